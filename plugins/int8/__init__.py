@@ -1,0 +1,12 @@
+"""Int8 quantization as Wei et al. 2023 ran it, and with scales that leave rows independent."""
+
+from __future__ import annotations
+
+from qharness import Quantizer, hookimpl
+from qharness.plugins.int8.dynamic import Int8Dynamic
+
+
+@hookimpl
+def qharness_quantizers() -> list[type[Quantizer]]:
+    """Offer `int8-dynamic`."""
+    return [Int8Dynamic]

@@ -1,0 +1,64 @@
+"""Int8 weights and int8 activations whose scale is found as they come: dynamic quantization (Wei et al. 2023, II.C)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from qharness import ModelError, QuantizationContext, option
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Int8Dynamic:
+    """Int8 weights and activations, activation scales found at run time."""
+
+    name: ClassVar[str] = "int8-dynamic"
+    needs_calibration: ClassVar[bool] = False
+
+    weights: Literal["per-tensor", "per-column"] = option(
+        "per-tensor", "one weight scale for the matrix, or one for each output feature"
+    )
+    activations: Literal["token", "tensor"] = option(
+        "token", "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)"
+    )
+
+    @property
+    def batch_dependent(self) -> bool:
+        """One range over the batch makes each row's result depend on the others."""
+        return self.activations == "tensor"
+
+    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
+        """Replace every Linear of the blocks, one at a time; embeddings and head stay. Changes `model` in place."""
+        from qharness import block_linears, replace_module
+        from qharness.plugins.int8.linear import Int8DynamicLinear
+
+        for name, linear in block_linears(model).items():
+            if self.activations == "tensor":
+                new = _torch_dynamic(linear, self.weights)
+            else:
+                new = Int8DynamicLinear.from_linear(linear, per_column=self.weights == "per-column")
+            replace_module(model, name, new)
+        return model
+
+
+def _torch_dynamic(linear: nn.Linear, weights: str) -> nn.Module:
+    """PyTorch's own dynamically quantized Linear, as `torch.ao.quantization.quantize_dynamic` makes it."""
+    import torch
+    from torch.ao import quantization
+    from torch.ao.nn.quantized import dynamic
+
+    if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
+        raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated, and is what the paper ran
+        per_tensor = weights == "per-tensor"
+        linear.qconfig = (
+            quantization.default_dynamic_qconfig if per_tensor else quantization.per_channel_dynamic_qconfig
+        )
+        converted: nn.Module = dynamic.Linear.from_float(linear)
+    return converted

@@ -1,0 +1,13 @@
+"""The languages generated programs are written in."""
+
+from __future__ import annotations
+
+from qharness import Language, hookimpl
+from qharness.plugins.languages.java import Java
+from qharness.plugins.languages.python import Python
+
+
+@hookimpl
+def qharness_languages() -> list[type[Language]]:
+    """Offer `python` and `java`."""
+    return [Python, Java]

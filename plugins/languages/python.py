@@ -1,0 +1,90 @@
+"""Python programs, run by the interpreter that runs qharness, without its installed packages' environment."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from qharness import Limits, Toolchain
+
+if TYPE_CHECKING:
+    from tree_sitter import Parser
+
+_HARNESS = Path(__file__).with_name("python_harness.py")
+_DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Python:
+    """Python, by the interpreter that runs qharness."""
+
+    name: ClassVar[str] = "python"
+    limits: ClassVar[Limits] = Limits()
+
+    def toolchain(self, limits: Limits) -> Toolchain:
+        """The base interpreter (a virtual environment's packages stay out of reach) and the harness."""
+        interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+        return Toolchain(
+            command=(str(interpreter), "-I", "-c", _HARNESS.read_text(encoding="utf-8")),
+            readable=(Path(sys.base_prefix).resolve(),),
+            version=platform.python_version(),
+        )
+
+    def first_function(self, prompt: str, completion: str) -> str:
+        """Cut after the function that the prompt's last `def` opened.
+
+        It ends before the first line that stands no further in than its `def`, is neither blank nor a comment, and
+        leaves what precedes it a whole function: a line at the margin inside a string or a bracket ends nothing.
+        A function that holds a syntax error is cut at the first such line of any kind.
+        """
+        definitions = list(_DEF.finditer(prompt))
+        if not definitions:
+            return completion
+        definition = definitions[-1]
+        margin = len(definition[1].expandtabs())
+        header = prompt[definition.start() :]
+        candidates = [end for end in _line_starts(completion) if _ends_block(completion, end, margin)]
+        for end in [*candidates, len(completion)]:
+            function = _whole_function(header + completion[:end])
+            if function is not None:
+                return completion[: max(len(function) - len(header), 0)]
+        return completion[: candidates[0]] if candidates else completion
+
+
+def _line_starts(text: str) -> list[int]:
+    return [match.end() for match in re.finditer(r"\n", text)]
+
+
+def _ends_block(text: str, start: int, margin: int) -> bool:
+    line = text[start:].split("\n", 1)[0].expandtabs()
+    body = line.lstrip()
+    return bool(body) and not body.startswith("#") and len(line) - len(body) <= margin
+
+
+def _whole_function(text: str) -> str | None:
+    """`text` up to the end of the one function it consists of, or None if it does not parse as such."""
+    shell = b"if 1:\n" if text[:1].isspace() else b""
+    encoded = shell + text.encode("utf-8", "surrogatepass")
+    block = _parser().parse(encoded).root_node
+    if block.has_error:
+        return None
+    if shell:
+        block = block.children[0].child_by_field_name("consequence") or block
+    functions = [node for node in block.children if node.type == "function_definition"]
+    others = [node for node in block.children if node.type not in ("function_definition", "comment")]
+    if len(functions) != 1 or others:
+        return None
+    return encoded[len(shell) : functions[0].end_byte].decode("utf-8", "surrogatepass")
+
+
+@cache
+def _parser() -> Parser:
+    import tree_sitter
+    import tree_sitter_python
+
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))

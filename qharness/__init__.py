@@ -1,0 +1,110 @@
+"""What does quantizing this code model cost, and what does it save?
+
+Plugins import from here and from nowhere else in the package. Names that need torch or lm-eval load on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from qharness.data import BenchmarkFile, cache_dir, test_split
+from qharness.errors import (
+    DataError,
+    MissingDependencyError,
+    ModelError,
+    PluginError,
+    QHarnessError,
+    SamplesError,
+    SandboxError,
+    SpecError,
+    UnknownNameError,
+)
+from qharness.hookspecs import hookimpl
+from qharness.metrics import pass_at_k
+from qharness.types import (
+    Calibration,
+    CalibrationSet,
+    Document,
+    Language,
+    Limits,
+    Outcome,
+    Perturbation,
+    Program,
+    QuantizationContext,
+    Quantizer,
+    RunResult,
+    RunSpec,
+    ScoreResult,
+    Span,
+    Status,
+    TaskSource,
+    Toolchain,
+    option,
+)
+
+if TYPE_CHECKING:
+    from qharness.evaluate import run, score
+    from qharness.execution import execute_programs
+    from qharness.models import block_linears, quantize, replace_module
+    from qharness.stats import Comparison, compare
+
+_LATE = {
+    "Comparison": "qharness.stats",
+    "block_linears": "qharness.models",
+    "compare": "qharness.stats",
+    "execute_programs": "qharness.execution",
+    "quantize": "qharness.models",
+    "replace_module": "qharness.models",
+    "run": "qharness.evaluate",
+    "score": "qharness.evaluate",
+}
+
+__all__ = [
+    "BenchmarkFile",
+    "Calibration",
+    "CalibrationSet",
+    "Comparison",
+    "DataError",
+    "Document",
+    "Language",
+    "Limits",
+    "MissingDependencyError",
+    "ModelError",
+    "Outcome",
+    "Perturbation",
+    "PluginError",
+    "Program",
+    "QHarnessError",
+    "QuantizationContext",
+    "Quantizer",
+    "RunResult",
+    "RunSpec",
+    "SamplesError",
+    "SandboxError",
+    "ScoreResult",
+    "Span",
+    "SpecError",
+    "Status",
+    "TaskSource",
+    "Toolchain",
+    "UnknownNameError",
+    "block_linears",
+    "cache_dir",
+    "compare",
+    "execute_programs",
+    "hookimpl",
+    "option",
+    "pass_at_k",
+    "quantize",
+    "replace_module",
+    "run",
+    "score",
+    "test_split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'qharness' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATE[name]), name)

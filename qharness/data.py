@@ -1,0 +1,108 @@
+"""Benchmark files: a pinned upstream, a checksum, a local mirror, and the folders things are kept in."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qharness.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_TIMEOUT_S = 60
+_files_read: ContextVar[dict[str, str] | None] = ContextVar("files_read", default=None)
+
+
+def cache_dir() -> Path:
+    """Where qharness keeps what it can make again: QHARNESS_CACHE_DIR, or `qharness` in the user's cache folder."""
+    if set_by_user := os.environ.get("QHARNESS_CACHE_DIR"):
+        return Path(set_by_user)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qharness"
+
+
+@contextmanager
+def recording() -> Iterator[dict[str, str]]:
+    """Collect the sha256 of each benchmark file read inside, by file name."""
+    files: dict[str, str] = {}
+    token = _files_read.set(files)
+    try:
+        yield files
+    finally:
+        _files_read.reset(token)
+
+
+def test_split(rows: Iterable[dict[str, Any]]) -> dict[str, Dataset]:
+    """Documents as lm-eval wants them: a Hugging Face dataset of one split, `test`."""
+    from datasets import Dataset
+
+    return {"test": Dataset.from_list(list(rows))}
+
+
+@dataclass(frozen=True)
+class BenchmarkFile:
+    """One file of a benchmark: its path in a mirror, where it comes from, and its checksum where one is known."""
+
+    path: str
+    url: str
+    sha256: str | None = None
+
+    def rows(self, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
+        """The file's JSON lines.
+
+        They come from `data_dir`, or else the mirror QHARNESS_DATA_DIR names, and then nothing touches the network;
+        without a mirror, from the Hugging Face cache folder, where the file is fetched once. Raises DataError if
+        the file is missing, cannot be fetched, has another checksum or holds a broken line.
+        """
+        mirror = data_dir or os.environ.get("QHARNESS_DATA_DIR")
+        path = self._in_mirror(Path(mirror)) if mirror else self._fetched()
+        content = path.read_bytes()
+        found = hashlib.sha256(content).hexdigest()
+        if self.sha256 and found != self.sha256:
+            raise DataError(f"{path} has sha256 {found}, not {self.sha256}: replace it with {self.url}")
+        if (files := _files_read.get()) is not None:
+            files[self.path] = found
+        text = gzip.decompress(content) if self.path.endswith(".gz") else content
+        rows = []
+        for number, line in enumerate(text.decode("utf-8").splitlines(), 1):
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise DataError(f"{path}, line {number} is no JSON: {error}") from None
+        return rows
+
+    def _in_mirror(self, mirror: Path) -> Path:
+        path = mirror / self.path
+        if not path.is_file():
+            raise DataError(f"{path} is missing: fetch {self.url} to there, or correct --data-dir")
+        return path
+
+    def _fetched(self) -> Path:
+        home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
+        path = home / "qharness" / hashlib.sha256(self.url.encode()).hexdigest()[:12] / Path(self.path).name
+        if path.is_file():
+            return path
+        advice = f"no network? fetch {self.url} to DIR/{self.path} and give --data-dir DIR"
+        if os.environ.get("HF_HUB_OFFLINE") == "1":
+            raise DataError(f"{self.path} is not cached and HF_HUB_OFFLINE=1: {advice}")
+        try:
+            with urllib.request.urlopen(self.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - https, fixed above
+                content = response.read()
+        except (urllib.error.URLError, OSError) as error:
+            raise DataError(f"{self.path} could not be fetched ({error}): {advice}") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
+            scratch.write(content)
+        Path(scratch.name).replace(path)
+        return path

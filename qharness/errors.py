@@ -1,0 +1,56 @@
+"""Mistakes of the user's. The command line prints one line for each of these and exits with 2; all else tracebacks."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class QHarnessError(Exception):
+    """Something the user can put right. The message says what is wrong, where, and what to do."""
+
+
+class SpecError(QHarnessError):
+    """A spec string that does not parse, or options that do not fit the plugin it names."""
+
+
+class UnknownNameError(QHarnessError):
+    """A name that no plugin, task or language has."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        if near:
+            tail = f"did you mean {', '.join(near)}?"
+        elif known:
+            tail = f"known: {', '.join(known)}"
+        else:
+            tail = "none is registered"
+        super().__init__(f"unknown {kind} {name!r}: {tail}{'; ' + hint if hint else ''}")
+
+
+class PluginError(QHarnessError):
+    """Plugins that cannot stand beside each other, or a hook that does not exist."""
+
+
+class DataError(QHarnessError):
+    """A benchmark's or a calibration set's data that is missing or damaged."""
+
+
+class ModelError(QHarnessError):
+    """A model that cannot be loaded, or that a quantizer cannot work on."""
+
+
+class SamplesError(QHarnessError):
+    """A samples file or run folder that cannot be read."""
+
+
+class SandboxError(QHarnessError):
+    """No isolation that can hold untrusted programs works on this machine."""
+
+
+class MissingDependencyError(QHarnessError):
+    """Something that has to be installed first: a Python package, a JDK, a system tool."""
+
+    def __init__(self, what: str, install: str) -> None:
+        super().__init__(f"{what} is needed: {install}")

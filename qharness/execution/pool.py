@@ -1,0 +1,72 @@
+"""A pool of workers over a batch of programs; identical programs run once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from qharness.execution.sandbox import Isolation, choose_isolation
+from qharness.execution.worker import SandboxWorker
+from qharness.registry import get_registry
+from qharness.types import Language, Limits, Outcome, Program, Worker
+
+
+def run_programs(
+    programs: Sequence[Program],
+    languages: Callable[[str], Language],
+    isolation: Isolation,
+    *,
+    limits: Limits | None = None,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Outcome]:
+    """Run each distinct program once, `workers` at a time (one a core by default); outcomes in the programs' order.
+
+    `progress(done, total)` counts distinct programs. Raises MissingDependencyError where a language's compiler or
+    interpreter is missing, before any program runs.
+    """
+    distinct = list(dict.fromkeys(programs))
+    toolboxes = {name: languages(name) for name in dict.fromkeys(p.language for p in distinct)}
+    for language in toolboxes.values():
+        language.toolchain(limits or language.limits)
+    local = threading.local()
+    started: list[Worker] = []
+
+    def run(program: Program) -> Outcome:
+        mine: dict[str, Worker] = local.__dict__.setdefault("workers", {})
+        if program.language not in mine:
+            mine[program.language] = SandboxWorker(toolboxes[program.language], isolation, limits)
+            started.append(mine[program.language])
+        return mine[program.language].run(program)
+
+    outcomes: dict[Program, Outcome] = {}
+    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    try:
+        futures = {pool.submit(run, program): program for program in distinct}
+        for future in as_completed(futures):
+            outcomes[futures[future]] = future.result()
+            progress(len(outcomes), len(distinct))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in started:
+            worker.close()
+    return [outcomes[program] for program in programs]
+
+
+def execute_programs(
+    language: str,
+    sources: Sequence[str],
+    *,
+    entry_class: str | None = None,
+    limits: Limits | None = None,
+    workers: int | None = None,
+) -> list[Outcome]:
+    """Run whole programs in the sandbox, one outcome each, in order.
+
+    `passed` means that the program reached its own end with exit status 0. `entry_class` names the class whose
+    `main` is run, in languages that have one. Raises UnknownNameError, MissingDependencyError or SandboxError.
+    """
+    programs = [Program(language, source, entry_class=entry_class or "") for source in sources]
+    return run_programs(programs, get_registry().language, choose_isolation(), limits=limits, workers=workers)

@@ -1,0 +1,163 @@
+"""One worker: starts a language's harness in the sandbox, feeds it a program, and judges how it ended."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+
+from qharness.errors import SandboxError
+from qharness.execution.sandbox import Isolation
+from qharness.types import Language, Limits, Outcome, Program, Status
+
+_CHUNK = 1 << 16
+_REPORT_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """What is left of a process: its exit status, what it wrote, its CPU and wall time, and why it was killed."""
+
+    exit_status: int
+    report: bytes
+    output: bytes
+    cpu_seconds: float
+    wall_seconds: float
+    killed: Status | None
+
+
+class SandboxWorker:
+    """Runs programs of one language, a fresh process each. One thread at a time."""
+
+    def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
+        self._limits = limits or language.limits
+        self._isolation = isolation
+        self._toolchain = language.toolchain(self._limits)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, program: Program) -> Outcome:
+        """Run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
+        token = secrets.token_hex(16)
+        fields = (token, program.entry_class, _b64(program.source), _b64(program.tests))
+        self._process = subprocess.Popen(
+            self._isolation.argv(self._toolchain, self._limits),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+            cwd="/",
+            start_new_session=True,
+        )
+        try:
+            ending = _supervise(self._process, "\n".join(fields).encode() + b"\n", self._limits)
+        finally:
+            self.close()
+        return _judge(ending, token, self._limits)
+
+    def close(self) -> None:
+        """Kill the program that runs, if one does, with everything it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _kill(process)
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def _b64(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """bwrap dies with its pid namespace; without bwrap, the process group goes."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits) -> _Ending:
+    """Feed and drain a process until it ends, its wall time is up, or it wrote more than it may."""
+    assert process.stdin and process.stdout and process.stderr
+    start = time.monotonic()
+    buffers = {process.stdout: bytearray(), process.stderr: bytearray()}
+    caps = {process.stdout: _REPORT_BYTES, process.stderr: limits.output_bytes}
+    killed: Status | None = None
+    with selectors.DefaultSelector() as selector:
+        os.set_blocking(process.stdin.fileno(), False)
+        selector.register(process.stdin, selectors.EVENT_WRITE)
+        for stream in buffers:
+            selector.register(stream, selectors.EVENT_READ)
+        while selector.get_map() and killed is None:
+            left = start + limits.wall_seconds - time.monotonic()
+            for key, _ in selector.select(max(left, 0)):
+                if key.fileobj is process.stdin:
+                    payload = _feed(process, payload)
+                    if not payload:
+                        selector.unregister(process.stdin)
+                        with contextlib.suppress(BrokenPipeError):
+                            process.stdin.close()
+                elif chunk := os.read(key.fd, _CHUNK):
+                    buffer = buffers[key.fileobj]  # type: ignore[index]
+                    buffer += chunk
+                    if len(buffer) > caps[key.fileobj]:  # type: ignore[index]
+                        killed = Status.OUTPUT_LIMIT
+                else:
+                    selector.unregister(key.fileobj)
+            if left <= 0:
+                killed = Status.TIMEOUT
+    if killed:
+        _kill(process)
+    exit_status, cpu = _reap(process)
+    report, output = (bytes(b) for b in buffers.values())
+    return _Ending(exit_status, report, output, cpu, time.monotonic() - start, killed)
+
+
+def _feed(process: subprocess.Popen[bytes], payload: bytes) -> bytes:
+    """Write what the pipe takes, and return what is left; nothing once the reader has gone."""
+    assert process.stdin
+    try:
+        return payload[os.write(process.stdin.fileno(), payload[:_CHUNK]) :]
+    except BlockingIOError:
+        return payload
+    except BrokenPipeError:
+        return b""
+
+
+def _reap(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    """Wait for the process; return its exit status (128 + n for signal n, as bwrap gives it) and CPU seconds."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    exit_status = 128 - process.returncode if process.returncode < 0 else process.returncode
+    return exit_status, usage.ru_utime + usage.ru_stime
+
+
+def _judge(ending: _Ending, token: str, limits: Limits) -> Outcome:
+    """The verdict. Only a line that begins with the token counts as the harness's own."""
+
+    def outcome(status: Status, detail: str = "") -> Outcome:
+        return Outcome(status, detail, round(ending.wall_seconds, 4))
+
+    own = [line.split(" ", 2)[1:] for line in ending.report.decode("utf-8", "replace").splitlines() if line.startswith(token + " ")]
+    if ending.killed is Status.TIMEOUT:
+        return outcome(Status.TIMEOUT, f"{limits.wall_seconds:g} s of wall time")
+    if ending.killed is Status.OUTPUT_LIMIT:
+        return outcome(Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes")
+    if not own or own[0][0] != "started":
+        said = ending.output.decode("utf-8", "replace").strip().splitlines()
+        raise SandboxError(f"the sandbox did not start (exit status {ending.exit_status}): {said[-1] if said else 'no message'}")
+    if len(own) > 1:
+        status, *detail = own[1]
+        return outcome(Status(status), detail[0] if detail else "")
+    if ending.exit_status > 128:
+        if ending.exit_status in (128 + signal.SIGKILL, 128 + signal.SIGXCPU) and ending.cpu_seconds >= limits.cpu_seconds - 1:
+            return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
+        return outcome(Status.ERROR, f"killed by signal {ending.exit_status - 128}")
+    return outcome(Status.EARLY_EXIT, f"exit status {ending.exit_status} before the tests' end")

@@ -1,0 +1,87 @@
+"""What a code task's YAML names: lm-eval filters that cut completions and run programs, and the metric.
+
+A code task's documents hold `task_id`, `prompt`, `language` and `tests`, and may hold `joint` (text that stands
+between prompt and completion in the program), `entry_class`, and anything else. All three functions work in the stock
+lm-eval command line too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from qharness.execution import choose_isolation
+from qharness.execution import run_programs as run_in_pool
+from qharness.metrics import pass_at_k as estimate
+from qharness.progress import counter
+from qharness.registry import get_registry
+from qharness.types import Document, Program
+
+Verdict = dict[str, Any]
+"""completion, status, passed, detail, seconds: what became of one completion."""
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """How programs are run; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides."""
+
+    allow_unsandboxed: bool = False
+
+
+_options: ContextVar[ExecutionOptions] = ContextVar("execution_options", default=ExecutionOptions())
+
+
+@contextmanager
+def execution_options(options: ExecutionOptions) -> Iterator[None]:
+    """Run programs this way inside."""
+    token = _options.set(options)
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def program_of(doc: Document, completion: str) -> Program:
+    """The program that tests one completion of a document's prompt."""
+    source = doc["prompt"] + (doc.get("joint") or "") + completion
+    return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "")
+
+
+def first_function(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[str]]:
+    """lm-eval filter: cut each completion after the function or method that its prompt opened."""
+    registry = get_registry()
+    return [
+        [registry.language(doc["language"]).first_function(doc["prompt"] + (doc.get("joint") or ""), text) for text in texts]
+        for texts, doc in zip(resps, docs, strict=True)
+    ]
+
+
+def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Verdict]]:
+    """lm-eval filter: run the programs of all documents at once, in parallel; a verdict for each completion."""
+    isolation = choose_isolation(_options.get().allow_unsandboxed)
+    programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
+    with counter("programs run") as progress:
+        outcomes = iter(run_in_pool(programs, get_registry().language, isolation, progress=progress))
+    return [
+        [
+            {
+                "completion": text,
+                "status": str(outcome.status),
+                "passed": outcome.passed,
+                "detail": outcome.detail,
+                "seconds": outcome.seconds,
+            }
+            for text, outcome in zip(texts, outcomes, strict=False)
+        ]
+        for texts in resps
+    ]
+
+
+def pass_at_k(references: Sequence[str], predictions: Sequence[Sequence[Verdict]], k: Sequence[int] = (1,)) -> dict[str, float]:
+    """lm-eval metric of one document: pass@k for each of `k`; NaN where there are fewer samples than k."""
+    (verdicts,) = predictions
+    passed = sum(verdict["passed"] for verdict in verdicts)
+    return {f"pass@{each}": estimate(len(verdicts), passed, each) for each in k}

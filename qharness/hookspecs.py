@@ -1,0 +1,50 @@
+"""The five hooks of a plugin. Each takes no arguments; results of all plugins are chained.
+
+A plugin is a module, named in entry-point group `qharness`, whose functions carry the mark:
+
+    from qharness import hookimpl
+
+    @hookimpl
+    def qharness_quantizers():
+        return [MyQuantizer]
+
+Every class returned is a frozen dataclass with a class variable `name`; its fields are the options of its spec
+string, and the first line of its docstring is what `qharness list` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
+
+PROJECT = "qharness"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def qharness_quantizers() -> Sequence[type[Quantizer]]:  # type: ignore[empty-body]
+    """Methods that make a model smaller: `--quant NAME`."""
+
+
+@hookspec
+def qharness_calibration_sets() -> Sequence[type[CalibrationSet]]:  # type: ignore[empty-body]
+    """Text that quantizers calibrate on: `--calib NAME`."""
+
+
+@hookspec
+def qharness_perturbations() -> Sequence[type[Perturbation]]:  # type: ignore[empty-body]
+    """Changes to the natural language of prompts: `--perturb NAME`, `--task TASK@NAME`."""
+
+
+@hookspec
+def qharness_tasks() -> Sequence[TaskSource]:  # type: ignore[empty-body]
+    """Folders of lm-eval YAMLs: `--task NAME`. A source says where its documents' natural language stands."""
+
+
+@hookspec
+def qharness_languages() -> Sequence[type[Language]]:  # type: ignore[empty-body]
+    """Languages of generated programs: the `language` field of a task's documents."""

@@ -1,0 +1,46 @@
+"""Finds a model's transformer blocks and their Linear layers in the module tree, whatever the architecture is called."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from qharness.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def find_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
+    """The transformer blocks by dotted name, in the order of the module tree.
+
+    A block is an element of an outermost ModuleList whose elements hold Linear layers: attention and feed-forward
+    layers are inside one, embeddings and the output head are not. Raises ModelError if the model has none.
+    """
+    blocks: dict[str, nn.Module] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.ModuleList) or any(name.startswith(block + ".") for block in blocks):
+            continue
+        for index, element in enumerate(module):
+            if any(isinstance(inner, nn.Linear) for inner in element.modules()):
+                blocks[f"{name}.{index}"] = element
+    if not blocks:
+        raise ModelError(f"{type(model).__name__} has no transformer blocks with Linear layers: it cannot be quantized")
+    return blocks
+
+
+def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """Every Linear of the attention and feed-forward layers by dotted name, in the order of the module tree."""
+    return {
+        f"{block}.{name}": module
+        for block, element in find_blocks(model).items()
+        for name, module in element.named_modules()
+        if isinstance(module, nn.Linear)
+    }
+
+
+def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
+    """Put `new` where the module of that dotted name was."""
+    parent, _, child = name.rpartition(".")
+    setattr(model.get_submodule(parent), child, new)

@@ -1,0 +1,131 @@
+"""Loads a causal or encoder-decoder model with its tokenizer, and hands it to a quantizer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from qharness.errors import ModelError
+from qharness.registry import get_registry
+from qharness.types import Calibration, QuantizationContext, Quantizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+_WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
+
+
+@dataclass
+class LoadedModel:
+    """A model with its tokenizer. `model` is replaced by its quantized form in place."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is CUDA where there is one; raise ModelError for a CUDA that is not there."""
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("--device cuda: this PyTorch sees no CUDA device; use --device cpu")
+    return torch.device(device)
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | Literal["auto"]:
+    """`auto` is float32 on a CPU, where half precision is slow, and the checkpoint's own dtype elsewhere."""
+    import torch
+
+    if dtype != "auto":
+        resolved: torch.dtype = getattr(torch, dtype)
+        return resolved
+    return torch.float32 if device.type == "cpu" else "auto"
+
+
+def load_config(name: str) -> PretrainedConfig:
+    """A model's configuration; raise ModelError, in one line, if `name` is no model."""
+    from transformers import AutoConfig
+
+    folder = Path(name).expanduser()
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
+    if not folder.exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+        raise ModelError(f"model {name!r}: there is no such folder")
+    try:
+        return AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None
+
+
+def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+    """Load a Hugging Face id or a local folder; causal or encoder-decoder, as its configuration says.
+
+    Raises ModelError in one line for what is no model.
+    """
+    import transformers
+
+    config = load_config(name)
+    where = resolve_device(device)
+    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    try:
+        model = kind.from_pretrained(name, dtype=resolve_dtype(dtype, where)).to(where).eval()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None
+    return LoadedModel(model, tokenizer, name)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def identity(name: str) -> str:
+    """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return name
+    files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
+    stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
+    return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
+
+
+def quantize_loaded(
+    loaded: LoadedModel,
+    quantizer: Quantizer,
+    *,
+    seed: int = 0,
+    calibration: Calibration | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Replace `loaded.model` by its quantized form."""
+    import torch
+
+    context = QuantizationContext(loaded.tokenizer, seed, calibration, log)
+    with torch.no_grad():
+        loaded.model = quantizer.quantize(loaded.model, context).eval()  # type: ignore[assignment]
+
+
+def quantize(model: str | LoadedModel, quant: str, calib: str | None = None, *, seed: int = 0) -> nn.Module:
+    """Load `model` unless it is loaded, and quantize it.
+
+    `quant` and `calib` are spec strings; `calib` is used only by quantizers that need it. Raises SpecError,
+    UnknownNameError or ModelError.
+    """
+    from qharness.calibration import calibrate
+
+    registry = get_registry()
+    quantizer = registry.quantizer(quant)
+    loaded = load_model(model) if isinstance(model, str) else model
+    calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
+    quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration)
+    return loaded.model

@@ -1,0 +1,180 @@
+"""Finds plugins and answers for their names. Built-ins register exactly as a third party's do, only earlier."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from qharness import hookspecs
+from qharness.errors import PluginError, UnknownNameError
+from qharness.spec import bind, parse
+from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
+
+T = TypeVar("T")
+
+DEFAULT_PLUGINS = (
+    "qharness.plugins.none",
+    "qharness.plugins.int8",
+    "qharness.plugins.languages",
+    "qharness.tasks.humaneval",
+    "qharness.tasks.mceval",
+)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One thing a plugin offers, and which plugin does."""
+
+    value: T
+    plugin: str
+    version: str
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """One lm-eval YAML of a task source."""
+
+    path: Path
+    source: TaskSource
+    summary: str
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """A third-party plugin that could not be imported, and why in one line."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything the plugins offer, by name. `plugins` maps a plugin's name to its distribution's version."""
+
+    quantizers: Mapping[str, Entry[type[Quantizer]]]
+    calibration_sets: Mapping[str, Entry[type[CalibrationSet]]]
+    perturbations: Mapping[str, Entry[type[Perturbation]]]
+    languages: Mapping[str, Entry[type[Language]]]
+    tasks: Mapping[str, Entry[TaskEntry]]
+    plugins: Mapping[str, str]
+    broken: Sequence[BrokenPlugin] = field(default=())
+
+    def quantizer(self, spec: str) -> Quantizer:
+        """Make the quantizer a spec string names."""
+        return _make(spec, self.quantizers, "quantizer")
+
+    def calibration_set(self, spec: str) -> CalibrationSet:
+        """Make the calibration set a spec string names."""
+        return _make(spec, self.calibration_sets, "calibration set")
+
+    def perturbation(self, spec: str) -> Perturbation:
+        """Make the perturbation a spec string names."""
+        return _make(spec, self.perturbations, "perturbation")
+
+    def language(self, name: str) -> Language:
+        """Make the language a document names."""
+        return _make(name, self.languages, "language")
+
+
+def _make(spec: str, entries: Mapping[str, Entry[type[T]]], kind: str) -> T:
+    parsed = parse(spec)
+    if parsed.name not in entries:
+        raise UnknownNameError(kind, parsed.name, entries)
+    return bind(parsed, entries[parsed.name].value)
+
+
+@cache
+def get_registry() -> Registry:
+    """The registry of this process: built-ins and installed plugins."""
+    return build_registry()
+
+
+def build_registry(
+    defaults: Iterable[str] = DEFAULT_PLUGINS,
+    entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
+) -> Registry:
+    """Load plugins and collect what they offer.
+
+    `entry_points` defaults to the installed ones of group `qharness`. One that fails to import is set aside in
+    `broken`. Raises PluginError for a hook that does not exist and for two plugins that offer one name.
+    """
+    if entry_points is None:
+        entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    versions = {}
+    for name in defaults:
+        manager.register(importlib.import_module(name), name)
+        versions[name] = _own_version()
+    broken = []
+    for point in entry_points:
+        try:
+            manager.register(point.load(), point.name)
+        except Exception as error:  # a plugin may fail in any way, and must not take the host down
+            broken.append(BrokenPlugin(point.name, f"{type(error).__name__}: {error}".splitlines()[0]))
+        else:
+            versions[point.name] = point.dist.version if point.dist else "unknown"
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        known = ", ".join(n for n in vars(hookspecs) if n.startswith("qharness_"))
+        raise PluginError(f"{' '.join(str(error).split())}; the hooks are {known}") from None
+    return _collect(manager, versions, broken)
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("qharness")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: list[BrokenPlugin]) -> Registry:
+    def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, Any]]]) -> dict[str, Entry[Any]]:
+        found: dict[str, Entry[Any]] = {}
+        for implementation in getattr(manager.hook, hook).get_hookimpls():
+            plugin = implementation.plugin_name
+            for offered in implementation.function():
+                for name, value in names(offered):
+                    if name in found:
+                        raise PluginError(
+                            f"{kind} {name!r} is offered by two plugins, {found[name].plugin} and {plugin}: uninstall one"
+                        )
+                    found[name] = Entry(value, plugin, versions[plugin])
+        return dict(sorted(found.items()))
+
+    def by_class(cls: Any) -> Iterable[tuple[str, Any]]:
+        return [(cls.name, cls)]
+
+    return Registry(
+        quantizers=gather("qharness_quantizers", "quantizer", by_class),
+        calibration_sets=gather("qharness_calibration_sets", "calibration set", by_class),
+        perturbations=gather("qharness_perturbations", "perturbation", by_class),
+        languages=gather("qharness_languages", "language", by_class),
+        tasks=gather("qharness_tasks", "task", _task_entries),
+        plugins=versions,
+        broken=broken,
+    )
+
+
+def _task_entries(source: TaskSource) -> Iterable[tuple[str, TaskEntry]]:
+    """(name, entry) of each YAML in a source's folder; raise PluginError naming a file that is none."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Reads lm-eval's YAMLs without importing the functions they name."""
+
+    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    for path in sorted(source.folder.glob("*.yaml")):
+        try:
+            config = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
+            yield config["task"], TaskEntry(path, source, (config.get("metadata") or {}).get("summary", ""))
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise PluginError(f"{path} is no lm-eval task: {' '.join(str(error).split())}") from None

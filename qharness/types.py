@@ -1,0 +1,257 @@
+"""The protocols plugins implement and the values that travel between the layers. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def option(default: Any, help: str) -> Any:  # noqa: A002
+    """A field of a plugin's dataclass: one option of its spec string, with the line that documents it."""
+    return field(default=default, metadata={"help": help})
+
+
+# ---------------------------------------------------------------------------------------------------- quantization
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Text to calibrate on: `sequences` are token ids, int64 [seqlen_i]; `composition` counts their sources."""
+
+    sequences: Sequence[torch.Tensor]
+    composition: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class QuantizationContext:
+    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    seed: int
+    calibration: Calibration | None = None
+    log: Callable[[str], None] = lambda _: None
+
+
+@runtime_checkable
+class Quantizer(Protocol):
+    """A frozen dataclass whose fields are its options.
+
+    `needs_calibration`: whether `context.calibration` must be filled. `batch_dependent`: whether one row's result
+    depends on the other rows of its batch; such a run records its batches.
+    """
+
+    name: ClassVar[str]
+    needs_calibration: ClassVar[bool]
+
+    @property
+    def batch_dependent(self) -> bool: ...
+
+    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
+        """Return the quantized model, which may be `model` itself, changed in place."""
+        ...
+
+
+@runtime_checkable
+class CalibrationSet(Protocol):
+    """A frozen dataclass whose fields are its options, `n` sequences of at most `seqlen` tokens among them."""
+
+    name: ClassVar[str]
+    n: int
+    seqlen: int
+
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterable[tuple[str, str]]:
+        """Yield (source, text) pairs in the order in which `rng` draws them, more than `n` where there are more."""
+        ...
+
+
+@runtime_checkable
+class Perturbation(Protocol):
+    """A frozen dataclass whose fields are its options. Called with a stretch of natural language, returns another."""
+
+    name: ClassVar[str]
+
+    def __call__(self, text: str, rng: random.Random) -> str: ...
+
+
+# ------------------------------------------------------------------------------------------------------------ tasks
+
+Document = Mapping[str, Any]
+Span = tuple[str, int, int]
+"""(field of the document, start, end): a stretch of natural language, in characters."""
+
+
+def no_prose(doc: Document) -> list[Span]:
+    """The spans of a document that holds no natural language of its own."""
+    return []
+
+
+@dataclass(frozen=True)
+class TaskSource:
+    """A folder of lm-eval YAMLs, and where the natural language of its documents stands.
+
+    `prose_spans(doc)` says which stretches of which field are prose (the docstring inside a code prompt, say), so
+    that a perturbation touches nothing else.
+    """
+
+    folder: Path
+    prose_spans: Callable[[Document], list[Span]] = no_prose
+
+
+# -------------------------------------------------------------------------------------------------------- execution
+
+
+class Status(StrEnum):
+    """How a program ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    COMPILE_ERROR = "compile-error"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out-of-memory"
+    EARLY_EXIT = "early-exit"
+    OUTPUT_LIMIT = "output-limit"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A solution and the tests to run after it, in one language.
+
+    `tests` empty: a whole program, which passes if its own end is reached and its exit status is 0.
+    `entry_class`: the class whose `main` is run, in languages that have one.
+    """
+
+    language: str
+    source: str
+    tests: str = ""
+    entry_class: str = ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may use. At a limit the whole process tree is killed."""
+
+    cpu_seconds: int = 10
+    wall_seconds: float = 20.0
+    memory_bytes: int = 1 << 30
+    processes: int = 32
+    open_files: int = 64
+    file_bytes: int = 16 << 20
+    disk_bytes: int = 64 << 20
+    output_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended, why in one line, and the wall time it took."""
+
+    status: Status
+    detail: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the tests ran to their end without an error."""
+        return self.status is Status.PASSED
+
+
+class Worker(Protocol):
+    """Runs programs of one language one at a time. Not thread-safe: a pool holds one worker a thread."""
+
+    def run(self, program: Program) -> Outcome: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """How a language's harness is started: its command, and what must be readable besides the system's own /usr.
+
+    `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes` (not so for a JVM, which
+    reserves far more than it uses; its command must carry the limit).
+    """
+
+    command: tuple[str, ...]
+    readable: tuple[Path, ...]
+    version: str
+    limit_address_space: bool = True
+
+
+@runtime_checkable
+class Language(Protocol):
+    """How a program of a language is run and cut.
+
+    The harness that `toolchain` names reads four lines from standard input: a secret token, the entry class (may be
+    empty), the source and the tests, the last two in base64. It runs source and tests with standard output turned to
+    standard error, and reports on the standard output it started with: `TOKEN STATUS DETAIL` and a newline, with
+    STATUS `passed` after the last test only.
+    """
+
+    name: ClassVar[str]
+    limits: ClassVar[Limits]
+
+    def toolchain(self, limits: Limits) -> Toolchain:
+        """Find the compiler or interpreter; raise MissingDependencyError where there is none."""
+        ...
+
+    def first_function(self, prompt: str, completion: str) -> str:
+        """Cut `completion` after the first whole function or method that `prompt` opened."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------- runs
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One cell: a model, quantized, on a task. None means the task's own default."""
+
+    task: str
+    model: str
+    quant: str = "none"
+    calib: str | None = None
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    allow_unsandboxed: bool = False
+    data_dir: Path | None = None
+    output: Path = Path("runs")
+    baseline: str | None = None
+    compare: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder and the document in its run.json."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The task's metrics, by name; undefined ones are NaN."""
+        metrics: dict[str, Any] = self.document["metrics"][self.document["spec"]["task"]]
+        return metrics
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What `score` found: the summary document, and the samples with status, passed and seconds."""
+
+    document: dict[str, Any]
+    samples: list[dict[str, Any]]
