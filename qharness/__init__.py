@@ -44,10 +44,11 @@ from qharness.types import (
 )
 
 if TYPE_CHECKING:
-    from qharness.evaluate import run, score
+    from qharness.evaluate import score
     from qharness.execution import execute_programs
     from qharness.models import block_linears, quantize, replace_module
     from qharness.stats import Comparison, compare
+    from qharness.study import run
 
 _LATE = {
     "Comparison": "qharness.stats",
@@ -56,7 +57,7 @@ _LATE = {
     "execute_programs": "qharness.execution",
     "quantize": "qharness.models",
     "replace_module": "qharness.models",
-    "run": "qharness.evaluate",
+    "run": "qharness.study",
     "score": "qharness.evaluate",
 }
 

@@ -18,7 +18,7 @@ class UnknownNameError(QHarnessError):
     """A name that no plugin, task or language has."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
-        known = sorted(known)
+        known = sorted(set(known))
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
         if near:
             tail = f"did you mean {', '.join(near)}?"

@@ -26,14 +26,26 @@ def main():
         write(report, b"%s %s %s\n" % (token, status, line))
 
     class ReportUnittest(ast.NodeTransformer):
-        """`unittest.main()` exits when it succeeds; make it an assertion that returns."""
+        """`unittest.main()` exits when it succeeds; make it a call that returns, or raises what a test exits with."""
 
         def visit_Expr(self, node):
             match node.value:
                 case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                    check = "assert unittest.main(argv=['tests'], exit=False).result.wasSuccessful()"
-                    return ast.copy_location(ast.parse(check).body[0], node)
+                    module.__dict__["__run_unittest__"] = run_unittest
+                    return ast.copy_location(ast.parse("__run_unittest__()").body[0], node)
             return node
+
+    def run_unittest():
+        import unittest
+
+        class Result(unittest.TextTestResult):
+            def addError(self, test, error):
+                if issubclass(error[0], SystemExit):
+                    raise error[1]
+                super().addError(test, error)
+
+        runner = unittest.TextTestRunner(resultclass=Result)
+        assert unittest.main(argv=["tests"], exit=False, testRunner=runner).result.wasSuccessful(), "unittest"
 
     tell(b"started")
     module = types.ModuleType("__main__")

@@ -40,7 +40,7 @@ def _rlimits(limits: Limits, toolchain: Toolchain) -> list[str]:
     """Set from inside: a limit on processes counts those of the user that the program runs as."""
     argv = [
         "prlimit",
-        f"--cpu={limits.cpu_seconds}",
+        f"--cpu={limits.cpu_seconds}:{limits.cpu_seconds + 1}",  # SIGXCPU, and SIGKILL for who ignores it
         f"--nproc={limits.processes}",
         f"--nofile={limits.open_files}",
         f"--fsize={limits.file_bytes}",

@@ -22,12 +22,11 @@ _REPORT_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class _Ending:
-    """What is left of a process: its exit status, what it wrote, its CPU and wall time, and why it was killed."""
+    """What is left of a process: its exit status, what it wrote, the time it took, and why it was killed."""
 
     exit_status: int
     report: bytes
     output: bytes
-    cpu_seconds: float
     wall_seconds: float
     killed: Status | None
 
@@ -58,18 +57,16 @@ class SandboxWorker:
             ending = _supervise(self._process, "\n".join(fields).encode() + b"\n", self._limits)
         finally:
             self.close()
+            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+                assert stream is not None
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
         return _judge(ending, token, self._limits)
 
     def close(self) -> None:
-        """Kill the program that runs, if one does, with everything it started."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        _kill(process)
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+        """Kill the program that runs, if one does, with everything it started; any thread may call this."""
+        if self._process is not None:
+            _kill(self._process)
 
 
 def _b64(text: str) -> str:
@@ -115,9 +112,11 @@ def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits)
                 killed = Status.TIMEOUT
     if killed:
         _kill(process)
-    exit_status, cpu = _reap(process)
+    exit_status = process.wait()
     report, output = (bytes(b) for b in buffers.values())
-    return _Ending(exit_status, report, output, cpu, time.monotonic() - start, killed)
+    if exit_status < 0:
+        exit_status = 128 - exit_status  # as bwrap reports a signal
+    return _Ending(exit_status, report, output, time.monotonic() - start, killed)
 
 
 def _feed(process: subprocess.Popen[bytes], payload: bytes) -> bytes:
@@ -129,14 +128,6 @@ def _feed(process: subprocess.Popen[bytes], payload: bytes) -> bytes:
         return payload
     except BrokenPipeError:
         return b""
-
-
-def _reap(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Wait for the process; return its exit status (128 + n for signal n, as bwrap gives it) and CPU seconds."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    exit_status = 128 - process.returncode if process.returncode < 0 else process.returncode
-    return exit_status, usage.ru_utime + usage.ru_stime
 
 
 def _judge(ending: _Ending, token: str, limits: Limits) -> Outcome:
@@ -157,7 +148,8 @@ def _judge(ending: _Ending, token: str, limits: Limits) -> Outcome:
         status, *detail = own[1]
         return outcome(Status(status), detail[0] if detail else "")
     if ending.exit_status > 128:
-        if ending.exit_status in (128 + signal.SIGKILL, 128 + signal.SIGXCPU) and ending.cpu_seconds >= limits.cpu_seconds - 1:
+        received = ending.exit_status - 128
+        if received == signal.SIGXCPU or (received == signal.SIGKILL and ending.wall_seconds >= limits.cpu_seconds):
             return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
-        return outcome(Status.ERROR, f"killed by signal {ending.exit_status - 128}")
+        return outcome(Status.ERROR, f"killed by signal {received}")
     return outcome(Status.EARLY_EXIT, f"exit status {ending.exit_status} before the tests' end")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,11 @@ class Decoding:
             until=(until,) if isinstance(until, str) else tuple(until),
             num_beams=int(given.get("num_beams") or 1),
         )
+
+
+def prompt_sha(prompt: str) -> str:
+    """The first 16 hexadecimal digits of a prompt's sha256."""
+    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def cut_at_stop(text: str, until: Sequence[str]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from qharness.calibration import calibrate
-from qharness.models.generation import Decoding, Generation
+from qharness.models.generation import Decoding, Generation, prompt_sha
 from qharness.models.loading import LoadedModel, load_model, quantize_loaded
 from qharness.models.sampling import Draw
 from qharness.progress import counter
@@ -18,8 +22,23 @@ from qharness.registry import get_registry
 
 DEFAULT_BATCH_SIZE = 16
 
-Completion = tuple[Instance, int, str]
-"""(request, sample, text)"""
+Completion = tuple[int, int, str, str]
+"""(document, sample, prompt_sha, text)"""
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One completion to make: its place among the requests, its random stream, its prompt."""
+
+    index: int
+    draw: Draw
+    ids: list[int]
+    sha: str
+    decoding: Decoding
+
+    @property
+    def key(self) -> tuple[int, int, str]:
+        return self.draw.document, self.draw.sample, self.sha
 
 
 class QHarnessLM(HFLM):  # type: ignore[misc]
@@ -43,60 +62,71 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         loaded = pretrained
         if not isinstance(loaded, LoadedModel):
             quantizer = get_registry().quantizer(quant)
-            loaded = load_model(str(pretrained), device or "auto", dtype)
+            absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
+            loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
             calibration = calibrate(loaded, calib, seed=int(seed)) if quantizer.needs_calibration else None
             quantize_loaded(loaded, quantizer, seed=int(seed), calibration=calibration)
         size = DEFAULT_BATCH_SIZE if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=size)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
-        self.batches: list[list[tuple[int, int]]] = []
-        self.known: dict[tuple[int, int], str] = {}
+        self.known: dict[tuple[int, int, str], str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
+        self.batch_dependent = False
+        self.batches: list[list[tuple[int, int]]] = []
+        self.seconds = 0.0
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample.
 
-        Completions in `known`, by (document, sample), are not made again. `on_batch` sees each batch as it is done,
-        and `batches` records which rows went together.
+        Completions in `known`, by (document, sample, prompt_sha), are not made again; where rows depend on their
+        batch, only those of whole batches are known. `on_batch` sees each batch as it is done, `batches` says which
+        rows went together, and `seconds` adds up the time.
         """
-        seen: Counter[int] = Counter()
-        todo: dict[Decoding, list[tuple[int, Draw, list[int]]]] = {}
-        texts: list[str] = [""] * len(requests)
-        prompts: dict[int, list[int]] = {}
-        for index, request in enumerate(requests):
-            draw = Draw(request.doc_id or 0, seen[id(request)])
-            seen[id(request)] += 1
-            if (draw.document, draw.sample) in self.known:
-                texts[index] = self.known[draw.document, draw.sample]
-                continue
-            prompt, arguments = request.args
-            decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            if id(request) not in prompts:
-                prompts[id(request)] = self.generation.fit(self.tok_encode(prompt), decoding)
-            todo.setdefault(decoding, []).append((index, draw, prompts[id(request)]))
+        rows = self._rows(requests)
+        texts: dict[int, str] = {}
+        start, done = time.monotonic(), 0
         with counter("completions") as progress:
-            done = 0
-            for decoding, rows in todo.items():
-                rows.sort(key=lambda row: -len(row[2]))
-                for start in range(0, len(rows), self.batch_size):
-                    batch = rows[start : start + self.batch_size]
-                    self._complete(requests, batch, decoding, texts)
-                    done += len(batch)
-                    progress(done, sum(map(len, todo.values())))
-        return texts
+            for batch in self._batched(rows):
+                known = {row.index: self.known[row.key] for row in batch if row.key in self.known}
+                missing = [row for row in batch if row.index not in known]
+                if missing and self.batch_dependent:
+                    known, missing = {}, batch
+                texts |= known
+                if missing:
+                    texts |= self._complete(missing)
+                done += len(batch)
+                progress(done, len(rows))
+        self.seconds += time.monotonic() - start
+        return [texts[index] for index in range(len(requests))]
 
-    def _complete(
-        self,
-        requests: Sequence[Instance],
-        batch: Sequence[tuple[int, Draw, list[int]]],
-        decoding: Decoding,
-        texts: list[str],
-    ) -> None:
-        indices, draws, prompts = zip(*batch, strict=True)
-        for index, text in zip(indices, self.generation(prompts, draws, decoding), strict=True):
-            texts[index] = text
+    def _rows(self, requests: Sequence[Instance]) -> list[_Row]:
+        """The requests as rows, those of one decoding together, longest prompt first."""
+        seen: Counter[int] = Counter()
+        prompts: dict[int, tuple[list[int], str, Decoding]] = {}
+        rows = []
+        for index, request in enumerate(requests):
+            if id(request) not in prompts:
+                prompt, arguments = request.args
+                decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
+                prompts[id(request)] = self.generation.fit(self.tok_encode(prompt), decoding), prompt_sha(prompt), decoding
+            ids, sha, decoding = prompts[id(request)]
+            rows.append(_Row(index, Draw(request.doc_id or 0, seen[id(request)]), ids, sha, decoding))
+            seen[id(request)] += 1
+        order = {decoding: n for n, decoding in enumerate(dict.fromkeys(row.decoding for row in rows))}
+        return sorted(rows, key=lambda row: (order[row.decoding], -len(row.ids), row.index))
+
+    def _batched(self, rows: Sequence[_Row]) -> Iterator[list[_Row]]:
+        for _, alike in itertools.groupby(rows, key=lambda row: row.decoding):
+            group = list(alike)
+            for start in range(0, len(group), self.batch_size):
+                yield group[start : start + self.batch_size]
+
+    def _complete(self, rows: Sequence[_Row]) -> dict[int, str]:
+        draws = [row.draw for row in rows]
+        made = self.generation([row.ids for row in rows], draws, rows[0].decoding)
         self.batches.append([(draw.document, draw.sample) for draw in draws])
-        self.on_batch([(requests[i], draw.sample, texts[i]) for i, draw in zip(indices, draws, strict=True)])
+        self.on_batch([(*row.key, text) for row, text in zip(rows, made, strict=True)])
+        return {row.index: text for row, text in zip(rows, made, strict=True)}
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval records of the model; nothing is looked up on the Hub."""

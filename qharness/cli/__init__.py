@@ -1,0 +1,42 @@
+"""The command line. Each command is a module; this one joins them and turns mistakes into one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from qharness.cli import compare, doctor, listing, lm_eval, run, score
+from qharness.errors import QHarnessError
+from qharness.progress import note
+
+app = typer.Typer(
+    name="qharness",
+    help="What does quantizing this code model cost me, and what does it save me?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run", help=run.run.__doc__)(run.run)
+app.command("score", help=score.score.__doc__)(score.score)
+app.command("compare", help=compare.compare.__doc__)(compare.compare)
+app.command("list", help=listing.list_.__doc__)(listing.list_)
+app.command("doctor", help=doctor.doctor.__doc__)(doctor.doctor)
+app.command(
+    "lm-eval",
+    help=lm_eval.lm_eval.__doc__,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)(lm_eval.lm_eval)
+
+
+def main() -> None:
+    """Entry point. Exit code 0: done; 2: a mistake of the user's, in one line on standard error; 1: anything else."""
+    try:
+        code = app(standalone_mode=False)
+    except (QHarnessError, typer.TyperException) as error:
+        text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
+        note(f"qharness: {' '.join(text.split())}")
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,87 @@
+"""`qharness doctor`: what works on this machine, tried and not guessed."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from qharness.cli.options import Json
+from qharness.cli.output import print_json, print_table, registry
+from qharness.errors import QHarnessError
+from qharness.registry import Registry
+
+_PACKAGES = ("torch", "transformers", "lm_eval")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that works or does not, and the command that mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def doctor(json: Json = False) -> None:
+    """What works on this machine, and the command that mends what does not."""
+    found = registry()
+    checks = [*_packages(), _cuda(), _isolation(), *_languages(found), *_plugins(found)]
+    if json:
+        print_json({"checks": [asdict(check) for check in checks]})
+        return
+    print_table(("", "ok", "found", "fix"), [(c.name, "yes" if c.ok else "no", c.found, c.fix) for c in checks])
+
+
+def _packages() -> Iterator[Check]:
+    yield Check("python", True, platform.python_version())
+    for name in _PACKAGES:
+        try:
+            yield Check(name, True, version(name))
+        except PackageNotFoundError:
+            yield Check(name, False, "not installed", f"pip install {name}")
+
+
+def _cuda() -> Check:
+    import torch
+
+    if torch.cuda.is_available():
+        return Check("cuda", True, torch.cuda.get_device_name())
+    return Check("cuda", False, "none; models run on the CPU", "needed only for --device cuda")
+
+
+def _isolation() -> Check:
+    from qharness.execution import choose_isolation
+
+    try:
+        return Check("sandbox", True, choose_isolation().name)
+    except QHarnessError as error:
+        return Check("sandbox", False, str(error), "apt-get install bubblewrap")
+
+
+def _languages(found: Registry) -> Iterator[Check]:
+    """Each language's toolchain, by running an empty program where there is a sandbox."""
+    from qharness.execution import choose_isolation
+    from qharness.execution.worker import SandboxWorker
+
+    for name in found.languages:
+        language = found.language(name)
+        try:
+            toolchain = language.toolchain(language.limits)
+            SandboxWorker(language, choose_isolation()).run(_nothing(name))
+            yield Check(name, True, f"{toolchain.version}: {toolchain.command[0]}")
+        except QHarnessError as error:
+            yield Check(name, False, str(error), str(error).partition(": ")[2])
+
+
+def _nothing(language: str) -> object:
+    from qharness.types import Program
+
+    return Program(language, "")
+
+
+def _plugins(found: Registry) -> Iterator[Check]:
+    for plugin in found.broken:
+        yield Check(f"plugin {plugin.name}", False, plugin.reason, f"pip install --upgrade or uninstall {plugin.name}")

@@ -1,0 +1,99 @@
+"""`qharness list`. Answers in under a second: neither torch nor lm-eval is imported."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from qharness.cli.options import Json
+from qharness.cli.output import print_json, print_table, registry
+from qharness.errors import QHarnessError
+from qharness.registry import Entry, Registry, TaskEntry
+
+
+class Kind(StrEnum):
+    """What there is to list."""
+
+    QUANTIZERS = "quantizers"
+    CALIBRATION_SETS = "calibration-sets"
+    PERTURBATIONS = "perturbations"
+    TASKS = "tasks"
+    LANGUAGES = "languages"
+    PLUGINS = "plugins"
+
+
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="Only these; all by default.")] = None,
+    path: Annotated[bool, typer.Option("--path", help="With tasks: the folder for lm-eval's --include_path.")] = False,
+    json: Json = False,
+) -> None:
+    """What the plugins offer: names, summaries, options."""
+    found = registry()
+    if path:
+        if kind is not Kind.TASKS:
+            raise QHarnessError("--path goes with `qharness list tasks`")
+        for folder in _roots(found):
+            typer.echo(folder)
+        return
+    document = {each.value: rows for each, rows in _document(found).items() if kind in (None, each)}
+    if json:
+        print_json(document)
+        return
+    for name, rows in document.items():
+        print_table((name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows])
+
+
+def _roots(found: Registry) -> list[str]:
+    """The fewest folders that hold every task source's: lm-eval searches below a folder it is given."""
+    folders = {entry.value.source.folder for entry in found.tasks.values()}
+    parents = {folder.parent if folder.parent.name == "tasks" else folder for folder in folders}
+    return sorted(map(str, parents))
+
+
+def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
+    return {
+        Kind.QUANTIZERS: _classes(found.quantizers),
+        Kind.CALIBRATION_SETS: _classes(found.calibration_sets),
+        Kind.PERTURBATIONS: _classes(found.perturbations),
+        Kind.TASKS: [_row(name, entry, entry.value.summary) | {"path": str(entry.value.path)} for name, entry in found.tasks.items()],
+        Kind.LANGUAGES: _classes(found.languages),
+        Kind.PLUGINS: [
+            {"name": name, "summary": "", "plugin": name, "version": version} for name, version in found.plugins.items()
+        ],
+    }
+
+
+def _row(name: str, entry: Entry[Any] | Entry[TaskEntry], summary: str) -> dict[str, Any]:
+    return {"name": name, "summary": summary, "options": [], "plugin": entry.plugin, "version": entry.version}
+
+
+def _classes(entries: Mapping[str, Entry[type[Any]]]) -> list[dict[str, Any]]:
+    rows = []
+    for name, entry in entries.items():
+        row = _row(name, entry, (inspect.getdoc(entry.value) or "").split("\n")[0])
+        row["options"] = [_option(entry.value, field) for field in dataclasses.fields(entry.value)]
+        rows.append(row)
+    return rows
+
+
+def _option(cls: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
+    hint = get_type_hints(cls)[field.name]
+    required = field.default is dataclasses.MISSING
+    return {
+        "name": field.name,
+        "type": getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint).removeprefix("typing."),
+        "default": None if required else field.default,
+        "required": required,
+        "help": field.metadata.get("help", ""),
+    }
+
+
+def _usage(row: dict[str, Any]) -> str:
+    options = ",".join(f"{o['name']}={o['default']}" if not o["required"] else o["name"].upper() for o in row.get("options", []))
+    return f"{row['name']}:{options}" if options else str(row["name"])

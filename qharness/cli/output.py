@@ -1,0 +1,47 @@
+"""What commands print: tables for people, JSON for programs, and the plugins that had to be skipped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+
+from qharness.evaluate.folder import json_safe
+from qharness.progress import note
+from qharness.registry import Registry, get_registry
+
+
+def registry() -> Registry:
+    """The registry; says which plugins were skipped and why."""
+    found = get_registry()
+    for plugin in found.broken:
+        note(f"plugin {plugin.name!r} was skipped, it does not import: {plugin.reason}")
+    return found
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on standard output; undefined numbers are null."""
+    typer.echo(json.dumps(json_safe(document), indent=2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on standard output, as wide as the terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=box.SIMPLE_HEAD, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def number(value: float | None, form: str) -> str:
+    """A figure in a format; `n/a` where it is undefined."""
+    return "n/a" if value is None or not math.isfinite(value) else format(value, form)

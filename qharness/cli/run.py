@@ -1,0 +1,128 @@
+"""`qharness run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.output import number, print_json, print_table, registry
+from qharness.errors import QHarnessError
+from qharness.progress import note
+from qharness.types import RunResult, RunSpec
+
+
+def run(
+    task: Annotated[list[str], typer.Option(help="Task names: ours, or any of lm-eval's.")],
+    more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    model: Annotated[str | None, typer.Option(help="Hugging Face id or local folder.")] = None,
+    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
+    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Completions a problem.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Nucleus sampling.")] = None,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens a completion.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N problems only.")] = None,
+    seed: Annotated[int, typer.Option(help="Of sampling and of calibration.")] = 0,
+    batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
+    ] = "auto",
+    baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
+    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    allow_unsandboxed: AllowUnsandboxed = False,
+    data_dir: DataDir = None,
+    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Quantize a model, run benchmarks on it, and compare with full precision.
+
+    Runs that are whole are not made again, and a run that was interrupted resumes.
+    """
+    registry()
+    if model is None:
+        raise QHarnessError("--model is missing: give a Hugging Face id or a local folder")
+    if baseline and no_baseline:
+        raise QHarnessError("--baseline and --no-baseline exclude each other")
+    from qharness.study import run_tasks
+
+    specs = [
+        RunSpec(
+            task=name,
+            model=model,
+            quant=quant,
+            calib=calib,
+            samples=samples,
+            temperature=temperature,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens,
+            limit=limit,
+            seed=seed,
+            batch_size=_batch_size(batch_size),
+            device=device,
+            dtype=dtype,
+            allow_unsandboxed=allow_unsandboxed,
+            data_dir=data_dir,
+            output=output,
+            baseline=baseline,
+            compare=not no_baseline,
+        )
+        for name in dict.fromkeys([*task, *(more_tasks or [])])
+    ]
+    results = run_tasks(specs)
+    if json:
+        documents = [result.document for result in results]
+        print_json(documents[0] if len(documents) == 1 else documents)
+        return
+    for result in results:
+        print_result(result)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise QHarnessError(f"--batch-size must be auto or a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def print_result(result: RunResult) -> None:
+    """The metrics of a run, and the comparison with its baseline where there is one."""
+    document = result.document
+    spec = document["spec"]
+    baseline = document.get("baseline")
+    typer.echo(f"{spec['model']}, {spec['quant']}, on {spec['task']}")
+    rows = [(name, number(value, ".4f")) for name, value in result.metrics.items()]
+    rows.append(("weights, MB", number(document["hosting"]["resident_bytes"] / 1e6, ".1f")))
+    rows.append(("generation, s", number(document["timings"]["generation_s"], ".1f")))
+    print_table(("", spec["quant"]), rows)
+    if baseline:
+        print_comparison(baseline)
+    for each in document["notes"]:
+        note(f"note: {each}")
+    typer.echo(f"run folder: {result.folder}")
+
+
+def print_comparison(document: dict[str, object]) -> None:
+    """A comparison's figures, a line each, and what they mean."""
+    rates, paper, by_problem = document["pass@1"], document["paper"], document["clustered"]
+    assert isinstance(rates, dict) and isinstance(paper, dict) and isinstance(by_problem, dict)
+    low, high = rates["ci95"]
+    detectable = document["smallest_detectable_difference"]
+    assert isinstance(detectable, float | None)
+    print_table(
+        ("compared with", str(document["a"]).rsplit("/", 1)[-1]),
+        [
+            ("pass@1", f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
+            ("difference, 95% interval by problem", f"{number(rates['difference'], '+.4f')} ({number(low, '+.4f')} to {number(high, '+.4f')})"),
+            ("p by problem (permutation)", number(by_problem["p_value"], ".4f")),
+            ("p of pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
+            ("odds ratio (passed before only / now only)", f"{number(paper['odds_ratio'], '.2f')} ({paper['b']} / {paper['c']})"),
+            ("smallest difference this could show", number(detectable, ".4f")),
+            ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
+        ],
+    )

@@ -1,0 +1,40 @@
+"""`qharness score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.output import number, print_json, print_table, registry
+from qharness.errors import QHarnessError
+
+
+def score(
+    task: Annotated[str, typer.Option(help="The task whose tests are run.")],
+    samples: Annotated[Path, typer.Option(help='JSON lines {"task_id", "completion"}; several a task are samples.')],
+    data_dir: DataDir = None,
+    output: Annotated[Path | None, typer.Option(help="Write the lines with status, passed and seconds here.")] = None,
+    allow_unsandboxed: AllowUnsandboxed = False,
+    json: Json = False,
+) -> None:
+    """Run saved completions against a task's tests and report pass@k. Completions run as they are, uncut."""
+    registry()
+    from qharness.evaluate.folder import write_lines
+    from qharness.evaluate.score import score as run_score
+
+    if output is not None and not output.absolute().parent.is_dir():
+        raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
+    result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed)
+    if output is not None:
+        write_lines(output, result.samples)
+    if json:
+        print_json(result.document)
+        return
+    document = result.document
+    rates = [(name, number(value, ".4f")) for name, value in document.items() if name.startswith("pass@")]
+    counts = [(status, str(count)) for status, count in document["status"].items()]
+    problems = [("problems, samples", f"{document['n_problems']}, {document['n_samples']}")]
+    print_table(("", task), [*rates, *problems, *counts, ("seconds", number(document["seconds"], ".1f"))])

@@ -1,0 +1,119 @@
+"""lm-eval, quietened: our model class and our tasks registered with it, and its tasks loaded by name."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from qharness.errors import DataError, QHarnessError, UnknownNameError
+from qharness.registry import Registry, get_registry
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
+
+MODEL = "qharness"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep lm-eval's and transformers' talk off standard output, and all but errors off standard error."""
+    import lm_eval.api.task
+    import lm_eval.evaluator
+    import transformers
+
+    for name in ("lm_eval", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    transformers.utils.logging.set_verbosity_error()
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        _replaced(lm_eval.api.task, "tqdm", lambda items, **_: items),  # a bar over prompts, done at once
+        _replaced(lm_eval.evaluator, "get_git_commit_hash", lambda: None),  # asks git of whatever folder we are in
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+def register_model() -> None:
+    """Make our model class known to lm-eval. Its own come first: they are imported only into an empty registry."""
+    import lm_eval.models
+    from lm_eval.api.registry import model_registry
+
+    from qharness.models.lm import QHarnessLM
+
+    if MODEL not in model_registry:
+        lm_eval.api.registry.register_model(MODEL)(QHarnessLM)
+
+
+def task_folders(registry: Registry) -> list[str]:
+    """The folders of all task sources."""
+    return sorted({str(entry.value.source.folder) for entry in registry.tasks.values()})
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """A name of lm-eval's with the Task objects it stands for (several, where it is a group) and their manager."""
+
+    name: str
+    manager: TaskManager
+    objects: list[Any]
+    tasks: dict[str, Task]
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages whose programs the task runs; none for a task that runs no programs."""
+        found: dict[str, None] = {}
+        for task in self.tasks.values():
+            docs = task.eval_docs
+            if {"language", "tests", "prompt"} <= set(getattr(docs, "features", ())):
+                found.update(dict.fromkeys(docs["language"]))
+        return list(found)
+
+
+def load_task(name: str, data_dir: Path | None = None) -> LoadedTask:
+    """Load one of our tasks, or any other that lm-eval knows, with its data.
+
+    lm-eval's own index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, or
+    DataError if the data cannot be loaded.
+    """
+    from lm_eval.tasks import TaskManager
+
+    registry = get_registry()
+    ours = name in registry.tasks
+    metadata: dict[str, Any] = {"data_dir": str(data_dir)} if data_dir else {}
+    with quiet():
+        manager = TaskManager(include_path=list(task_folders(registry)), include_defaults=not ours, metadata=metadata)
+        if name not in manager.all_tasks:
+            hint = "`qharness list tasks` shows ours, `qharness lm-eval ls tasks` all"
+            raise UnknownNameError("task", name, [*registry.tasks, *manager.all_tasks], hint)
+        try:
+            loaded = manager.load([name])
+        except QHarnessError:
+            raise
+        except Exception as error:  # whatever a task's own code or the Hub raises, its data is what failed
+            if ours:
+                raise
+            first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise DataError(f"task {name!r}: lm-eval could not load its data: {type(error).__name__}: {first}") from error
+    groups = loaded.get("groups", {})
+    objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
+    return LoadedTask(name, manager, objects, loaded["tasks"])

@@ -1,0 +1,87 @@
+"""A cell: one spec made definite, with the folder its run lives in."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qharness.errors import QHarnessError
+from qharness.evaluate.bridge import LoadedTask
+from qharness.evaluate.folder import folder_name, read_run
+from qharness.models import loading
+from qharness.models.lm import DEFAULT_BATCH_SIZE
+from qharness.registry import get_registry
+from qharness.spec import parse, unbind
+from qharness.types import Quantizer, RunSpec
+
+_NOT_IN_KEY = ("allow_unsandboxed", "data_dir", "output", "baseline", "compare", "model", "batch_size")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run to be made: every default of the spec filled in."""
+
+    spec: RunSpec
+    quantizer: Quantizer
+    task: LoadedTask
+    folder: Path
+
+    @property
+    def done(self) -> dict[str, Any] | None:
+        """The document of a run that is whole."""
+        return read_run(self.folder)
+
+
+def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
+    """Fill in the task's defaults, apply the spec's own to the task, and find the run's folder."""
+    quantizer = get_registry().quantizer(spec.quant)
+    device = loading.resolve_device(spec.device)
+    definite = dataclasses.replace(
+        spec,
+        quant=str(unbind(quantizer)),
+        calib=(spec.calib and str(parse(spec.calib))) if quantizer.needs_calibration else None,
+        device=device.type,
+        dtype=str(loading.resolve_dtype(spec.dtype, device)).removeprefix("torch."),
+        **_decoding(spec, task),
+    )
+    key = {name: value for name, value in dataclasses.asdict(definite).items() if name not in _NOT_IN_KEY}
+    key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
+    if quantizer.batch_dependent:
+        key["batch_size"] = spec.batch_size or DEFAULT_BATCH_SIZE
+    model = Path(spec.model).expanduser().resolve().name if Path(spec.model).expanduser().is_dir() else spec.model
+    parts = (model, definite.quant, definite.calib or "none", "none", spec.task)
+    return Cell(definite, quantizer, task, spec.output / folder_name(parts, key))
+
+
+def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
+    """The spec's sampling options, applied to the task and completed by the task's own."""
+    generative = [t for t in loaded.tasks.values() if t.get_config("output_type") == "generate_until"]
+    asked = {n: getattr(spec, n) for n in ("samples", "temperature", "top_p", "max_new_tokens") if getattr(spec, n) is not None}
+    if not generative:
+        if asked:
+            raise QHarnessError(f"task {spec.task!r} generates nothing: --{next(iter(asked)).replace('_', '-')} does not apply")
+        return {}
+    for task in generative:
+        if spec.samples is not None:
+            task.set_config("repeats", spec.samples)
+        changes: dict[str, Any] = {}
+        if spec.temperature is not None:
+            changes |= {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
+        if spec.top_p is not None:
+            changes["top_p"] = spec.top_p
+        if spec.max_new_tokens is not None:
+            changes["max_gen_toks"] = spec.max_new_tokens
+        if changes:
+            task.set_config("generation_kwargs", changes, update=True)
+    first = generative[0]
+    arguments = first.get_config("generation_kwargs") or {}
+    sampled = arguments.get("do_sample", False)
+    return {
+        "samples": first.get_config("repeats"),
+        "temperature": arguments.get("temperature", 0.0) if sampled else 0.0,
+        "top_p": arguments.get("top_p"),
+        "max_new_tokens": arguments.get("max_gen_toks"),
+    }

@@ -1,0 +1,122 @@
+"""A run's folder: where it is, what is in it, and that it is whole or resumes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qharness.errors import SamplesError
+
+RUN = "run.json"
+RESULTS = "results.json"
+SAMPLES = "samples.jsonl"
+JOURNAL = "journal.jsonl"
+
+
+def folder_name(parts: Sequence[str], key: Mapping[str, Any]) -> str:
+    """`part--part--...--hash`: the parts to read, the hash of `key` to tell apart what they leave out."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:10]
+    return "--".join([re.sub(r"[^A-Za-z0-9._=,@+-]", "_", part) for part in parts] + [digest])
+
+
+def json_safe(value: Any) -> Any:
+    """`value` with NaN and infinities as None, for JSON has neither; mappings and sequences are gone through."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(each) for each in value]
+    return value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write one JSON document atomically; what JSON has no form for is written as text."""
+    write_atomically(path, json.dumps(json_safe(document), indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines atomically."""
+    write_atomically(path, "".join(json.dumps(json_safe(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """The run's document if the folder is whole, else None."""
+    try:
+        document: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    return document
+
+
+def read_lines(
+    path: Path, required: Sequence[str], check: Callable[[dict[str, Any]], str] = lambda _: ""
+) -> list[dict[str, Any]]:
+    """JSON lines, each an object with the `required` fields of which `check` finds nothing to complain.
+
+    Raises SamplesError naming the file and the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SamplesError(f"{path} cannot be read: {error}") from None
+    rows = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise SamplesError(f"{path}, line {number} is no JSON: {error.msg} at column {error.colno}") from None
+        missing = [field for field in required if not isinstance(row, dict) or field not in row]
+        if missing:
+            raise SamplesError(f"{path}, line {number} has no {missing[0]!r}: each line is {{{', '.join(required)}}}")
+        if complaint := check(row):
+            raise SamplesError(f"{path}, line {number}: {complaint}")
+        rows.append(row)
+    return rows
+
+
+class Journal:
+    """The completions of a run as they are made: appended and synced batch by batch, read again on resume."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.completions: dict[tuple[int, int, str], str] = {}
+        if path.exists():
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            if len(whole) < len(content):  # the last line was torn when the run was killed
+                with path.open("r+b") as file:
+                    file.truncate(len(whole))
+            for line in whole.decode("utf-8").splitlines():
+                row = json.loads(line)
+                self.completions[row["doc_id"], row["sample"], row["prompt_sha"]] = row["completion"]
+
+    def append(self, rows: Sequence[tuple[int, int, str, str]]) -> None:
+        """Add (document, sample, prompt_sha, completion) rows, on disk when this returns."""
+        names = ("doc_id", "sample", "prompt_sha", "completion")
+        lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=True) + "\n" for row in rows]
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write("".join(lines))
+            file.flush()
+            os.fsync(file.fileno())

@@ -1,0 +1,135 @@
+"""Evaluates one cell and writes its folder; run.json last."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from qharness.errors import QHarnessError
+from qharness.evaluate.cells import Cell
+from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, write_json, write_lines
+from qharness.execution import choose_isolation
+from qharness.filters import ExecutionOptions, execution_options
+from qharness.models import LoadedModel
+from qharness.models.footprint import resident_bytes
+from qharness.models.generation import prompt_sha
+from qharness.models.lm import QHarnessLM
+from qharness.registry import get_registry
+from qharness.types import Calibration
+
+_PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
+
+
+def evaluate_cell(cell: Cell, loaded: LoadedModel, calibration: Calibration | None, files: Mapping[str, str]) -> None:
+    """Run lm-eval on a model that is already quantized, and write the run's folder.
+
+    A folder that a killed run left resumes: the completions in its journal are not made again.
+    """
+    import lm_eval
+
+    try:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
+    journal = Journal(cell.folder / JOURNAL)
+    lm = QHarnessLM(loaded, seed=cell.spec.seed, batch_size=cell.spec.batch_size)
+    lm.known = journal.completions
+    lm.on_batch = journal.append
+    lm.batch_dependent = cell.quantizer.batch_dependent
+    start = time.monotonic()
+    with execution_options(ExecutionOptions(cell.spec.allow_unsandboxed)):
+        results = lm_eval.simple_evaluate(
+            model=lm,
+            tasks=cell.task.objects,
+            task_manager=cell.task.manager,
+            limit=cell.spec.limit,
+            bootstrap_iters=0,
+            confirm_run_unsafe_code=cell.spec.allow_unsandboxed,
+            random_seed=cell.spec.seed,
+            numpy_random_seed=cell.spec.seed,
+            torch_random_seed=cell.spec.seed,
+            fewshot_random_seed=cell.spec.seed,
+        )
+    total = time.monotonic() - start
+    samples = results.pop("samples")
+    results["config"] |= {"model": "qharness", "model_args": {"pretrained": cell.spec.model, "quant": cell.spec.quant}}
+    rows = sample_rows(cell, samples)
+    if rows:
+        write_lines(cell.folder / SAMPLES, rows)
+    write_json(cell.folder / RESULTS, results)
+    document = {
+        "spec": {**dataclasses.asdict(cell.spec), "output": str(cell.spec.output)},
+        "metrics": metrics_of(cell, results),
+        "seeds": {"sampling": cell.spec.seed},
+        "versions": {**{name: _version(name) for name in _PACKAGES}, "toolchains": _toolchains(cell)},
+        "machine": {"platform": platform.platform(), "device": str(lm.device), "dtype": str(loaded.model.dtype)},
+        "data": [{"file": name, "sha256": digest} for name, digest in files.items()],
+        "hosting": {"resident_bytes": resident_bytes(loaded.model)},
+        "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
+        "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
+        "batches": {"size": lm.batch_size, "rows": lm.batches if lm.batch_dependent else None},
+        "notes": notes_of(lm, calibration),
+    }
+    write_json(cell.folder / RUN, document)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _toolchains(cell: Cell) -> dict[str, str]:
+    languages = {name: get_registry().language(name) for name in cell.task.languages}
+    return {name: language.toolchain(language.limits).version for name, language in languages.items()}
+
+
+def notes_of(lm: QHarnessLM, calibration: Calibration | None) -> list[str]:
+    """What a reader of the run must know besides its figures."""
+    notes = []
+    if lm.generation.truncated:
+        notes.append(f"{lm.generation.truncated} prompts did not fit the model's {lm.max_length} tokens and were cut from the left")
+    if lm.batch_dependent:
+        notes.append("this quantizer's results depend on which rows share a batch")
+    if calibration:
+        notes.append(f"calibrated on {json.dumps(dict(calibration.composition))}")
+    return notes
+
+
+def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """lm-eval's metrics by task, without the filter's name and the standard errors; the group's, if it is one."""
+    found = {}
+    for task, values in {**results["results"], **results.get("groups", {})}.items():
+        named = {key.split(",")[0]: value for key, value in values.items() if isinstance(value, int | float)}
+        found[task] = {key: value for key, value in named.items() if not key.endswith("_stderr") and key != "sample_len"}
+    return {cell.spec.task: found.pop(cell.spec.task, {}), **found}
+
+
+def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The lines of samples.jsonl: one for each completion that was run, by document and sample."""
+    rows = []
+    for task, logged in samples.items():
+        for sample in sorted(logged, key=lambda s: s["doc_id"]):
+            verdicts = sample["filtered_resps"][0]
+            if not (isinstance(verdicts, list) and verdicts and isinstance(verdicts[0], dict) and "status" in verdicts[0]):
+                continue
+            prompt = sample["arguments"][0][0]
+            for index, verdict in enumerate(verdicts):
+                rows.append(
+                    {
+                        "task": task,
+                        "doc_id": sample["doc_id"],
+                        "task_id": sample["doc"].get("task_id"),
+                        "sample": index,
+                        "seed": cell.spec.seed,
+                        "prompt_sha": prompt_sha(prompt),
+                        **verdict,
+                    }
+                )
+    return rows

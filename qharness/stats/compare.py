@@ -1,0 +1,76 @@
+"""Compares two runs of one task, completion by completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qharness.errors import SamplesError
+from qharness.evaluate.folder import SAMPLES, read_lines, read_run
+from qharness.stats.paired import clustered, mcnemar, smallest_detectable_difference
+
+_Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found: the document of DESIGN's contract; undefined figures are NaN."""
+
+    document: dict[str, Any]
+
+
+def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0) -> Comparison:
+    """Compare run folder `run_b` with run folder `run_a` (the baseline).
+
+    Completion i of a problem in one is paired with completion i in the other; those that only one has are left out.
+    `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
+    is no whole run or the two have no completions in common.
+    """
+    a, b = _passed(Path(run_a)), _passed(Path(run_b))
+    keys = sorted(a.keys() & b.keys())
+    if not keys:
+        raise SamplesError(f"{run_a} and {run_b} have no completion in common: they are runs of different tasks")
+    first, second = (np.array([run[key] for key in keys]) for run in (a, b))
+    rates_a, rates_b = _by_problem(keys, first), _by_problem(keys, second)
+    differences = rates_b - rates_a
+    pooled = mcnemar(first, second)
+    by_cluster = clustered(differences, np.random.default_rng(seed))
+    return Comparison(
+        {
+            "a": str(run_a),
+            "b": str(run_b),
+            "n_problems": len(differences),
+            "n_pairs": len(keys),
+            "pass@1": {
+                "a": float(rates_a.mean()),
+                "b": float(rates_b.mean()),
+                "difference": float(differences.mean()),
+                "ci95": list(by_cluster.ci95),
+            },
+            "paper": {"p_value": pooled.p_value, "odds_ratio": pooled.odds_ratio, "b": pooled.b, "c": pooled.c},
+            "clustered": {"p_value": by_cluster.p_value, "ci95": list(by_cluster.ci95)},
+            "smallest_detectable_difference": smallest_detectable_difference(differences),
+        }
+    )
+
+
+def _passed(folder: Path) -> Mapping[_Key, bool]:
+    """Whether each completion of a run passed, by (task, document, sample)."""
+    if read_run(folder) is None:
+        raise SamplesError(f"{folder} is no finished run: it has no readable run.json")
+    if not (folder / SAMPLES).is_file():
+        raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
+    rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "passed"))
+    return {(row["task"], row["doc_id"], row["sample"]): bool(row["passed"]) for row in rows}
+
+
+def _by_problem(keys: list[_Key], passed: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Pass rate of each problem, float64 [problems], in the order of the keys."""
+    problems: dict[tuple[str, int], list[bool]] = {}
+    for (task, document, _), each in zip(keys, passed, strict=True):
+        problems.setdefault((task, document), []).append(bool(each))
+    return np.array([np.mean(each) for each in problems.values()])

@@ -1,0 +1,109 @@
+"""`run`: quantize, generate and execute through lm-eval, and compare with full precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+from collections.abc import Sequence
+from typing import Any
+
+from qharness.calibration import calibrate
+from qharness.data import recording
+from qharness.evaluate.bridge import LoadedTask, load_task, quiet
+from qharness.evaluate.cells import Cell, make_cell
+from qharness.evaluate.folder import RUN, SAMPLES, json_safe, write_json
+from qharness.evaluate.record import evaluate_cell
+from qharness.execution import choose_isolation
+from qharness.models import loading
+from qharness.progress import note
+from qharness.registry import get_registry
+from qharness.stats import compare
+from qharness.types import RunResult, RunSpec
+
+
+def run(spec: RunSpec) -> RunResult:
+    """Make one run, or return it if it is already whole; with its baseline, unless `spec.compare` is off.
+
+    Raises QHarnessError, before anything is written, for a mistake in the spec.
+    """
+    return run_tasks([spec])[0]
+
+
+def run_tasks(specs: Sequence[RunSpec]) -> list[RunResult]:
+    """Make runs that differ in their task only, loading each model once: all baselines first, then all the rest."""
+    with quiet():
+        cells, baselines, files = _prepare(specs)
+        for group in (baselines, cells):
+            _fill(group, files)
+    for cell, baseline in zip(cells, baselines, strict=False):
+        _attach(cell, baseline)
+    return [RunResult(cell.folder, cell.done or {}) for cell in cells]
+
+
+def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str, dict[str, str]]]:
+    """(cells, their baselines, files read by task). Finds every mistake there is to find before a model is loaded."""
+    first = specs[0]
+    get_registry().quantizer(first.quant)
+    for name in filter(None, (first.model, first.baseline)):
+        loading.load_config(name)
+    loaded, files = {}, {}
+    for spec in specs:
+        with recording() as read:
+            loaded[spec.task] = load_task(spec.task, spec.data_dir)
+        files[spec.task] = read
+        check_execution(loaded[spec.task], spec.allow_unsandboxed)
+    cells = [make_cell(spec, loaded[spec.task]) for spec in specs]
+    baselines = [make_cell(baseline_of(cell.spec), cell.task) for cell in cells if has_baseline(cell.spec)]
+    return cells, baselines, files
+
+
+def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:
+    """Raise SandboxError or MissingDependencyError now if the task's programs could not be run later."""
+    if task.languages:
+        choose_isolation(allow_unsandboxed)
+    for name in task.languages:
+        language = get_registry().language(name)
+        language.toolchain(language.limits)
+
+
+def has_baseline(spec: RunSpec) -> bool:
+    """Whether there is something to compare with: full precision, or the model that was named."""
+    return spec.compare and (spec.quant != "none" or spec.baseline is not None)
+
+
+def baseline_of(spec: RunSpec) -> RunSpec:
+    """The same run in full precision, of `spec.baseline` if one is named."""
+    return dataclasses.replace(
+        spec, model=spec.baseline or spec.model, quant="none", calib=None, compare=False, baseline=None
+    )
+
+
+def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]]) -> None:
+    """Make those of the cells that are not whole; they share their model, which is loaded if one is missing."""
+    missing = [cell for cell in cells if cell.done is None]
+    for cell in cells:
+        if cell not in missing:
+            note(f"already done: {cell.folder}")
+    if not missing:
+        return
+    spec, quantizer = missing[0].spec, missing[0].quantizer
+    model = loading.load_model(spec.model, spec.device, spec.dtype)
+    calibration = None
+    if quantizer.needs_calibration:
+        calibration = calibrate(model, spec.calib, seed=spec.seed, data_dir=spec.data_dir)
+    loading.quantize_loaded(model, quantizer, seed=spec.seed, calibration=calibration, log=note)
+    for cell in missing:
+        note(f"running {spec.quant} on {cell.spec.task}: {cell.folder}")
+        evaluate_cell(cell, model, calibration, files[cell.spec.task])
+    del model
+    gc.collect()
+
+
+def _attach(cell: Cell, baseline: Cell) -> None:
+    """Put the comparison with its baseline into a run's document."""
+    document: dict[str, Any] = cell.done or {}
+    if not (cell.folder / SAMPLES).is_file():
+        return
+    comparison = json_safe(compare(baseline.folder, cell.folder).document)
+    if document.get("baseline") != comparison:
+        write_json(cell.folder / RUN, {**document, "baseline": comparison})

@@ -1,0 +1,57 @@
+"""Fixtures: the local mirror of the benchmarks' data, small models, and the command line as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+WARMUP = REPOSITORY / "examples/qharness-warmup"
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The benchmarks' data; skips where there is none."""
+    folder = Path(os.environ.get("QHARNESS_TEST_DATA", REPOSITORY.parent / "shared/data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"needs the benchmarks' data: {folder} is missing (QHARNESS_TEST_DATA names another place)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random Llama on disk."""
+    from tests.tiny_models import save_model
+
+    return save_model("llama", tmp_path_factory.mktemp("models") / "random-llama")
+
+
+@pytest.fixture(scope="session")
+def memorized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Llama that knows most of the warm-up problems' solutions."""
+    from qharness_warmup.memorize import train
+
+    folder = tmp_path_factory.mktemp("models") / "memorized"
+    train(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `qharness` with these arguments in an empty folder; keyword arguments change the environment."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name("qharness")), *map(str, arguments)]
+        kept = {k: v for k, v in os.environ.items() if k not in ("QHARNESS_DATA_DIR", "QHARNESS_ALLOW_UNSANDBOXED")}
+        offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(elsewhere / "hf")}
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=elsewhere, env={**kept, **offline, **environment}, timeout=300
+        )
+
+    return run
