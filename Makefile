@@ -2,16 +2,38 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+WARMUP := examples/qharness-warmup
+DEMO := build/demo
 
 .PHONY: install demo test test-slow lint clean
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+# Makes the virtual environment. torch comes from constraints.txt; README says how to get another build of it.
+$(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --no-deps -e $(WARMUP)
 	touch $(STAMP)
+
+# Trains a small model on six problems (half a minute), then asks what int8 costs it. Nothing is downloaded.
+demo: install
+	test -f $(DEMO)/model/config.json || $(BIN)/python -m qharness_warmup.memorize $(DEMO)/model
+	$(BIN)/qharness run --model $(DEMO)/model --quant int8-dynamic --task warmup-java --output $(DEMO)/runs
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+# mypy cannot see the mapped packages of an editable install, so it is run on an installed copy.
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build/lib build/bdist* build/mypy && $(BIN)/pip install --quiet --no-deps --no-build-isolation --target build/mypy .
+	cd build/mypy && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p qharness
 
 clean:
 	rm -rf build dist *.egg-info

@@ -31,7 +31,8 @@ class ExecutionOptions:
     allow_unsandboxed: bool = False
 
 
-_options: ContextVar[ExecutionOptions] = ContextVar("execution_options", default=ExecutionOptions())
+_DEFAULT_OPTIONS = ExecutionOptions()
+_options: ContextVar[ExecutionOptions] = ContextVar("execution_options", default=_DEFAULT_OPTIONS)
 
 
 @contextmanager
@@ -54,7 +55,10 @@ def first_function(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> 
     """lm-eval filter: cut each completion after the function or method that its prompt opened."""
     registry = get_registry()
     return [
-        [registry.language(doc["language"]).first_function(doc["prompt"] + (doc.get("joint") or ""), text) for text in texts]
+        [
+            registry.language(doc["language"]).first_function(doc["prompt"] + (doc.get("joint") or ""), text)
+            for text in texts
+        ]
         for texts, doc in zip(resps, docs, strict=True)
     ]
 
@@ -80,7 +84,9 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     ]
 
 
-def pass_at_k(references: Sequence[str], predictions: Sequence[Sequence[Verdict]], k: Sequence[int] = (1,)) -> dict[str, float]:
+def pass_at_k(
+    references: Sequence[str], predictions: Sequence[Sequence[Verdict]], k: Sequence[int] = (1,)
+) -> dict[str, float]:
     """lm-eval metric of one document: pass@k for each of `k`; NaN where there are fewer samples than k."""
     (verdicts,) = predictions
     passed = sum(verdict["passed"] for verdict in verdicts)

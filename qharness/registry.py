@@ -144,9 +144,8 @@ def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: li
             for offered in implementation.function():
                 for name, value in names(offered):
                     if name in found:
-                        raise PluginError(
-                            f"{kind} {name!r} is offered by two plugins, {found[name].plugin} and {plugin}: uninstall one"
-                        )
+                        both = f"{found[name].plugin} and {plugin}"
+                        raise PluginError(f"{kind} {name!r} is offered by two plugins, {both}: uninstall one")
                     found[name] = Entry(value, plugin, versions[plugin])
         return dict(sorted(found.items()))
 
@@ -171,7 +170,7 @@ def _task_entries(source: TaskSource) -> Iterable[tuple[str, TaskEntry]]:
     class Loader(yaml.SafeLoader):
         """Reads lm-eval's YAMLs without importing the functions they name."""
 
-    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    Loader.add_constructor("!function", lambda loader, node: str(node.value))
     for path in sorted(source.folder.glob("*.yaml")):
         try:
             config = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader

@@ -122,7 +122,8 @@ def bind(spec: Spec, cls: type[T]) -> T:
     for key, value in spec.kwargs:
         if key not in names:
             near = difflib.get_close_matches(key, names, n=3, cutoff=0.4) or names
-            raise SpecError(f"{spec.name} has no option {key!r}: {'did you mean ' + ', '.join(near) + '?' if near else 'it takes none'}")
+            advice = f"did you mean {', '.join(near)}?" if near else "it takes none"
+            raise SpecError(f"{spec.name} has no option {key!r}: {advice}")
         if key in given:
             raise SpecError(f"option {key!r} of {spec.name} is given twice in {str(spec)!r}")
         given[key] = value
@@ -130,12 +131,14 @@ def bind(spec: Spec, cls: type[T]) -> T:
     values = {key: _convert(value, hints[key], f"option {key!r} of {spec.name}") for key, value in given.items()}
     missing = [f.name for f in fields if f.name not in values and not _has_default(f)]
     if missing:
-        raise SpecError(f"{spec.name} needs {', '.join(missing)}: write {spec.name}:{','.join(m.upper() for m in missing)}")
+        raise SpecError(
+            f"{spec.name} needs {', '.join(missing)}: write {spec.name}:{','.join(m.upper() for m in missing)}"
+        )
     return cls(**values)
 
 
 def unbind(plugin: Any) -> Spec:
-    """The shortest spec that makes `plugin` again: leading options stand bare, later ones by name, defaults not at all."""
+    """The shortest spec that makes `plugin` again: leading options bare, later ones by name, defaults not at all."""
     args: list[str] = []
     kwargs: list[tuple[str, str]] = []
     leading = True
@@ -163,7 +166,7 @@ def _show(value: Any) -> str:
 
 
 def _convert(text: str, hint: Any, where: str) -> Any:
-    """Turn an option's text into the type its field declares: bool, int, float, str, Literal or one of these or None."""
+    """Turn an option's text into its field's type: bool, int, float, str, a Literal, or one of these or None."""
     origin = typing.get_origin(hint)
     if origin in (Union, types.UnionType):
         members = [m for m in typing.get_args(hint) if m is not type(None)]

@@ -53,7 +53,9 @@ class Quantizer(Protocol):
     needs_calibration: ClassVar[bool]
 
     @property
-    def batch_dependent(self) -> bool: ...
+    def batch_dependent(self) -> bool:
+        """Whether a row's result depends on its batch; a class variable will do."""
+        ...
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
         """Return the quantized model, which may be `model` itself, changed in place."""
@@ -79,7 +81,9 @@ class Perturbation(Protocol):
 
     name: ClassVar[str]
 
-    def __call__(self, text: str, rng: random.Random) -> str: ...
+    def __call__(self, text: str, rng: random.Random) -> str:
+        """Return `text`, perturbed; every random draw comes from `rng`."""
+        ...
 
 
 # ------------------------------------------------------------------------------------------------------------ tasks
@@ -167,9 +171,13 @@ class Outcome:
 class Worker(Protocol):
     """Runs programs of one language one at a time. Not thread-safe: a pool holds one worker a thread."""
 
-    def run(self, program: Program) -> Outcome: ...
+    def run(self, program: Program) -> Outcome:
+        """Run a program to its end or to a limit."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Kill whatever still runs."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,18 @@ import re
 
 from qharness import Span
 
-_EXAMPLE_HEAD = re.compile(r"^\W*(for )?(example|examples|example cases|sample|input|output|test case)s?\b.*", re.IGNORECASE)
-_CODE_LIKE = re.compile(r"^(>>>|\.\.\.)|->|=>|==|➞|^\s*[\[({\"'\d-]|\breturns? +[\[({\"'\d-]|^\w+\(.*\)")
-_JAVADOC = re.compile(r"/\*\*.*?\*/", re.DOTALL)
+_EXAMPLE_HEAD = re.compile(
+    r"^\W*(for )?(example|sample|test case|case)s?( cases?)?( \d+)?\s*[:.]?\s*$"  # a heading
+    r"|^\W*(for )?examples?\b\s*[:,\d]|^\W*(input|output|explanation|e\.g)\b\s*[:.]|^>>>",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"^\w+:$")
+_CODE_LIKE = re.compile(r"->|=>|==|➞|\breturns? +[\[({\"'\d-]|^\w+\(.*\)|^\w+ = ")
+# What stands before the prose of a line: comment marks, a bullet, a tag or a parameter's name and type.
+_OPENING = r"\s*(/\*\*|\*(?!/)|//)?\s*"
+_MARKS = re.compile(_OPENING + r"([-*•]\s+|\")?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
+_JAVA_COMMENT = re.compile(r"/\*\*.*?\*/|(?:^[ \t]*//[^\n]*\n(?:[ \t]*\n)*)+", re.DOTALL | re.MULTILINE)
 _DOCSTRING = re.compile(r'("""|\'\'\')(.*?)(\1|\Z)', re.DOTALL)
-_STARS = re.compile(r"^\s*(/\*\*|\*/|\*)?\s*|\s*\*/\s*$")
 
 
 def docstring_spans(prompt: str, field: str = "prompt") -> list[Span]:
@@ -19,34 +26,32 @@ def docstring_spans(prompt: str, field: str = "prompt") -> list[Span]:
     return _prose_lines(prompt, found[-1].start(2), found[-1].end(2), field) if found else []
 
 
-def javadoc_spans(prompt: str, field: str = "prompt") -> list[Span]:
-    """The prose of the last Javadoc comment of a Java prompt."""
-    found = list(_JAVADOC.finditer(prompt))
+def java_comment_spans(prompt: str, field: str = "prompt") -> list[Span]:
+    """The prose of the last comment of a Java prompt: Javadoc, or lines that begin with `//`."""
+    found = list(_JAVA_COMMENT.finditer(prompt))
     return _prose_lines(prompt, found[-1].start(), found[-1].end(), field) if found else []
 
 
 def _prose_lines(prompt: str, start: int, end: int, field: str) -> list[Span]:
-    """The lines between two positions that are prose, each without its indentation and comment marks.
+    """The lines between two positions that are prose, each without indentation, comment marks, tags and names.
 
-    Everything from the first example on is left out up to the next paragraph that is plainly prose.
+    From the first line of an example on, everything up to the next blank line is left out; so is a line that does
+    not begin with a letter, or that looks like code.
     """
     spans: list[Span] = []
     position, in_example = start, False
     for line in prompt[start:end].splitlines(keepends=True):
-        text, offset = _strip_marks(line.rstrip("\n"))
-        if _EXAMPLE_HEAD.match(text) or text.startswith(">>>"):
+        whole = re.sub(r"\s*(\*/)?\s*$", "", line)
+        bare = re.sub(f"^{_OPENING}", "", whole)
+        marks = _MARKS.match(whole)
+        offset = marks.end() if marks else 0
+        if _EXAMPLE_HEAD.match(bare):
             in_example = True
-        elif not text:
+        elif not bare:
             in_example = False
-        elif not in_example and not _CODE_LIKE.search(text) and any(c.isalpha() for c in text):
-            spans.append((field, position + offset, position + offset + len(text)))
+        elif (
+            not in_example and whole[offset:][:1].isalpha() and not _HEADING.match(bare) and not _CODE_LIKE.search(bare)
+        ):
+            spans.append((field, position + offset, position + len(whole)))
         position += len(line)
     return spans
-
-
-def _strip_marks(line: str) -> tuple[str, int]:
-    """(`line` without indentation and comment marks, how many characters stand before it)."""
-    lead = _STARS.match(line)
-    offset = lead.end() if lead else 0
-    text = re.sub(r"\s*\*/\s*$", "", line[offset:]).rstrip()
-    return text, offset

@@ -85,7 +85,10 @@ def test_java_prints_and_loops() -> None:
     limits = Limits(cpu_seconds=20, wall_seconds=6.0, output_bytes=10_000, processes=128)
     main = "class Problem {{ public static void main(String[] a) {{ while (true) {} }} }}"
     assert run(main.format(";"), language="java", limits=limits).status is Status.TIMEOUT
-    assert run(main.format('System.out.println("xxxxxxxxxx");'), language="java", limits=limits).status is Status.OUTPUT_LIMIT
+    assert (
+        run(main.format('System.out.println("xxxxxxxxxx");'), language="java", limits=limits).status
+        is Status.OUTPUT_LIMIT
+    )
 
 
 def test_a_public_class_and_one_that_is_not_main() -> None:
@@ -219,7 +222,11 @@ def test_refuses_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_runs_unprotected_where_allowed() -> None:
     language = get_registry().language
-    programs = [Program("python", "x = 1"), Program("python", "import os; os._exit(0)"), Program("python", "while 1: pass")]
+    programs = [
+        Program("python", "x = 1"),
+        Program("python", "import os; os._exit(0)"),
+        Program("python", "while 1: pass"),
+    ]
     statuses = [o.status for o in run_programs(programs, language, sandbox.NONE, limits=SHORT)]
     assert statuses == [Status.PASSED, Status.EARLY_EXIT, Status.TIMEOUT]
 

@@ -13,7 +13,10 @@ PYTHON = {
     "second class": (BODY + "\n\nclass C:\n    pass\n", BODY),
     "prose": (BODY + "\n\nThis function doubles its argument, doesn't it?\n", BODY),
     "a call at the margin": (BODY + "\nprint(f(1))\n", BODY),
-    "nested function": ("    def g(y):\n        return y + x\n\n    return g(x)\n\nf(1)", "    def g(y):\n        return y + x\n\n    return g(x)"),
+    "nested function": (
+        "    def g(y):\n        return y + x\n\n    return g(x)\n\nf(1)",
+        "    def g(y):\n        return y + x\n\n    return g(x)",
+    ),
     "comment at the margin": ("    y = x\n# now\n    return y + x\nx = 1", "    y = x\n# now\n    return y + x"),
     "string at the margin": ('    y = """\na\n"""\n    return y\nx = 1', '    y = """\na\n"""\n    return y'),
     "bracket at the margin": ("    y = [\n1,\n2\n]\n    return y\nx = 1", "    y = [\n1,\n2\n]\n    return y"),

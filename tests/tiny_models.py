@@ -36,7 +36,14 @@ def _llama() -> transformers.PretrainedConfig:
 
 def _codegen() -> transformers.PretrainedConfig:
     return transformers.CodeGenConfig(
-        vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=CONTEXT, n_ctx=CONTEXT, **_COMMON
+        vocab_size=VOCABULARY,
+        n_embd=32,
+        n_layer=2,
+        n_head=4,
+        rotary_dim=4,
+        n_positions=CONTEXT,
+        n_ctx=CONTEXT,
+        **_COMMON,
     )
 
 

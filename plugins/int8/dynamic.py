@@ -24,7 +24,8 @@ class Int8Dynamic:
         "per-tensor", "one weight scale for the matrix, or one for each output feature"
     )
     activations: Literal["token", "tensor"] = option(
-        "token", "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)"
+        "token",
+        "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)",
     )
 
     @property
@@ -56,9 +57,8 @@ def _torch_dynamic(linear: nn.Linear, weights: str) -> nn.Module:
         raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is deprecated, and is what the paper ran
-        per_tensor = weights == "per-tensor"
-        linear.qconfig = (
-            quantization.default_dynamic_qconfig if per_tensor else quantization.per_channel_dynamic_qconfig
-        )
+        per_column = weights == "per-column"
+        config = quantization.per_channel_dynamic_qconfig if per_column else quantization.default_dynamic_qconfig
+        linear.qconfig = config  # type: ignore[assignment]
         converted: nn.Module = dynamic.Linear.from_float(linear)
     return converted

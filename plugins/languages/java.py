@@ -96,7 +96,9 @@ def _jdk_home() -> Path:
 
 def _debian_configuration(home: Path) -> tuple[Path, ...]:
     """Debian keeps a JDK's settings in /etc and links to them."""
-    return tuple({p.resolve().parent for p in home.glob("conf/*") if p.is_symlink() and p.resolve().is_relative_to("/etc")})
+    return tuple(
+        {p.resolve().parent for p in home.glob("conf/*") if p.is_symlink() and p.resolve().is_relative_to("/etc")}
+    )
 
 
 @cache

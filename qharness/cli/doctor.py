@@ -11,6 +11,7 @@ from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.registry import Registry
+from qharness.types import Program
 
 _PACKAGES = ("torch", "transformers", "lm_eval")
 
@@ -70,16 +71,10 @@ def _languages(found: Registry) -> Iterator[Check]:
         language = found.language(name)
         try:
             toolchain = language.toolchain(language.limits)
-            SandboxWorker(language, choose_isolation()).run(_nothing(name))
+            SandboxWorker(language, choose_isolation()).run(Program(name, ""))
             yield Check(name, True, f"{toolchain.version}: {toolchain.command[0]}")
         except QHarnessError as error:
             yield Check(name, False, str(error), str(error).partition(": ")[2])
-
-
-def _nothing(language: str) -> object:
-    from qharness.types import Program
-
-    return Program(language, "")
 
 
 def _plugins(found: Registry) -> Iterator[Check]:

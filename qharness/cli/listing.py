@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -14,7 +14,7 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.registry import Entry, Registry, TaskEntry
+from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
 
 
 class Kind(StrEnum):
@@ -30,7 +30,9 @@ class Kind(StrEnum):
 
 def list_(
     kind: Annotated[Kind | None, typer.Argument(help="Only these; all by default.")] = None,
-    path: Annotated[bool, typer.Option("--path", help="With tasks: the folder for lm-eval's --include_path.")] = False,
+    path: Annotated[
+        bool, typer.Option("--path", help="With tasks: the folder of our own, for lm-eval's --include_path.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """What the plugins offer: names, summaries, options."""
@@ -38,22 +40,21 @@ def list_(
     if path:
         if kind is not Kind.TASKS:
             raise QHarnessError("--path goes with `qharness list tasks`")
-        for folder in _roots(found):
-            typer.echo(folder)
+        typer.echo(_own_folder(found))
         return
     document = {each.value: rows for each, rows in _document(found).items() if kind in (None, each)}
     if json:
         print_json(document)
         return
     for name, rows in document.items():
-        print_table((name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows])
+        print_table(
+            (name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows]
+        )
 
 
-def _roots(found: Registry) -> list[str]:
-    """The fewest folders that hold every task source's: lm-eval searches below a folder it is given."""
-    folders = {entry.value.source.folder for entry in found.tasks.values()}
-    parents = {folder.parent if folder.parent.name == "tasks" else folder for folder in folders}
-    return sorted(map(str, parents))
+def _own_folder(found: Registry) -> str:
+    """The one folder that holds the built-in tasks: lm-eval's --include_path takes one, and searches below it."""
+    return os.path.commonpath([e.value.source.folder for e in found.tasks.values() if e.plugin in DEFAULT_PLUGINS])
 
 
 def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
@@ -61,10 +62,14 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
         Kind.QUANTIZERS: _classes(found.quantizers),
         Kind.CALIBRATION_SETS: _classes(found.calibration_sets),
         Kind.PERTURBATIONS: _classes(found.perturbations),
-        Kind.TASKS: [_row(name, entry, entry.value.summary) | {"path": str(entry.value.path)} for name, entry in found.tasks.items()],
+        Kind.TASKS: [
+            _row(name, entry, entry.value.summary) | {"path": str(entry.value.path)}
+            for name, entry in found.tasks.items()
+        ],
         Kind.LANGUAGES: _classes(found.languages),
         Kind.PLUGINS: [
-            {"name": name, "summary": "", "plugin": name, "version": version} for name, version in found.plugins.items()
+            {"name": name, "summary": "", "options": [], "plugin": name, "version": version}
+            for name, version in found.plugins.items()
         ],
     }
 
@@ -95,5 +100,7 @@ def _option(cls: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
 
 
 def _usage(row: dict[str, Any]) -> str:
-    options = ",".join(f"{o['name']}={o['default']}" if not o["required"] else o["name"].upper() for o in row.get("options", []))
+    options = ",".join(
+        f"{o['name']}={o['default']}" if not o["required"] else o["name"].upper() for o in row.get("options", [])
+    )
     return f"{row['name']}:{options}" if options else str(row["name"])

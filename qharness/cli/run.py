@@ -43,7 +43,7 @@ def run(
 
     Runs that are whole are not made again, and a run that was interrupted resumes.
     """
-    registry()
+    registry().quantizer(quant)
     if model is None:
         raise QHarnessError("--model is missing: give a Hugging Face id or a local folder")
     if baseline and no_baseline:
@@ -118,10 +118,16 @@ def print_comparison(document: dict[str, object]) -> None:
         ("compared with", str(document["a"]).rsplit("/", 1)[-1]),
         [
             ("pass@1", f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
-            ("difference, 95% interval by problem", f"{number(rates['difference'], '+.4f')} ({number(low, '+.4f')} to {number(high, '+.4f')})"),
+            (
+                "difference, 95% interval by problem",
+                f"{number(rates['difference'], '+.4f')} ({number(low, '+.4f')} to {number(high, '+.4f')})",
+            ),
             ("p by problem (permutation)", number(by_problem["p_value"], ".4f")),
             ("p of pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
-            ("odds ratio (passed before only / now only)", f"{number(paper['odds_ratio'], '.2f')} ({paper['b']} / {paper['c']})"),
+            (
+                "odds ratio (passed before only / now only)",
+                f"{number(paper['odds_ratio'], '.2f')} ({paper['b']} / {paper['c']})",
+            ),
             ("smallest difference this could show", number(detectable, ".4f")),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
         ],

@@ -23,7 +23,7 @@ def score(
     """Run saved completions against a task's tests and report pass@k. Completions run as they are, uncut."""
     registry()
     from qharness.evaluate.folder import write_lines
-    from qharness.evaluate.score import score as run_score
+    from qharness.evaluate.scoring import score as run_score
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")

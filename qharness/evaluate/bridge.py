@@ -113,7 +113,9 @@ def load_task(name: str, data_dir: Path | None = None) -> LoadedTask:
             if ours:
                 raise
             first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise DataError(f"task {name!r}: lm-eval could not load its data: {type(error).__name__}: {first}") from error
+            raise DataError(
+                f"task {name!r}: lm-eval could not load its data: {type(error).__name__}: {first}"
+            ) from error
     groups = loaded.get("groups", {})
     objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
     return LoadedTask(name, manager, objects, loaded["tasks"])

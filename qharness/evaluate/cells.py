@@ -59,10 +59,16 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
 def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
     """The spec's sampling options, applied to the task and completed by the task's own."""
     generative = [t for t in loaded.tasks.values() if t.get_config("output_type") == "generate_until"]
-    asked = {n: getattr(spec, n) for n in ("samples", "temperature", "top_p", "max_new_tokens") if getattr(spec, n) is not None}
+    asked = {
+        n: getattr(spec, n)
+        for n in ("samples", "temperature", "top_p", "max_new_tokens")
+        if getattr(spec, n) is not None
+    }
     if not generative:
         if asked:
-            raise QHarnessError(f"task {spec.task!r} generates nothing: --{next(iter(asked)).replace('_', '-')} does not apply")
+            raise QHarnessError(
+                f"task {spec.task!r} generates nothing: --{next(iter(asked)).replace('_', '-')} does not apply"
+            )
         return {}
     for task in generative:
         if spec.samples is not None:

@@ -94,7 +94,9 @@ def notes_of(lm: QHarnessLM, calibration: Calibration | None) -> list[str]:
     """What a reader of the run must know besides its figures."""
     notes = []
     if lm.generation.truncated:
-        notes.append(f"{lm.generation.truncated} prompts did not fit the model's {lm.max_length} tokens and were cut from the left")
+        notes.append(
+            f"{lm.generation.truncated} prompts were cut from the left to fit the model's {lm.max_length} tokens"
+        )
     if lm.batch_dependent:
         notes.append("this quantizer's results depend on which rows share a batch")
     if calibration:
@@ -107,7 +109,9 @@ def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, An
     found = {}
     for task, values in {**results["results"], **results.get("groups", {})}.items():
         named = {key.split(",")[0]: value for key, value in values.items() if isinstance(value, int | float)}
-        found[task] = {key: value for key, value in named.items() if not key.endswith("_stderr") and key != "sample_len"}
+        found[task] = {
+            key: value for key, value in named.items() if not key.endswith("_stderr") and key != "sample_len"
+        }
     return {cell.spec.task: found.pop(cell.spec.task, {}), **found}
 
 
@@ -117,7 +121,9 @@ def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) 
     for task, logged in samples.items():
         for sample in sorted(logged, key=lambda s: s["doc_id"]):
             verdicts = sample["filtered_resps"][0]
-            if not (isinstance(verdicts, list) and verdicts and isinstance(verdicts[0], dict) and "status" in verdicts[0]):
+            if not (
+                isinstance(verdicts, list) and verdicts and isinstance(verdicts[0], dict) and "status" in verdicts[0]
+            ):
                 continue
             prompt = sample["arguments"][0][0]
             for index, verdict in enumerate(verdicts):

@@ -99,7 +99,9 @@ def _works(isolation: Isolation) -> str:
     """Empty if `isolation` can run a program here, else what it said."""
     probe = Toolchain(command=("true",), readable=(), version="")
     try:
-        done = subprocess.run(isolation.argv(probe, Limits()), capture_output=True, text=True, timeout=20, env=_host_env())
+        done = subprocess.run(
+            isolation.argv(probe, Limits()), capture_output=True, text=True, timeout=20, env=_host_env()
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     return "" if done.returncode == 0 else (done.stderr.strip() or f"exit status {done.returncode}")
@@ -124,7 +126,11 @@ def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
                 return isolation
     if allow_unsandboxed or os.environ.get("QHARNESS_ALLOW_UNSANDBOXED") == "1":
         return NONE
-    fix = "install bubblewrap (apt-get install bubblewrap)" if not said else f"bubblewrap fails here ({said.splitlines()[-1]})"
+    fix = (
+        "install bubblewrap (apt-get install bubblewrap)"
+        if not said
+        else f"bubblewrap fails here ({said.splitlines()[-1]})"
+    )
     raise SandboxError(
         f"no sandbox for the generated programs: {fix}; `qharness doctor` tells more; "
         "--allow-unsandboxed runs them unprotected"

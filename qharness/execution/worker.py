@@ -136,14 +136,20 @@ def _judge(ending: _Ending, token: str, limits: Limits) -> Outcome:
     def outcome(status: Status, detail: str = "") -> Outcome:
         return Outcome(status, detail, round(ending.wall_seconds, 4))
 
-    own = [line.split(" ", 2)[1:] for line in ending.report.decode("utf-8", "replace").splitlines() if line.startswith(token + " ")]
+    own = [
+        line.split(" ", 2)[1:]
+        for line in ending.report.decode("utf-8", "replace").splitlines()
+        if line.startswith(token + " ")
+    ]
     if ending.killed is Status.TIMEOUT:
         return outcome(Status.TIMEOUT, f"{limits.wall_seconds:g} s of wall time")
     if ending.killed is Status.OUTPUT_LIMIT:
         return outcome(Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes")
     if not own or own[0][0] != "started":
         said = ending.output.decode("utf-8", "replace").strip().splitlines()
-        raise SandboxError(f"the sandbox did not start (exit status {ending.exit_status}): {said[-1] if said else 'no message'}")
+        raise SandboxError(
+            f"the sandbox did not start (exit status {ending.exit_status}): {said[-1] if said else 'no message'}"
+        )
     if len(own) > 1:
         status, *detail = own[1]
         return outcome(Status(status), detail[0] if detail else "")

@@ -1,4 +1,4 @@
-"""Finds a model's transformer blocks and their Linear layers in the module tree, whatever the architecture is called."""
+"""Finds a model's transformer blocks and their Linear layers in the module tree, whatever its architecture."""
 
 from __future__ import annotations
 

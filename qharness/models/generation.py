@@ -128,7 +128,7 @@ class Generation:
             stopping.append(StopAtText(self.tokenizer, decoding.until, start))
         device = self.model.device
         with torch.inference_mode():
-            output = self.model.generate(
+            output = self.model.generate(  # type: ignore[operator]
                 input_ids=torch.tensor(rows, device=device),
                 attention_mask=torch.tensor(mask, device=device),
                 generation_config=config,

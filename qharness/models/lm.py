@@ -108,7 +108,11 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             if id(request) not in prompts:
                 prompt, arguments = request.args
                 decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-                prompts[id(request)] = self.generation.fit(self.tok_encode(prompt), decoding), prompt_sha(prompt), decoding
+                prompts[id(request)] = (
+                    self.generation.fit(self.tok_encode(prompt), decoding),
+                    prompt_sha(prompt),
+                    decoding,
+                )
             ids, sha, decoding = prompts[id(request)]
             rows.append(_Row(index, Draw(request.doc_id or 0, seen[id(request)]), ids, sha, decoding))
             seen[id(request)] += 1

@@ -61,9 +61,10 @@ def load_config(name: str) -> PretrainedConfig:
     if not folder.exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
         raise ModelError(f"model {name!r}: there is no such folder")
     try:
-        return AutoConfig.from_pretrained(name)
+        config: PretrainedConfig = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None
+    return config
 
 
 def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
@@ -77,7 +78,7 @@ def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedMo
     where = resolve_device(device)
     kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
     try:
-        model = kind.from_pretrained(name, dtype=resolve_dtype(dtype, where)).to(where).eval()
+        model: PreTrainedModel = kind.from_pretrained(name, dtype=resolve_dtype(dtype, where)).to(where).eval()  # type: ignore[arg-type]
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None

@@ -43,7 +43,7 @@ class GumbelMax(LogitsProcessor):
     def __init__(self, seed: int, draws: Sequence[Draw], temperature: float, top_p: float) -> None:
         self._seed = seed
         self._draws = draws
-        self._warpers = [TemperatureLogitsWarper(temperature)]
+        self._warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(temperature)]
         if top_p < 1.0:
             self._warpers.append(TopPLogitsWarper(top_p))
         self._step = 0

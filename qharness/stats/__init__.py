@@ -1,5 +1,5 @@
 """Paired statistics of two runs."""
 
-from qharness.stats.compare import Comparison, compare
+from qharness.stats.comparison import Comparison, compare
 
 __all__ = ["Comparison", "compare"]

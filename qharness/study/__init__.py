@@ -1,5 +1,5 @@
 """Grids of runs. The smallest is one run and the baseline it is compared with."""
 
-from qharness.study.run import run, run_tasks
+from qharness.study.running import run, run_tasks
 
 __all__ = ["run", "run_tasks"]

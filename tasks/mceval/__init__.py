@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness import BenchmarkFile, DataError, Document, Span, TaskSource, hookimpl, test_split
-from qharness.tasks.prose import docstring_spans, javadoc_spans
+from qharness.tasks.prose import docstring_spans, java_comment_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,7 +33,10 @@ IN_HUMANEVAL = frozenset(f"Python/{n}" for n in (1, 2, 3, 4, 5, 6, 23, 30))
 MENDED_TESTS = {
     "Python/9": [("", "\n\n# Run the test cases\ntest_find_number_combinations()")],
     "Java/53": [
-        (f'testReverseWords("{words}", "{reversed_}");', f'assert reverseWords("{words}").equals("{reversed_}") : "Test failed for input: {words}";')
+        (
+            f'testReverseWords("{words}", "{reversed_}");',
+            f'assert reverseWords("{words}").equals("{reversed_}") : "Test failed for input: {words}";',
+        )
         for words, reversed_ in (
             ("The quick brown fox", "ehT kciuq nworb xof"),
             ("Hello World", "olleH dlroW"),
@@ -84,7 +87,7 @@ def _document(row: dict[str, Any], language: str, prompt: str, tests: str) -> di
 
 def prose_spans(doc: Document) -> list[Span]:
     """The docstring or Javadoc comment of what is to complete, less its examples."""
-    return (javadoc_spans if doc["language"] == "java" else docstring_spans)(doc["prompt"])
+    return (java_comment_spans if doc["language"] == "java" else docstring_spans)(doc["prompt"])
 
 
 @hookimpl

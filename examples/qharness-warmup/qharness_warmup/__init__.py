@@ -63,4 +63,4 @@ def qharness_quantizers() -> list[type[Quantizer]]:
 @hookimpl
 def qharness_tasks() -> list[TaskSource]:
     """Offer `warmup-python` and `warmup-java`."""
-    return [TaskSource(HERE / "tasks")]
+    return [TaskSource(HERE)]

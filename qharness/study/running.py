@@ -44,6 +44,7 @@ def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str
     """(cells, their baselines, files read by task). Finds every mistake there is to find before a model is loaded."""
     first = specs[0]
     get_registry().quantizer(first.quant)
+    loading.resolve_device(first.device)
     for name in filter(None, (first.model, first.baseline)):
         loading.load_config(name)
     loaded, files = {}, {}
