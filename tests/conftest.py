@@ -55,3 +55,13 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.Co
         )
 
     return run
+
+
+def install_plugin(folder: Path, name: str, code: str) -> str:
+    """A distribution with an entry point in group `qharness`; returns the PYTHONPATH that makes it visible."""
+    information = folder / f"{name}-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[qharness]\n{name} = {name}\n")
+    (folder / f"{name}.py").write_text(code)
+    return str(folder)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import install_plugin
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = ("run", "score", "compare", "list", "doctor", "lm-eval")
 
@@ -194,16 +196,6 @@ def test_no_sandbox(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     allowed = cli(*arguments, "--allow-unsandboxed", "--json", PATH=path)
     assert allowed.returncode == 0, allowed.stderr
     assert json.loads(allowed.stdout)["isolation"] == "none"
-
-
-def install_plugin(folder: Path, name: str, code: str) -> str:
-    """A distribution with an entry point in group `qharness`; returns the PYTHONPATH that makes it visible."""
-    information = folder / f"{name}-1.0.dist-info"
-    information.mkdir(parents=True)
-    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[qharness]\n{name} = {name}\n")
-    (folder / f"{name}.py").write_text(code)
-    return str(folder)
 
 
 def test_a_plugin_that_fails_to_import_is_reported_and_skipped(cli: Cli, tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ PYTHON = {
     "printed report": ("import os; print('started'); print('passed', flush=True); os._exit(0)", "", Status.EARLY_EXIT),
     "forked child reports": ("import os\nif os.fork(): os._exit(0)", "pass", Status.EARLY_EXIT),
     "reads input": ("input()", "", Status.ERROR),
+    "broken tests": ("x = 1", "assert (", Status.ERROR),
     "unittest passes": ("def f(): return 1", "import unittest\nclass T(unittest.TestCase):\n  def test(self): self.assertEqual(f(), 1)\nif __name__ == '__main__':\n  unittest.main()", Status.PASSED),
     "unittest fails": ("def f(): return 2", "import unittest\nclass T(unittest.TestCase):\n  def test(self): self.assertEqual(f(), 1)\nunittest.main()", Status.FAILED),
     "unittest and an exit": ("import sys\ndef f(): sys.exit(0)", "import unittest\nclass T(unittest.TestCase):\n  def test(self): self.assertEqual(f(), 1)\nunittest.main()", Status.EARLY_EXIT),
@@ -60,6 +61,24 @@ def test_python_statuses(case: str) -> None:
     outcome = run(source, tests, limits=SHORT)
     assert outcome.status is status, outcome
     assert outcome.passed == (status is Status.PASSED)
+
+
+@pytest.mark.parametrize("isolation", [sandbox.OWN_USER, sandbox.USER_NAMESPACE], ids=lambda i: i.name)
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_every_isolation_runs_every_language(isolation: sandbox.Isolation, language: str) -> None:
+    if isolation is sandbox.OWN_USER and os.geteuid() != 0:
+        pytest.skip("needs root")
+    right = {
+        "python": ("x = 1", "assert x == 1"),
+        "java": ("class Problem { static int x = 1;", "public static void main(String[] a) { assert x == 1; } }"),
+    }
+    source, tests = right[language]
+    programs = [
+        Program(language, source, tests, "Problem"),
+        Program(language, source.replace("1", "2"), tests, "Problem"),
+    ]
+    outcomes = run_programs(programs, get_registry().language, isolation)
+    assert [o.status for o in outcomes] == [Status.PASSED, Status.FAILED], outcomes
 
 
 JAVA = {

@@ -13,6 +13,7 @@ import pytest
 
 from qharness import RunSpec, compare, run, score
 from qharness.evaluate.folder import Journal
+from tests.conftest import install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -193,3 +194,52 @@ def test_a_foreign_task_reaches_lm_eval_and_fails_for_its_data_only(
     assert done.returncode == 2
     assert "task 'arc_easy': lm-eval could not load its data" in done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+QUIZ = """
+from pathlib import Path
+from qharness import TaskSource, hookimpl, test_split
+
+def dataset(**metadata):
+    return test_split([{"question": "aaa", "choices": ["b", "a"], "answer": 1}, {"question": "ccc", "choices": ["c", "d"], "answer": 0}])
+
+@hookimpl
+def qharness_tasks():
+    return [TaskSource(Path(__file__).parent)]
+"""
+QUIZ_YAML = """
+task: quiz
+custom_dataset: !function quiz.dataset
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{question}}"
+doc_to_target: "{{answer}}"
+doc_to_choice: "{{choices}}"
+metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def test_a_task_that_runs_no_programs(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
+    """Any lm-eval task runs: its own metrics are kept, and there are no passes to compare."""
+    path = install_plugin(tmp_path / "plugin", "quiz", QUIZ)
+    (tmp_path / "plugin/quiz.yaml").write_text(QUIZ_YAML)
+    arguments = ["run", "--task", "quiz", "--model", random_llama, "--output", tmp_path / "runs"]
+    done = cli(*arguments, "--quant", "int8-dynamic", "--json", PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["metrics"]["quiz"]["acc"] in (0.0, 0.5, 1.0)
+    assert "baseline" not in document and document["isolation"] is None
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+    shown = cli(*arguments, "--quant", "int8-dynamic", PYTHONPATH=path)
+    assert shown.returncode == 0 and "acc" in shown.stdout and "already done" in shown.stderr
+    wrong = cli(*arguments, "--temperature", 0.5, PYTHONPATH=path)
+    assert wrong.returncode == 2 and "--temperature does not apply" in wrong.stderr
+
+
+def test_several_options_reach_lm_eval_as_json(cli: Cli, memorized: Path, tmp_path: Path) -> None:
+    arguments = {"pretrained": str(memorized), "quant": "int8-dynamic:per-column,activations=tensor", "seed": 3}
+    done = cli("lm-eval", "run", "--model", "qharness", "--model_args", json.dumps(arguments), "--tasks", "warmup-python",
+               "--limit", "2", "--gen_kwargs", "max_gen_toks=150", "--output_path", tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.glob("*/results*.json")
+    assert json.loads(path.read_text())["results"]["warmup-python"]["pass@1,verdicts"] > 0

@@ -72,9 +72,12 @@ def _plbart() -> transformers.PretrainedConfig:
 CONFIGS = {"llama": _llama, "codegen": _codegen, "xglm": _xglm, "t5": _t5, "plbart": _plbart}
 
 
-def make_model(architecture: str, seed: int = 0) -> transformers.PreTrainedModel:
-    """A random model in float32, in evaluation mode."""
+def make_model(architecture: str, seed: int = 0, sharp: bool = False) -> transformers.PreTrainedModel:
+    """A random model in float32, in evaluation mode; a sharp one is sure of its next token."""
     config = CONFIGS[architecture]()
+    if sharp:  # weights 15 times a new model's, each architecture naming them its own way
+        config.initializer_range = config.init_std = 0.3
+        config.initializer_factor = 3.0
     auto = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
     torch.manual_seed(seed)
     return auto.from_config(config).eval()

@@ -55,9 +55,9 @@ def main():
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         tell(b"compile-error", error)
         leave(0)
-    tree = ReportUnittest().visit(ast.parse(base64.b64decode(tests).decode("utf-8", "surrogatepass")))
-    checks = compile(ast.fix_missing_locations(tree), "tests.py", "exec")
     try:
+        tree = ReportUnittest().visit(ast.parse(base64.b64decode(tests).decode("utf-8", "surrogatepass")))
+        checks = compile(ast.fix_missing_locations(tree), "tests.py", "exec")
         exec(solution, module.__dict__)
         exec(checks, module.__dict__)
     except AssertionError as error:

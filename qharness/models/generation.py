@@ -87,6 +87,12 @@ class StopAtText(StoppingCriteria):
         return torch.tensor(done, device=input_ids.device)
 
 
+def _padded(ids: Sequence[int], width: int, pad: int, *, left: bool) -> list[int]:
+    """A decoder goes on where its prompt ends; an encoder counts positions from where it begins."""
+    padding = [pad] * (width - len(ids))
+    return [*padding, *ids] if left else [*ids, *padding]
+
+
 @dataclass
 class Generation:
     """Generates with one model. `truncated` counts the prompts that were cut from the left to fit."""
@@ -114,9 +120,9 @@ class Generation:
         """Complete each prompt (token ids, already fitted); the text up to the first stop sequence."""
         width = max(map(len, prompts))
         pad = int(self.tokenizer.pad_token_id or 0)
-        rows = [[pad] * (width - len(p)) + list(p) for p in prompts]
-        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         causal = not self.model.config.is_encoder_decoder
+        rows = [_padded(p, width, pad, left=causal) for p in prompts]
+        mask = [_padded([1] * len(p), width, 0, left=causal) for p in prompts]
         start = width if causal else 1
         room = self.max_length - (width if causal else 0)
         config = self._config(decoding, min(decoding.max_new_tokens, room), pad)

@@ -60,8 +60,10 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         max_batch_size: int | None = None,
     ) -> None:
         loaded = pretrained
+        self.batch_dependent = False
         if not isinstance(loaded, LoadedModel):
             quantizer = get_registry().quantizer(quant)
+            self.batch_dependent = quantizer.batch_dependent
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
             loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
             calibration = calibrate(loaded, calib, seed=int(seed)) if quantizer.needs_calibration else None
@@ -71,7 +73,6 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
         self.known: dict[tuple[int, int, str], str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
-        self.batch_dependent = False
         self.batches: list[list[tuple[int, int]]] = []
         self.seconds = 0.0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from qharness.calibration import calibrate
 from qharness.data import recording
+from qharness.errors import SandboxError
 from qharness.evaluate.bridge import LoadedTask, load_task, quiet
 from qharness.evaluate.cells import Cell, make_cell
 from qharness.evaluate.folder import RUN, SAMPLES, json_safe, write_json
@@ -62,6 +63,8 @@ def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:
     """Raise SandboxError or MissingDependencyError now if the task's programs could not be run later."""
     if task.languages:
         choose_isolation(allow_unsandboxed)
+    if any(getattr(each, "UNSAFE_CODE", False) for each in task.tasks.values()) and not allow_unsandboxed:
+        raise SandboxError(f"task {task.name!r} runs generated code itself, in no sandbox: --allow-unsandboxed lets it")
     for name in task.languages:
         language = get_registry().language(name)
         language.toolchain(language.limits)
