@@ -166,3 +166,19 @@ def test_every_exported_name_is_there() -> None:
 
     for name in qharness.__all__:
         assert getattr(qharness, name) is not None
+
+
+def test_the_plugin_in_the_docs_works() -> None:
+    """The example of docs/plugins.md, as it stands there."""
+    from qharness.models import LoadedModel, quantize_loaded
+    from tests.tiny_models import make_model, tokenizer
+
+    block = (REPOSITORY / "docs/plugins.md").read_text().split("    # my_package.py\n")[1].split("\n`pip install")[0]
+    module = types.ModuleType("my_package")
+    sys.modules["my_package"] = module
+    exec("\n".join(line[4:] for line in block.splitlines()), module.__dict__)
+    registry = build_registry(entry_points=[EntryPoint("mine", "my_package", "qharness")])
+    loaded = LoadedModel(make_model("llama"), tokenizer(), "llama")
+    quantize_loaded(loaded, registry.quantizer("drop:0.3"))
+    weight = loaded.model.get_submodule("model.layers.0.mlp.up_proj").weight
+    assert 0.2 < (weight == 0).float().mean() < 0.4

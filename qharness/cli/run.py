@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -91,44 +91,53 @@ def _batch_size(text: str) -> int | None:
 
 
 def print_result(result: RunResult) -> None:
-    """The metrics of a run, and the comparison with its baseline where there is one."""
+    """A run's figures, beside its baseline's where there is one, and whether the difference is real."""
+    from qharness.evaluate.folder import read_run
+
     document = result.document
+    comparison = document.get("baseline")
+    baseline = read_run(Path(comparison["a"])) if comparison else None
+    columns = [each for each in (baseline, document) if each is not None]
     spec = document["spec"]
-    baseline = document.get("baseline")
-    typer.echo(f"{spec['model']}, {spec['quant']}, on {spec['task']}")
-    rows = [(name, number(value, ".4f")) for name, value in result.metrics.items()]
-    rows.append(("weights, MB", number(document["hosting"]["resident_bytes"] / 1e6, ".1f")))
-    rows.append(("generation, s", number(document["timings"]["generation_s"], ".1f")))
-    print_table(("", spec["quant"]), rows)
-    if baseline:
-        print_comparison(baseline)
+    typer.echo(f"{spec['task']}: {spec['model']}")
+    rows = [
+        *(
+            (name, *(number(each["metrics"][spec["task"]].get(name), ".4f") for each in columns))
+            for name in result.metrics
+        ),
+        ("weights, MB", *(number(each["hosting"]["resident_bytes"] / 1e6, ".2f") for each in columns)),
+        ("generation, s", *(number(each["timings"]["generation_s"], ".1f") for each in columns)),
+    ]
+    print_table(("", *(_label(each, spec["model"]) for each in columns)), rows)
+    if comparison:
+        print_comparison(comparison)
     for each in document["notes"]:
         note(f"note: {each}")
     typer.echo(f"run folder: {result.folder}")
 
 
-def print_comparison(document: dict[str, object]) -> None:
-    """A comparison's figures, a line each, and what they mean."""
-    rates, paper, by_problem = document["pass@1"], document["paper"], document["clustered"]
-    assert isinstance(rates, dict) and isinstance(paper, dict) and isinstance(by_problem, dict)
+def _label(document: dict[str, Any], model: str) -> str:
+    """What tells a column from the other: the quantizer, or the model where that differs."""
+    spec = document["spec"]
+    name = "full precision" if spec["quant"] == "none" else str(spec["quant"])
+    return name if spec["model"] == model else f"{spec['model']}, {name}"
+
+
+def print_comparison(document: dict[str, Any]) -> None:
+    """A comparison's figures, a line each."""
+    rates, paper = document["pass@1"], document["paper"]
     low, high = rates["ci95"]
-    detectable = document["smallest_detectable_difference"]
-    assert isinstance(detectable, float | None)
     print_table(
-        ("compared with", str(document["a"]).rsplit("/", 1)[-1]),
+        ("paired comparison", ""),
         [
             ("pass@1", f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
-            (
-                "difference, 95% interval by problem",
-                f"{number(rates['difference'], '+.4f')} ({number(low, '+.4f')} to {number(high, '+.4f')})",
-            ),
-            ("p by problem (permutation)", number(by_problem["p_value"], ".4f")),
-            ("p of pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
-            (
-                "odds ratio (passed before only / now only)",
-                f"{number(paper['odds_ratio'], '.2f')} ({paper['b']} / {paper['c']})",
-            ),
-            ("smallest difference this could show", number(detectable, ".4f")),
+            ("difference", number(rates["difference"], "+.4f")),
+            ("95% interval, by problem", f"{number(low, '+.4f')} to {number(high, '+.4f')}"),
+            ("p, by problem (permutation)", number(document["clustered"]["p_value"], ".4f")),
+            ("p, pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
+            ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
+            ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
+            ("smallest difference this could show", number(document["smallest_detectable_difference"], ".4f")),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
         ],
     )
