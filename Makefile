@@ -13,8 +13,8 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
-	$(BIN)/pip install --quiet --no-deps -e $(WARMUP)
+	$(BIN)/pip install -qq -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -qq --no-deps -e $(WARMUP)
 	touch $(STAMP)
 
 # Trains a small model on six problems (half a minute), then asks what int8 costs it. Nothing is downloaded.
