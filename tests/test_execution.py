@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,9 @@ import pytest
 from qharness import Limits, Outcome, Program, SandboxError, Status, execute_programs
 from qharness.execution import choose_isolation, run_programs, sandbox
 from qharness.execution.worker import SandboxWorker
+from qharness.plugins.languages import java as java_plugin
 from qharness.registry import get_registry
+from tests.conftest import REPOSITORY
 
 SHORT = Limits(cpu_seconds=2, wall_seconds=4.0, memory_bytes=256 << 20, output_bytes=10_000, processes=16)
 
@@ -108,6 +114,15 @@ def test_java_prints_and_loops() -> None:
         run(main.format('System.out.println("xxxxxxxxxx");'), language="java", limits=limits).status
         is Status.OUTPUT_LIMIT
     )
+
+
+def test_a_toolchain_may_stand_below_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    java_plugin._compiled_harness.cache_clear()
+    try:
+        assert java("return 1;").passed
+    finally:
+        java_plugin._compiled_harness.cache_clear()
 
 
 def test_a_public_class_and_one_that_is_not_main() -> None:
@@ -219,14 +234,52 @@ def test_closing_a_worker_kills_its_program() -> None:
     assert time.monotonic() - start < 5 and not outcome.passed
 
 
+@pytest.fixture
+def for_everyone() -> Iterator[Path]:
+    """A folder anyone can read, with what executing programs needs: our package, pluggy and yaml."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    for name in ("pluggy", "yaml"):
+        shutil.copytree(Path(importlib.util.find_spec(name).origin).parent, folder / name)  # type: ignore[union-attr, arg-type]
+    for source, target in (("qharness", ""), ("plugins", "qharness"), ("tasks", "qharness")):
+        shutil.copytree(REPOSITORY / source, folder / target / source)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_works_for_an_ordinary_user() -> None:
-    """As nobody: the user namespace. The system's own Python stands in for ours, which may be in root's home."""
-    if not Path("/usr/bin/python3").exists():
-        pytest.skip("needs a system Python")
-    argv = sandbox.USER_NAMESPACE.argv(sandbox.Toolchain(("/usr/bin/id", "-u"), (), ""), SHORT)
-    done = subprocess.run(argv, capture_output=True, text=True, user=65534, group=65534, extra_groups=[], cwd="/")
-    assert done.stdout.strip() == "65534", done
+def test_works_for_an_ordinary_user(for_everyone: Path) -> None:
+    """As nobody, by the system's Python: ours may be in root's home, where nobody may not read."""
+    python = Path("/usr/bin/python3")
+    asked = [python, "-c", "import sys; print(sys.version_info >= (3, 11))"]
+    if not python.exists() or subprocess.run(asked, capture_output=True, text=True).stdout.strip() != "True":
+        pytest.skip("needs a system Python of 3.11 or newer")
+    code = """
+from qharness import execute_programs
+from qharness.execution import choose_isolation
+print(choose_isolation().name)
+fork = "import os, time\\nfor _ in range(99):\\n  if os.fork() == 0:\\n    time.sleep(2); os._exit(0)"
+seen = "import os; assert os.getuid() != 0 and not os.path.exists('/root') and os.listdir('/tmp') == []"
+print(*(o.status for o in execute_programs("python", ["x = 1", "import os; os._exit(0)", fork, seen])))
+print(*(o.status for o in execute_programs("java", ["class Main { public static void main(String[] a) {} }"])))
+"""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(for_everyone),
+        "QHARNESS_CACHE_DIR": "/tmp/qharness-nobody",
+    }
+    done = subprocess.run(
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd="/",
+        env=environment,
+    )
+    shutil.rmtree("/tmp/qharness-nobody", ignore_errors=True)
+    assert done.stdout.splitlines() == [sandbox.USER_NAMESPACE.name, "passed early-exit error passed", "passed"], done
 
 
 def test_refuses_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,13 +59,14 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
             argv += ["--symlink", str(directory.readlink()), str(directory)]
         elif directory.is_dir():
             argv += ["--ro-bind", str(directory), str(directory)]
-    for path in (*map(Path, _SYSTEM_FILES), *readable):
-        if not path.is_relative_to("/usr"):
-            for parent in reversed(path.parents[:-1]):  # bwrap's own would be closed to the program's user
-                argv += ["--perms", "0755", "--dir", str(parent)]
-            argv += ["--ro-bind-try", str(path), str(path)]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     argv += ["--perms", "1777", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+    for path in (*map(Path, _SYSTEM_FILES), *readable):  # after /tmp, for a toolchain may stand below it
+        if not path.is_relative_to("/usr"):
+            for parent in reversed(path.parents[:-1]):  # bwrap's own would be closed to the program's user
+                if parent != Path("/tmp"):  # noqa: S108
+                    argv += ["--perms", "0755", "--dir", str(parent)]
+            argv += ["--ro-bind-try", str(path), str(path)]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108
     for name, value in (("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8")):  # noqa: S108
         argv += ["--setenv", name, value]

@@ -147,6 +147,8 @@ class Generation:
     def _config(self, decoding: Decoding, max_new_tokens: int, pad: int) -> GenerationConfig:
         """The model's own configuration less its sampling: the argmax decides, after the noise if there is any."""
         config = copy.deepcopy(self.model.generation_config) or GenerationConfig()
+        if config.eos_token_id is None:
+            config.eos_token_id = self.tokenizer.eos_token_id
         config.update(
             do_sample=False,
             temperature=1.0,
