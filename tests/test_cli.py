@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qharness.cli import main
 from tests.conftest import REPOSITORY, install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -65,6 +66,23 @@ def test_doctor(cli: Cli) -> None:
     assert all(check["fix"] for check in checks.values() if not check["ok"])
 
 
+@pytest.fixture
+def in_process(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run the command line in this process, which has paid for the imports already."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.delenv("QHARNESS_DATA_DIR", raising=False)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setenv("HF_HOME", "/no/such/home")
+        monkeypatch.setattr(sys, "argv", ["qharness", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        output = capsys.readouterr()
+        return subprocess.CompletedProcess(sys.argv, int(end.value.code or 0), output.out, output.err)
+
+    return run
+
+
 def one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
     assert done.returncode == 2, (done.returncode, done.stderr)
     assert done.stdout == ""
@@ -95,14 +113,14 @@ def one_line(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         (["--no-such-option"], ["--no-such-option"]),
     ],
 )
-def test_bad_runs(arguments: list[str], parts: list[str], cli: Cli, random_llama: Path, tmp_path: Path) -> None:
+def test_bad_runs(arguments: list[str], parts: list[str], in_process: Cli, random_llama: Path, tmp_path: Path) -> None:
     import torch
 
     if "cuda" in arguments and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     output = tmp_path / "runs"
     model = [] if "--model" in arguments else ["--model", str(random_llama)]
-    one_line(cli("run", "--task", "humaneval", *model, "--output", output, *arguments), *parts)
+    one_line(in_process("run", "--task", "humaneval", *model, "--output", output, *arguments), *parts)
     assert not output.exists()
 
 
@@ -138,11 +156,13 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("case", SAMPLES)
-def test_bad_samples(case: str, cli: Cli, tmp_path: Path) -> None:
+def test_bad_samples(case: str, in_process: Cli, tmp_path: Path) -> None:
     content, complaint = SAMPLES[case]
     path = tmp_path / "samples.jsonl"
     path.write_text(content)
-    one_line(cli("score", "--task", "warmup-python", "--samples", path, "--output", tmp_path / "out.jsonl"), complaint)
+    one_line(
+        in_process("score", "--task", "warmup-python", "--samples", path, "--output", tmp_path / "out.jsonl"), complaint
+    )
     assert not (tmp_path / "out.jsonl").exists()
 
 

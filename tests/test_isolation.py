@@ -1,0 +1,194 @@
+"""What a program can see and touch: nothing of the host's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from qharness import Program, SandboxError, Status
+from qharness.execution import choose_isolation, run_programs, sandbox
+from qharness.execution.worker import SandboxWorker
+from qharness.registry import get_registry
+from tests.conftest import REPOSITORY
+from tests.test_execution import SHORT, run
+
+
+@pytest.mark.parametrize("isolation", [sandbox.OWN_USER, sandbox.USER_NAMESPACE], ids=lambda i: i.name)
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_every_isolation_runs_every_language(isolation: sandbox.Isolation, language: str) -> None:
+    if isolation is sandbox.OWN_USER and os.geteuid() != 0:
+        pytest.skip("needs root")
+    right = {
+        "python": ("x = 1", "assert x == 1"),
+        "java": ("class Problem { static int x = 1;", "public static void main(String[] a) { assert x == 1; } }"),
+    }
+    source, tests = right[language]
+    programs = [
+        Program(language, source, tests, "Problem"),
+        Program(language, source.replace("1", "2"), tests, "Problem"),
+    ]
+    outcomes = run_programs(programs, get_registry().language, isolation)
+    assert [o.status for o in outcomes] == [Status.PASSED, Status.FAILED], outcomes
+
+
+SECRET = "canary-7f3a"
+
+
+def test_nothing_of_the_host_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No environment, no home, no files of ours, no other process, no network, no writing but in one empty folder."""
+    monkeypatch.setenv("QHARNESS_CANARY", SECRET)
+    home_file = Path.home() / ".qharness-test-canary"
+    home_file.write_text(SECRET)
+    (tmp_path / "secret").write_text(SECRET)
+    listener = socket.create_server(("127.0.0.1", 0))
+    source = f"""
+import os, socket, glob
+assert {SECRET!r} not in str(dict(os.environ)), "environment"
+for path in ({str(home_file)!r}, {str(tmp_path / "secret")!r}, {str(Path(__file__))!r}):
+    assert not os.path.exists(path), path
+for path in glob.glob('/proc/[0-9]*/environ'):
+    try: assert {SECRET.encode()!r} not in open(path, 'rb').read(), path
+    except PermissionError: pass
+assert len(glob.glob('/proc/[0-9]*')) < 5, glob.glob('/proc/[0-9]*')
+try: socket.create_connection(('127.0.0.1', {listener.getsockname()[1]}), 1)
+except OSError: pass
+else: raise AssertionError('network')
+assert os.getcwd() == '/tmp' and os.listdir('/tmp') == []
+open('/tmp/mine', 'w').write('x')
+for path in ('/x', '/usr/x', '/dev/shm/x', '/etc/x', '/var/tmp/x', os.__file__):
+    try: open(path, 'a')
+    except OSError: pass
+    else: raise AssertionError('wrote ' + path)
+assert os.getuid() != 0
+try: open('/tmp/big', 'wb').write(bytes(100 << 20))
+except OSError: pass
+else: raise AssertionError('disk')
+"""
+    try:
+        assert run("pass", source).detail == ""
+        assert run("pass", source).status is Status.PASSED
+        listener.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+    finally:
+        home_file.unlink()
+        listener.close()
+
+
+def processes() -> set[str]:
+    return {p.name for p in Path("/proc").iterdir() if p.name.isdigit()}
+
+
+def test_a_timeout_takes_the_whole_tree_along() -> None:
+    marker = "sleep-marker-4711"
+    source = f"import os, time\nfor _ in range(3):\n  if os.fork() == 0:\n    os.setsid()\n    os.execv('/bin/sh', ['{marker}', '-c', 'sleep 100'])\ntime.sleep(100)"
+    assert run(source, limits=SHORT).status is Status.TIMEOUT
+    for _ in range(20):
+        left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if marker.encode() in _read(p)]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(left)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_fork_bomb_is_held_and_ends() -> None:
+    before = len(processes())
+    most = 0
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(0.1):
+            most = max(most, len(processes()))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    outcome = run("import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", limits=SHORT)
+    done.set()
+    watcher.join()
+    assert outcome.status in (Status.TIMEOUT, Status.ERROR)
+    assert most - before < 3 * SHORT.processes
+
+
+def test_closing_a_worker_kills_its_program() -> None:
+    worker = SandboxWorker(get_registry().language("python"), choose_isolation())
+    threading.Timer(0.5, worker.close).start()
+    start = time.monotonic()
+    outcome = worker.run(Program("python", "import time; time.sleep(60)"))
+    assert time.monotonic() - start < 5 and not outcome.passed
+
+
+@pytest.fixture
+def for_everyone() -> Iterator[Path]:
+    """A folder anyone can read, with what executing programs needs: our package, pluggy and yaml."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    for name in ("pluggy", "yaml"):
+        shutil.copytree(Path(importlib.util.find_spec(name).origin).parent, folder / name)  # type: ignore[union-attr, arg-type]
+    for source, target in (("qharness", ""), ("plugins", "qharness"), ("tasks", "qharness")):
+        shutil.copytree(REPOSITORY / source, folder / target / source)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
+def test_works_for_an_ordinary_user(for_everyone: Path) -> None:
+    """As nobody, by the system's Python: ours may be in root's home, where nobody may not read."""
+    python = Path("/usr/bin/python3")
+    asked = [python, "-c", "import sys; print(sys.version_info >= (3, 11))"]
+    if not python.exists() or subprocess.run(asked, capture_output=True, text=True).stdout.strip() != "True":
+        pytest.skip("needs a system Python of 3.11 or newer")
+    code = """
+from qharness import execute_programs
+from qharness.execution import choose_isolation
+print(choose_isolation().name)
+fork = "import os, time\\nfor _ in range(99):\\n  if os.fork() == 0:\\n    time.sleep(2); os._exit(0)"
+seen = "import os; assert os.getuid() != 0 and not os.path.exists('/root') and os.listdir('/tmp') == []"
+print(*(o.status for o in execute_programs("python", ["x = 1", "import os; os._exit(0)", fork, seen])))
+print(*(o.status for o in execute_programs("java", ["class Main { public static void main(String[] a) {} }"])))
+"""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(for_everyone),
+        "QHARNESS_CACHE_DIR": "/tmp/qharness-nobody",
+    }
+    done = subprocess.run(
+        [python, "-c", code],
+        capture_output=True,
+        text=True,
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        cwd="/",
+        env=environment,
+    )
+    shutil.rmtree("/tmp/qharness-nobody", ignore_errors=True)
+    assert done.stdout.splitlines() == [sandbox.USER_NAMESPACE.name, "passed early-exit error passed", "passed"], done
+
+
+def test_refuses_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    monkeypatch.delenv("QHARNESS_ALLOW_UNSANDBOXED", raising=False)
+    with pytest.raises(SandboxError, match="install bubblewrap"):
+        choose_isolation()
+    assert choose_isolation(allow_unsandboxed=True).name == "none"
+    monkeypatch.setenv("QHARNESS_ALLOW_UNSANDBOXED", "1")
+    assert choose_isolation().name == "none"
