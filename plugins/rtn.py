@@ -1,0 +1,61 @@
+"""Round-to-nearest: the naive baseline that every weight quantizer is compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from qharness import QuantizationContext, Quantizer, SpecError, hookimpl, option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Rtn:
+    """Weights rounded to the nearest of 2^bits levels between a group's least and greatest, activations as they are."""
+
+    name: ClassVar[str] = "rtn"
+    needs_calibration: ClassVar[bool] = False
+    batch_dependent: ClassVar[bool] = False
+
+    bits: int = option(4, "bits a weight, 1 to 8")
+    group: int = option(64, "consecutive weights of a row that share their levels; 0 for the whole row")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 8:
+            raise SpecError(f"rtn takes 1 to 8 bits, not {self.bits}")
+        if self.group < 0:
+            raise SpecError(f"rtn's group must be 0 or more, not {self.group}")
+
+    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
+        """Round every Linear of the blocks in place. The rounded weights keep their dtype: memory is not saved."""
+        from qharness import block_linears
+
+        for linear in block_linears(model).values():
+            linear.weight.copy_(round_to_nearest(linear.weight, self.bits, self.group or linear.in_features))
+        return model
+
+
+def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:
+    """Round `weight` [out, in] to 2^bits evenly spaced levels from each group's minimum to its maximum.
+
+    A group is `group` consecutive weights of a row; the last of a row may be shorter. Computed in float32, returned
+    in the weight's dtype. A group whose weights are all equal is left as it is.
+    """
+    import torch
+
+    parts = []
+    for part in weight.float().split(group, dim=1):
+        low, high = part.aminmax(dim=1, keepdim=True)
+        step = (high - low) / (2**bits - 1)
+        codes = ((part - low) / torch.where(step > 0, step, torch.ones_like(step))).round()
+        parts.append(codes * step + low)
+    return torch.cat(parts, dim=1).to(weight.dtype)
+
+
+@hookimpl
+def qharness_quantizers() -> list[type[Quantizer]]:
+    """Offer `rtn`."""
+    return [Rtn]
