@@ -176,7 +176,11 @@ class Worker(Protocol):
         ...
 
     def close(self) -> None:
-        """Kill whatever still runs."""
+        """End the worker's own processes."""
+        ...
+
+    def kill(self) -> None:
+        """Kill the program that runs; any thread may call this."""
         ...
 
 
@@ -184,6 +188,10 @@ class Worker(Protocol):
 class Toolchain:
     """How a language's harness is started: its command, and what must be readable besides the system's own /usr.
 
+    `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
+    for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:
+    `ok` and the compiled program as text without spaces, which the harness then gets in place of source and tests, or
+    `error` and a message.
     `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes` (not so for a JVM, which
     reserves far more than it uses; its command must carry the limit).
     """
@@ -191,6 +199,7 @@ class Toolchain:
     command: tuple[str, ...]
     readable: tuple[Path, ...]
     version: str
+    compiler: tuple[str, ...] = ()
     limit_address_space: bool = True
 
 

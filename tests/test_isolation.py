@@ -128,12 +128,18 @@ def test_a_fork_bomb_is_held_and_ends() -> None:
     assert most - before < 3 * SHORT.processes
 
 
-def test_closing_a_worker_kills_its_program() -> None:
-    worker = SandboxWorker(get_registry().language("python"), choose_isolation())
-    threading.Timer(0.5, worker.close).start()
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_killing_a_worker_ends_its_program(language: str) -> None:
+    worker = SandboxWorker(get_registry().language(language), choose_isolation())
+    sources = {
+        "python": "import time; time.sleep(60)",
+        "java": "class Main { public static void main(String[] a) throws Exception { Thread.sleep(60000); } }",
+    }
+    threading.Timer(3, worker.kill).start()
     start = time.monotonic()
-    outcome = worker.run(Program("python", "import time; time.sleep(60)"))
-    assert time.monotonic() - start < 5 and not outcome.passed
+    outcome = worker.run(Program(language, sources[language]))
+    worker.close()
+    assert time.monotonic() - start < 8 and not outcome.passed
 
 
 @pytest.fixture

@@ -1,58 +1,38 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
-import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.Base64;
 import java.util.HashMap;
-import java.util.List;
-import java.util.Locale;
 import java.util.Map;
-import javax.tools.Diagnostic;
-import javax.tools.DiagnosticCollector;
-import javax.tools.FileObject;
-import javax.tools.ForwardingJavaFileManager;
-import javax.tools.JavaCompiler;
-import javax.tools.JavaFileManager;
-import javax.tools.JavaFileObject;
-import javax.tools.SimpleJavaFileObject;
-import javax.tools.StandardJavaFileManager;
-import javax.tools.ToolProvider;
 
 /**
- * Compiles and runs one program inside the sandbox: reads the token, the entry class, the source and the tests (the
- * last two in base64), a line each, and reports on the standard output it started with. What the program prints goes
- * to standard error. The token lives in a local variable only, and the program's classes are loaded by a loader that
- * does not know this class.
+ * Runs one compiled program inside the sandbox: reads the token, the entry class and the classes (in base64), a line
+ * each, and reports on the standard output it started with. What the program prints goes to standard error. The token
+ * lives in a local variable only, and the program's classes are loaded by a loader that does not know this class.
  */
 public final class JavaHarness {
-    public static void main(String[] args) throws Exception {
+    public static void main(String[] args) throws IOException {
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.US_ASCII));
         String token = in.readLine();
-        String entry = in.readLine();
-        String code = decode(in.readLine()) + "\n" + decode(in.readLine());
+        String line = in.readLine();
+        String entry = line.isEmpty() ? "Main" : line;
+        byte[] classes = Base64.getDecoder().decode(in.readLine());
         OutputStream report = new FileOutputStream(FileDescriptor.out);
         System.setIn(new ByteArrayInputStream(new byte[0]));
         System.setOut(System.err);
         tell(report, token, "started", "");
-        String name = entry.isEmpty() ? "Main" : entry;
-        Map<String, byte[]> classes = new HashMap<>();
-        String problem = compile(name, code, classes);
-        if (problem != null) {
-            tell(report, token, "compile-error", problem);
-            Runtime.getRuntime().halt(0);
-        }
         try {
-            Loader loader = new Loader(classes);
+            Loader loader = new Loader(unpack(classes));
             loader.setDefaultAssertionStatus(true);
-            Method main = loader.loadClass(name).getDeclaredMethod("main", String[].class);
+            Method main = loader.loadClass(entry).getDeclaredMethod("main", String[].class);
             main.setAccessible(true);
             main.invoke(null, (Object) new String[0]);
             tell(report, token, "passed", "");
@@ -71,71 +51,24 @@ public final class JavaHarness {
         return "error";
     }
 
-    private static void tell(OutputStream report, String token, String status, String detail) throws Exception {
-        String line = detail.replaceAll("\\s+", " ");
-        line = line.substring(0, Math.min(300, line.length()));
+    private static void tell(OutputStream report, String token, String status, String detail) throws IOException {
+        StringBuilder line = new StringBuilder();
+        for (int i = 0; i < Math.min(detail.length(), 300); i++) {
+            char each = detail.charAt(i);
+            line.append(Character.isWhitespace(each) ? ' ' : each);
+        }
         report.write((token + " " + status + " " + line + "\n").getBytes(StandardCharsets.UTF_8));
         report.flush();
     }
 
-    private static String decode(String base64) {
-        return new String(Base64.getDecoder().decode(base64), StandardCharsets.UTF_8);
-    }
-
-    /** Compile into {@code classes}; return null, or the first error. */
-    private static String compile(String name, String code, Map<String, byte[]> classes) {
-        JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-        DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
-        StandardJavaFileManager standard = compiler.getStandardFileManager(found, Locale.ROOT, StandardCharsets.UTF_8);
-        List<JavaFileObject> units = new ArrayList<>();
-        units.add(new Source(name, code));
-        List<String> options = List.of("-proc:none", "-nowarn", "-Xlint:none", "-g:none", "-XDuseUnsharedTable=true");
-        if (compiler.getTask(null, new Memory(standard, classes), found, options, null, units).call()) return null;
-        for (Diagnostic<? extends JavaFileObject> each : found.getDiagnostics()) {
-            if (each.getKind() == Diagnostic.Kind.ERROR) {
-                return "line " + each.getLineNumber() + ": " + each.getMessage(Locale.ROOT);
-            }
+    private static Map<String, byte[]> unpack(byte[] packed) throws IOException {
+        DataInputStream in = new DataInputStream(new ByteArrayInputStream(packed));
+        Map<String, byte[]> classes = new HashMap<>();
+        for (int left = in.readInt(); left > 0; left--) {
+            String name = in.readUTF();
+            classes.put(name, in.readNBytes(in.readInt()));
         }
-        return "the compiler gave up";
-    }
-
-    private static final class Source extends SimpleJavaFileObject {
-        private final String code;
-
-        Source(String name, String code) {
-            super(URI.create("string:///" + name + ".java"), Kind.SOURCE);
-            this.code = code;
-        }
-
-        @Override
-        public CharSequence getCharContent(boolean ignoreEncodingErrors) {
-            return code;
-        }
-    }
-
-    private static final class Memory extends ForwardingJavaFileManager<JavaFileManager> {
-        private final Map<String, byte[]> classes;
-
-        Memory(JavaFileManager manager, Map<String, byte[]> classes) {
-            super(manager);
-            this.classes = classes;
-        }
-
-        @Override
-        public JavaFileObject getJavaFileForOutput(
-                Location location, String className, JavaFileObject.Kind kind, FileObject sibling) {
-            return new SimpleJavaFileObject(URI.create("memory:///" + className.replace('.', '/') + ".class"), kind) {
-                @Override
-                public OutputStream openOutputStream() {
-                    return new ByteArrayOutputStream() {
-                        @Override
-                        public void close() {
-                            classes.put(className, toByteArray());
-                        }
-                    };
-                }
-            };
-        }
+        return classes;
     }
 
     private static final class Loader extends ClassLoader {

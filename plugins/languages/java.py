@@ -1,4 +1,4 @@
-"""Java programs, compiled and run by one JVM each, with assertions on and annotation processing off."""
+"""Java programs: compiled by a JVM that stays, run by one each, assertions on and annotation processing off."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from qharness import Limits, MissingDependencyError, Toolchain, cache_dir
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-_HARNESS = Path(__file__).with_name("JavaHarness.java")
+_SOURCES = tuple(Path(__file__).with_name(f"{name}.java") for name in ("JavaCompileServer", "JavaHarness"))
+_RELEASE = "11"
 _JVM_FLAGS = ("-ea", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 
 
@@ -29,12 +30,13 @@ class Java:
     limits: ClassVar[Limits] = Limits(cpu_seconds=20, wall_seconds=30.0, processes=128)
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The JDK and our harness, compiled once for it into the cache folder."""
+        """The JDK and our classes, compiled once for it into the cache folder."""
         home = _jdk_home()
         classes, version = _compiled_harness(home)
-        heap = f"-Xmx{limits.memory_bytes >> 20}m"
+        jvm = (str(home / "bin/java"), *_JVM_FLAGS, f"-Xmx{limits.memory_bytes >> 20}m", "-cp", str(classes))
         return Toolchain(
-            command=(str(home / "bin/java"), *_JVM_FLAGS, heap, "-cp", str(classes), "JavaHarness"),
+            command=(*jvm, "JavaHarness"),
+            compiler=(*jvm, "JavaCompileServer"),
             readable=(home, classes, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
@@ -103,16 +105,20 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
 
 @cache
 def _compiled_harness(home: Path) -> tuple[Path, str]:
-    """(folder of our harness's classes, the compiler's version); compiled beside and moved into place."""
+    """(folder of our own classes, the compiler's version); compiled beside and moved into place."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
-    key = hashlib.sha256(_HARNESS.read_bytes() + version.encode()).hexdigest()[:16]
+    key = hashlib.sha256(b"".join(s.read_bytes() for s in _SOURCES) + version.encode()).hexdigest()[:16]
     target = cache_dir() / f"java-harness-{key}"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             built = Path(scratch) / "classes"
-            subprocess.run([home / "bin/javac", "-proc:none", "-d", built, _HARNESS], check=True, capture_output=True)
+            subprocess.run(
+                [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", built, *_SOURCES],
+                check=True,
+                capture_output=True,
+            )
             built.chmod(0o755)
             if not target.exists():
                 built.rename(target)

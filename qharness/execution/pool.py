@@ -43,13 +43,18 @@ def run_programs(
 
     outcomes: dict[Program, Outcome] = {}
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    finished = False
     try:
         futures = {pool.submit(run, program): program for program in distinct}
         for future in as_completed(futures):
             outcomes[futures[future]] = future.result()
             progress(len(outcomes), len(distinct))
+        finished = True
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        if not finished:
+            for worker in started:
+                worker.kill()
+        pool.shutdown(cancel_futures=True)
         for worker in started:
             worker.close()
     return [outcomes[program] for program in programs]

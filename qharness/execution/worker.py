@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import secrets
@@ -13,6 +12,8 @@ import time
 from dataclasses import dataclass
 
 from qharness.errors import SandboxError
+from qharness.execution.compiler import CompileServer
+from qharness.execution.process import dispose, encoded, kill, start
 from qharness.execution.sandbox import Isolation
 from qharness.types import Language, Limits, Outcome, Program, Status
 
@@ -32,52 +33,45 @@ class _Ending:
 
 
 class SandboxWorker:
-    """Runs programs of one language, a fresh process each. One thread at a time."""
+    """Runs programs of one language, a fresh process each; its compiler, if it has one, stays. One thread at a time."""
 
     def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
         self._limits = limits or language.limits
         self._isolation = isolation
         self._toolchain = language.toolchain(self._limits)
+        compiler = self._toolchain.compiler
+        self._compiler = CompileServer(compiler, self._toolchain, isolation, self._limits) if compiler else None
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: Program) -> Outcome:
-        """Run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
+        """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
+        if self._compiler is None:
+            return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
+        compiled = self._compiler.compile(program)
+        return compiled if isinstance(compiled, Outcome) else self._run(program.entry_class, compiled)
+
+    def _run(self, *fields: str) -> Outcome:
         token = secrets.token_hex(16)
-        fields = (token, program.entry_class, _b64(program.source), _b64(program.tests))
-        self._process = subprocess.Popen(
-            self._isolation.argv(self._toolchain, self._limits),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
-            cwd="/",
-            start_new_session=True,
-        )
+        payload = "\n".join((token, *fields)).encode() + b"\n"
+        self._process = start(self._isolation.argv(self._toolchain, self._limits))
         try:
-            ending = _supervise(self._process, "\n".join(fields).encode() + b"\n", self._limits)
+            ending = _supervise(self._process, payload, self._limits)
         finally:
-            self.close()
-            for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-                assert stream is not None
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
+            dispose(self._process)
         return _judge(ending, token, self._limits)
 
+    def kill(self) -> None:
+        """Kill what runs, with everything it started; any thread may call this."""
+        for each in (self._compiler, self._process):
+            if isinstance(each, CompileServer):
+                each.kill()
+            elif each is not None:
+                kill(each)
+
     def close(self) -> None:
-        """Kill the program that runs, if one does, with everything it started; any thread may call this."""
-        if self._process is not None:
-            _kill(self._process)
-
-
-def _b64(text: str) -> str:
-    return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """bwrap dies with its pid namespace; without bwrap, the process group goes."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        """End the worker's own processes."""
+        if self._compiler is not None:
+            self._compiler.close()
 
 
 def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits) -> _Ending:
@@ -111,7 +105,7 @@ def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits)
             if left <= 0:
                 killed = Status.TIMEOUT
     if killed:
-        _kill(process)
+        kill(process)
     exit_status = process.wait()
     report, output = (bytes(b) for b in buffers.values())
     if exit_status < 0:
