@@ -16,6 +16,7 @@ from typing import Any
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.metrics import pass_at_k as estimate
+from qharness.metrics import smoothed_bleu_4
 from qharness.progress import counter
 from qharness.registry import get_registry
 from qharness.types import Document, Program
@@ -91,3 +92,9 @@ def pass_at_k(
     (verdicts,) = predictions
     passed = sum(verdict["passed"] for verdict in verdicts)
     return {f"pass@{each}": estimate(len(verdicts), passed, each) for each in k}
+
+
+def bleu(references: Sequence[str], predictions: Sequence[str]) -> float:
+    """lm-eval metric of one document: smoothed BLEU-4 in percent; its mean over documents is CodeXGLUE's score."""
+    (reference,), (prediction,) = references, predictions
+    return 100 * smoothed_bleu_4(reference, prediction)

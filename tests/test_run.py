@@ -243,3 +243,33 @@ def test_several_options_reach_lm_eval_as_json(cli: Cli, memorized: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("*/results*.json")
     assert json.loads(path.read_text())["results"]["warmup-python"]["pass@1,verdicts"] > 0
+
+
+SUMMARY_YAML = """
+task: sum-up
+custom_dataset: !function quiz.dataset
+test_split: test
+output_type: generate_until
+doc_to_text: "{{question}}"
+doc_to_target: "{{question}}"
+generation_kwargs: {do_sample: false, max_gen_toks: 6, num_beams: 2}
+metric_list: [{metric: !function qharness.filters.bleu, aggregation: mean, higher_is_better: true}]
+"""
+
+
+def test_a_task_of_texts_keeps_its_completions(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
+    path = install_plugin(tmp_path / "plugin", "quiz", QUIZ)
+    (tmp_path / "plugin/sum-up.yaml").write_text(SUMMARY_YAML)
+    arguments = ["run", "--task", "sum-up", "--model", random_llama, "--output", tmp_path / "runs", "--json"]
+    done = cli(*arguments, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert 0 <= json.loads(done.stdout)["metrics"]["sum-up"]["bleu"] <= 100
+    (folder,) = (tmp_path / "runs").iterdir()
+    rows = lines(folder / "samples.jsonl")
+    assert [(row["doc_id"], row["sample"], row["status"], row["passed"]) for row in rows] == [
+        (0, 0, None, None),
+        (1, 0, None, None),
+    ]
+    assert all("bleu" in row["metrics"] for row in rows)
+    refused = cli("compare", folder, folder)
+    assert refused.returncode == 2 and "completions that were not run" in refused.stderr

@@ -116,26 +116,31 @@ def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, An
 
 
 def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The lines of samples.jsonl: one for each completion that was run, by document and sample."""
+    """The lines of samples.jsonl: one for each completion, by document and sample.
+
+    One that was not run, in a task without programs, has no status and carries its document's metrics instead.
+    """
     rows = []
     for task, logged in samples.items():
+        if cell.task.tasks[task].get_config("output_type") != "generate_until":
+            continue
         for sample in sorted(logged, key=lambda s: s["doc_id"]):
-            verdicts = sample["filtered_resps"][0]
-            if not (
-                isinstance(verdicts, list) and verdicts and isinstance(verdicts[0], dict) and "status" in verdicts[0]
-            ):
-                continue
-            prompt = sample["arguments"][0][0]
-            for index, verdict in enumerate(verdicts):
-                rows.append(
-                    {
-                        "task": task,
-                        "doc_id": sample["doc_id"],
-                        "task_id": sample["doc"].get("task_id"),
-                        "sample": index,
-                        "seed": cell.spec.seed,
-                        "prompt_sha": prompt_sha(prompt),
-                        **verdict,
-                    }
-                )
+            common = {
+                "task": task,
+                "doc_id": sample["doc_id"],
+                "task_id": sample["doc"].get("task_id"),
+                "seed": cell.spec.seed,
+                "prompt_sha": prompt_sha(sample["arguments"][0][0]),
+            }
+            for index, verdict in enumerate(_verdicts(sample)):
+                rows.append({**common, "sample": index, **verdict})
     return rows
+
+
+def _verdicts(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = sample["filtered_resps"][0]
+    if isinstance(found, list) and found and isinstance(found[0], dict) and "status" in found[0]:
+        return found
+    metrics = {name: sample[name] for name in sample["metrics"]}
+    texts = sample["resps"][0]
+    return [{"completion": text, "status": None, "passed": None, "seconds": None, "metrics": metrics} for text in texts]

@@ -65,6 +65,8 @@ def _passed(folder: Path) -> Mapping[_Key, bool]:
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
     rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "passed"))
+    if any(row["passed"] is None for row in rows):
+        raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
     return {(row["task"], row["doc_id"], row["sample"]): bool(row["passed"]) for row in rows}
 
 

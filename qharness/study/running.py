@@ -12,7 +12,7 @@ from qharness.data import recording
 from qharness.errors import SandboxError
 from qharness.evaluate.bridge import LoadedTask, load_task, quiet
 from qharness.evaluate.cells import Cell, make_cell
-from qharness.evaluate.folder import RUN, SAMPLES, json_safe, write_json
+from qharness.evaluate.folder import RUN, json_safe, write_json
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
 from qharness.models import loading
@@ -106,7 +106,7 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]]) -> None:
 def _attach(cell: Cell, baseline: Cell) -> None:
     """Put the comparison with its baseline into a run's document."""
     document: dict[str, Any] = cell.done or {}
-    if not (cell.folder / SAMPLES).is_file():
+    if not cell.task.languages:
         return
     comparison = json_safe(compare(baseline.folder, cell.folder).document)
     if document.get("baseline") != comparison:
