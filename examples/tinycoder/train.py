@@ -56,7 +56,7 @@ def train(recipe: Recipe) -> None:
     matrices = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim == 1]
     groups = [{"params": matrices, "weight_decay": recipe.decay}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95))
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.95), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=recipe.steps, pct_start=0.03)
     started, seen, smooth = time.monotonic(), 0, 0.0
     batches = net.batches(tokenizer, random.Random(recipe.seed + 1), recipe.batch)
@@ -69,10 +69,12 @@ def train(recipe: Recipe) -> None:
         schedule.step()
         optimizer.zero_grad(set_to_none=True)
         seen += batch.tokens
-        smooth = float(nats) if step == 1 else 0.98 * smooth + 0.02 * float(nats)
+        smooth = nats.item() if step == 1 else 0.98 * smooth + 0.02 * nats.item()
         seconds = time.monotonic() - started
-        if step % 50 == 0:
-            report(f"step {step}/{recipe.steps}: {smooth:.4f} nats a written token, {seen / seconds:,.0f} tokens/s, {seconds:.0f} s")
+        if step % 10 == 0:
+            report(
+                f"step {step}/{recipe.steps}: {smooth:.4f} nats a written token, {seen / seconds:,.0f} tokens/s, {seconds:.0f} s"
+            )
         if step % recipe.save_every == 0:
             save(model, tokenizer, recipe, step, seen)
         if recipe.minutes and seconds > recipe.minutes * 60:

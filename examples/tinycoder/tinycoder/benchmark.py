@@ -15,7 +15,9 @@ CASES = 8
 Document = dict[str, Any]
 
 
-def problems(seed: int, count: int, accepts: Callable[[Composition], bool]) -> Iterator[tuple[Problem, list[cases.Case]]]:
+def problems(
+    seed: int, count: int, accepts: Callable[[Composition], bool]
+) -> Iterator[tuple[Problem, list[cases.Case]]]:
     """`count` problems of different compositions, with cases that tell right from wrong."""
     rng = random.Random(seed)
     seen: set[Composition] = set()
@@ -36,7 +38,14 @@ def documents(language: str, seen: bool = False, count: int = 100) -> list[Docum
     make = {"python": _python, "java": _java}[language]
     kind = "seen" if seen else "held-out"
     found = enumerate(problems(seed, count, accepts))
-    return [{"task_id": f"tiny-{language}/{kind}/{n}", "language": language, **make(problem, drawn, random.Random(seed + n))} for n, (problem, drawn) in found]
+    return [
+        {
+            "task_id": f"tiny-{language}/{kind}/{n}",
+            "language": language,
+            **make(problem, drawn, random.Random(seed + n)),
+        }
+        for n, (problem, drawn) in found
+    ]
 
 
 def summaries(count: int = 100) -> list[Document]:
@@ -44,15 +53,31 @@ def summaries(count: int = 100) -> list[Document]:
     found = []
     for n, (problem, _) in enumerate(problems(HELD_OUT_SEED, count, held_out)):
         text = texts.summary_text(problem, random.Random(HELD_OUT_SEED + n))
-        found.append({"task_id": f"tiny-summary/{n}", "prompt": text.prompt, "summary": canonical(problem), "composition": list(problem.composition)})
+        found.append(
+            {
+                "task_id": f"tiny-summary/{n}",
+                "prompt": text.prompt,
+                "summary": canonical(problem),
+                "composition": list(problem.composition),
+            }
+        )
     return found
 
 
 def _python(problem: Problem, drawn: list[cases.Case], rng: random.Random) -> Document:
     text = texts.python_text(problem, rng)
-    asserts = "".join(f"    assert {cases.python_call(problem, case, 'candidate')} == {cases.python_text(case.result)}\n" for case in drawn)
+    asserts = "".join(
+        f"    assert {cases.python_call(problem, case, 'candidate')} == {cases.python_text(case.result)}\n"
+        for case in drawn
+    )
     tests = f"\n\ndef check(candidate):\n{asserts}\n\ncheck({problem.name})\n"
-    return {"prompt": text.prompt, "canonical_solution": text.completion, "tests": tests, "entry_class": "", "composition": list(problem.composition)}
+    return {
+        "prompt": text.prompt,
+        "canonical_solution": text.completion,
+        "tests": tests,
+        "entry_class": "",
+        "composition": list(problem.composition),
+    }
 
 
 def _java(problem: Problem, drawn: list[cases.Case], rng: random.Random) -> Document:
@@ -60,4 +85,10 @@ def _java(problem: Problem, drawn: list[cases.Case], rng: random.Random) -> Docu
     camelled = texts.camelled(problem)
     asserts = "".join(f"        assert{cases.java_check(camelled, case)};\n" for case in drawn)
     tests = f"    public static void main(String[] args) {{\n{asserts}    }}\n}}\n"
-    return {"prompt": text.prompt, "canonical_solution": text.completion, "tests": tests, "entry_class": "Problem", "composition": list(problem.composition)}
+    return {
+        "prompt": text.prompt,
+        "canonical_solution": text.completion,
+        "tests": tests,
+        "entry_class": "Problem",
+        "composition": list(problem.composition),
+    }

@@ -40,7 +40,7 @@ def reference(problem: Problem) -> Callable[..., Any]:
     """The problem as a Python function."""
     code = "from typing import Dict, List\n" + signature(problem) + Writer(problem, PYTHON, random.Random(0)).write()
     namespace: dict[str, Any] = {}
-    exec(code, namespace)  # noqa: S102 our own code, from our own tables
+    exec(code, namespace)
     return namespace[problem.name]  # type: ignore[no-any-return]
 
 
@@ -53,7 +53,9 @@ def draw(problem: Problem, rng: random.Random, count: int) -> list[Case]:
         arguments = _arguments(problem, rng, empty=attempt == 0)
         case = Case(arguments, function(*arguments))
         if _sober(case.result):
-            (spare if repr(case.result) in {repr(each.result) for each in found.values()} else found).setdefault(repr(arguments), case)
+            (spare if repr(case.result) in {repr(each.result) for each in found.values()} else found).setdefault(
+                repr(arguments), case
+            )
     return [*found.values(), *spare.values()][:count]
 
 
@@ -63,7 +65,11 @@ def varied(cases: list[Case], problem: Problem) -> bool:
 
 
 def _sober(result: Any) -> bool:
-    numbers = [result] if isinstance(result, int) else [value for value in (result if isinstance(result, list) else []) if isinstance(value, int)]
+    numbers = (
+        [result]
+        if isinstance(result, int)
+        else [value for value in (result if isinstance(result, list) else []) if isinstance(value, int)]
+    )
     return all(abs(number) < LARGEST for number in numbers) and len(repr(result)) < 200
 
 
@@ -87,7 +93,9 @@ def _input(kind: str, rng: random.Random, empty: bool, small: bool) -> Any:
         "words": lambda: rng.choices(WORDS, k=size),
         "word": lambda: " ".join(rng.choices(WORDS, k=max(size, 1))),
         "table": lambda: {word: rng.randint(-9, bound) for word in rng.sample(WORDS, size)},
-        "int": lambda: rng.randint(1, 8) if small else rng.choice((rng.randint(1, 9), rng.randint(10, 99), rng.randint(10, 40))),
+        "int": lambda: (
+            rng.randint(1, 8) if small else rng.choice((rng.randint(1, 9), rng.randint(10, 99), rng.randint(10, 40)))
+        ),
     }
     return makers[kind]()
 
@@ -125,7 +133,9 @@ def java_text(value: Any, kind: str) -> str:
         "word": lambda: json.dumps(value),
         "ints": lambda: _java_list([java_text(each, "int") for each in value], "int"),
         "words": lambda: _java_list([java_text(each, "word") for each in value], "word"),
-        "rows": lambda: f"new ArrayList<ArrayList<Long>>(Arrays.asList({', '.join(java_text(each, 'ints') for each in value)}))",
+        "rows": lambda: (
+            f"new ArrayList<ArrayList<Long>>(Arrays.asList({', '.join(java_text(each, 'ints') for each in value)}))"
+        ),
         "table": lambda: _java_table(value),
     }
     return plain[kind]()

@@ -54,7 +54,9 @@ class Python:
         inner = self._comprehension(segment, items, x)
         return f"[{inner}]" if inner else None
 
-    def whole(self, segment: Spelt, items: Items, x: str, sink: Sink, holes: Mapping[str, str], rng: random.Random) -> str | None:
+    def whole(
+        self, segment: Spelt, items: Items, x: str, sink: Sink, holes: Mapping[str, str], rng: random.Random
+    ) -> str | None:
         if not sink.python_whole:
             return None
         code = rng.choice(sink.python_whole)
@@ -126,7 +128,9 @@ class Java:
         stream = self._stream(segment, items, x)
         return stream + ".collect(Collectors.toList())" if stream else None
 
-    def whole(self, segment: Spelt, items: Items, x: str, sink: Sink, holes: Mapping[str, str], rng: random.Random) -> str | None:
+    def whole(
+        self, segment: Spelt, items: Items, x: str, sink: Sink, holes: Mapping[str, str], rng: random.Random
+    ) -> str | None:
         stream = self._stream(segment, items, x)
         return stream + fill(rng.choice(sink.java_tail), holes) if stream and sink.java_tail else None
 

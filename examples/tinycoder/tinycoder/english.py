@@ -12,7 +12,13 @@ from tinycoder.steps import Step
 VERBS = ("Return", "Compute", "Find", "Give", "Determine", "Calculate", "Work out", "Get")
 CHECKS = ("Return", "Tell", "Check", "Decide", "Determine", "Find out")
 OPENERS = ("Take", "Go through", "Look at", "Start with", "Consider", "Walk over", "Visit")
-KEEP = ("keep only those that $that", "keep the ones that $that", "select those which $that", "consider only the ones that $that", "pick all that $that")
+KEEP = (
+    "keep only those that $that",
+    "keep the ones that $that",
+    "select those which $that",
+    "consider only the ones that $that",
+    "pick all that $that",
+)
 DROP = ("drop those that $that", "ignore the ones that $that", "leave out all that $that", "skip those which $that")
 EACH = ("each", "each of them", "every one", "each one")
 LEFT = ("the results", "the remaining ones", "these", "what remains")
@@ -21,7 +27,7 @@ LEFT = ("the results", "the remaining ones", "these", "what remains")
 class First(random.Random):
     """Takes the first of any choice: the canonical wording."""
 
-    def choice(self, seq):  # noqa: ANN001, ANN201
+    def choice(self, seq):
         return seq[0]
 
     def random(self) -> float:
@@ -78,7 +84,9 @@ def _commands(problem: Problem, rng: random.Random) -> list[str]:
     verb = _verb(result, rng).lower()
     if not problem.finisher:
         return [*commands, f"{verb} {result}"]
-    finish = _fill(rng.choice(problem.finisher.each), problem.bounds[-1], rng, it=rng.choice(("it", "that", "the outcome")))
+    finish = _fill(
+        rng.choice(problem.finisher.each), problem.bounds[-1], rng, it=rng.choice(("it", "that", "the outcome"))
+    )
     return [*commands, f"{verb} {result}", finish]
 
 
@@ -103,7 +111,10 @@ def _fill(text: str, bound: Bound | None, rng: random.Random, **holes: str) -> s
 
 
 def _spoken(bound: Bound, rng: random.Random) -> str:
-    quoted: Mapping[str, Callable[[], str]] = {"int": lambda: str(bound.constant), "word": lambda: f"{rng.choice(chr(39) + chr(34))}"}
+    quoted: Mapping[str, Callable[[], str]] = {
+        "int": lambda: str(bound.constant),
+        "word": lambda: f"{rng.choice(chr(39) + chr(34))}",
+    }
     if bound.parameter or bound.type == "int":
         return bound.parameter or quoted["int"]()
     mark = quoted["word"]()

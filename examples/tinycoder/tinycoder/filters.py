@@ -11,7 +11,9 @@ LENGTH = Argument("int", 2, 6, ("k", "size", "length", "limit", "n"))
 LETTER = Argument("letter", names=("letter", "mark", "symbol", "sign"))
 
 
-def _both(name: str, takes: str, code: str, that: tuple[str, ...], unless: tuple[str, ...], argument: Argument | None = None) -> Step:
+def _both(
+    name: str, takes: str, code: str, that: tuple[str, ...], unless: tuple[str, ...], argument: Argument | None = None
+) -> Step:
     """A filter whose condition is the same text in both languages."""
     return Step(name, takes, takes, (code,), (code,), that, unless, argument=argument)
 

@@ -90,7 +90,9 @@ def _encoded(tokenizer: PreTrainedTokenizerFast, texts: list[Text]) -> list[tupl
     kwargs: dict[str, Any] = {"add_special_tokens": False}
     prompts = tokenizer([text.prompt for text in texts], **kwargs)["input_ids"]
     completions = tokenizer([text.completion for text in texts], **kwargs)["input_ids"]
-    rows = [(head + tail + [tokenizer.eos_token_id], len(head)) for head, tail in zip(prompts, completions, strict=True)]
+    rows = [
+        (head + tail + [tokenizer.eos_token_id], len(head)) for head, tail in zip(prompts, completions, strict=True)
+    ]
     return [row for row in rows if len(row[0]) <= LONGEST]
 
 

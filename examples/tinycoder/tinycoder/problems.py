@@ -18,7 +18,22 @@ Composition = tuple[str, ...]
 HELD_OUT_SHARE = 20  # one composition in so many is held out
 LETTERS = "aeinorst"
 SAMPLE_WORDS = ("red", "stone", "level", "Tree", "noon", "river", "sand")
-NEUTRAL = ("solve", "compute", "process", "transform", "evaluate", "handle", "task", "run", "func", "helper", "calculate", "work", "answer", "main_step")
+NEUTRAL = (
+    "solve",
+    "compute",
+    "process",
+    "transform",
+    "evaluate",
+    "handle",
+    "task",
+    "run",
+    "func",
+    "helper",
+    "calculate",
+    "work",
+    "answer",
+    "main_step",
+)
 STAGE_COUNTS = ((1, 25), (2, 50), (3, 25))
 EMPTYING = {"strip", "no_vowels", "stars"}  # may leave a word without letters, where `capital` finds none
 
@@ -83,8 +98,14 @@ def sample(rng: random.Random) -> Problem:
     stages: list[Step] = []
     for _ in range(count):
         kind = stages[-1].gives if stages else source.gives
-        stages.append(rng.choice([step for step in (FILTERS if rng.random() < 0.5 else MAPS) if _fits(step, kind, source, stages)]))
-    sink = rng.choice([each for each in SINKS if each.takes == stages[-1].gives and (source.ordered or not each.ordered)])
+        stages.append(
+            rng.choice(
+                [step for step in (FILTERS if rng.random() < 0.5 else MAPS) if _fits(step, kind, source, stages)]
+            )
+        )
+    sink = rng.choice(
+        [each for each in SINKS if each.takes == stages[-1].gives and (source.ordered or not each.ordered)]
+    )
     finishers = [step for step in FINISHERS if step.takes == sink.gives and sink.name != "first"]
     finisher = rng.choice(finishers) if finishers and count < 3 and rng.random() < 0.35 else None
     return _named(source, tuple(stages), sink, finisher, rng)
@@ -128,12 +149,19 @@ def _named(source: Source, stages: tuple[Step, ...], sink: Sink, finisher: Step 
 def _bound(argument: Argument, fresh: Callable[[tuple[str, ...]], str], rng: random.Random) -> Bound:
     if rng.random() < 0.4:
         return Bound(argument, parameter=fresh(argument.names))
-    constants = {"letter": lambda: rng.choice(LETTERS), "word": lambda: rng.choice(SAMPLE_WORDS), "int": lambda: rng.randint(argument.low, argument.high)}
+    constants = {
+        "letter": lambda: rng.choice(LETTERS),
+        "word": lambda: rng.choice(SAMPLE_WORDS),
+        "int": lambda: rng.randint(argument.low, argument.high),
+    }
     return Bound(argument, constants[argument.kind]())
 
 
 def _function_name(stages: tuple[Step, ...], sink: Sink, rng: random.Random) -> str:
     if rng.random() < 0.4:
         return rng.choice(NEUTRAL)
-    parts = [step.name.rsplit("_", 1)[0] if step.name.endswith(("_int", "_word", "_char")) else step.name for step in (rng.choice(stages), sink)]
+    parts = [
+        step.name.rsplit("_", 1)[0] if step.name.endswith(("_int", "_word", "_char")) else step.name
+        for step in (rng.choice(stages), sink)
+    ]
     return rng.choice(("{0}_{1}", "{1}_{0}", "get_{1}_{0}", "{1}_of_{0}")).format(*parts)

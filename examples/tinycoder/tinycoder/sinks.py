@@ -107,4 +107,11 @@ CHARS = (
          ("^HashMap<String, Long> $counts = new HashMap<>();\nString $key = String.valueOf($x);\n$counts.put($key, $counts.getOrDefault($key, 0L) + 1);\n=$counts",)),
 )  # fmt: skip
 
-SINKS = (*INTS, *WORDS, *CHARS, *_listed("int"), *_listed("word"), *(sink for kind in ("int", "word", "char") for sink in _counts(kind)))
+SINKS = (
+    *INTS,
+    *WORDS,
+    *CHARS,
+    *_listed("int"),
+    *_listed("word"),
+    *(sink for kind in ("int", "word", "char") for sink in _counts(kind)),
+)

@@ -93,9 +93,16 @@ def negated(condition: str, language: str) -> str:
     """The opposite of a condition, as a programmer would write it."""
     comparison = _COMPARISON.match(condition)
     plain = " and " not in condition and " or " not in condition and not condition.startswith(("not ", "!"))
-    if comparison and plain and not _SIGN.search(comparison[3]) and comparison[1].count("(") == comparison[1].count(")"):
+    if (
+        comparison
+        and plain
+        and not _SIGN.search(comparison[3])
+        and comparison[1].count("(") == comparison[1].count(")")
+    ):
         return f"{comparison[1]} {_OPPOSITE[comparison[2]]} {comparison[3]}"
-    mark, operators = ("not ", (" and ", " or ", " in ", " < ", " <= ")) if language == "python" else ("!", (" && ", " || ", " == "))
+    mark, operators = (
+        ("not ", (" and ", " or ", " in ", " < ", " <= ")) if language == "python" else ("!", (" && ", " || ", " == "))
+    )
     if condition.startswith(mark) and not any(operator in condition for operator in operators):
         return condition.removeprefix(mark)
     if " not in " in condition and condition.count(" ") == 3:

@@ -19,7 +19,11 @@ PYTHON_IMPORTS = "from typing import Dict, List\n\n\n"
 JAVA_IMPORTS = "import java.util.*;\nimport java.util.stream.*;\n\n"
 WIDTH = 100
 SHAPES = (("python", 42), ("java", 42), ("summary", 16))
-DOCSTRINGS = ('    """ {text}{examples}\n    """\n', '    """{text}{examples}\n    """\n', '    """\n    {text}{examples}\n    """\n')
+DOCSTRINGS = (
+    '    """ {text}{examples}\n    """\n',
+    '    """{text}{examples}\n    """\n',
+    '    """\n    {text}{examples}\n    """\n',
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ def python_prompt(problem: Problem, rng: random.Random, imports: bool = True) ->
     """Signature and docstring as HumanEval has them, sometimes with an example."""
     text = _wrapped(english.describe(problem, rng), "    ")
     examples = "".join(
-        f"\n    >>> {cases.python_call(problem, case, problem.name)}\n    {cases.python_text(case.result)}" for case in _examples(problem, rng)
+        f"\n    >>> {cases.python_call(problem, case, problem.name)}\n    {cases.python_text(case.result)}"
+        for case in _examples(problem, rng)
     )
     docstring = rng.choice(DOCSTRINGS).format(text=text, examples=examples)
     return (PYTHON_IMPORTS if imports else "") + cases.signature(problem) + docstring
@@ -50,7 +55,9 @@ def java_text(problem: Problem, rng: random.Random, imports: bool = True) -> Tex
     problem = camelled(problem)
     comment = _wrapped(english.describe(problem, rng), "    // ")
     for case in _examples(problem, rng):
-        comment += f"\n    // >>> {cases.java_call(problem, case)}\n    // ({cases.java_text(case.result, problem.gives)})"
+        comment += (
+            f"\n    // >>> {cases.java_call(problem, case)}\n    // ({cases.java_text(case.result, problem.gives)})"
+        )
     parameters = ", ".join(f"{JAVA_TYPES[kind]} {name}" for kind, name in problem.parameters)
     head = f"class Problem {{\n    // {comment}\n    public static {JAVA_TYPES[problem.gives]} {problem.name}({parameters}) {{\n"
     return Text((JAVA_IMPORTS if imports else "") + head, Writer(problem, JAVA, rng).write() + "    }\n")
@@ -88,5 +95,3 @@ def _examples(problem: Problem, rng: random.Random) -> list[cases.Case]:
     count = rng.choice((0, 0, 1, 2))
     found = cases.draw(problem, rng, 4)[1:] if count else []
     return [case for case in found if len(repr(case)) < 120][:count]
-
-

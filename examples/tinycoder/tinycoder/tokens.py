@@ -22,7 +22,10 @@ def trained(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTok
     """A tokenizer whose merges come from `texts`."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -33,5 +36,9 @@ def trained(texts: Iterable[str], vocabulary: int = VOCABULARY) -> PreTrainedTok
     )
     backend.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, pad_token=PAD, eos_token=END, clean_up_tokenization_spaces=False, model_max_length=2048
+        tokenizer_object=backend,
+        pad_token=PAD,
+        eos_token=END,
+        clean_up_tokenization_spaces=False,
+        model_max_length=2048,
     )

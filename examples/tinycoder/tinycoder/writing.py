@@ -53,7 +53,15 @@ class Dialect(Protocol):
     def new_list(self, kind: str, name: str) -> str: ...
     def append(self, name: str, value: str) -> str: ...
     def list_of(self, segment: list[tuple[Bind, str]], items: Items, x: str, kinds: tuple[str, str]) -> str | None: ...
-    def whole(self, segment: list[tuple[Bind, str]], items: Items, x: str, sink: Sink, holes: Mapping[str, str], rng: random.Random) -> str | None: ...
+    def whole(
+        self,
+        segment: list[tuple[Bind, str]],
+        items: Items,
+        x: str,
+        sink: Sink,
+        holes: Mapping[str, str],
+        rng: random.Random,
+    ) -> str | None: ...
     def assign_list(self, kind: str, name: str, value: str) -> str: ...
 
 
@@ -190,7 +198,10 @@ class Writer:
 
     def _spelt(self, chosen: list[tuple[Bind, str]]) -> list[tuple[Bind, str]]:
         """The expressions with their arguments and their own variables named, `$x` left open."""
-        return [(bind, fill(code, {**bind.holes, **self._namer.variables(Snippet(value=code)), "x": "$x"})) for bind, code in chosen]
+        return [
+            (bind, fill(code, {**bind.holes, **self._namer.variables(Snippet(value=code)), "x": "$x"}))
+            for bind, code in chosen
+        ]
 
     def _lines(self, lines: tuple[str, ...], holes: Mapping[str, str]) -> None:
         for line in lines:
@@ -199,7 +210,9 @@ class Writer:
     def _loop(self, segment: list[Bind], items: Items, x: str, inline: bool = False) -> str:
         """Open a loop over `items`, write the stages, and give the expression of what comes out of them."""
         snippets = [parse(self._rng.choice(self._dialect.codes(bind.step))) for bind in segment]
-        holes = [{**bind.holes, **self._namer.variables(snippet)} for bind, snippet in zip(segment, snippets, strict=True)]
+        holes = [
+            {**bind.holes, **self._namer.variables(snippet)} for bind, snippet in zip(segment, snippets, strict=True)
+        ]
         for snippet, hole in zip(snippets, holes, strict=True):
             self._lines(snippet.before, hole)
         for header in self._headers(items, x):
@@ -210,7 +223,11 @@ class Writer:
             value = fill(snippet.value, hole)
             if not bind.step.filters:
                 last = place == len(segment) - 1
-                x = value if value.isidentifier() or self._inlined(value, inline and last) else self._named(bind.step.gives, value)
+                x = (
+                    value
+                    if value.isidentifier() or self._inlined(value, inline and last)
+                    else self._named(bind.step.gives, value)
+                )
             elif value:
                 self._condition(value)
             self._lines(snippet.after, hole)
