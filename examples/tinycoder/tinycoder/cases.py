@@ -15,8 +15,9 @@ from tinycoder.steps import JAVA_BOXES, PYTHON_TYPES
 from tinycoder.writing import Writer
 
 WORDS = (
-    "red", "stone", "level", "Tree", "noon", "river", "sand", "Anna", "otter", "rain", "a", "Iris", "ten", "nest", "radar", "Ice",
-    "sea", "tent", "area", "oar", "STAR", "north", "eat", "tea", "onion", "is", "at", "rotor", "Sun", "moss", "I", "arena",
+    "red", "stone", "level", "Tree", "noon", "river", "sand", "Anna", "otter", "rain", "a",
+    "Iris", "ten", "nest", "radar", "Ice", "sea", "tent", "area", "oar", "STAR", "north",
+    "eat", "tea", "onion", "is", "at", "rotor", "Sun", "moss", "I", "arena",
 )  # fmt: skip
 LARGEST = 10**12
 TRIES = 60

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -59,18 +59,17 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, rng: random.Random, size: int) -> Iterator[Batch]:
-    """Batches without end of about `size` tokens, whole texts of similar length in each."""
-    texts = training_texts(rng)
-    while True:
-        pool = sorted(_encoded(tokenizer, [next(texts) for _ in range(POOL)]), key=lambda pair: len(pair[0]))
-        groups: list[list[tuple[list[int], int]]] = [[]]
-        for pair in pool:
-            if groups[-1] and (len(groups[-1]) + 1) * len(pair[0]) > size:
-                groups.append([])
-            groups[-1].append(pair)
-        rng.shuffle(groups)
-        yield from (_padded(group, tokenizer.pad_token_id) for group in groups)
+def pool(tokenizer: PreTrainedTokenizerFast, seed: int, number: int, size: int) -> list[Batch]:
+    """The `number`th pool of texts as batches of about `size` tokens, with whole texts of similar length in each."""
+    rng = random.Random(f"{seed}/{number}")
+    texts = list(islice(training_texts(rng), POOL))
+    groups: list[list[tuple[list[int], int]]] = [[]]
+    for pair in sorted(_encoded(tokenizer, texts), key=lambda pair: len(pair[0])):
+        if groups[-1] and (len(groups[-1]) + 1) * len(pair[0]) > size:
+            groups.append([])
+        groups[-1].append(pair)
+    rng.shuffle(groups)
+    return [_padded(group, tokenizer.pad_token_id) for group in groups]
 
 
 def loss(model: LlamaForCausalLM, batch: Batch, prompt_weight: float) -> tuple[torch.Tensor, torch.Tensor]:

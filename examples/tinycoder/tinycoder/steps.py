@@ -68,8 +68,8 @@ class Step:
 class Source:
     """Where the elements come from: the function's first parameters and how to loop over them.
 
-    `python` and `java` are headers of loops (innermost last; a line without `:` or `{` at its end is a statement) around
-    the element `$x`; `python_items` and `java_stream` say the same as expressions, where that is possible.
+    `python` and `java` are headers of loops (innermost last; a line without `:` or `{` at its end is a statement)
+    around the element `$x`; `python_items` and `java_stream` say the same as expressions, where that is possible.
     """
 
     name: str

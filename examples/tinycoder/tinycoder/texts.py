@@ -59,7 +59,8 @@ def java_text(problem: Problem, rng: random.Random, imports: bool = True) -> Tex
             f"\n    // >>> {cases.java_call(problem, case)}\n    // ({cases.java_text(case.result, problem.gives)})"
         )
     parameters = ", ".join(f"{JAVA_TYPES[kind]} {name}" for kind, name in problem.parameters)
-    head = f"class Problem {{\n    // {comment}\n    public static {JAVA_TYPES[problem.gives]} {problem.name}({parameters}) {{\n"
+    method = f"    public static {JAVA_TYPES[problem.gives]} {problem.name}({parameters}) {{\n"
+    head = f"class Problem {{\n    // {comment}\n{method}"
     return Text((JAVA_IMPORTS if imports else "") + head, Writer(problem, JAVA, rng).write() + "    }\n")
 
 
@@ -91,7 +92,7 @@ def _wrapped(text: str, margin: str) -> str:
 
 
 def _examples(problem: Problem, rng: random.Random) -> list[cases.Case]:
-    """No example, one or two."""
-    count = rng.choice((0, 0, 1, 2))
+    """No example, or one."""
+    count = rng.choice((0, 0, 0, 1))
     found = cases.draw(problem, rng, 4)[1:] if count else []
     return [case for case in found if len(repr(case)) < 120][:count]

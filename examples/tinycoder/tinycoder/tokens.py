@@ -1,7 +1,7 @@
 """The tokenizer: byte-level BPE that never merges across the end of a line.
 
-A prompt ends with a line's end, and no token crosses one, so a prompt tokenized alone is exactly the beginning of prompt
-and completion tokenized together. Digits stand alone.
+A prompt ends with a line's end, and no token crosses one, so a prompt tokenized alone is exactly the beginning of
+prompt and completion tokenized together. Digits stand alone.
 """
 
 from __future__ import annotations
