@@ -2,16 +2,15 @@
 
     python examples/tinycoder/train.py --output DIR
 
-The result depends on the recipe (its seed and number of steps above all), the number of threads and the kind of machine.
---minutes stops a run early; --resume goes on from the last checkpoint in DIR as if the run had never stopped, and may be
-given more --steps as long as the rate has not begun to fall.
+The result depends on the recipe (its seed and number of steps above all), the number of threads and the kind of
+machine. --minutes stops a run early; --resume goes on from the last checkpoint in DIR as if the run had never stopped,
+and may be given more --steps as long as the rate has not begun to fall.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import sys
 import time
@@ -94,17 +93,13 @@ class Training:
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "pool": self.pool, "seen": self.seen, "nats": self.nats}
         torch.save(state, self.output / (STATE + ".part"))
-        os.replace(self.output / (STATE + ".part"), self.output / STATE)
+        (self.output / (STATE + ".part")).replace(self.output / STATE)
         half = type(self.model)(self.model.config)
         half.load_state_dict(self.model.state_dict())
         half.half().save_pretrained(self.output)
         self.tokenizer.save_pretrained(self.output)
-        facts = asdict(self.recipe) | {
-            "done": self.step,
-            "tokens": self.seen,
-            "nats": self.nats,
-            "torch": torch.__version__,
-        }
+        facts = asdict(self.recipe) | {"done": self.step, "tokens": self.seen, "nats": self.nats}
+        facts |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
         (self.output / "recipe.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     def load(self) -> None:
@@ -134,9 +129,8 @@ def run(training: Training, minutes: float, save_every: int) -> None:
         seconds = time.monotonic() - started
         if number % 5 == 0:
             speed = (training.seen - first) / seconds
-            report(
-                f"step {training.step}: {training.nats:.4f} nats a written token, {speed:,.0f} tokens/s, {seconds:.0f} s"
-            )
+            progress = f"{training.nats:.4f} nats a written token, {speed:,.0f} tokens/s, {seconds:.0f} s"
+            report(f"step {training.step}: {progress}")
         if training.step - saved >= save_every:
             training.save()
             saved = training.step

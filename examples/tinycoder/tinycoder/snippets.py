@@ -1,7 +1,7 @@
 """Pieces of code with holes: how the tables of steps write Python and Java.
 
-A snippet is written as lines. One that begins with `^` stands before the loop, `>` behind it, `=` gives a value and `?` a
-condition; the others are the loop's body: those above the value or condition run first, those below it afterwards.
+A snippet is written as lines. One that begins with `^` stands before the loop, `>` behind it, `=` gives a value and `?`
+a condition; the others are the loop's body: those above the value or condition run first, those below it afterwards.
 `$name` is a hole. A snippet of one line without a mark is a value.
 """
 
