@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tinycoder.texts import Text, training_texts
+from tinycoder import texts
+from tinycoder.texts import Text
 
-POOL = 256  # texts that are sorted by length at a time
 LONGEST = 700  # tokens; longer texts are left out
 IGNORED = -100
 
@@ -61,14 +60,12 @@ def build(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 def pool(tokenizer: PreTrainedTokenizerFast, seed: int, number: int, size: int) -> list[Batch]:
     """The `number`th pool of texts as batches of about `size` tokens, with whole texts of similar length in each."""
-    rng = random.Random(f"{seed}/{number}")
-    texts = list(islice(training_texts(rng), POOL))
     groups: list[list[tuple[list[int], int]]] = [[]]
-    for pair in sorted(_encoded(tokenizer, texts), key=lambda pair: len(pair[0])):
+    for pair in sorted(_encoded(tokenizer, texts.pool(seed, number)), key=lambda pair: len(pair[0])):
         if groups[-1] and (len(groups[-1]) + 1) * len(pair[0]) > size:
             groups.append([])
         groups[-1].append(pair)
-    rng.shuffle(groups)
+    random.Random(f"{seed}/{number}/order").shuffle(groups)
     return [_padded(group, tokenizer.pad_token_id) for group in groups]
 
 
@@ -84,11 +81,11 @@ def loss(model: LlamaForCausalLM, batch: Batch, prompt_weight: float) -> tuple[t
     return (nats * weights).sum() / weights.sum(), (nats.detach() * written).sum() / written.sum()
 
 
-def _encoded(tokenizer: PreTrainedTokenizerFast, texts: list[Text]) -> list[tuple[list[int], int]]:
+def _encoded(tokenizer: PreTrainedTokenizerFast, given: list[Text]) -> list[tuple[list[int], int]]:
     """(ids with the end token, length of the prompt's part) of each text that is short enough."""
     kwargs: dict[str, Any] = {"add_special_tokens": False}
-    prompts = tokenizer([text.prompt for text in texts], **kwargs)["input_ids"]
-    completions = tokenizer([text.completion for text in texts], **kwargs)["input_ids"]
+    prompts = tokenizer([text.prompt for text in given], **kwargs)["input_ids"]
+    completions = tokenizer([text.completion for text in given], **kwargs)["input_ids"]
     rows = [
         (head + tail + [tokenizer.eos_token_id], len(head)) for head, tail in zip(prompts, completions, strict=True)
     ]

@@ -111,17 +111,32 @@ def sample(rng: random.Random) -> Problem:
     return _named(source, tuple(stages), sink, finisher, rng)
 
 
-def stream(rng: random.Random, accepts: Callable[[Composition], bool]) -> Iterator[Problem]:
-    """Problems without end whose composition is accepted."""
+def training(rng: random.Random) -> Iterator[Problem]:
+    """Problems to train on, without end."""
+    return _stream(rng, test=False)
+
+
+def testing(rng: random.Random) -> Iterator[Problem]:
+    """Problems of held-out compositions, without end."""
+    return _stream(rng, test=True)
+
+
+def _stream(rng: random.Random, test: bool) -> Iterator[Problem]:
     while True:
         problem = sample(rng)
-        if accepts(problem.composition):
+        if held_out(problem.composition) is test:
             yield problem
 
 
-def training(rng: random.Random) -> Iterator[Problem]:
-    """Problems to train on, without end."""
-    return stream(rng, lambda composition: not held_out(composition))
+def of(composition: Composition, rng: random.Random) -> Problem:
+    """A problem of this composition, with fresh names and constants."""
+    names = list(composition)
+    (source,) = (each for each in SOURCES if each.name == names[0])
+    finisher = next((step for step in FINISHERS if step.name == names[-1]), None)
+    *stages, sink = names[1:-1] if finisher else names[1:]
+    known = {step.name: step for step in (*FILTERS, *MAPS)}
+    (ending,) = (each for each in SINKS if each.name == sink)
+    return _named(source, tuple(known[name] for name in stages), ending, finisher, rng)
 
 
 def _fits(step: Step, kind: str, source: Source, stages: list[Step]) -> bool:

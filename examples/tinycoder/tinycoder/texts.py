@@ -7,10 +7,11 @@ import random
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tinycoder import cases, english
 from tinycoder.dialects import JAVA, PYTHON
-from tinycoder.problems import Problem, training
+from tinycoder.problems import Composition, Problem, training
 from tinycoder.steps import JAVA_TYPES
 from tinycoder.writing import Writer
 
@@ -18,6 +19,7 @@ SUMMARY_MARK = "# Summary:"
 PYTHON_IMPORTS = "from typing import Dict, List\n\n\n"
 JAVA_IMPORTS = "import java.util.*;\nimport java.util.stream.*;\n\n"
 WIDTH = 100
+POOL = 256  # texts that training sorts by length at a time
 SHAPES = (("python", 42), ("java", 42), ("summary", 16))
 DOCSTRINGS = (
     '    """ {text}{examples}\n    """\n',
@@ -28,10 +30,11 @@ DOCSTRINGS = (
 
 @dataclass(frozen=True)
 class Text:
-    """What the model is given, and what it is to write."""
+    """What the model is given, what it is to write, and the composition both are of."""
 
     prompt: str
     completion: str
+    composition: Composition
 
 
 def python_prompt(problem: Problem, rng: random.Random, imports: bool = True) -> str:
@@ -47,7 +50,7 @@ def python_prompt(problem: Problem, rng: random.Random, imports: bool = True) ->
 
 def python_text(problem: Problem, rng: random.Random, imports: bool = True) -> Text:
     """A Python problem and its solution."""
-    return Text(python_prompt(problem, rng, imports), Writer(problem, PYTHON, rng).write())
+    return Text(python_prompt(problem, rng, imports), Writer(problem, PYTHON, rng).write(), problem.composition)
 
 
 def java_text(problem: Problem, rng: random.Random, imports: bool = True) -> Text:
@@ -61,13 +64,14 @@ def java_text(problem: Problem, rng: random.Random, imports: bool = True) -> Tex
     parameters = ", ".join(f"{JAVA_TYPES[kind]} {name}" for kind, name in problem.parameters)
     method = f"    public static {JAVA_TYPES[problem.gives]} {problem.name}({parameters}) {{\n"
     head = f"class Problem {{\n    // {comment}\n{method}"
-    return Text((JAVA_IMPORTS if imports else "") + head, Writer(problem, JAVA, rng).write() + "    }\n")
+    body = Writer(problem, JAVA, rng).write() + "    }\n"
+    return Text((JAVA_IMPORTS if imports else "") + head, body, problem.composition)
 
 
 def summary_text(problem: Problem, rng: random.Random) -> Text:
     """A Python program without its docstring, and the canonical summary."""
     program = cases.signature(problem) + Writer(problem, PYTHON, rng).write()
-    return Text(f"{program}\n{SUMMARY_MARK}\n", english.canonical(problem) + "\n")
+    return Text(f"{program}\n{SUMMARY_MARK}\n", english.canonical(problem) + "\n", problem.composition)
 
 
 def camelled(problem: Problem) -> Problem:
@@ -85,6 +89,11 @@ def training_texts(rng: random.Random) -> Iterator[Text]:
     shapes, weights = zip(*SHAPES, strict=True)
     for problem in training(rng):
         yield makers[rng.choices(shapes, weights)[0]](problem)
+
+
+def pool(seed: int, number: int) -> list[Text]:
+    """The `number`th pool of texts of a training with this seed."""
+    return list(islice(training_texts(random.Random(f"{seed}/{number}")), POOL))
 
 
 def _wrapped(text: str, margin: str) -> str:
