@@ -1,0 +1,1 @@
+"""Programming problems made by composition, and the small code model that is trained on them."""
