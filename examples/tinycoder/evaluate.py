@@ -18,9 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tinycoder import benchmark
-from tinycoder.rounding import quantize_blocks_
 
 from qharness.filters import run_programs
+from qharness.models import LoadedModel, quantize
 
 NEW_TOKENS = 400
 BATCH = 50
@@ -69,7 +69,6 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=["python", "java", "seen-python", "seen-java", "summary"])
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--group", type=int, default=64)
-    parser.add_argument("--symmetric", action="store_true")
     parser.add_argument("--log", type=Path, help="a folder for what was written")
     options = parser.parse_args()
     tokenizer = AutoTokenizer.from_pretrained(options.model)
@@ -79,7 +78,7 @@ def main() -> None:
     for bits in options.bits:
         model = copy.deepcopy(full)
         if bits:
-            quantize_blocks_(model, bits, options.group, options.symmetric)
+            quantize(LoadedModel(model, tokenizer, str(options.model)), f"rtn:{bits},group={options.group}")
         for task in options.tasks:
             log = options.log / f"{task}-{bits}.jsonl" if options.log else None
             if task == "summary":
