@@ -6,6 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says something; its type's name where none does."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class QHarnessError(Exception):
     """Something the user can put right. The message says what is wrong, where, and what to do."""
 

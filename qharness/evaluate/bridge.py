@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from qharness.errors import DataError, QHarnessError, UnknownNameError
+from qharness.errors import DataError, QHarnessError, UnknownNameError, first_line
 from qharness.registry import Registry, get_registry
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def load_task(name: str, data_dir: Path | None = None) -> LoadedTask:
     ours = name in registry.tasks
     metadata: dict[str, Any] = {"data_dir": str(data_dir)} if data_dir else {}
     with quiet():
-        manager = TaskManager(include_path=list(task_folders(registry)), include_defaults=not ours, metadata=metadata)
+        manager = TaskManager(include_path=task_folders(registry), include_defaults=not ours, metadata=metadata)
         if name not in manager.all_tasks:
             hint = "`qharness list tasks` shows ours, `qharness lm-eval ls tasks` all"
             raise UnknownNameError("task", name, [*registry.tasks, *manager.all_tasks], hint)
@@ -112,10 +112,8 @@ def load_task(name: str, data_dir: Path | None = None) -> LoadedTask:
         except Exception as error:  # whatever a task's own code or the Hub raises, its data is what failed
             if ours:
                 raise
-            first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise DataError(
-                f"task {name!r}: lm-eval could not load its data: {type(error).__name__}: {first}"
-            ) from error
+            said = f"{type(error).__name__}: {first_line(error)}"
+            raise DataError(f"task {name!r}: lm-eval could not load its data: {said}") from error
     groups = loaded.get("groups", {})
     objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
     return LoadedTask(name, manager, objects, loaded["tasks"])

@@ -62,11 +62,10 @@ class SandboxWorker:
 
     def kill(self) -> None:
         """Kill what runs, with everything it started; any thread may call this."""
-        for each in (self._compiler, self._process):
-            if isinstance(each, CompileServer):
-                each.kill()
-            elif each is not None:
-                kill(each)
+        if self._compiler is not None:
+            self._compiler.kill()
+        if self._process is not None:
+            kill(self._process)
 
     def close(self) -> None:
         """End the worker's own processes."""

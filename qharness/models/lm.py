@@ -13,9 +13,8 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
-from qharness.calibration import calibrate
 from qharness.models.generation import Decoding, Generation, prompt_sha
-from qharness.models.loading import LoadedModel, load_model, quantize_loaded
+from qharness.models.loading import LoadedModel, load_model, quantize
 from qharness.models.sampling import Draw
 from qharness.progress import counter
 from qharness.registry import get_registry
@@ -62,12 +61,10 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         loaded = pretrained
         self.batch_dependent = False
         if not isinstance(loaded, LoadedModel):
-            quantizer = get_registry().quantizer(quant)
-            self.batch_dependent = quantizer.batch_dependent
+            self.batch_dependent = get_registry().quantizer(quant).batch_dependent
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
             loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
-            calibration = calibrate(loaded, calib, seed=int(seed)) if quantizer.needs_calibration else None
-            quantize_loaded(loaded, quantizer, seed=int(seed), calibration=calibration)
+            quantize(loaded, quant, calib, seed=int(seed))
         size = DEFAULT_BATCH_SIZE if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=size)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from qharness.errors import ModelError
+from qharness.errors import ModelError, first_line
 from qharness.registry import get_registry
 from qharness.types import Calibration, QuantizationContext, Quantizer
 
@@ -63,7 +63,7 @@ def load_config(name: str) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None
+        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     return config
 
 
@@ -81,13 +81,8 @@ def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedMo
         model: PreTrainedModel = kind.from_pretrained(name, dtype=resolve_dtype(dtype, where)).to(where).eval()  # type: ignore[arg-type]
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise ModelError(f"model {name!r} could not be loaded: {_first_line(error)}") from None
+        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     return LoadedModel(model, tokenizer, name)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def identity(name: str) -> str:
