@@ -1,6 +1,6 @@
 """Completions a second: qharness's generation beside lm-eval's own HFLM, on the same requests at the same batch size.
 
-    python benchmarks/generation.py [--model tinycoder|codegen-350M] [--device cpu|cuda] [--batch-size 16]
+    python benchmarks/generation.py [--model tinycoder|codegen-350M] [--device cpu|cuda] [--batch-size 64]
 
 Twenty samples a prompt at temperature 0.2 and top-p 0.95, as Giagnorio et al. 2025 draw them. codegen-350M has random
 weights in that model's shape, so nothing is downloaded; it never ends a completion by itself. Each prints its own
@@ -75,7 +75,7 @@ def main() -> None:
         "--model", choices=["tinycoder", "codegen-350M"], nargs="+", default=["tinycoder", "codegen-350M"]
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=64)
     options = parser.parse_args()
     (task,) = load_task("tiny-python").tasks.values()
     prompts = [doc["prompt"] for doc in task.eval_docs]

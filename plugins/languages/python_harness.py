@@ -1,65 +1,165 @@
-"""Runs one program inside the sandbox. Its source is passed to the interpreter; nothing imports it.
+"""Runs one program: `main` is called in a fork of a process that has imported this, and never returns.
 
-The report descriptor is a private copy of standard output; what the program prints goes to standard error. The
-names used after the program has run are bound before, so that a program that patches modules changes nothing here.
+What makes a pass is a token, which lies in a pipe until the solution is about to run, and from then on nowhere but on
+the interpreter's own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be taken
+away, denies what would reach deeper; functions and classes of the library that a program replaces are put back before
+the tests run, and after them a replaced one is an error. What runs while the program does is closed over all it uses.
 """
 
+import abc
+import ast
+import base64
+import bisect
+import builtins
+import collections.abc
+import copy
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import hashlib
+import heapq
+import io
+import itertools
+import json
+import math
+import operator
+import os
+import random
+import re
+import statistics
+import string
+import sys
+import textwrap
+import time
+import types
+import typing
+import unittest
 
-def main():
-    import ast
-    import base64
-    import os
-    import sys
-    import types
+_DENIED = ("ctypes", "gc.", "sys.settrace", "sys.setprofile", "sys._current", "sys.monitoring", "code.__new__")
+_NOT_IMPORTED = frozenset(("ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters"))
+_NOT_SET = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
+_KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
+_STATE = frozenset(("__main__", "sys", "harness"))
 
-    report, pid, getpid, write, leave = os.dup(1), os.getpid(), os.getpid, os.write, os._exit
-    os.dup2(2, 1)
-    token, _, source, tests = (sys.stdin.buffer.readline().strip() for _ in range(4))
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
 
-    def tell(status, error=None):
+def _library():
+    """(class or None, its table or a module's, names, values): what must be the same when a program has ended."""
+    rows = []
+    for name, module in sorted(sys.modules.items()):
+        if name in _STATE:
+            continue
+        kept = [(key, value) for key, value in vars(module).items() if isinstance(value, _KINDS)]
+        rows.append((None, vars(module), *map(tuple, zip(*kept, strict=True)), 0) if kept else None)
+        for _, cls in kept if name.startswith("unittest") else ():
+            if isinstance(cls, type) and cls.__module__ == name:
+                table = cls.__dict__
+                rows.append((cls, table, tuple(table), tuple(table.values()), len(table)))
+    return tuple(row for row in rows if row)
+
+
+def _refusal(denied, not_imported, not_set, error):
+    def refuse(event, arguments):
+        if event.startswith(denied) or (event == "import" and arguments[0] in not_imported):
+            raise error(event + " is not to be had in here")
+        if event == "object.__setattr__" and arguments[1] in not_set:
+            raise error(arguments[1] + " is not to be set in here")
+
+    return refuse
+
+
+class _ReportUnittest(ast.NodeTransformer):
+    """`unittest.main()` exits when it succeeds; make it a call that returns, or raises what a test exits with."""
+
+    def visit_Expr(self, node):
+        match node.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
+                return ast.copy_location(ast.parse("__run_unittest__()").body[0], node)
+        return node
+
+
+class _Result(unittest.TextTestResult):
+    def addError(self, test, error):
+        if issubclass(error[0], SystemExit):
+            raise error[1]
+        unittest.TextTestResult.addError(self, test, error)
+
+
+def _unittest_runner(run, runner_class, result_class):
+    def run_unittest():
+        outcome = run(argv=["tests"], exit=False, testRunner=runner_class(resultclass=result_class))
+        assert outcome.result.wasSuccessful(), "unittest"
+
+    return run_unittest
+
+
+_LIBRARY = _library()
+_MODULES = {name: module for name, module in sys.modules.items() if name not in _STATE}
+
+
+def _runner(solution, checks, space):
+    """A function of no arguments that runs the program, and returns what a pass is reported with."""
+    library, modules, loaded, names = _LIBRARY, tuple(_MODULES.items()), sys.modules, "__run_unittest__"
+    execute, pairs, same, get, put = exec, zip, operator.is_, operator.getitem, setattr
+    pid, getpid, leave, error = os.getpid(), os.getpid, os._exit, RuntimeError
+    run_unittest = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
+
+    def run():
+        execute(solution, space)
+        for name, module in modules:
+            loaded[name] = module
+        for owner, table, keys, values, _ in library:
+            for key, value in pairs(keys, values):
+                if key not in table or not same(get(table, key), value):
+                    if owner is None:
+                        table[key] = value
+                    else:
+                        put(owner, key, value)
+        space[names] = run_unittest
+        execute(checks, space)
+        for _, table, keys, values, size in library:
+            for key, value in pairs(keys, values):
+                if not same(get(table, key), value):
+                    raise error("the program has replaced " + key)
+            if size and len(table) != size:
+                raise error("the program has added to a class of unittest")
+        for name, module in modules:
+            if not same(get(loaded, name), module):
+                raise error("the program has replaced module " + name)
         if getpid() != pid:  # a child that the program forked has no say
             leave(0)
-        text = "" if error is None else f"{type(error).__name__}: {error}"
-        line = " ".join(text.split())[:300].encode("utf-8", "replace")
-        write(report, b"%s %s %s\n" % (token, status, line))
+        return b"passed \n"
 
-    class ReportUnittest(ast.NodeTransformer):
-        """`unittest.main()` exits when it succeeds; make it a call that returns, or raises what a test exits with."""
+    return run
 
-        def visit_Expr(self, node):
-            match node.value:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                    module.__dict__["__run_unittest__"] = run_unittest
-                    return ast.copy_location(ast.parse("__run_unittest__()").body[0], node)
-            return node
 
-    def run_unittest():
-        import unittest
+def main(entry_class, source, tests, tokens, report):
+    """Run `source` and then `tests`, texts in base64, in one module; report on descriptor `report`, and exit."""
+    pid, getpid, leave, write, read = os.getpid(), os.getpid, os._exit, os.write, os.read
 
-        class Result(unittest.TextTestResult):
-            def addError(self, test, error):
-                if issubclass(error[0], SystemExit):
-                    raise error[1]
-                super().addError(test, error)
+    def tell(status, error):
+        if getpid() == pid:
+            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            write(report, b"- %s %s\n" % (status, line.encode("utf-8", "replace")))
+        leave(0)
 
-        runner = unittest.TextTestRunner(resultclass=Result)
-        assert unittest.main(argv=["tests"], exit=False, testRunner=runner).result.wasSuccessful(), "unittest"
-
-    tell(b"started")
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
+    sys.argv[:] = [""]
     try:
         solution = compile(base64.b64decode(source).decode("utf-8", "surrogatepass"), "solution.py", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         tell(b"compile-error", error)
-        leave(0)
     try:
-        tree = ReportUnittest().visit(ast.parse(base64.b64decode(tests).decode("utf-8", "surrogatepass")))
+        tree = _ReportUnittest().visit(ast.parse(base64.b64decode(tests).decode("utf-8", "surrogatepass")))
         checks = compile(ast.fix_missing_locations(tree), "tests.py", "exec")
-        exec(solution, module.__dict__)
-        exec(checks, module.__dict__)
+        sys.addaudithook(_refusal(_DENIED, _NOT_IMPORTED, _NOT_SET, RuntimeError))
+        program = [_runner(solution, checks, module.__dict__)]
+        globals().clear()
+        # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
+        write(report, b" ".join((read(tokens, 32), program.pop()())))
     except AssertionError as error:
         tell(b"failed", error)
     except MemoryError as error:
@@ -68,9 +168,4 @@ def main():
         tell(b"early-exit", error)
     except BaseException as error:
         tell(b"error", error)
-    else:
-        tell(b"passed")
     leave(0)
-
-
-main()

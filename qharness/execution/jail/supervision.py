@@ -1,0 +1,136 @@
+"""Watches one program's processes to their end or to a limit, and says how they ended. Stdlib only."""
+
+import os
+import select
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_CHUNK = 1 << 16
+_REPORT_BYTES = 1 << 16
+_LOOK_EVERY = 0.05  # seconds between looks at what the processes use
+_MOST_PATIENCE = 20.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+Limits = dict[str, float]
+
+
+@dataclass
+class Ending:
+    """What is left of a program: its exit status, what it reported and printed, and why it was killed, if it was."""
+
+    report: bytearray = field(default_factory=bytearray)
+    output: bytearray = field(default_factory=bytearray)
+    killed: str = ""
+    detail: str = ""
+    exit_status: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pipes:
+    """Our ends: of what the program reports and prints, and of its standard input, where it gets any."""
+
+    report: int
+    output: int
+    feed: int = -1
+
+
+def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
+    """Feed and drain the child `pid` until it has ended. `kill` ends it with all that it started."""
+    start, ending = time.monotonic(), Ending()
+    ended = os.pidfd_open(pid)
+    caps = {pipes.report: (ending.report, _REPORT_BYTES), pipes.output: (ending.output, int(limits["output_bytes"]))}
+    reading, writing = {ended, *caps}, [pipes.feed] if pipes.feed >= 0 else []
+    for descriptor in (*caps, *writing):
+        os.set_blocking(descriptor, False)
+    alive = True
+    while alive and not ending.killed:
+        ready, writable, _ = select.select(reading, writing, (), _LOOK_EVERY)
+        if writable:
+            payload = _fed(pipes.feed, payload)
+            if not payload:
+                os.close(writing.pop())
+        alive = ended not in ready
+        for descriptor in ready:
+            if descriptor != ended and not _drained(descriptor, *caps[descriptor], ending):
+                reading.discard(descriptor)
+        if alive and not ending.killed:
+            _hold_to_limits(pid, time.monotonic() - start, limits, ending)
+    if ending.killed:
+        kill()
+    status = os.waitpid(pid, 0)[1]
+    for descriptor in reading - {ended}:  # what it had written when it ended
+        while not ending.killed and _drained(descriptor, *caps[descriptor], ending):
+            pass
+    for descriptor in (ended, *caps, *writing):
+        os.close(descriptor)
+    ending.exit_status = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    ending.seconds = time.monotonic() - start
+    return ending
+
+
+def _fed(descriptor: int, payload: bytes) -> bytes:
+    """Write what the pipe takes, and return what is left; nothing once the reader has gone."""
+    try:
+        return payload[os.write(descriptor, payload[:_CHUNK]) :]
+    except BlockingIOError:
+        return payload
+    except BrokenPipeError:
+        return b""
+
+
+def _drained(descriptor: int, buffer: bytearray, cap: int, ending: Ending) -> bool:
+    """Read what is there; False at its end, or where no more comes for now of a program that has ended."""
+    try:
+        chunk = os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return False
+    buffer += chunk
+    if len(buffer) > cap:
+        ending.killed, ending.detail = "output-limit", f"more than {cap} bytes"
+    return bool(chunk)
+
+
+def _hold_to_limits(pid: int, elapsed: float, limits: Limits, ending: Ending) -> None:
+    """What no limit of the kernel's holds: the whole tree's CPU time and memory, and wall time."""
+    if elapsed < _LOOK_EVERY:
+        return
+    cpu, resident = usage(pid)
+    wall = limits["wall_seconds"]
+    if cpu > limits["cpu_seconds"] + 1:
+        ending.killed, ending.detail = "timeout", f"{limits['cpu_seconds']:g} s of CPU time"
+    elif resident > limits["resident_bytes"]:
+        ending.killed, ending.detail = "out-of-memory", f"more than {limits['resident_bytes']:g} bytes in all"
+    elif elapsed > wall and elapsed > wall * patience():
+        ending.killed, ending.detail = "timeout", f"{wall:g} s of wall time"
+
+
+def patience() -> float:
+    """By how much the wall limit is stretched: by the processes that want to run, over the processors there are."""
+    words = Path("/proc/loadavg").read_text(encoding="ascii").split()
+    wanting = max(float(words[0]), float(words[3].partition("/")[0]) - 1)
+    return min(max(wanting / (os.cpu_count() or 1), 1.0), _MOST_PATIENCE)
+
+
+def usage(root: int) -> tuple[float, int]:
+    """(seconds of CPU time, resident bytes) of a process and all its descendants that live."""
+    parents: dict[int, int] = {}
+    used: dict[int, tuple[float, int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - a few hundred times a second
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
+                    words = file.read().rpartition(b")")[2].split()
+            except OSError:  # it ended meanwhile
+                continue
+            parents[int(name)] = int(words[1])
+            used[int(name)] = sum(map(int, words[11:15])) / _TICKS, int(words[21]) * _PAGE
+    tree, found = {root}, True
+    while found:
+        found = {pid for pid, parent in parents.items() if parent in tree} - tree
+        tree |= found
+    own = [used[pid] for pid in tree if pid in used]
+    return sum(cpu for cpu, _ in own), sum(resident for _, resident in own)
