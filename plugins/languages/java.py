@@ -33,10 +33,12 @@ class Java:
         """The JDK and our classes, compiled once for it into the cache folder."""
         home = _jdk_home()
         classes, version = _compiled_harness(home)
+        runner_limits = (str(limits.output_bytes), str(limits.cpu_seconds))
         jvm = (str(home / "bin/java"), *_JVM_FLAGS, f"-Xmx{limits.memory_bytes >> 20}m", "-cp", str(classes))
         return Toolchain(
             command=(*jvm, "JavaHarness"),
             compiler=(*jvm, "JavaCompileServer"),
+            runner=(*jvm, "-XX:+ExitOnOutOfMemoryError", "JavaRunServer", *runner_limits),
             readable=(home, classes, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
