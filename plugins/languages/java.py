@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
 _RELEASE = "11"
-_JVM_FLAGS = ("-ea", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
+_JVM_FLAGS = (
+    "-ea",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Xshare:auto",
+    "-XX:+DisableAttachMechanism",
+)
 
 
 @dataclass(frozen=True)
