@@ -199,8 +199,13 @@ class Toolchain:
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:
-    `ok` and the compiled program as text without spaces, which the harness then gets in place of source and tests, or
-    `error` and a message.
+    `ok`, then `shared` or `fresh`, and the compiled program as text without spaces, which the harness then gets in
+    place of source and tests, or `error` and a message.
+    `runner`: the command of a process that runs, one after another, programs that the compiler has called `shared`:
+    harmless, for they can neither see nor change anything that outlives them in it. It says `ready`, and for each
+    program it reads two lines (entry class, compiled program) and answers with one: `passed`, `failed` or `error` and
+    a detail; `timeout` or `output-limit` and a detail, after which it is not used again; or `again`, after which it
+    is not used again either and the program gets a fresh process.
     `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes` (not so for a JVM, which
     reserves far more than it uses; its command must carry the limit).
     """
@@ -209,6 +214,7 @@ class Toolchain:
     readable: tuple[Path, ...]
     version: str
     compiler: tuple[str, ...] = ()
+    runner: tuple[str, ...] = ()
     limit_address_space: bool = True
 
 

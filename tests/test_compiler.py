@@ -8,7 +8,7 @@ import pytest
 
 from qharness import Limits, Program, SandboxError, Status, Toolchain
 from qharness.execution import choose_isolation
-from qharness.execution.compiler import CompileServer
+from qharness.execution.servers import Server, compile_program
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
 
@@ -83,6 +83,6 @@ def test_a_compiler_that_cannot_start_is_no_verdict() -> None:
     toolchain = Toolchain(
         command=("true",), readable=(), version="", compiler=("sh", "-c", "echo no such compiler >&2")
     )
-    server = CompileServer(toolchain.compiler, toolchain, isolation, Limits())
+    server = Server("compiler", toolchain.compiler, toolchain, isolation, Limits())
     with pytest.raises(SandboxError, match="no such compiler"):
-        server.compile(GOOD)
+        compile_program(server, GOOD)

@@ -28,8 +28,9 @@ import javax.tools.ToolProvider;
 
 /**
  * Compiles programs in memory, one after the other, inside the sandbox. It says {@code ready}. A request is three lines: the entry class, the
- * source and the tests, the last two in base64. The answer is one line: {@code ok} and the classes in base64, or
- * {@code error} and the first error. No code of a program is run: annotation processing is off.
+ * source and the tests, the last two in base64. The answer is one line: {@code ok}, then {@code shared} where JavaScreen
+ * finds the program harmless, else {@code fresh}, and the classes in base64; or {@code error} and the first error. No
+ * code of a program is run: annotation processing is off.
  */
 public final class JavaCompileServer {
     private static final List<String> OPTIONS =
@@ -53,7 +54,8 @@ public final class JavaCompileServer {
         Map<String, byte[]> classes = new TreeMap<>();
         try {
             String problem = compile(compiler, files, entry, code, classes);
-            return problem == null ? "ok " + pack(classes) : "error " + problem.replaceAll("\\s+", " ");
+            if (problem != null) return "error " + problem.replaceAll("\\s+", " ");
+            return (JavaScreen.harmless(classes) ? "ok shared " : "ok fresh ") + pack(classes);
         } catch (StackOverflowError error) {
             return "error nested too deeply";
         } catch (RuntimeException | IOException error) {

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
 _RELEASE = "11"
-_JVM_FLAGS = ("-ea", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
+_JVM_FLAGS = (
+    "-ea",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Xshare:auto",
+    "-XX:+DisableAttachMechanism",
+)
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,12 @@ class Java:
         """The JDK and our classes, compiled once for it into the cache folder."""
         home = _jdk_home()
         classes, version = _compiled_harness(home)
+        runner_limits = (str(limits.output_bytes), str(limits.cpu_seconds))
         jvm = (str(home / "bin/java"), *_JVM_FLAGS, f"-Xmx{limits.memory_bytes >> 20}m", "-cp", str(classes))
         return Toolchain(
             command=(*jvm, "JavaHarness"),
             compiler=(*jvm, "JavaCompileServer"),
+            runner=(*jvm, "-XX:+ExitOnOutOfMemoryError", "JavaRunServer", *runner_limits),
             readable=(home, classes, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,

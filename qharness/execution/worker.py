@@ -12,9 +12,9 @@ import time
 from dataclasses import dataclass
 
 from qharness.errors import SandboxError
-from qharness.execution.compiler import CompileServer
 from qharness.execution.process import dispose, encoded, kill, start
 from qharness.execution.sandbox import Isolation
+from qharness.execution.servers import Server, compile_program, run_shared
 from qharness.types import Language, Limits, Outcome, Program, Status
 
 _CHUNK = 1 << 16
@@ -33,22 +33,34 @@ class _Ending:
 
 
 class SandboxWorker:
-    """Runs programs of one language, a fresh process each; its compiler, if it has one, stays. One thread at a time."""
+    """Runs programs of one language. One thread at a time.
+
+    Its compiler, if it has one, stays, and so does the runner of programs that the compiler has found harmless. Every
+    other program gets a fresh process.
+    """
 
     def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
         self._limits = limits or language.limits
         self._isolation = isolation
-        self._toolchain = language.toolchain(self._limits)
-        compiler = self._toolchain.compiler
-        self._compiler = CompileServer(compiler, self._toolchain, isolation, self._limits) if compiler else None
+        self._toolchain = toolchain = language.toolchain(self._limits)
+        self._compiler, self._runner = (
+            Server(name, command, toolchain, isolation, self._limits) if command else None
+            for name, command in (("compiler", toolchain.compiler), ("runner", toolchain.runner))
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
         if self._compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
-        compiled = self._compiler.compile(program)
-        return compiled if isinstance(compiled, Outcome) else self._run(program.entry_class, compiled)
+        compiled = compile_program(self._compiler, program)
+        if isinstance(compiled, Outcome):
+            return compiled
+        if compiled.harmless and self._runner is not None:
+            outcome = run_shared(self._runner, program.entry_class, compiled.classes)
+            if outcome is not None:
+                return outcome
+        return self._run(program.entry_class, compiled.classes)
 
     def _run(self, *fields: str) -> Outcome:
         token = secrets.token_hex(16)
@@ -62,15 +74,17 @@ class SandboxWorker:
 
     def kill(self) -> None:
         """Kill what runs, with everything it started; any thread may call this."""
-        if self._compiler is not None:
-            self._compiler.kill()
+        for server in (self._compiler, self._runner):
+            if server is not None:
+                server.kill()
         if self._process is not None:
             kill(self._process)
 
     def close(self) -> None:
         """End the worker's own processes."""
-        if self._compiler is not None:
-            self._compiler.close()
+        for server in (self._compiler, self._runner):
+            if server is not None:
+                server.close()
 
 
 def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits) -> _Ending:
