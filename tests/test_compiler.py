@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness import Limits, Program, SandboxError, Status, Toolchain
+from qharness import Limits, Program, SandboxError, Status
 from qharness.execution import choose_isolation
 from qharness.execution.servers import Server, compile_program
 from qharness.execution.worker import SandboxWorker
@@ -79,10 +79,7 @@ def test_a_compilation_that_takes_too_long_is_a_timeout() -> None:
 
 
 def test_a_compiler_that_cannot_start_is_no_verdict() -> None:
-    isolation = choose_isolation()
-    toolchain = Toolchain(
-        command=("true",), readable=(), version="", compiler=("sh", "-c", "echo no such compiler >&2")
-    )
-    server = Server("compiler", toolchain.compiler, toolchain, isolation, Limits())
+    argv = choose_isolation().serving(("sh", "-c", "echo no such compiler >&2"), (), Limits())
+    server = Server("compiler", argv, 5.0)
     with pytest.raises(SandboxError, match="no such compiler"):
         compile_program(server, GOOD)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,9 @@ def test_runs_unprotected_where_allowed() -> None:
 
 
 def test_a_sandbox_that_does_not_start_is_no_verdict() -> None:
-    broken = sandbox.Isolation("broken", lambda readable, limits: ["false"])
+    def broken_argv(readable: Sequence[Path], limits: Limits) -> list[str]:
+        return ["false"]
+
+    broken = sandbox.Isolation("broken", True, False, broken_argv, broken_argv)
     with pytest.raises(SandboxError, match="did not start"):
         SandboxWorker(get_registry().language("python"), broken).run(Program("python", ""))

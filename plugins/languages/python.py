@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,12 +26,9 @@ class Python:
     limits: ClassVar[Limits] = Limits()
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The base interpreter (a virtual environment's packages stay out of reach) and the harness."""
-        interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+        """The harness, for the base interpreter: a virtual environment's packages stay out of reach."""
         return Toolchain(
-            command=(str(interpreter), "-I", "-c", _HARNESS.read_text(encoding="utf-8")),
-            readable=(Path(sys.base_prefix).resolve(),),
-            version=platform.python_version(),
+            command=(), readable=(), version=platform.python_version(), harness=_HARNESS.read_text(encoding="utf-8")
         )
 
     def first_function(self, prompt: str, completion: str) -> str:

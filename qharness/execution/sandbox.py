@@ -1,17 +1,21 @@
 """What keeps a program in: bubblewrap, with a user of its own where we are root and a user namespace where not.
 
-Inside there is no network (not even loopback), no process of the host's to see, one empty writable directory of
-bounded size, the system's /usr and the language's own files to read, and an empty environment.
+Inside there is no network, no process of the host's to see, one empty writable directory of bounded size, the system's
+/usr and the language's own files to read, and an empty environment. Processes that serve many programs (a compiler, a
+runner of harmless ones) live in such a sandbox without any privilege. The spawner keeps what it takes to put each
+program into namespaces of its own; see `jail`.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,33 +26,41 @@ _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
 _FIRST_UID = 0x4000_0000  # far above any user that exists, so that RLIMIT_NPROC counts the program's processes only
 _uids = itertools.count(os.getpid() << 8)
+JAIL = Path(__file__).with_name("jail")
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """One way to start a program. `enter` gives the argv that precedes the program's own."""
+    """One way to keep processes in. `isolates`: whether it does at all. `own_user`: whether programs get a user id.
+
+    `server` gives the argv that precedes the command of a process without privileges, `spawner` that of the spawner.
+    """
 
     name: str
-    enter: Callable[[Sequence[Path], Limits], list[str]]
+    isolates: bool
+    own_user: bool
+    server: Callable[[Sequence[Path], Limits], list[str]]
+    spawner: Callable[[Sequence[Path], Limits], list[str]]
 
-    def argv(self, toolchain: Toolchain, limits: Limits) -> list[str]:
-        """The whole command that runs a toolchain's harness inside, its resource limits set."""
-        return [*self.enter(toolchain.readable, limits), *_rlimits(limits, toolchain), *toolchain.command]
+    def serving(self, command: Sequence[str], readable: Sequence[Path], limits: Limits) -> list[str]:
+        """The whole command of a process that serves many programs: no limit on its CPU time or address space."""
+        held = ["prlimit", f"--nproc={limits.processes}", f"--nofile={limits.open_files}", "--core=0", "--"]
+        return [*self.server(readable, limits), *held, *command]
 
-
-def _rlimits(limits: Limits, toolchain: Toolchain) -> list[str]:
-    """Set from inside: a limit on processes counts those of the user that the program runs as."""
-    argv = [
-        "prlimit",
-        f"--cpu={limits.cpu_seconds}:{limits.cpu_seconds + 1}",  # SIGXCPU, and SIGKILL for who ignores it
-        f"--nproc={limits.processes}",
-        f"--nofile={limits.open_files}",
-        f"--fsize={limits.file_bytes}",
-        "--core=0",
-    ]
-    if toolchain.limit_address_space:
-        argv.append(f"--as={limits.memory_bytes}")
-    return [*argv, "--"]
+    def spawning(self, toolchain: Toolchain, limits: Limits) -> list[str]:
+        """The whole command of the spawner that runs a toolchain's programs."""
+        interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+        readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
+        how = {
+            "harness": toolchain.harness,
+            "kept": [str(path) for path in readable if path.is_relative_to("/tmp")],  # noqa: S108
+            "command": toolchain.command,
+            "address_space": toolchain.limit_address_space,
+            "isolate": self.isolates,
+            "uid": next_uid() if self.own_user else None,
+            "limits": asdict(limits) | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
+        }
+        return [*self.spawner((*readable, JAIL), limits), str(interpreter), "-s", "-B", str(JAIL), json.dumps(how)]
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
@@ -68,44 +80,68 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
                     argv += ["--perms", "0755", "--dir", str(parent)]
             argv += ["--ro-bind-try", str(path), str(path)]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108
-    for name, value in (("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8")):  # noqa: S108
+    for name, value in (("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("PYTHONHASHSEED", "0")):  # noqa: S108
         argv += ["--setenv", name, value]
     return argv
 
 
-def _with_own_user(readable: Sequence[Path], limits: Limits) -> list[str]:
+def next_uid() -> int:
+    """A user id that no one has."""
+    return _FIRST_UID + next(_uids) % _FIRST_UID
+
+
+def _as_own_user(readable: Sequence[Path], limits: Limits) -> list[str]:
     """For root: a user id that nothing else has, and no way back."""
-    uid = str(_FIRST_UID + next(_uids) % _FIRST_UID)
+    uid = str(next_uid())
     drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--"]
-    keep = ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"]
-    return [*_bubblewrap(readable, limits), *keep, *drop]
+    return [*_bubblewrap(readable, limits), *_kept("SETUID", "SETGID"), "--", *drop]
 
 
-def _with_user_namespace(readable: Sequence[Path], limits: Limits) -> list[str]:
-    """For everyone else: a user namespace in which the program is nobody."""
-    return [*_bubblewrap(readable, limits), "--unshare-user", "--uid", "65534", "--gid", "65534", "--"]
+def _as_root(readable: Sequence[Path], limits: Limits) -> list[str]:
+    """For root's spawner: what it takes to make namespaces, become another user, and kill that user's processes."""
+    return [*_bubblewrap(readable, limits), *_kept("SYS_ADMIN", "SETUID", "SETGID", "KILL"), "--"]
+
+
+def _as_nobody(readable: Sequence[Path], limits: Limits) -> list[str]:
+    """For everyone else: a user namespace in which the process is nobody."""
+    return [*_bubblewrap(readable, limits), *_NOBODY, "--"]
+
+
+def _as_nobody_with_namespaces(readable: Sequence[Path], limits: Limits) -> list[str]:
+    """For everyone else's spawner: the root of a user namespace, so that it may make others inside."""
+    return [*_bubblewrap(readable, limits), "--unshare-user", "--uid", "0", "--gid", "0", *_kept("SYS_ADMIN"), "--"]
+
+
+def _kept(*capabilities: str) -> list[str]:
+    return [word for name in capabilities for word in ("--cap-add", f"CAP_{name}")]
 
 
 def _without(readable: Sequence[Path], limits: Limits) -> list[str]:
     return []
 
 
-OWN_USER = Isolation("bubblewrap with a user of its own", _with_own_user)
-USER_NAMESPACE = Isolation("bubblewrap in a user namespace", _with_user_namespace)
-NONE = Isolation("none", _without)
+_NOBODY = ("--unshare-user", "--uid", "65534", "--gid", "65534")
+OWN_USER = Isolation("bubblewrap with a user of its own", True, True, _as_own_user, _as_root)
+USER_NAMESPACE = Isolation("bubblewrap in a user namespace", True, False, _as_nobody, _as_nobody_with_namespaces)
+NONE = Isolation("none", False, False, _without, _without)
 
 
 @cache
 def _works(isolation: Isolation) -> str:
-    """Empty if `isolation` can run a program here, else what it said."""
-    probe = Toolchain(command=("true",), readable=(), version="")
+    """Empty if `isolation` can run a program here, namespaces and all, else what it said."""
+    probe = Toolchain(command=(shutil.which("true") or "/bin/true",), readable=(), version="")
+    request = json.dumps({"fields": []}) + "\n"
     try:
         done = subprocess.run(
-            isolation.argv(probe, Limits()), capture_output=True, text=True, timeout=20, env=_host_env()
+            isolation.spawning(probe, Limits()), input=request, capture_output=True, text=True, timeout=20, env=_host_env()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
-    return "" if done.returncode == 0 else (done.stderr.strip() or f"exit status {done.returncode}")
+    answer = done.stdout.partition("ready\n")[2]
+    if done.returncode != 0 or not answer:
+        return done.stderr.strip() or f"exit status {done.returncode}"
+    ending = json.loads(answer)
+    return "" if ending["exit_status"] == 0 else ending["last_words"] or f"exit status {ending['exit_status']}"
 
 
 def _host_env() -> dict[str, str]:

@@ -13,38 +13,31 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qharness.errors import SandboxError
+from qharness.execution.jail.supervision import patience
 from qharness.execution.process import dispose, encoded, kill, start
-from qharness.execution.sandbox import Isolation
-from qharness.types import Limits, Outcome, Program, Status, Toolchain
+from qharness.types import Outcome, Program, Status
 
-_NO_CPU_LIMIT = 1 << 30  # seconds; each request is held to the wall limit instead
 _STARTING_SECONDS = 60.0
 _LONGEST_ANSWER = 64 << 20
 _OWN_VERDICTS = (Status.PASSED, Status.FAILED, Status.ERROR)
 _LAST_VERDICTS = (Status.TIMEOUT, Status.OUTPUT_LIMIT)
-_STOPPED = Outcome(Status.ERROR, "stopped")
+STOPPED = Outcome(Status.ERROR, "stopped")
 
 
 class Server:
     """A sandboxed process that reads lines and answers with one; started when first needed, and again when it died."""
 
-    def __init__(
-        self, name: str, command: tuple[str, ...], toolchain: Toolchain, isolation: Isolation, limits: Limits
-    ) -> None:
+    def __init__(self, name: str, argv: Sequence[str], seconds: float) -> None:
+        """`seconds`: the wall seconds that one answer may take, more on a busy machine."""
         self._name = name
-        self._toolchain = dataclasses.replace(toolchain, command=command)
-        self._isolation = isolation
-        self._limits = dataclasses.replace(limits, cpu_seconds=_NO_CPU_LIMIT)
+        self._argv = argv
         self._process: subprocess.Popen[bytes] | None = None
+        self.seconds = seconds
         self.stopped = False
-
-    @property
-    def seconds(self) -> float:
-        """The wall seconds that one answer may take."""
-        return self._limits.wall_seconds
 
     def ask(self, *fields: str) -> str:
         """The answer to one request, a line a field.
@@ -69,7 +62,7 @@ class Server:
     def _started(self) -> subprocess.Popen[bytes]:
         """A process that has said it is ready; raise SandboxError with its last words if it does not."""
         with tempfile.TemporaryFile() as words:
-            process = start(self._isolation.argv(self._toolchain, self._limits), stderr=words.fileno())
+            process = start(self._argv, stderr=words.fileno())
             with contextlib.suppress(TimeoutError, EOFError):
                 if _line(process, _STARTING_SECONDS) == b"ready\n":
                     return process
@@ -116,7 +109,7 @@ def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
             ).partition(" ")
         except (TimeoutError, EOFError) as error:
             if compiler.stopped:
-                return _STOPPED
+                return STOPPED
             if isinstance(error, TimeoutError):
                 outcome = Outcome(Status.TIMEOUT, f"{compiler.seconds:g} s of compiling")
             continue
@@ -139,7 +132,7 @@ def run_shared(runner: Server, entry_class: str, classes: str) -> Outcome | None
     except TimeoutError:
         status, detail = Status.TIMEOUT, f"{runner.seconds:g} s of wall time"
     except EOFError:
-        return _STOPPED if runner.stopped else None
+        return STOPPED if runner.stopped else None
     if status not in _OWN_VERDICTS:
         runner.close()
     if status not in (*_OWN_VERDICTS, *_LAST_VERDICTS):
@@ -150,11 +143,13 @@ def run_shared(runner: Server, entry_class: str, classes: str) -> Outcome | None
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
     """The next line of a process's output; raise TimeoutError if it takes longer, EOFError if it ends or rambles."""
     assert process.stdout
-    deadline = time.monotonic() + seconds
-    line = b""
+    start, line = time.monotonic(), b""
     while not line.endswith(b"\n"):
-        if not select.select([process.stdout], [], [], max(deadline - time.monotonic(), 0))[0]:
-            raise TimeoutError
+        limit = seconds
+        while not select.select([process.stdout], [], [], max(start + limit - time.monotonic(), 0))[0]:
+            if (stretched := seconds * patience()) <= limit:
+                raise TimeoutError
+            limit = stretched
         chunk = os.read(process.stdout.fileno(), 1 << 16)
         line += chunk
         if not chunk or len(line) > _LONGEST_ANSWER:

@@ -1,53 +1,37 @@
-"""One worker: starts a language's harness in the sandbox, feeds it a program, and judges how it ended."""
+"""One worker: runs programs of one language, and judges how each ended."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
-import selectors
+import json
 import signal
-import subprocess
-import time
-from dataclasses import dataclass
 
 from qharness.errors import SandboxError
-from qharness.execution.process import dispose, encoded, kill, start
+from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
-from qharness.execution.servers import Server, compile_program, run_shared
+from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.types import Language, Limits, Outcome, Program, Status
 
-_CHUNK = 1 << 16
-_REPORT_BYTES = 1 << 16
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """What is left of a process: its exit status, what it wrote, the time it took, and why it was killed."""
-
-    exit_status: int
-    report: bytes
-    output: bytes
-    wall_seconds: float
-    killed: Status | None
+_CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
 class SandboxWorker:
     """Runs programs of one language. One thread at a time.
 
-    Its compiler, if it has one, stays, and so does the runner of programs that the compiler has found harmless. Every
-    other program gets a fresh process.
+    Its processes stay: the spawner, which gives each program a process and namespaces of its own; the compiler, if the
+    language has one; and the runner of programs that the compiler has found harmless.
     """
 
     def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
-        self._limits = limits or language.limits
-        self._isolation = isolation
-        self._toolchain = toolchain = language.toolchain(self._limits)
-        self._compiler, self._runner = (
-            Server(name, command, toolchain, isolation, self._limits) if command else None
-            for name, command in (("compiler", toolchain.compiler), ("runner", toolchain.runner))
-        )
-        self._process: subprocess.Popen[bytes] | None = None
+        self._limits = limits = limits or language.limits
+        toolchain = language.toolchain(limits)
+
+        def server(name: str, command: tuple[str, ...]) -> Server | None:
+            argv = isolation.serving(command, toolchain.readable, limits)
+            return Server(name, argv, limits.wall_seconds) if command else None
+
+        self._compiler, self._runner = server("compiler", toolchain.compiler), server("runner", toolchain.runner)
+        self._spawner = Server("sandbox", isolation.spawning(toolchain, limits), limits.wall_seconds + _CLEANING_UP)
+        self._servers = [each for each in (self._compiler, self._runner, self._spawner) if each]
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
@@ -63,106 +47,47 @@ class SandboxWorker:
         return self._run(program.entry_class, compiled.classes)
 
     def _run(self, *fields: str) -> Outcome:
-        token = secrets.token_hex(16)
-        payload = "\n".join((token, *fields)).encode() + b"\n"
-        self._process = start(self._isolation.argv(self._toolchain, self._limits))
-        try:
-            ending = _supervise(self._process, payload, self._limits)
-        finally:
-            dispose(self._process)
-        return _judge(ending, token, self._limits)
+        """Have the program spawned; once more where the spawner did not live to tell."""
+        request = json.dumps({"fields": fields})
+        for _ in range(2):
+            try:
+                return _judge(json.loads(self._spawner.ask(request)), self._limits)
+            except (EOFError, TimeoutError, json.JSONDecodeError):
+                if self._spawner.stopped:
+                    return STOPPED
+        return Outcome(Status.ERROR, "the sandbox died of it, twice")
 
     def kill(self) -> None:
         """Kill what runs, with everything it started; any thread may call this."""
-        for server in (self._compiler, self._runner):
-            if server is not None:
-                server.kill()
-        if self._process is not None:
-            kill(self._process)
+        for server in self._servers:
+            server.kill()
 
     def close(self) -> None:
         """End the worker's own processes."""
-        for server in (self._compiler, self._runner):
-            if server is not None:
-                server.close()
+        for server in self._servers:
+            server.close()
 
 
-def _supervise(process: subprocess.Popen[bytes], payload: bytes, limits: Limits) -> _Ending:
-    """Feed and drain a process until it ends, its wall time is up, or it wrote more than it may."""
-    assert process.stdin and process.stdout and process.stderr
-    start = time.monotonic()
-    buffers = {process.stdout: bytearray(), process.stderr: bytearray()}
-    caps = {process.stdout: _REPORT_BYTES, process.stderr: limits.output_bytes}
-    killed: Status | None = None
-    with selectors.DefaultSelector() as selector:
-        os.set_blocking(process.stdin.fileno(), False)
-        selector.register(process.stdin, selectors.EVENT_WRITE)
-        for stream in buffers:
-            selector.register(stream, selectors.EVENT_READ)
-        while selector.get_map() and killed is None:
-            left = start + limits.wall_seconds - time.monotonic()
-            for key, _ in selector.select(max(left, 0)):
-                if key.fileobj is process.stdin:
-                    payload = _feed(process, payload)
-                    if not payload:
-                        selector.unregister(process.stdin)
-                        with contextlib.suppress(BrokenPipeError):
-                            process.stdin.close()
-                elif chunk := os.read(key.fd, _CHUNK):
-                    buffer = buffers[key.fileobj]  # type: ignore[index]
-                    buffer += chunk
-                    if len(buffer) > caps[key.fileobj]:  # type: ignore[index]
-                        killed = Status.OUTPUT_LIMIT
-                else:
-                    selector.unregister(key.fileobj)
-            if left <= 0:
-                killed = Status.TIMEOUT
-    if killed:
-        kill(process)
-    exit_status = process.wait()
-    report, output = (bytes(b) for b in buffers.values())
-    if exit_status < 0:
-        exit_status = 128 - exit_status  # as bwrap reports a signal
-    return _Ending(exit_status, report, output, time.monotonic() - start, killed)
-
-
-def _feed(process: subprocess.Popen[bytes], payload: bytes) -> bytes:
-    """Write what the pipe takes, and return what is left; nothing once the reader has gone."""
-    assert process.stdin
-    try:
-        return payload[os.write(process.stdin.fileno(), payload[:_CHUNK]) :]
-    except BlockingIOError:
-        return payload
-    except BrokenPipeError:
-        return b""
-
-
-def _judge(ending: _Ending, token: str, limits: Limits) -> Outcome:
-    """The verdict. Only a line that begins with the token counts as the harness's own."""
+def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
+    """The verdict on a program that the spawner has run: its `report` holds the lines that count, no others."""
+    report, exit_status, seconds = ending["report"], ending["exit_status"], ending["seconds"]
+    assert isinstance(report, list) and isinstance(exit_status, int) and isinstance(seconds, float)
 
     def outcome(status: Status, detail: str = "") -> Outcome:
-        return Outcome(status, detail, round(ending.wall_seconds, 4))
+        return Outcome(status, detail, seconds)
 
-    own = [
-        line.split(" ", 2)[1:]
-        for line in ending.report.decode("utf-8", "replace").splitlines()
-        if line.startswith(token + " ")
-    ]
-    if ending.killed is Status.TIMEOUT:
-        return outcome(Status.TIMEOUT, f"{limits.wall_seconds:g} s of wall time")
-    if ending.killed is Status.OUTPUT_LIMIT:
-        return outcome(Status.OUTPUT_LIMIT, f"more than {limits.output_bytes} bytes")
-    if not own or own[0][0] != "started":
-        said = ending.output.decode("utf-8", "replace").strip().splitlines()
-        raise SandboxError(
-            f"the sandbox did not start (exit status {ending.exit_status}): {said[-1] if said else 'no message'}"
-        )
-    if len(own) > 1:
-        status, *detail = own[1]
-        return outcome(Status(status), detail[0] if detail else "")
-    if ending.exit_status > 128:
-        received = ending.exit_status - 128
-        if received == signal.SIGXCPU or (received == signal.SIGKILL and ending.wall_seconds >= limits.cpu_seconds):
+    if ending["killed"]:
+        return outcome(Status(str(ending["killed"])), str(ending["detail"]))
+    if not report or report[0][0] != "started":
+        said = str(ending["last_words"]).strip().splitlines()
+        raise SandboxError(f"the sandbox did not start (exit status {exit_status}): {said[-1] if said else 'no message'}")
+    passes = [words for words in report[1:] if words[0] == Status.PASSED]
+    for status, *detail in passes or report[1:2]:
+        if status in set(Status):
+            return outcome(Status(status), detail[0] if detail else "")
+    if exit_status > 128:
+        received = exit_status - 128
+        if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= limits.cpu_seconds):
             return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
         return outcome(Status.ERROR, f"killed by signal {received}")
-    return outcome(Status.EARLY_EXIT, f"exit status {ending.exit_status} before the tests' end")
+    return outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end")

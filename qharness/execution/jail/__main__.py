@@ -1,6 +1,6 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-It reads one JSON line with how to run programs, says `ready`, and then reads a JSON line a program and answers with one.
+Its argument is how to run programs, in JSON. It says `ready`, and then reads a JSON line a program and answers with one.
 A program is either run by the language's harness in a fork of this process, which has imported what programs import, or
 by a command. Stdlib only: the package it belongs to is not to be seen in here.
 """
@@ -24,14 +24,14 @@ del sys.path[0]
 
 def main() -> None:
     """Serve until standard input ends."""
-    config = json.loads(sys.stdin.buffer.readline())
+    config = json.loads(sys.argv.pop())
     harness = _loaded(config["harness"]) if config["harness"] else None
-    own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if config["isolate"] else -1
     gc.collect()
     gc.freeze()
-    _say({"ready": True, "filter": namespaces.filter_for(os.uname().machine) is not None})
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     for line in sys.stdin.buffer:
-        _say(_run(json.loads(line), config, harness, own_pids))
+        _say(_run(json.loads(line), config, harness))
 
 
 def _loaded(source: str) -> types.ModuleType:
@@ -45,19 +45,17 @@ def _say(document: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None, own_pids: int) -> dict[str, object]:
+def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) -> dict[str, object]:
     """One program from its start to its end: what it said of itself, and how it ended."""
     report, told = os.pipe()
     output, printed = os.pipe()
     given, feed = os.pipe()
-    if own_pids >= 0:
-        namespaces.next_child_in_own_pids(own_pids)
-    pid = os.fork()
+    pid = namespaces.fork_into_namespaces() if config["isolate"] else os.fork()
     if pid == 0:
         try:
             _first_process(job, config, harness, (given, told, printed))
         except OSError as error:
-            os.write(printed, str(error).encode())
+            os.write(2, str(error).encode())
         finally:
             os._exit(127)
     for theirs in (given, told, printed):
@@ -68,7 +66,7 @@ def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None, ow
     def kill() -> None:
         """The first process of a pid namespace takes the others along; without one, its group goes."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL) if own_pids >= 0 else os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL) if config["isolate"] else os.killpg(pid, signal.SIGKILL)
 
     ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], kill)
     return {
@@ -95,10 +93,11 @@ def _first_process(
     job: dict[str, str], config: dict, harness: types.ModuleType | None, pipes: tuple[int, int, int]
 ) -> None:
     """Process 1 of the program's own: makes its files, starts it, and reaps what it leaves until it ends."""
+    os.dup2(pipes[2], 2)
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
-        namespaces.own_files(int(config["limits"]["disk_bytes"]), config["uid"])
+        namespaces.own_files(int(config["limits"]["disk_bytes"]), harness is None, config["kept"])
         child = os.fork()
         if child:
             os.closerange(0, 256)
@@ -117,7 +116,6 @@ def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None
     tokens = os.dup(given)
     os.dup2(nothing if harness else given, 0)
     os.dup2(printed if harness else told, 1)
-    os.dup2(printed, 2)
     if harness:
         top = max(told, tokens) + 1
         os.dup2(told, top)
@@ -125,11 +123,10 @@ def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None
         os.dup2(top, 3)
         os.dup2(top + 1, 4)
     os.closerange(5 if harness else 3, 256)
-    if config["isolate"]:
-        os.chdir("/tmp")  # noqa: S108 - the sandbox's own
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
         namespaces.give_up_privileges(config["uid"])
+        os.chdir("/tmp")  # noqa: S108 - the sandbox's own
         namespaces.filter_calls()
     if harness is None:
         os.execv(config["command"][0], config["command"])  # noqa: S606

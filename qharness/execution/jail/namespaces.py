@@ -8,16 +8,16 @@ import ctypes
 import os
 import platform
 import resource
+import signal
 import struct
 
 _NEWNS, _NEWIPC, _NEWPID = 0x0002_0000, 0x0800_0000, 0x2000_0000
 _NEWUSER = 0x1000_0000
-_NOSUID, _NODEV, _NOEXEC, _READONLY, _REC, _PRIVATE = 2, 4, 8, 1, 0x4000, 1 << 18
+_NOSUID, _NODEV, _NOEXEC, _READONLY, _BIND, _REC, _PRIVATE = 2, 4, 8, 1, 4096, 0x4000, 1 << 18
 _PDEATHSIG, _DUMPABLE, _SECCOMP, _NO_NEW_PRIVS = 1, 4, 22, 38
-_KILL = 9
 _FILES = 4096  # in the writable directory, which bounds what their names take beside their bytes
 
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, as a fork must
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -26,30 +26,53 @@ def _call(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def next_child_in_own_pids(own: int) -> None:
-    """The next child is the first of a new pid namespace; `own` is a descriptor of ours, which undoes the last call."""
-    _call("setns", own, _NEWPID)
-    _call("unshare", _NEWPID)
+def fork_into_namespaces() -> int:
+    """Fork a child that is the first process of a pid namespace, with mounts and ipc objects of its own.
+
+    unshare would do once: after that only a process of the new namespace's parent may do it again. So it is the system
+    call, between what Python does before and after any fork. The child is to fork once more by the usual way before it
+    runs anything else, since the C library does not know of this one.
+    """
+    python = ctypes.pythonapi
+    python.PyOS_BeforeFork()
+    flags = _NEWPID | _NEWNS | _NEWIPC | signal.SIGCHLD
+    pid = int(_libc.syscall(_CLONE[_ARCHITECTURES[platform.machine()][1]], flags, 0, 0, 0, 0))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    number = ctypes.get_errno()
+    python.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(number, f"clone: {os.strerror(number)}")
+    return pid
 
 
 def die_with_parent() -> None:
     """Be killed when the parent ends."""
-    _call("prctl", _PDEATHSIG, _KILL, 0, 0, 0)
+    _call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def own_files(disk_bytes: int, uid: int | None) -> None:
-    """An empty writable /tmp that goes with this mount namespace, nothing in /proc, and no ipc objects of others'."""
-    _call("unshare", _NEWNS | _NEWIPC)
+def own_files(disk_bytes: int, processes: bool, kept: list[str]) -> None:
+    """An empty writable /tmp that goes with this mount namespace; in /proc the program's own `processes` or nothing.
+
+    What is `kept` stands below /tmp, and may be read there as before.
+    """
     _call("mount", None, b"/", None, _REC | _PRIVATE, None)
-    owner = f",uid={uid},gid={uid}" if uid is not None else ""
-    options = f"size={disk_bytes},nr_inodes={_FILES},mode=700{owner}".encode()
+    held = [(path, os.open(path, os.O_PATH)) for path in kept]
+    options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
     _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
-    _call("mount", b"tmpfs", b"/proc", b"tmpfs", _NOSUID | _NODEV | _NOEXEC | _READONLY, b"size=4k,mode=555")
+    for path, descriptor in held:
+        os.makedirs(path, mode=0o755)
+        _call("mount", f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _BIND | _REC, None)
+    kind, how = (b"proc", None) if processes else (b"tmpfs", b"size=4k,mode=555")
+    _call("mount", kind, b"/proc", kind, _NOSUID | _NODEV | _NOEXEC | _READONLY, how)
 
 
 def give_up_privileges(uid: int | None) -> None:
     """Be a user without capabilities, for good: of that id, or of our own."""
-    if uid is not None:
+    if uid is None:
+        _call("unshare", _NEWUSER)  # no one is mapped into it: our id reads as nobody's
+    else:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)

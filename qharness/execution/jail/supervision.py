@@ -11,6 +11,7 @@ _CHUNK = 1 << 16
 _REPORT_BYTES = 1 << 16
 _LOOK_EVERY = 0.05  # seconds between looks at what the processes use
 _MOST_PATIENCE = 20.0
+_WANTED = 0.25  # of its share of the processors: what used less did not want more, and is not waited for
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -104,7 +105,7 @@ def _hold_to_limits(pid: int, elapsed: float, limits: Limits, ending: Ending) ->
         ending.killed, ending.detail = "timeout", f"{limits['cpu_seconds']:g} s of CPU time"
     elif resident > limits["resident_bytes"]:
         ending.killed, ending.detail = "out-of-memory", f"more than {limits['resident_bytes']:g} bytes in all"
-    elif elapsed > wall and elapsed > wall * patience():
+    elif elapsed > wall and (elapsed > wall * (stretch := patience()) or cpu < _WANTED * elapsed / stretch):
         ending.killed, ending.detail = "timeout", f"{wall:g} s of wall time"
 
 
