@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
 _RELEASE = "11"
+_JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
 _JVM_FLAGS = (
@@ -51,7 +52,7 @@ class Java:
             archive = folder / f"{name}.jsa"
             shared = (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable") if archive.stat().st_size else ()
             heap = f"-Xmx{limits.memory_bytes >> 20}m"
-            return (*_jvm(home, folder), *shared, *flags, heap, name)
+            return (*_jvm(home, folder, name), *shared, *flags, heap, name)
 
         return Toolchain(
             command=jvm(harness),
@@ -123,8 +124,9 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
     )
 
 
-def _jvm(home: Path, folder: Path) -> tuple[str, ...]:
-    return (str(home / "bin/java"), *_JVM_FLAGS, "-cp", str(folder / _JAR))
+def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
+    exports = _JAVAC_POOL if name == "JavaCompileServer" else ()
+    return (str(home / "bin/java"), *_JVM_FLAGS, *exports, "-cp", str(folder / _JAR))
 
 
 @cache
@@ -174,7 +176,7 @@ def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, 
     archive = folder / f"{command[0]}.jsa"
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         made = Path(scratch) / archive.name
-        argv = [*_jvm(home, folder), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
+        argv = [*_jvm(home, folder, command[0]), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
         done = subprocess.run(argv, input="\n".join((*lines, "")), capture_output=True, text=True)
         if done.returncode or not made.exists():
             made.write_bytes(b"")
