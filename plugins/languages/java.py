@@ -149,7 +149,7 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
 
 
 def _compile(home: Path, classes: Path, jar: Path) -> None:
-    javac = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
+    javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
     subprocess.run(javac, check=True, capture_output=True)
     with zipfile.ZipFile(jar, "w") as archive:
         for path in sorted(classes.rglob("*.class")):
