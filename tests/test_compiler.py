@@ -58,6 +58,19 @@ def test_a_program_sees_no_class_of_the_one_before(worker: SandboxWorker) -> Non
     worker.close()
 
 
+def test_a_program_may_use_a_name_that_an_earlier_one_gave_a_class(worker: SandboxWorker) -> None:
+    """The compiler keeps the JDK's classes from one program to the next, and no program's."""
+    main = "class Main { public static void main(String[] a) { %s } }"
+    own = Program("java", "class String { } class List<T> { } " + main.replace("String[]", "java.lang.String[]") % "")
+    jdk = Program("java", "import java.util.*; " + main % 'List<String> x = List.of("y"); assert x.size() == 1;')
+    broken = Program("java", "interface List { oops }")
+    assert worker.run(own).passed
+    assert worker.run(jdk).passed
+    assert worker.run(broken).status is Status.COMPILE_ERROR
+    assert worker.run(jdk).passed
+    worker.close()
+
+
 def test_annotation_processors_do_not_run(worker: SandboxWorker) -> None:
     """A processor in the program's own source is neither found nor run."""
     source = (

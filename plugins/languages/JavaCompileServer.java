@@ -9,7 +9,6 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
@@ -23,7 +22,6 @@ import javax.tools.JavaCompiler;
 import javax.tools.JavaFileManager;
 import javax.tools.JavaFileObject;
 import javax.tools.SimpleJavaFileObject;
-import javax.tools.StandardJavaFileManager;
 import javax.tools.ToolProvider;
 
 /**
@@ -41,19 +39,20 @@ public final class JavaCompileServer {
         PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
         System.setOut(System.err);
         JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
-        StandardJavaFileManager files = compiler.getStandardFileManager(null, Locale.ROOT, StandardCharsets.UTF_8);
+        Memory files = new Memory(compiler.getStandardFileManager(null, Locale.ROOT, StandardCharsets.UTF_8));
+        JavaWarmCompiler warm = new JavaWarmCompiler(compiler, OPTIONS);
         out.println("ready");
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             String entry = line.isEmpty() ? "Main" : line;
             String code = decode(in.readLine()) + "\n" + decode(in.readLine());
-            out.println(answer(compiler, files, entry, code));
+            out.println(answer(warm, files, entry, code));
         }
     }
 
-    private static String answer(JavaCompiler compiler, JavaFileManager files, String entry, String code) {
-        Map<String, byte[]> classes = new TreeMap<>();
+    private static String answer(JavaWarmCompiler compiler, Memory files, String entry, String code) {
+        Map<String, byte[]> classes = files.classes = new TreeMap<>();
         try {
-            String problem = compile(compiler, files, entry, code, classes);
+            String problem = compile(compiler, files, entry, code);
             if (problem != null) return "error " + problem.replaceAll("\\s+", " ");
             return (JavaScreen.harmless(classes) ? "ok shared " : "ok fresh ") + pack(classes);
         } catch (StackOverflowError error) {
@@ -63,13 +62,10 @@ public final class JavaCompileServer {
         }
     }
 
-    /** Compile into {@code classes}; return null, or the first error. */
-    private static String compile(
-            JavaCompiler compiler, JavaFileManager files, String entry, String code, Map<String, byte[]> classes) {
+    /** Compile into {@code files}; return null, or the first error. */
+    private static String compile(JavaWarmCompiler compiler, Memory files, String entry, String code) {
         DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
-        List<JavaFileObject> units = new ArrayList<>();
-        units.add(new Source(entry, code));
-        if (compiler.getTask(null, new Memory(files, classes), found, OPTIONS, null, units).call()) return null;
+        if (compiler.compile(files, found, List.of(new Source(entry, code)))) return null;
         for (Diagnostic<? extends JavaFileObject> each : found.getDiagnostics()) {
             if (each.getKind() == Diagnostic.Kind.ERROR) {
                 return "line " + each.getLineNumber() + ": " + each.getMessage(Locale.ROOT);
@@ -109,11 +105,10 @@ public final class JavaCompileServer {
     }
 
     private static final class Memory extends ForwardingJavaFileManager<JavaFileManager> {
-        private final Map<String, byte[]> classes;
+        private Map<String, byte[]> classes;
 
-        Memory(JavaFileManager files, Map<String, byte[]> classes) {
+        Memory(JavaFileManager files) {
             super(files);
-            this.classes = classes;
         }
 
         @Override

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
 _RELEASE = "11"
+_JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
+_JAR = "qharness.jar"
+_COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
 _JVM_FLAGS = (
     "-ea",
     "-XX:+UseSerialGC",
@@ -39,14 +44,21 @@ class Java:
     def toolchain(self, limits: Limits) -> Toolchain:
         """The JDK and our classes, compiled once for it into the cache folder."""
         home = _jdk_home()
-        classes, version = _compiled_harness(home)
-        runner_limits = (str(limits.output_bytes), str(limits.cpu_seconds))
-        jvm = (str(home / "bin/java"), *_JVM_FLAGS, f"-Xmx{limits.memory_bytes >> 20}m", "-cp", str(classes))
+        folder, version = _compiled_harness(home)
+
+        compiler, runner, harness = _COMMANDS
+
+        def jvm(name: str, *flags: str) -> tuple[str, ...]:
+            archive = folder / f"{name}.jsa"
+            shared = (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable") if archive.stat().st_size else ()
+            heap = f"-Xmx{limits.memory_bytes >> 20}m"
+            return (*_jvm(home, folder, name), *shared, *flags, heap, name)
+
         return Toolchain(
-            command=(*jvm, "JavaHarness"),
-            compiler=(*jvm, "JavaCompileServer"),
-            runner=(*jvm, "-XX:+ExitOnOutOfMemoryError", "JavaRunServer", *runner_limits),
-            readable=(home, classes, *_debian_configuration(home)),
+            command=jvm(harness),
+            compiler=jvm(compiler),
+            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), str(limits.cpu_seconds)),
+            readable=(home, folder, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
         )
@@ -112,23 +124,62 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
     )
 
 
+def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
+    exports = _JAVAC_POOL if name == "JavaCompileServer" else ()
+    return (str(home / "bin/java"), *_JVM_FLAGS, *exports, "-cp", str(folder / _JAR))
+
+
 @cache
 def _compiled_harness(home: Path) -> tuple[Path, str]:
-    """(folder of our own classes, the compiler's version); compiled beside and moved into place."""
+    """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
-    key = hashlib.sha256(b"".join(s.read_bytes() for s in _SOURCES) + version.encode()).hexdigest()[:16]
-    target = cache_dir() / f"toolchains/java-{key}"
+    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join(_JVM_FLAGS).encode())
+    target = cache_dir() / f"toolchains/java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
+    target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            built = Path(scratch) / "classes"
-            subprocess.run(
-                [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", built, *_SOURCES],
-                check=True,
-                capture_output=True,
-            )
-            built.chmod(0o755)
+            built = Path(scratch) / "built"
+            built.mkdir(mode=0o755)
+            _compile(home, Path(scratch) / "classes", built / _JAR)
             if not target.exists():
                 built.rename(target)
+    _archive(home, target)
     return target, version
+
+
+def _compile(home: Path, classes: Path, jar: Path) -> None:
+    javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
+    subprocess.run(javac, check=True, capture_output=True)
+    with zipfile.ZipFile(jar, "w") as archive:
+        for path in sorted(classes.rglob("*.class")):
+            archive.write(path, path.relative_to(classes))
+
+
+def _archive(home: Path, folder: Path) -> None:
+    """Give each command an archive of the classes that it loads, where there is none yet: it starts faster with one.
+
+    Class data sharing wants them recorded where they will stand (a dynamic archive, JDK 13 and newer), so each command
+    gets one small program here. A JDK that cannot leaves an empty archive, which is not used.
+    """
+    if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
+        return
+    source = base64.b64encode(b"class Main { public static void main(String[] a) { assert a.length == 0; } }").decode()
+    compiler, runner, harness = _COMMANDS
+    *_, classes = _dump(home, folder, (compiler,), ("Main", source, "")).split() or [""]
+    _dump(home, folder, (runner, "1000000", "10"), ("Main", classes))
+    _dump(home, folder, (harness,), ("0" * 32, "Main", classes))
+
+
+def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, ...]) -> str:
+    """Run a command of ours to its end on `lines`, its classes recorded; return what it said."""
+    archive = folder / f"{command[0]}.jsa"
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch) / archive.name
+        argv = [*_jvm(home, folder, command[0]), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
+        done = subprocess.run(argv, input="\n".join((*lines, "")), capture_output=True, text=True)
+        if done.returncode or not made.exists():
+            made.write_bytes(b"")
+        made.chmod(0o644)
+        made.replace(archive)
+    return done.stdout
