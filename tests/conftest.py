@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,3 +75,30 @@ def install_plugin(folder: Path, name: str, code: str) -> str:
     (information / "entry_points.txt").write_text(f"[qharness]\n{name} = {name}\n")
     (folder / f"{name}.py").write_text(code)
     return str(folder)
+
+
+@contextmanager
+def copy_for_everyone() -> Iterator[Path]:
+    """A folder anyone can read, with what executing programs needs: our package, pluggy, yaml and hostile programs."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    leave_out = shutil.ignore_patterns("__pycache__")
+    for name in ("pluggy", "yaml"):
+        origin = Path(importlib.util.find_spec(name).origin)  # type: ignore[union-attr, arg-type]
+        shutil.copytree(origin.parent, folder / name, ignore=leave_out)
+    copies = {"qharness": "qharness", "plugins": "qharness/plugins", "tasks": "qharness/tasks"}
+    for source, target in {**copies, "tests/hostile": "tests/hostile"}.items():
+        shutil.copytree(REPOSITORY / source, folder / target, ignore=leave_out)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def system_python() -> Path:
+    """The system's Python: ours may be in root's home, where no other user may read. Skips if it is too old."""
+    python = Path("/usr/bin/python3")
+    asked = [python, "-c", "import sys; print(sys.version_info >= (3, 11))"]
+    if not python.exists() or subprocess.run(asked, capture_output=True, text=True).stdout.strip() != "True":
+        pytest.skip("needs a system Python of 3.11 or newer")
+    return python

