@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=Path(__file__).parents[1].parent / "shared/data")
     parser.add_argument("--language", choices=list(WAYS), nargs="+", default=list(WAYS))
     parser.add_argument("--programs", type=int, default=1000, help="distinct programs for qharness")
-    parser.add_argument("--python-sample", type=int, default=100, help="of them for the slow ways")
+    parser.add_argument("--python-sample", type=int, default=1000, help="of them for the slow ways")
     parser.add_argument("--java-sample", type=int, default=30, help="of them for the slow ways")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -45,19 +45,24 @@ _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 _STATE = frozenset(("__main__", "sys", "harness"))
 
 
-def _library():
-    """(class or None, its table or a module's, names, values): what must be the same when a program has ended."""
-    rows = []
-    for name, module in sorted(sys.modules.items()):
-        if name in _STATE:
-            continue
-        kept = [(key, value) for key, value in vars(module).items() if isinstance(value, _KINDS)]
-        rows.append((None, vars(module), *map(tuple, zip(*kept, strict=True)), 0) if kept else None)
-        for _, cls in kept if name.startswith("unittest") else ():
-            if isinstance(cls, type) and cls.__module__ == name:
-                table = cls.__dict__
-                rows.append((cls, table, tuple(table), tuple(table.values()), len(table)))
-    return tuple(row for row in rows if row)
+def _table_rows(name, module):
+    """(class or None, its table or the module's, names, values, size): what must be the same after a program."""
+    kept = [(key, value) for key, value in vars(module).items() if isinstance(value, _KINDS)]
+    rows = [(None, vars(module), *map(tuple, zip(*kept, strict=True)), 0)] if kept else []
+    for _, cls in kept if name.startswith("unittest") else ():
+        if isinstance(cls, type) and cls.__module__ == name:
+            rows.append((cls, cls.__dict__, tuple(cls.__dict__), tuple(cls.__dict__.values()), len(cls.__dict__)))
+    return rows
+
+
+def _watched(tests):
+    """(modules, rows) of the builtins and of the modules that the tests name.
+
+    Not of all modules: to look at an object is to write to its page, which the fork would have to copy.
+    """
+    words = {"builtins", *_WORD.findall(tests)}
+    names = [name for name in _LIBRARY if name.partition(".")[0] in words]
+    return tuple((name, _MODULES[name]) for name in names), tuple(row for name in names for row in _LIBRARY[name])
 
 
 def _refusal(denied, not_imported, not_set, error):
@@ -76,15 +81,15 @@ class _ReportUnittest(ast.NodeTransformer):
     def visit_Expr(self, node):
         match node.value:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                return ast.copy_location(ast.parse("__run_unittest__()").body[0], node)
+                return ast.fix_missing_locations(ast.copy_location(ast.parse("__run_unittest__()").body[0], node))
         return node
 
 
 class _Result(unittest.TextTestResult):
-    def addError(self, test, error):
-        if issubclass(error[0], SystemExit):
+    def addError(self, test, error, add=unittest.TextTestResult.addError):
+        if isinstance(error[1], SystemExit):
             raise error[1]
-        unittest.TextTestResult.addError(self, test, error)
+        add(self, test, error)
 
 
 def _unittest_runner(run, runner_class, result_class):
@@ -95,13 +100,14 @@ def _unittest_runner(run, runner_class, result_class):
     return run_unittest
 
 
-_LIBRARY = _library()
-_MODULES = {name: module for name, module in sys.modules.items() if name not in _STATE}
+_WORD = re.compile(r"[a-zA-Z_]+")
+_MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _STATE}
+_LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
 
 
-def _runner(solution, checks, space):
+def _runner(solution, checks, space, watched):
     """A function of no arguments that runs the program, and returns what a pass is reported with."""
-    library, modules, loaded, names = _LIBRARY, tuple(_MODULES.items()), sys.modules, "__run_unittest__"
+    (modules, library), loaded, names = watched, sys.modules, "__run_unittest__"
     execute, pairs, same, get, put = exec, zip, operator.is_, operator.getitem, setattr
     pid, getpid, leave, error = os.getpid(), os.getpid, os._exit, RuntimeError
     run_unittest = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
@@ -153,11 +159,11 @@ def main(entry_class, source, tests, tokens, report):
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         tell(b"compile-error", error)
     try:
-        tree = _ReportUnittest().visit(ast.parse(base64.b64decode(tests).decode("utf-8", "surrogatepass")))
-        checks = compile(ast.fix_missing_locations(tree), "tests.py", "exec")
+        text = base64.b64decode(tests).decode("utf-8", "surrogatepass")
+        tree = _ReportUnittest().visit(ast.parse(text)) if "unittest" in text else text
+        checks = compile(tree, "tests.py", "exec")
         sys.addaudithook(_refusal(_DENIED, _NOT_IMPORTED, _NOT_SET, RuntimeError))
-        program = [_runner(solution, checks, module.__dict__)]
-        globals().clear()
+        program = [_runner(solution, checks, module.__dict__, _watched(text))]
         # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
         write(report, b" ".join((read(tokens, 32), program.pop()())))
     except AssertionError as error:

@@ -51,7 +51,10 @@ class SandboxWorker:
         request = json.dumps({"fields": fields})
         for _ in range(2):
             try:
-                return _judge(json.loads(self._spawner.ask(request)), self._limits)
+                ending = json.loads(self._spawner.ask(request))
+                if ending["last"]:  # there are files of this program's, which the next is not to see
+                    self._spawner.close()
+                return _judge(ending, self._limits)
             except (EOFError, TimeoutError, json.JSONDecodeError):
                 if self._spawner.stopped:
                     return STOPPED

@@ -1,10 +1,12 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`, and then reads a JSON line a program and answers with one.
+Its argument is how to run programs, in JSON. It says `ready`, and then reads a JSON line a program and answers with one,
+which asks to be replaced where the program has left files.
 A program is either run by the language's harness in a fork of this process, which has imported what programs import, or
 by a command. Stdlib only: the package it belongs to is not to be seen in here.
 """
 
+import atexit
 import contextlib
 import gc
 import json
@@ -26,12 +28,29 @@ def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
     harness = _loaded(config["harness"]) if config["harness"] else None
+    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
+        del sys.modules[name]  # we have them; programs are not to
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
+    if config["isolate"]:
+        namespaces.own_files(config["limits"]["disk_bytes"], config["kept"])
+        if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
+            namespaces.hide_processes()
+            _confine(config)
+    empty = os.listdir("/tmp")  # noqa: S108, PTH208 - the sandbox's own
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin.buffer:
-        _say(_run(json.loads(line), config, harness))
+        answer = _run(json.loads(line), config, harness)
+        answer["last"] = bool(config["isolate"]) and os.listdir("/tmp") != empty  # noqa: S108, PTH208
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _confine(config: dict) -> None:
+    if config["uid"] is None:
+        namespaces.become_nobody()
+    namespaces.filter_calls()
 
 
 def _loaded(source: str) -> types.ModuleType:
@@ -40,20 +59,15 @@ def _loaded(source: str) -> types.ModuleType:
     return harness
 
 
-def _say(document: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
-
-
 def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) -> dict[str, object]:
     """One program from its start to its end: what it said of itself, and how it ended."""
     report, told = os.pipe()
     output, printed = os.pipe()
     given, feed = os.pipe()
-    pid = namespaces.fork_into_namespaces() if config["isolate"] else os.fork()
+    pid = namespaces.fork_into_namespaces(own_mounts=harness is None) if config["isolate"] else os.fork()
     if pid == 0:
         try:
-            _first_process(job, config, harness, (given, told, printed))
+            _program(job, config, harness, (given, told, printed))
         except OSError as error:
             os.write(2, str(error).encode())
         finally:
@@ -89,29 +103,15 @@ def _believed(report: bytes, token: str) -> list[list[str]]:
     ]
 
 
-def _first_process(
-    job: dict[str, str], config: dict, harness: types.ModuleType | None, pipes: tuple[int, int, int]
-) -> None:
-    """Process 1 of the program's own: makes its files, starts it, and reaps what it leaves until it ends."""
-    os.dup2(pipes[2], 2)
-    os.setsid()
-    if config["isolate"]:
-        namespaces.die_with_parent()
-        namespaces.own_files(int(config["limits"]["disk_bytes"]), harness is None, config["kept"])
-        child = os.fork()
-        if child:
-            os.closerange(0, 256)
-            ended, status = 0, 0
-            while ended != child:
-                ended, status = os.wait()
-            os._exit(128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
-        os.setsid()
-    _program(job, config, harness, pipes)
-
-
 def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None, pipes: tuple[int, int, int]) -> None:
     """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
     given, told, printed = pipes
+    os.dup2(printed, 2)
+    os.setsid()
+    if config["isolate"]:
+        namespaces.die_with_parent()
+        if harness is None:
+            namespaces.own_processes()
     nothing = os.open(os.devnull, os.O_RDONLY)
     tokens = os.dup(given)
     os.dup2(nothing if harness else given, 0)
@@ -125,18 +125,18 @@ def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None
     os.closerange(5 if harness else 3, 256)
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
+        if harness is None:
+            _confine(config)
         namespaces.give_up_privileges(config["uid"])
         os.chdir("/tmp")  # noqa: S108 - the sandbox's own
-        namespaces.filter_calls()
     if harness is None:
         os.execv(config["command"][0], config["command"])  # noqa: S606
     os.write(3, b"- started\n")
-    run, modules = harness.main, sys.modules
-    # What is left of us in this process must be of no use to the program.
-    for module in (namespaces, modules["supervision"], modules["__main__"]):
-        module.__dict__.clear()
-    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
-        del modules[name]
+    run, tables = harness.main, [vars(sys.modules["__main__"]), vars(namespaces)]
+    # A program that looks up the stack finds none of what we use. It is kept from being freed, which takes longer.
+    atexit.register(id, [dict(table) for table in tables])
+    for table in tables:
+        table.clear()
     run(*job["fields"], 4, 3)
 
 

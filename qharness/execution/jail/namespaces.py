@@ -1,7 +1,7 @@
 """What a process does to itself so that nothing it runs can get out: Linux's own calls, by ctypes. Stdlib only.
 
-A program's processes live in a pid, mount and ipc namespace of their own, inside the outer sandbox, which has cut the
-network and all but the readable files off already.
+A program's processes live in a pid and ipc namespace of their own, inside the outer sandbox, which has cut the network
+and all but the readable files off already.
 """
 
 import ctypes
@@ -26,16 +26,18 @@ def _call(name: str, *arguments: object) -> None:
         raise OSError(number, f"{name}: {os.strerror(number)}")
 
 
-def fork_into_namespaces() -> int:
-    """Fork a child that is the first process of a pid namespace, with mounts and ipc objects of its own.
+def fork_into_namespaces(own_mounts: bool) -> int:
+    """Fork a child that is the first process of a pid namespace, and has mounts of its own if asked for.
+
+    Where no filter denies them, it has ipc objects of its own too.
 
     unshare would do once: after that only a process of the new namespace's parent may do it again. So it is the system
-    call, between what Python does before and after any fork. The child is to fork once more by the usual way before it
-    runs anything else, since the C library does not know of this one.
+    call, between what Python does before and after any fork. As the first process of its namespace, the child is spared
+    by signals that it has no handler for, but for those that the kernel itself sends; when it ends, all others do.
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
-    flags = _NEWPID | _NEWNS | _NEWIPC | signal.SIGCHLD
+    flags = _NEWPID | (0 if _FILTER else _NEWIPC) | (_NEWNS if own_mounts else 0) | signal.SIGCHLD
     pid = int(_libc.syscall(_CLONE[_ARCHITECTURES[platform.machine()][1]], flags, 0, 0, 0, 0))
     if pid == 0:
         python.PyOS_AfterFork_Child()
@@ -47,37 +49,47 @@ def fork_into_namespaces() -> int:
     return pid
 
 
+def own_files(disk_bytes: int, kept: list[str]) -> None:
+    """Mount an empty writable /tmp of bounded size; what is `kept` stands below it, and is to be read as before."""
+    held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in kept]
+    options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
+    _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
+    for path, descriptor in held:
+        os.makedirs(path, mode=0o755)
+        os.fchdir(descriptor)
+        _call("mount", b".", path.encode(), None, _BIND | _REC, None)
+        os.close(descriptor)
+    os.chdir("/")
+
+
+def own_processes() -> None:
+    """Show in /proc the processes of our pid namespace and no others."""
+    _call("mount", None, b"/", None, _REC | _PRIVATE, None)
+    _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
+
+
+def hide_processes() -> None:
+    """Leave /proc empty for everyone who has no descriptor of it."""
+    _call("mount", b"tmpfs", b"/proc", b"tmpfs", _NOSUID | _NODEV | _NOEXEC | _READONLY, b"size=4k,mode=555")
+
+
 def die_with_parent() -> None:
     """Be killed when the parent ends."""
     _call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def own_files(disk_bytes: int, processes: bool, kept: list[str]) -> None:
-    """An empty writable /tmp that goes with this mount namespace; in /proc the program's own `processes` or nothing.
-
-    What is `kept` stands below /tmp, and may be read there as before.
-    """
-    _call("mount", None, b"/", None, _REC | _PRIVATE, None)
-    held = [(path, os.open(path, os.O_PATH)) for path in kept]
-    options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
-    _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
-    for path, descriptor in held:
-        os.makedirs(path, mode=0o755)
-        _call("mount", f"/proc/self/fd/{descriptor}".encode(), path.encode(), None, _BIND | _REC, None)
-    kind, how = (b"proc", None) if processes else (b"tmpfs", b"size=4k,mode=555")
-    _call("mount", kind, b"/proc", kind, _NOSUID | _NODEV | _NOEXEC | _READONLY, how)
+def become_nobody() -> None:
+    """Enter a user namespace into which no one is mapped, our id reading as nobody's: no rights over what is outside."""
+    _call("unshare", _NEWUSER)
 
 
 def give_up_privileges(uid: int | None) -> None:
-    """Be a user without capabilities, for good: of that id, or of our own."""
-    if uid is None:
-        _call("unshare", _NEWUSER)  # no one is mapped into it: our id reads as nobody's
-    else:
+    """Be without capabilities, for good; as that user, where we can."""
+    if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
-    header, nothing = struct.pack("Ii", 0x2008_0522, 0), bytes(24)  # version 3 of capset's structures
-    _call("capset", header, nothing)
+    _call("capset", struct.pack("Ii", 0x2008_0522, 0), bytes(24))  # version 3 of its structures
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
     _call("prctl", _DUMPABLE, 0, 0, 0, 0)  # so that /proc/self/mem is not ours to read
 
@@ -85,7 +97,7 @@ def give_up_privileges(uid: int | None) -> None:
 def limit(limits: dict[str, int], address_space: bool) -> None:
     """Set the resource limits that hold for each process; the tree's are the supervisor's to watch."""
     cpu = limits["cpu_seconds"]
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))  # SIGXCPU, and SIGKILL for who ignores it
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))  # SIGKILL: a first process ignores SIGXCPU
     for name, field in (("NPROC", "processes"), ("NOFILE", "open_files"), ("FSIZE", "file_bytes")):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limits[field],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -104,7 +116,7 @@ _DENIED = {
     "chroot": (161, 51), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280),
     "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "msgget": (68, 186),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "mq_open": (240, 180), "shmget": (29, 194), "msgget": (68, 186),
     "semget": (64, 190), "kexec_load": (246, 104), "init_module": (175, 105), "personality": (135, 92),
 }  # fmt: skip
 _CLONE, _CLONE3 = (56, 220), (435, 435)
@@ -135,15 +147,13 @@ def filter_for(machine: str) -> bytes | None:
     return foreign + number + denied + threads + clone + step(_RETURN, _ERRNO | _EPERM) + step(_RETURN, _ALLOW)
 
 
-def filter_calls() -> bool:
-    """Refuse the calls above from now on; whether this machine can."""
-    code = filter_for(platform.machine())
-    if code is None:
-        return False
-    held = ctypes.create_string_buffer(code, len(code))
-    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held))
-    try:
-        _call("prctl", _SECCOMP, 2, program, 0, 0)
-    except OSError:
-        return False
-    return True
+_FILTER = filter_for(platform.machine())
+_HELD = ctypes.create_string_buffer(_FILTER or b"")
+_PROGRAM = struct.pack("HxxxxxxP", len(_FILTER or b"") // 8, ctypes.addressof(_HELD))
+
+
+def filter_calls() -> None:
+    """Refuse the calls above from now on, to us and all we start; nothing on an architecture without a filter."""
+    _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
+    if _FILTER:
+        _call("prctl", _SECCOMP, 2, _PROGRAM, 0, 0)

@@ -5,7 +5,6 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 _CHUNK = 1 << 16
 _REPORT_BYTES = 1 << 16
@@ -14,6 +13,7 @@ _MOST_PATIENCE = 20.0
 _WANTED = 0.25  # of its share of the processors: what used less did not want more, and is not waited for
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)  # which is to be hidden from programs
 
 Limits = dict[str, float]
 
@@ -111,8 +111,8 @@ def _hold_to_limits(pid: int, elapsed: float, limits: Limits, ending: Ending) ->
 
 def patience() -> float:
     """By how much the wall limit is stretched: by the processes that want to run, over the processors there are."""
-    words = Path("/proc/loadavg").read_text(encoding="ascii").split()
-    wanting = max(float(words[0]), float(words[3].partition("/")[0]) - 1)
+    words = _of_proc("loadavg").split()
+    wanting = max(float(words[0]), float(words[3].partition(b"/")[0]) - 1)
     return min(max(wanting / (os.cpu_count() or 1), 1.0), _MOST_PATIENCE)
 
 
@@ -120,11 +120,10 @@ def usage(root: int) -> tuple[float, int]:
     """(seconds of CPU time, resident bytes) of a process and all its descendants that live."""
     parents: dict[int, int] = {}
     used: dict[int, tuple[float, int]] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a few hundred times a second
+    for name in os.listdir(_PROC):  # noqa: PTH208 - pathlib knows no descriptors
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                    words = file.read().rpartition(b")")[2].split()
+                words = _of_proc(f"{name}/stat").rpartition(b")")[2].split()
             except OSError:  # it ended meanwhile
                 continue
             parents[int(name)] = int(words[1])
@@ -135,3 +134,11 @@ def usage(root: int) -> tuple[float, int]:
         tree |= found
     own = [used[pid] for pid in tree if pid in used]
     return sum(cpu for cpu, _ in own), sum(resident for _, resident in own)
+
+
+def _of_proc(name: str) -> bytes:
+    descriptor = os.open(name, os.O_RDONLY, dir_fd=_PROC)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)
