@@ -96,9 +96,17 @@ def documents(language: str, data_dir: Path) -> tuple[str, list[Document]]:
     raise SystemExit("no problems")
 
 
-def distinct(language: str, docs: Sequence[Document], count: int) -> list[Program]:
-    """`count` canonical solutions, in turn and each with a number of its own."""
+def quick(language: str, docs: Sequence[Document], longest: float) -> list[Program]:
+    """The canonical solutions that take at most `longest` seconds: others would measure themselves."""
     made = [program_of(doc, doc["canonical_solution"]) for doc in docs]
+    outcomes = run_programs(made, get_registry().language, choose_isolation())
+    kept = [program for program, outcome in zip(made, outcomes, strict=True) if outcome.seconds <= longest]
+    print(f"{language}: {len(made) - len(kept)} of {len(made)} solutions take more than {longest:g} s: left out")
+    return kept
+
+
+def distinct(language: str, made: Sequence[Program], count: int) -> list[Program]:
+    """`count` of them, in turn and each with a number of its own."""
     programs = []
     for number in range(count):
         program = made[number % len(made)]
@@ -111,7 +119,7 @@ def distinct(language: str, docs: Sequence[Document], count: int) -> list[Progra
 def measure(language: str, options: argparse.Namespace) -> None:
     """Print one language's table."""
     names, docs = documents(language, options.data_dir)
-    programs = distinct(language, docs, options.programs)
+    programs = distinct(language, quick(language, docs, options.longest), options.programs)
     sample = programs[: getattr(options, f"{language}_sample")]
     rates: dict[str, list[float]] = {}
     passed: dict[str, str] = {}
@@ -137,6 +145,7 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=1000, help="distinct programs for qharness")
     parser.add_argument("--python-sample", type=int, default=1000, help="of them for the slow ways")
     parser.add_argument("--java-sample", type=int, default=30, help="of them for the slow ways")
+    parser.add_argument("--longest", type=float, default=0.5, help="seconds that a solution may take by itself")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for language in options.language:

@@ -8,7 +8,6 @@ the tests run, and after them a replaced one is an error. What runs while the pr
 
 import abc
 import ast
-import base64
 import bisect
 import builtins
 import collections.abc
@@ -19,7 +18,6 @@ import decimal
 import enum
 import fractions
 import functools
-import hashlib
 import heapq
 import io
 import itertools
@@ -29,10 +27,10 @@ import operator
 import os
 import random
 import re
+import signal
 import statistics
 import string
 import sys
-import textwrap
 import time
 import types
 import typing
@@ -56,13 +54,17 @@ def _table_rows(name, module):
 
 
 def _watched(tests):
-    """(modules, rows) of the builtins and of the modules that the tests name.
+    """(modules, rows) of what the tests name: of the builtins, and of modules, which may use all builtins themselves.
 
-    Not of all modules: to look at an object is to write to its page, which the fork would have to copy.
+    Not of the whole library: to look at an object is to write to its page, which the fork would have to copy.
     """
-    words = {"builtins", *_WORD.findall(tests)}
+    words = set(_WORD.findall(tests))
     names = [name for name in _LIBRARY if name.partition(".")[0] in words]
-    return tuple((name, _MODULES[name]) for name in names), tuple(row for name in names for row in _LIBRARY[name])
+    if names:
+        names.append("builtins")
+        return tuple((name, _MODULES[name]) for name in names), tuple(row for name in names for row in _LIBRARY[name])
+    used = tuple(words & _BUILTINS.keys())
+    return (), ((None, _BUILTINS, used, tuple(map(_BUILTINS.get, used)), 0),)
 
 
 def _refusal(denied, not_imported, not_set, error):
@@ -100,8 +102,28 @@ def _unittest_runner(run, runner_class, result_class):
     return run_unittest
 
 
+def _end(number, frame, leave=os._exit):
+    leave(128 + number)
+
+
+# The first process of a pid namespace ignores signals that it has no handler for.
+for _name in (
+    "SIGABRT",
+    "SIGHUP",
+    "SIGQUIT",
+    "SIGTERM",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGALRM",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGXCPU",
+):
+    signal.signal(getattr(signal, _name), _end)
+
 _WORD = re.compile(r"[a-zA-Z_]+")
 _MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _STATE}
+_BUILTINS = vars(builtins)
 _LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
 
 
@@ -142,7 +164,7 @@ def _runner(solution, checks, space, watched):
 
 
 def main(entry_class, source, tests, tokens, report):
-    """Run `source` and then `tests`, texts in base64, in one module; report on descriptor `report`, and exit."""
+    """Run `source` and then `tests` in one module; report on descriptor `report`, and exit."""
     pid, getpid, leave, write, read = os.getpid(), os.getpid, os._exit, os.write, os.read
 
     def tell(status, error):
@@ -155,15 +177,19 @@ def main(entry_class, source, tests, tokens, report):
     sys.modules["__main__"] = module
     sys.argv[:] = [""]
     try:
-        solution = compile(base64.b64decode(source).decode("utf-8", "surrogatepass"), "solution.py", "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        solution = compile(source, "solution.py", "exec")
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ) as error:  # ValueError: a NUL or half a surrogate pair
         tell(b"compile-error", error)
     try:
-        text = base64.b64decode(tests).decode("utf-8", "surrogatepass")
-        tree = _ReportUnittest().visit(ast.parse(text)) if "unittest" in text else text
+        tree = _ReportUnittest().visit(ast.parse(tests)) if "unittest" in tests else tests
         checks = compile(tree, "tests.py", "exec")
         sys.addaudithook(_refusal(_DENIED, _NOT_IMPORTED, _NOT_SET, RuntimeError))
-        program = [_runner(solution, checks, module.__dict__, _watched(text))]
+        program = [_runner(solution, checks, module.__dict__, _watched(tests))]
         # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
         write(report, b" ".join((read(tokens, 32), program.pop()())))
     except AssertionError as error:

@@ -58,7 +58,8 @@ class Isolation:
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
             "uid": next_uid() if self.own_user else None,
-            "limits": asdict(limits) | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
+            "limits": asdict(limits)
+            | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
         }
         return [*self.spawner((*readable, JAIL), limits), str(interpreter), "-s", "-B", str(JAIL), json.dumps(how)]
 
@@ -133,7 +134,12 @@ def _works(isolation: Isolation) -> str:
     request = json.dumps({"fields": []}) + "\n"
     try:
         done = subprocess.run(
-            isolation.spawning(probe, Limits()), input=request, capture_output=True, text=True, timeout=20, env=_host_env()
+            isolation.spawning(probe, Limits()),
+            input=request,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            env=_host_env(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

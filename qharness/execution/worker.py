@@ -6,7 +6,6 @@ import json
 import signal
 
 from qharness.errors import SandboxError
-from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.types import Language, Limits, Outcome, Program, Status
@@ -24,6 +23,7 @@ class SandboxWorker:
     def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
         self._limits = limits = limits or language.limits
         toolchain = language.toolchain(limits)
+        self._announced = not toolchain.harness  # a command says that it has started, before the program runs
 
         def server(name: str, command: tuple[str, ...]) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
@@ -36,7 +36,7 @@ class SandboxWorker:
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
         if self._compiler is None:
-            return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
+            return self._run(program.entry_class, program.source, program.tests)
         compiled = compile_program(self._compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
@@ -54,7 +54,7 @@ class SandboxWorker:
                 ending = json.loads(self._spawner.ask(request))
                 if ending["last"]:  # there are files of this program's, which the next is not to see
                     self._spawner.close()
-                return _judge(ending, self._limits)
+                return _judge(ending, self._limits, self._announced)
             except (EOFError, TimeoutError, json.JSONDecodeError):
                 if self._spawner.stopped:
                     return STOPPED
@@ -71,8 +71,11 @@ class SandboxWorker:
             server.close()
 
 
-def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
-    """The verdict on a program that the spawner has run: its `report` holds the lines that count, no others."""
+def _judge(ending: dict[str, object], limits: Limits, announced: bool) -> Outcome:
+    """The verdict on a program that the spawner has run: its `report` holds the lines that count, no others.
+
+    Raises SandboxError where it should have `announced` that it started, and has not.
+    """
     report, exit_status, seconds = ending["report"], ending["exit_status"], ending["seconds"]
     assert isinstance(report, list) and isinstance(exit_status, int) and isinstance(seconds, float)
 
@@ -81,13 +84,15 @@ def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
 
     if ending["killed"]:
         return outcome(Status(str(ending["killed"])), str(ending["detail"]))
-    if not report or report[0][0] != "started":
+    if announced and not report:
         said = str(ending["last_words"]).strip().splitlines()
-        raise SandboxError(f"the sandbox did not start (exit status {exit_status}): {said[-1] if said else 'no message'}")
-    passes = [words for words in report[1:] if words[0] == Status.PASSED]
-    for status, *detail in passes or report[1:2]:
-        if status in set(Status):
-            return outcome(Status(status), detail[0] if detail else "")
+        raise SandboxError(
+            f"the sandbox did not start (exit status {exit_status}): {said[-1] if said else 'no message'}"
+        )
+    verdicts = [words for words in report if words[0] in set(Status)]
+    passes = [words for words in verdicts if words[0] == Status.PASSED]  # only the harness can claim one
+    for status, *detail in (passes or verdicts)[:1]:
+        return outcome(Status(status), detail[0] if detail else "")
     if exit_status > 128:
         received = exit_status - 128
         if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= limits.cpu_seconds):

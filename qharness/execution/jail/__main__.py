@@ -69,7 +69,7 @@ def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) ->
         try:
             _program(job, config, harness, (given, told, printed))
         except OSError as error:
-            os.write(2, str(error).encode())
+            os.write(told, f"- error the sandbox: {error}\n".encode())
         finally:
             os._exit(127)
     for theirs in (given, told, printed):
@@ -131,7 +131,6 @@ def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None
         os.chdir("/tmp")  # noqa: S108 - the sandbox's own
     if harness is None:
         os.execv(config["command"][0], config["command"])  # noqa: S606
-    os.write(3, b"- started\n")
     run, tables = harness.main, [vars(sys.modules["__main__"]), vars(namespaces)]
     # A program that looks up the stack finds none of what we use. It is kept from being freed, which takes longer.
     atexit.register(id, [dict(table) for table in tables])

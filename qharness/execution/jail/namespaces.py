@@ -120,6 +120,8 @@ _DENIED = {
     "semget": (64, 190), "kexec_load": (246, 104), "init_module": (175, 105), "personality": (135, 92),
 }  # fmt: skip
 _CLONE, _CLONE3 = (56, 220), (435, 435)
+_KILL, _TGKILL = (62, 129), (234, 131)
+_DEADLY = (4, 7, 8, 9, 11)  # which a first process that sends them to itself would survive
 _LOAD, _EQUALS, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _EPERM, _ENOSYS = 1, 38
@@ -144,7 +146,19 @@ def filter_for(machine: str) -> bytes | None:
     denied = b"".join(on(numbers[column], _ERRNO | _EPERM) for numbers in _DENIED.values())
     threads = on(_CLONE3[column], _ERRNO | _ENOSYS)  # its flags lie in memory; the C library then takes clone
     clone = step(_EQUALS, _CLONE[column], 0, 3) + step(_LOAD, 16) + step(_ANY_BIT, _NEWUSER, 0, 1)
-    return foreign + number + denied + threads + clone + step(_RETURN, _ERRNO | _EPERM) + step(_RETURN, _ALLOW)
+    clone += step(_RETURN, _ERRNO | _EPERM)
+
+    def suicide(number: int, signal_at: int) -> bytes:
+        """Be killed by what would kill any other process: a signal to oneself, or to one's group."""
+        last = len(_DEADLY)
+        body = step(_LOAD, 16) + step(_EQUALS, 1, 1, 0) + step(_EQUALS, 0, 0, last + 1) + step(_LOAD, signal_at)
+        body += b"".join(step(_EQUALS, deadly, last - at, 0) for at, deadly in enumerate(_DEADLY))
+        return (
+            step(_EQUALS, number, 0, len(body) // 8 + 2) + body + step(_RETURN, _ALLOW) + step(_RETURN, _KILL_PROCESS)
+        )
+
+    signals = suicide(_KILL[column], 24) + suicide(_TGKILL[column], 32)
+    return foreign + number + denied + threads + signals + clone + step(_RETURN, _ALLOW)
 
 
 _FILTER = filter_for(platform.machine())

@@ -5,6 +5,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _CHUNK = 1 << 16
 _REPORT_BYTES = 1 << 16
@@ -30,43 +31,43 @@ class Ending:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Pipes:
-    """Our ends: of what the program reports and prints, and of its standard input, where it gets any."""
+class Pipes(NamedTuple):
+    """Our ends: of what the program reports and prints, and of what it is given."""
 
     report: int
     output: int
-    feed: int = -1
+    feed: int
 
 
 def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
-    """Feed and drain the child `pid` until it has ended. `kill` ends it with all that it started."""
+    """Feed the child `pid` and drain what it prints until it has ended. `kill` ends it with all that it started.
+
+    What it reports is read at the end: it fits into the pipe.
+    """
     start, ending = time.monotonic(), Ending()
     ended = os.pidfd_open(pid)
-    caps = {pipes.report: (ending.report, _REPORT_BYTES), pipes.output: (ending.output, int(limits["output_bytes"]))}
-    reading, writing = {ended, *caps}, [pipes.feed] if pipes.feed >= 0 else []
-    for descriptor in (*caps, *writing):
+    reading, writing = [ended, pipes.output], [pipes.feed]
+    for descriptor in pipes:
         os.set_blocking(descriptor, False)
-    alive = True
+    alive, cap = True, int(limits["output_bytes"])
     while alive and not ending.killed:
-        ready, writable, _ = select.select(reading, writing, (), _LOOK_EVERY)
-        if writable:
-            payload = _fed(pipes.feed, payload)
-            if not payload:
-                os.close(writing.pop())
+        if writing and not (payload := _fed(pipes.feed, payload)):
+            os.close(writing.pop())
+        ready = [each for some in select.select(reading, writing, (), _LOOK_EVERY) for each in some]
         alive = ended not in ready
-        for descriptor in ready:
-            if descriptor != ended and not _drained(descriptor, *caps[descriptor], ending):
-                reading.discard(descriptor)
-        if alive and not ending.killed:
+        if pipes.output in ready and not _drained(pipes.output, ending.output, cap):
+            reading.remove(pipes.output)
+        if len(ending.output) > cap:
+            ending.killed, ending.detail = "output-limit", f"more than {cap} bytes"
+        elif alive:
             _hold_to_limits(pid, time.monotonic() - start, limits, ending)
     if ending.killed:
         kill()
     status = os.waitpid(pid, 0)[1]
-    for descriptor in reading - {ended}:  # what it had written when it ended
-        while not ending.killed and _drained(descriptor, *caps[descriptor], ending):
-            pass
-    for descriptor in (ended, *caps, *writing):
+    while not ending.killed and len(ending.output) <= cap and _drained(pipes.output, ending.output, cap):
+        pass
+    _drained(pipes.report, ending.report, _REPORT_BYTES)
+    for descriptor in (ended, pipes.report, pipes.output, *writing):
         os.close(descriptor)
     ending.exit_status = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
     ending.seconds = time.monotonic() - start
@@ -83,15 +84,13 @@ def _fed(descriptor: int, payload: bytes) -> bytes:
         return b""
 
 
-def _drained(descriptor: int, buffer: bytearray, cap: int, ending: Ending) -> bool:
-    """Read what is there; False at its end, or where no more comes for now of a program that has ended."""
+def _drained(descriptor: int, buffer: bytearray, size: int) -> bool:
+    """Read what is there; False at its end, or where no more comes for now."""
     try:
-        chunk = os.read(descriptor, _CHUNK)
+        chunk = os.read(descriptor, min(size + 1, _CHUNK))
     except BlockingIOError:
         return False
     buffer += chunk
-    if len(buffer) > cap:
-        ending.killed, ending.detail = "output-limit", f"more than {cap} bytes"
     return bool(chunk)
 
 
