@@ -40,7 +40,7 @@ _DENIED = ("ctypes", "gc.", "sys.settrace", "sys.setprofile", "sys._current", "s
 _NOT_IMPORTED = frozenset(("ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters"))
 _NOT_SET = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
-_STATE = frozenset(("__main__", "sys", "harness"))
+_NOT_LIBRARY = frozenset(("__main__", "harness"))
 
 
 def _table_rows(name, module):
@@ -122,7 +122,7 @@ for _name in (
     signal.signal(getattr(signal, _name), _end)
 
 _WORD = re.compile(r"[a-zA-Z_]+")
-_MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _STATE}
+_MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _NOT_LIBRARY}
 _BUILTINS = vars(builtins)
 _LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
 

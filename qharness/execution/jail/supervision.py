@@ -42,7 +42,7 @@ class Pipes(NamedTuple):
 def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
     """Feed the child `pid` and drain what it prints until it has ended. `kill` ends it with all that it started.
 
-    What it reports is read at the end: it fits into the pipe.
+    What it reports is read now and then: what the harness has to say fits into the pipe.
     """
     start, ending = time.monotonic(), Ending()
     ended = os.pidfd_open(pid)
@@ -59,7 +59,8 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
             reading.remove(pipes.output)
         if len(ending.output) > cap:
             ending.killed, ending.detail = "output-limit", f"more than {cap} bytes"
-        elif alive:
+        elif alive and time.monotonic() - start > _LOOK_EVERY:
+            _drained(pipes.report, ending.report, _REPORT_BYTES)
             _hold_to_limits(pid, time.monotonic() - start, limits, ending)
     if ending.killed:
         kill()
@@ -96,11 +97,11 @@ def _drained(descriptor: int, buffer: bytearray, size: int) -> bool:
 
 def _hold_to_limits(pid: int, elapsed: float, limits: Limits, ending: Ending) -> None:
     """What no limit of the kernel's holds: the whole tree's CPU time and memory, and wall time."""
-    if elapsed < _LOOK_EVERY:
-        return
     cpu, resident = usage(pid)
     wall = limits["wall_seconds"]
-    if cpu > limits["cpu_seconds"] + 1:
+    if len(ending.report) > _REPORT_BYTES:
+        ending.killed, ending.detail = "output-limit", f"more than {_REPORT_BYTES} bytes of report"
+    elif cpu > limits["cpu_seconds"] + 1:
         ending.killed, ending.detail = "timeout", f"{limits['cpu_seconds']:g} s of CPU time"
     elif resident > limits["resident_bytes"]:
         ending.killed, ending.detail = "out-of-memory", f"more than {limits['resident_bytes']:g} bytes in all"
