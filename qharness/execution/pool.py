@@ -33,15 +33,6 @@ def run_programs(
     distinct = list(dict.fromkeys(programs))
     toolboxes = {name: languages(name) for name in dict.fromkeys(p.language for p in distinct)}
     toolchains = {name: language.toolchain(limits or language.limits) for name, language in toolboxes.items()}
-    local = threading.local()
-    started: list[Worker] = []
-
-    def run(program: Program) -> Outcome:
-        mine: dict[str, Worker] = local.__dict__.setdefault("workers", {})
-        if program.language not in mine:
-            mine[program.language] = SandboxWorker(toolboxes[program.language], isolation, limits)
-            started.append(mine[program.language])
-        return mine[program.language].run(program)
 
     def key(program: Program) -> str:
         own = limits or toolboxes[program.language].limits
@@ -51,16 +42,34 @@ def run_programs(
     known = verdicts.find(keys.values()) if verdicts else {}
     outcomes = {program: known[key] for program, key in keys.items() if key in known}
     new = [program for program in distinct if program not in outcomes]
+    todo, lock, started = iter(new), threading.Lock(), list[Worker]()
+
+    def work() -> None:
+        """Take one program after another until there are no more."""
+        mine: dict[str, Worker] = {}
+        while True:
+            with lock:
+                program = next(todo, None)
+            if program is None:
+                return
+            if program.language not in mine:
+                mine[program.language] = SandboxWorker(toolboxes[program.language], isolation, limits)
+                started.append(mine[program.language])
+            outcome = mine[program.language].run(program)
+            with lock:
+                outcomes[program] = outcome
+                progress(len(outcomes) - len(known), len(new))
+
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
+    threads = [pool.submit(work) for _ in range(min(workers or os.cpu_count() or 1, len(new)))]
     finished = False
     try:
-        futures = {pool.submit(run, program): program for program in new}
-        for future in as_completed(futures):
-            outcomes[futures[future]] = future.result()
-            progress(len(outcomes) - len(known), len(new))
+        for thread in as_completed(threads):
+            thread.result()
         finished = True
     finally:
         if not finished:
+            todo = iter(())
             for worker in started:
                 worker.kill()
         pool.shutdown(cancel_futures=True)
