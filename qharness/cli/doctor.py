@@ -29,7 +29,7 @@ class Check:
 def doctor(json: Json = False) -> None:
     """What works on this machine, and the command that mends what does not."""
     found = registry()
-    checks = [*_packages(), _cuda(), _isolation(), *_languages(found), *_plugins(found)]
+    checks = [*_packages(), _cuda(), *_isolation(), *_languages(found), *_plugins(found)]
     if json:
         print_json({"checks": [asdict(check) for check in checks]})
         return
@@ -53,18 +53,23 @@ def _cuda() -> Check:
     return Check("cuda", False, "none; models run on the CPU", "needed only for --device cuda")
 
 
-def _isolation() -> Check:
+def _isolation() -> Iterator[Check]:
+    """What programs are kept in by, and what it is made of."""
     from qharness.execution import choose_isolation
+    from qharness.execution.sandbox import mechanisms
 
     try:
-        return Check("sandbox", True, choose_isolation().name)
+        yield Check("sandbox", True, choose_isolation().name)
     except QHarnessError as error:
-        return Check("sandbox", False, str(error), "apt-get install bubblewrap")
+        yield Check("sandbox", False, str(error), "see the rows below")
+    for each in mechanisms():
+        yield Check(f"sandbox: {each.name}", each.works, each.found, "" if each.works else each.fix)
 
 
 def _languages(found: Registry) -> Iterator[Check]:
     """Each language's toolchain, by running an empty program where there is a sandbox."""
     from qharness.execution import choose_isolation
+    from qharness.execution.sandbox import interpreter
     from qharness.execution.worker import SandboxWorker
 
     for name in found.languages:
@@ -72,7 +77,7 @@ def _languages(found: Registry) -> Iterator[Check]:
         try:
             toolchain = language.toolchain(language.limits)
             SandboxWorker(language, choose_isolation()).run(Program(name, ""))
-            yield Check(name, True, f"{toolchain.version}: {toolchain.command[0]}")
+            yield Check(name, True, f"{toolchain.version}: {(toolchain.command or (interpreter(),))[0]}")
         except QHarnessError as error:
             yield Check(name, False, str(error), str(error).partition(": ")[2])
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from qharness.errors import SandboxError
+from qharness.execution.jail.namespaces import filter_for
 from qharness.types import Limits, Toolchain
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -49,7 +51,6 @@ class Isolation:
 
     def spawning(self, toolchain: Toolchain, limits: Limits) -> list[str]:
         """The whole command of the spawner that runs a toolchain's programs."""
-        interpreter = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
         readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
         how = {
             "harness": toolchain.harness,
@@ -61,7 +62,7 @@ class Isolation:
             "limits": asdict(limits)
             | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
         }
-        return [*self.spawner((*readable, JAIL), limits), str(interpreter), "-s", "-B", str(JAIL), json.dumps(how)]
+        return [*self.spawner((*readable, JAIL), limits), interpreter(), "-s", "-B", str(JAIL), json.dumps(how)]
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
@@ -84,6 +85,11 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
     for name, value in (("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("PYTHONHASHSEED", "0")):  # noqa: S108
         argv += ["--setenv", name, value]
     return argv
+
+
+def interpreter() -> str:
+    """The Python that runs the spawner: the one that runs us, less its virtual environment."""
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 def next_uid() -> int:
@@ -178,3 +184,38 @@ def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
         f"no sandbox for the generated programs: {fix}; `qharness doctor` tells more; "
         "--allow-unsandboxed runs them unprotected"
     )
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One thing isolation is made of: whether it works here, what was found, and what would make it work."""
+
+    name: str
+    works: bool
+    found: str
+    fix: str = ""
+
+
+def mechanisms() -> list[Mechanism]:
+    """What this machine has to keep programs in, tried as far as it can be."""
+    bwrap = shutil.which("bwrap")
+    found = [Mechanism("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")]
+    if bwrap and os.geteuid() == 0:
+        said = _works(OWN_USER)
+        found.append(Mechanism("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX))
+    if bwrap:
+        said = _works(USER_NAMESPACE)
+        found.append(Mechanism("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX))
+    filtered = filter_for(platform.machine()) is not None
+    row = "new namespaces, ptrace, memfd, bpf and others are refused" if filtered else platform.machine()
+    found.append(
+        Mechanism("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
+    )
+    return found
+
+
+_AS_ROOT_FIX = "give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run qharness as an ordinary user"
+_NAMESPACE_FIX = (
+    "sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1 "
+    "kernel.apparmor_restrict_unprivileged_userns=0, those of them that exist; in a container, allow unshare and mount"
+)

@@ -23,6 +23,7 @@ from qharness.types import Outcome, Program, Status
 
 _STARTING_SECONDS = 60.0
 _LONGEST_ANSWER = 64 << 20
+_MOST_ANSWERS = 5000  # after which a process is replaced, for what it may have leaked
 _OWN_VERDICTS = (Status.PASSED, Status.FAILED, Status.ERROR)
 _LAST_VERDICTS = (Status.TIMEOUT, Status.OUTPUT_LIMIT)
 STOPPED = Outcome(Status.ERROR, "stopped")
@@ -36,6 +37,7 @@ class Server:
         self._name = name
         self._argv = argv
         self._process: subprocess.Popen[bytes] | None = None
+        self._answered = 0
         self.seconds = seconds
         self.stopped = False
 
@@ -45,8 +47,11 @@ class Server:
         Raises TimeoutError where the process took too long, EOFError where it died or rambled: it is ended then, and
         the next request gets another. Raises SandboxError if none can be started.
         """
+        if self._answered >= _MOST_ANSWERS:
+            self.close()
         if self._process is None:
-            self._process = self._started()
+            self._process, self._answered = self._started(), 0
+        self._answered += 1
         assert self._process.stdin
         try:
             if self.stopped:
