@@ -198,9 +198,9 @@ class Toolchain:
     """How a language's programs are run, and what must be readable besides the system's own /usr.
 
     Either by a `command` that is started for each, or by a `harness`, source in Python for the interpreter that runs
-    qharness: it is imported once, and its `main(entry_class, source, tests, tokens, report)` is called in a fork of that
-    process for each program. It reads 32 bytes of token from descriptor `tokens`, reports on descriptor `report` and
-    ends the process.
+    qharness: it is imported once, and its `main(entry_class, source, tests, tokens, report)` is called in a fork of
+    that process for each program. It reads 32 bytes of token from descriptor `tokens`, writes `TOKEN passed` or
+    `- STATUS DETAIL` and a newline to descriptor `report`, and ends the process.
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:

@@ -1,9 +1,9 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`, and then reads a JSON line a program and answers with one,
-which asks to be replaced where the program has left files.
-A program is either run by the language's harness in a fork of this process, which has imported what programs import, or
-by a command. Stdlib only: the package it belongs to is not to be seen in here.
+Its argument is how to run programs, in JSON. It says `ready`; then it reads a JSON line a program and answers with one,
+in which it asks to be replaced where the program has left files. A program is either run by the language's harness in a
+fork of this process, which has imported what programs import, or by a command. Stdlib only: the package it belongs to
+is not to be seen in here.
 """
 
 import atexit

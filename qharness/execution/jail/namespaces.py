@@ -10,6 +10,7 @@ import platform
 import resource
 import signal
 import struct
+from pathlib import Path
 
 _NEWNS, _NEWIPC, _NEWPID = 0x0002_0000, 0x0800_0000, 0x2000_0000
 _NEWUSER = 0x1000_0000
@@ -55,7 +56,7 @@ def own_files(disk_bytes: int, kept: list[str]) -> None:
     options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
     _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
     for path, descriptor in held:
-        os.makedirs(path, mode=0o755)
+        Path(path).mkdir(mode=0o755, parents=True)
         os.fchdir(descriptor)
         _call("mount", b".", path.encode(), None, _BIND | _REC, None)
         os.close(descriptor)
@@ -79,7 +80,7 @@ def die_with_parent() -> None:
 
 
 def become_nobody() -> None:
-    """Enter a user namespace into which no one is mapped, our id reading as nobody's: no rights over what is outside."""
+    """Enter a user namespace into which no one is mapped: our id reads as nobody's, and nothing outside is ours."""
     _call("unshare", _NEWUSER)
 
 
@@ -116,8 +117,9 @@ _DENIED = {
     "chroot": (161, 51), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
     "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "bpf": (321, 280),
     "perf_event_open": (298, 241), "userfaultfd": (323, 282), "io_uring_setup": (425, 425),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447), "mq_open": (240, 180), "shmget": (29, 194), "msgget": (68, 186),
-    "semget": (64, 190), "kexec_load": (246, 104), "init_module": (175, 105), "personality": (135, 92),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447), "mq_open": (240, 180), "shmget": (29, 194),
+    "msgget": (68, 186), "semget": (64, 190), "kexec_load": (246, 104), "init_module": (175, 105),
+    "personality": (135, 92),
 }  # fmt: skip
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _KILL, _TGKILL = (62, 129), (234, 131)

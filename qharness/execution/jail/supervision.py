@@ -14,7 +14,8 @@ _MOST_PATIENCE = 20.0
 _WANTED = 0.25  # of its share of the processors: what used less did not want more, and is not waited for
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)  # which is to be hidden from programs
+_PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir("/proc") else -1  # noqa: PTH112
+"""A descriptor, for /proc is to be hidden from programs; -1 on systems that have none: nothing is watched there."""
 
 Limits = dict[str, float]
 
@@ -45,34 +46,40 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
     What it reports is read now and then: what the harness has to say fits into the pipe.
     """
     start, ending = time.monotonic(), Ending()
-    ended = os.pidfd_open(pid)
-    reading, writing = [ended, pipes.output], [pipes.feed]
+    ended = [os.pidfd_open(pid)] if hasattr(os, "pidfd_open") else []  # Linux has it; elsewhere, looks will do
+    reading, writing = [*ended, pipes.output], [pipes.feed]
     for descriptor in pipes:
         os.set_blocking(descriptor, False)
-    alive, cap = True, int(limits["output_bytes"])
-    while alive and not ending.killed:
+    status, cap = -1, int(limits["output_bytes"])
+    while status < 0 and not ending.killed:
         if writing and not (payload := _fed(pipes.feed, payload)):
             os.close(writing.pop())
         ready = [each for some in select.select(reading, writing, (), _LOOK_EVERY) for each in some]
-        alive = ended not in ready
+        status = _status(pid) if not ended or ended[0] in ready else -1
         if pipes.output in ready and not _drained(pipes.output, ending.output, cap):
             reading.remove(pipes.output)
         if len(ending.output) > cap:
             ending.killed, ending.detail = "output-limit", f"more than {cap} bytes"
-        elif alive and time.monotonic() - start > _LOOK_EVERY:
+        elif status < 0 and time.monotonic() - start > _LOOK_EVERY:
             _drained(pipes.report, ending.report, _REPORT_BYTES)
             _hold_to_limits(pid, time.monotonic() - start, limits, ending)
-    if ending.killed:
+    if status < 0:
         kill()
-    status = os.waitpid(pid, 0)[1]
+        status = os.waitpid(pid, 0)[1]
     while not ending.killed and len(ending.output) <= cap and _drained(pipes.output, ending.output, cap):
         pass
     _drained(pipes.report, ending.report, _REPORT_BYTES)
-    for descriptor in (ended, pipes.report, pipes.output, *writing):
+    for descriptor in (*ended, pipes.report, pipes.output, *writing):
         os.close(descriptor)
     ending.exit_status = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
     ending.seconds = time.monotonic() - start
     return ending
+
+
+def _status(pid: int) -> int:
+    """The wait status of a child that has ended, reaped; -1 of one that has not."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return status if done else -1
 
 
 def _fed(descriptor: int, payload: bytes) -> bytes:
@@ -111,6 +118,8 @@ def _hold_to_limits(pid: int, elapsed: float, limits: Limits, ending: Ending) ->
 
 def patience() -> float:
     """By how much the wall limit is stretched: by the processes that want to run, over the processors there are."""
+    if _PROC < 0:
+        return 1.0
     words = _of_proc("loadavg").split()
     wanting = max(float(words[0]), float(words[3].partition(b"/")[0]) - 1)
     return min(max(wanting / (os.cpu_count() or 1), 1.0), _MOST_PATIENCE)
@@ -118,6 +127,8 @@ def patience() -> float:
 
 def usage(root: int) -> tuple[float, int]:
     """(seconds of CPU time, resident bytes) of a process and all its descendants that live."""
+    if _PROC < 0:
+        return 0.0, 0
     parents: dict[int, int] = {}
     used: dict[int, tuple[float, int]] = {}
     for name in os.listdir(_PROC):  # noqa: PTH208 - pathlib knows no descriptors
@@ -128,9 +139,9 @@ def usage(root: int) -> tuple[float, int]:
                 continue
             parents[int(name)] = int(words[1])
             used[int(name)] = sum(map(int, words[11:15])) / _TICKS, int(words[21]) * _PAGE
-    tree, found = {root}, True
+    tree, found = {root}, {root}
     while found:
-        found = {pid for pid, parent in parents.items() if parent in tree} - tree
+        found = {pid for pid, parent in parents.items() if parent in found} - tree
         tree |= found
     own = [used[pid] for pid in tree if pid in used]
     return sum(cpu for cpu, _ in own), sum(resident for _, resident in own)
