@@ -228,10 +228,10 @@ class Toolchain:
 class Language(Protocol):
     """How a program of a language is run and cut.
 
-    The harness that `toolchain` names reads four lines from standard input: a secret token, the entry class (may be
-    empty), the source and the tests, the last two in base64. It runs source and tests with standard output turned to
-    standard error, and reports on the standard output it started with: `TOKEN STATUS DETAIL` and a newline, with
-    STATUS `passed` after the last test only.
+    The command that `toolchain` names reads four lines from standard input: a secret token, the entry class (may be
+    empty), the source and the tests, the last two in base64 (or what the compiler made of them, in one line). It says
+    `TOKEN started`, runs source and tests with standard output turned to standard error, and reports on the standard
+    output it started with: `TOKEN STATUS DETAIL` and a newline, with STATUS `passed` after the last test only.
     """
 
     name: ClassVar[str]
