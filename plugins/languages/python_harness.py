@@ -67,12 +67,16 @@ def _watched(tests):
     return (), ((None, _BUILTINS, used, tuple(map(_BUILTINS.get, used)), 0),)
 
 
-def _refusal(denied, not_imported, not_set, error):
+def _refusal(denied, not_imported, not_set, functions, library, frame_at, error, import_error):
     def refuse(event, arguments):
-        if event.startswith(denied) or (event == "import" and arguments[0] in not_imported):
+        if event == "import" and arguments[0] in not_imported:
+            raise import_error(arguments[0] + " is not to be had in here")
+        if event == "code.__new__" and frame_at(1).f_code.co_filename == library:  # coroutines are made so
+            return
+        if event.startswith(denied):
             raise error(event + " is not to be had in here")
-        if event == "object.__setattr__" and arguments[1] in not_set:
-            raise error(arguments[1] + " is not to be set in here")
+        if event == "object.__setattr__" and arguments[1] in not_set and arguments[0] in functions:
+            raise error(arguments[1] + " of the library's functions is not to be set in here")
 
     return refuse
 
@@ -124,7 +128,16 @@ for _name in (
 _WORD = re.compile(r"[a-zA-Z_]+")
 _MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _NOT_LIBRARY}
 _BUILTINS = vars(builtins)
+_RUN_UNITTEST = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
 _LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
+
+_FUNCTIONS = frozenset(
+    value
+    for rows in _LIBRARY.values()
+    for row in rows
+    for value in (_RUN_UNITTEST, *row[3])
+    if isinstance(value, types.FunctionType)
+)
 
 
 def _runner(solution, checks, space, watched):
@@ -132,7 +145,7 @@ def _runner(solution, checks, space, watched):
     (modules, library), loaded, names = watched, sys.modules, "__run_unittest__"
     execute, pairs, same, get, put = exec, zip, operator.is_, operator.getitem, setattr
     pid, getpid, leave, error = os.getpid(), os.getpid, os._exit, RuntimeError
-    run_unittest = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
+    run_unittest = _RUN_UNITTEST
 
     def run():
         execute(solution, space)
@@ -188,7 +201,8 @@ def main(entry_class, source, tests, tokens, report):
     try:
         tree = _ReportUnittest().visit(ast.parse(tests)) if "unittest" in tests else tests
         checks = compile(tree, "tests.py", "exec")
-        sys.addaudithook(_refusal(_DENIED, _NOT_IMPORTED, _NOT_SET, RuntimeError))
+        bound = (_DENIED, _NOT_IMPORTED, _NOT_SET, _FUNCTIONS, types.__file__, sys._getframe, RuntimeError, ImportError)
+        sys.addaudithook(_refusal(*bound))
         program = [_runner(solution, checks, module.__dict__, _watched(tests))]
         # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
         write(report, b" ".join((read(tokens, 32), program.pop()())))

@@ -69,7 +69,7 @@ def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolatio
     """The hash of the program with its tests, what runs it, and within which limits."""
     parts = {
         "program": asdict(program),
-        "tool": [toolchain.version, *toolchain.command, *toolchain.compiler, *toolchain.runner],
+        "tool": [toolchain.version, toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
         "limits": asdict(limits),
         "isolation": isolation.name,
         "qharness": importlib.metadata.version("qharness"),

@@ -123,6 +123,7 @@ _DENIED = {
 }  # fmt: skip
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _KILL, _TGKILL = (62, 129), (234, 131)
+_SOCKET, _LOCAL, _EAFNOSUPPORT = (41, 198), 1, 97
 _DEADLY = (4, 7, 8, 9, 11)  # which a first process that sends them to itself would survive
 _LOAD, _EQUALS, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
@@ -159,8 +160,10 @@ def filter_for(machine: str) -> bytes | None:
             step(_EQUALS, number, 0, len(body) // 8 + 2) + body + step(_RETURN, _ALLOW) + step(_RETURN, _KILL_PROCESS)
         )
 
+    sockets = step(_EQUALS, _SOCKET[column], 0, 4) + step(_LOAD, 16) + step(_EQUALS, _LOCAL, 1, 0)
+    sockets += step(_RETURN, _ERRNO | _EAFNOSUPPORT) + step(_RETURN, _ALLOW)
     signals = suicide(_KILL[column], 24) + suicide(_TGKILL[column], 32)
-    return foreign + number + denied + threads + signals + clone + step(_RETURN, _ALLOW)
+    return foreign + number + denied + threads + sockets + signals + clone + step(_RETURN, _ALLOW)
 
 
 _FILTER = filter_for(platform.machine())
