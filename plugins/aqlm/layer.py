@@ -8,7 +8,6 @@ with Adam, here they are solved for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,17 +18,9 @@ from qharness.plugins.aqlm.feedback import feedback_codes
 from qharness.plugins.aqlm.kmeans import kmeans, nearest
 from qharness.plugins.aqlm.solve import decode, layer_error, solve_codebooks, solve_scales
 from qharness.plugins.aqlm.weight import QuantizedWeight
+from qharness.plugins.aqlm.widths import Shape
 
 _LEAST_SCALE = 1e-9
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How a weight is coded: `codebooks` M of 2^`nbits` entries, each `group` g weights wide."""
-
-    codebooks: int
-    nbits: int
-    group: int
 
 
 @dataclass(frozen=True)
