@@ -37,7 +37,9 @@ class Aqlm:
         if self.bits is not None and (self.codebooks is not None or self.nbits is not None or self.group != GROUP):
             raise SpecError("aqlm takes bits, or codebooks, nbits and group, not both")
         if self.bits is not None and self.bits not in TABLE:
-            raise SpecError(f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits")
+            raise SpecError(
+                f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits"
+            )
         for name, most in (("codebooks", 64), ("nbits", 16), ("group", 1024), ("beam", 64)):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:

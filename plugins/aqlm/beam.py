@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
+from qharness.plugins.aqlm.parallel import Crew
 from qharness.plugins.aqlm.solve import decode
 
 _GROUPS_AT_ONCE = 16
@@ -33,15 +34,37 @@ def beam_search(
     scales: Tensor,
     generator: torch.Generator,
     beam: int = 1,
+    workers: Crew = Crew(),
 ) -> Tensor:
     """Codes int64 [out, J, M] that are no worse than `codes` in any row, whatever `beam`.
 
     weight [out, in]; xtx H [in, in]; codebooks [M, K, g]; codes int64 [out, J, M]; scales [out], none 0. Blocks of groups,
     and groups in a block, are taken in an order that `generator` (on the CPU) draws.
     """
-    step = max(_SCORES_AT_ONCE // (codebooks.shape[1] * beam), 64)
-    parts = zip(weight.split(step), codes.split(step), scales.split(step), strict=True)
-    return torch.cat([_Search(w, xtx, codebooks, c, s, beam).run(generator) for w, c, s in parts])
+    most = _SCORES_AT_ONCE // (codebooks.shape[1] * beam)
+    order = _draw_order(*codes.shape[1:], generator)
+    return workers.by_rows(
+        lambda part: _Search(weight[part], xtx, codebooks, codes[part], scales[part], beam).run(order),
+        len(weight),
+        most,
+    )
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Blocks of groups as they are taken, first and last of each with the order inside; odd numbers [J, M] for a hash."""
+
+    blocks: list[tuple[int, int, list[int]]]
+    multipliers: Tensor
+
+
+def _draw_order(groups: int, books: int, generator: torch.Generator) -> _Order:
+    starts = range(0, groups, _GROUPS_AT_ONCE)
+    blocks = []
+    for index in torch.randperm(len(starts), generator=generator).tolist():
+        first, last = starts[index], min(starts[index] + _GROUPS_AT_ONCE, groups)
+        blocks.append((first, last, torch.randperm(last - first, generator=generator).tolist()))
+    return _Order(blocks, torch.randint(_HASH_LIMIT, (groups, books), generator=generator) * 2 + 1)
 
 
 @dataclass
@@ -68,21 +91,17 @@ class _Search:
         self.loss[:, 1:] = float("inf")  # copies of the first, until it branches
         self.row = torch.arange(len(weight), device=weight.device)[:, None]
 
-    def run(self, generator: torch.Generator) -> Tensor:
-        groups, books = self.codes.shape[2:]
-        if self.beam > 1:
-            odd = torch.randint(_HASH_LIMIT, (groups, books), generator=generator) * 2 + 1
-            self.multipliers = odd.to(self.codes.device)
-        starts = range(0, groups, _GROUPS_AT_ONCE)
-        for index in torch.randperm(len(starts), generator=generator).tolist():
-            self._search_block(starts[index], min(starts[index] + _GROUPS_AT_ONCE, groups), generator)
+    def run(self, order: _Order) -> Tensor:
+        self.multipliers = order.multipliers.to(self.codes.device)
+        for first, last, inner in order.blocks:
+            self._search_block(first, last, inner)
         return self.codes[self.row[:, 0], self.loss.argmin(1)]
 
-    def _search_block(self, first: int, last: int, generator: torch.Generator) -> None:
+    def _search_block(self, first: int, last: int, order: list[int]) -> None:
         width = self.codebooks.shape[-1]
         columns = slice(first * width, last * width)
         block = _Block(columns, self.rest @ self.xtx[:, columns], self.xtx[columns, columns])
-        for offset in torch.randperm(last - first, generator=generator).tolist():
+        for offset in order:
             inside = slice(offset * width, (offset + 1) * width)
             metric = block.xtx[inside, inside]
             for book, codebook in enumerate(self.codebooks):

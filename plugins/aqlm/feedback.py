@@ -12,17 +12,24 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
+from qharness.plugins.aqlm.parallel import Crew
 
 _DAMPING = 0.01
 _GROUPS_AT_ONCE = 16
 
 
-def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
+def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = Crew()) -> Tensor:
     """Codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
+    factor = inverse_factor(xtx)
+    return workers.by_rows(
+        lambda part: _feedback(weight[part], factor, codebooks, scales[part]), len(weight), most=len(weight)
+    )
+
+
+def _feedback(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
     books, _, width = codebooks.shape
     rows, columns = weight.shape
     groups = columns // width
-    factor = inverse_factor(xtx)
     left = weight.clone()
     codes = torch.empty(rows, groups, books, dtype=torch.int64, device=weight.device)
     for first in range(0, groups, _GROUPS_AT_ONCE):

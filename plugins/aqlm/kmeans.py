@@ -10,8 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from qharness.plugins.aqlm.parallel import Crew
+
 _BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
 _TOLERANCE = 0.01
+_STEPS = 20
 _RIDGE = 1e-6
 
 
@@ -61,7 +64,7 @@ def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
 
 
 def kmeans(
-    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, steps: int = 20
+    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, workers: Crew = Crew()
 ) -> Tensor:
     """Lloyd's algorithm from random points, until a step lowers the error by less than a hundredth.
 
@@ -78,8 +81,8 @@ def kmeans(
     repeated = weights.repeat(groups)
     group_of = torch.arange(groups, device=flat.device).repeat_interleave(count)
     previous = float("inf")
-    for _ in range(steps):
-        codes = nearest(points, centroids, metrics).view(-1)
+    for _ in range(_STEPS):
+        codes = nearest(points, centroids, metrics, workers).view(-1)
         rest = points - centroids[codes].view_as(points)
         error = float((((rest @ metrics) * rest).sum(2) @ weights).sum())
         if not error < previous * (1 - _TOLERANCE):
@@ -93,15 +96,14 @@ def kmeans(
     return centroids
 
 
-def nearest(points: Tensor, centroids: Tensor, metrics: Tensor) -> Tensor:
+def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, workers: Crew = Crew()) -> Tensor:
     """The nearest centroid to each point in its group's metric: int64 [J, n]."""
-    targets = points @ metrics
-    return torch.stack(
-        [
-            best_codes(target, centroids, quadratic_offsets(centroids, metric))
-            for target, metric in zip(targets, metrics, strict=True)
-        ]
-    )
+
+    def of_group(group: int) -> Tensor:
+        metric = metrics[group]
+        return best_codes(points[group] @ metric, centroids, quadratic_offsets(centroids, metric))
+
+    return torch.stack(workers.map(of_group, range(len(points))))
 
 
 def spread_metrics(members: Tensor, group_of: Tensor, metrics: Tensor) -> Tensor:

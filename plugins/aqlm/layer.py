@@ -16,6 +16,7 @@ from torch import Tensor
 from qharness.plugins.aqlm.beam import beam_search
 from qharness.plugins.aqlm.feedback import feedback_codes
 from qharness.plugins.aqlm.kmeans import kmeans, nearest
+from qharness.plugins.aqlm.parallel import Crew, crew
 from qharness.plugins.aqlm.solve import decode, layer_error, solve_codebooks, solve_scales
 from qharness.plugins.aqlm.weight import QuantizedWeight
 from qharness.plugins.aqlm.widths import Shape
@@ -74,47 +75,57 @@ def quantize_layer(
     metrics = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
     whole = layer_error(weight, torch.zeros_like(weight), xtx) or 1.0
 
-    best = _first(weight, xtx, metrics, shape, generator)
-    least = best.error(weight, xtx)
-    errors = [least / whole]
-    for _ in range(search.rounds):
-        state = _improve(best, weight, xtx, metrics, generator, search)
-        error = state.error(weight, xtx)
-        enough = not error < least * (1 - search.tolerance)
-        if error < least:
-            best, least = state, error
-        errors.append(least / whole)
-        if enough:
-            break
+    with crew(weight.device) as workers:
+        best = _first(weight, xtx, metrics, shape, generator, workers)
+        least = best.error(weight, xtx)
+        errors = [least / whole]
+        for _ in range(search.rounds):
+            state = _improve(best, weight, xtx, metrics, generator, search, workers)
+            error = state.error(weight, xtx)
+            enough = not error < least * (1 - search.tolerance)
+            if error < least:
+                best, least = state, error
+            errors.append(least / whole)
+            if enough:
+                break
     return LayerResult(_packed(best, dtype), tuple(errors))
 
 
-def _first(weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator) -> _State:
+def _first(
+    weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator, workers: Crew
+) -> _State:
     """K-means on what the codebooks before left over, then the better of its own codes and those found by feedback."""
     rows, groups = len(weight), len(metrics)
     scales = weight.square().mean(1).sqrt().clamp_min(_LEAST_SCALE)
     points = (weight / scales[:, None]).view(rows, groups, shape.group).transpose(0, 1).contiguous()  # [J, out, g]
     codebooks, codes = [], []
     for _ in range(shape.codebooks):
-        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator)
-        codes.append(nearest(points, codebook, metrics).t())
+        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator, workers)
+        codes.append(nearest(points, codebook, metrics, workers).t())
         points = points - codebook[codes[-1].t()]
         codebooks.append(codebook)
     books = torch.stack(codebooks)
     states = [
         _State(books, torch.stack(codes, -1), scales),
-        _State(books, feedback_codes(weight, xtx, books, scales), scales),
+        _State(books, feedback_codes(weight, xtx, books, scales, workers), scales),
     ]
     return min(states, key=lambda state: state.error(weight, xtx))
 
 
 def _improve(
-    state: _State, weight: Tensor, xtx: Tensor, metrics: Tensor, generator: torch.Generator, search: Search
+    state: _State,
+    weight: Tensor,
+    xtx: Tensor,
+    metrics: Tensor,
+    generator: torch.Generator,
+    search: Search,
+    workers: Crew,
 ) -> _State:
     codebooks = solve_codebooks(weight, xtx, metrics, state.codebooks, state.codes, state.scales, search.solver_steps)
     scales = solve_scales(weight, xtx, codebooks, state.codes)
     scales = torch.where(scales.abs() < _LEAST_SCALE, _LEAST_SCALE, scales)  # the search divides by them
-    return _State(codebooks, beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam), scales)
+    codes = beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam, workers)
+    return _State(codebooks, codes, scales)
 
 
 def _packed(state: _State, dtype: torch.dtype) -> QuantizedWeight:
