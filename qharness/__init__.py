@@ -48,7 +48,7 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import block_linears, quantize, replace_module
+    from qharness.models import block_linears, find_blocks, quantize, replace_module
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
@@ -57,6 +57,7 @@ _LATE = {
     "block_linears": "qharness.models",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
+    "find_blocks": "qharness.models",
     "quantize": "qharness.models",
     "replace_module": "qharness.models",
     "run": "qharness.study",
@@ -100,6 +101,7 @@ __all__ = [
     "cache_dir",
     "compare",
     "execute_programs",
+    "find_blocks",
     "hookimpl",
     "option",
     "pass_at_k",

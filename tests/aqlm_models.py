@@ -10,7 +10,13 @@ from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
 
 
 def random_weight(
-    rows: int, columns: int, books: int, bits: int, group: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    rows: int,
+    columns: int,
+    books: int,
+    bits: int,
+    group: int,
+    generator: torch.Generator,
+    dtype: torch.dtype = torch.float32,
 ) -> QuantizedWeight:
     """A weight of about the size that a new model's has."""
     codebooks = 0.05 * torch.randn(books, 1 << bits, 1, group, generator=generator)
