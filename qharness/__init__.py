@@ -23,6 +23,7 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
+from qharness.offers import CheckpointFormat, Load, WeightBytes
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -67,11 +68,13 @@ __all__ = [
     "BenchmarkFile",
     "Calibration",
     "CalibrationSet",
+    "CheckpointFormat",
     "Comparison",
     "DataError",
     "Document",
     "Language",
     "Limits",
+    "Load",
     "MissingDependencyError",
     "ModelError",
     "Outcome",
@@ -93,6 +96,7 @@ __all__ = [
     "TaskSource",
     "Toolchain",
     "UnknownNameError",
+    "WeightBytes",
     "block_linears",
     "cache_dir",
     "compare",

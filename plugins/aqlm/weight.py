@@ -6,6 +6,7 @@ Egiazarian et al. 2024 (arXiv 2401.06118), section 3. The layout is that of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,10 +84,12 @@ class AqlmLinear(nn.Module):
     """A Linear whose weight is a QuantizedWeight; `bias` [out] or None.
 
     Its state has the names and shapes of `aqlm.QuantizedLinear`'s, so that what it saves, transformers loads. The
-    forward pass is differentiable in codebooks, scales and bias, which begin frozen.
+    forward pass is differentiable in codebooks, scales and bias, which begin frozen. `way`, called with this module
+    and x, runs it instead where there is no gradient to take; it is neither saved nor copied (see running.py).
     """
 
     codes: Tensor
+    way: nn.Module | None
 
     def __init__(self, weight: QuantizedWeight, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -95,6 +98,12 @@ class AqlmLinear(nn.Module):
         self.scales = nn.Parameter(weight.scales, requires_grad=False)
         self.register_buffer("codes", weight.codes)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.way = None
+
+    @property
+    def weight(self) -> Tensor:
+        """Stands in where a model asks a Linear's weight for its dtype and device, as T5 does."""
+        return self.codebooks
 
     @property
     def quantized(self) -> QuantizedWeight:
@@ -103,7 +112,14 @@ class AqlmLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] to [..., out]."""
+        if self.way is not None and not (torch.is_grad_enabled() and self.codebooks.requires_grad):
+            y: Tensor = self.way(self, x)
+            return y
         return functional.linear(x, self.quantized.dequantize(), self.bias)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled and copied without its way, which belongs to one process on one machine."""
+        return {**self.__dict__, "_modules": {}, "way": None}
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.formats import find_format, quant_method
+from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 BUNDLED = {DEFAULT_MODEL: Path(__file__).parent / "tinycoder"}
+_TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "merges")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 
 
@@ -73,23 +76,60 @@ def load_config(name: str) -> PretrainedConfig:
     return config
 
 
-def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+def load_model(name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None) -> LoadedModel:
     """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
 
-    Raises ModelError in one line for what is no model.
+    It may be quantized already, in any way that transformers loads. `parent`: whose tokenizer to take if it has none.
+    Raises ModelError in one line for what is no model, and for one whose checkpoint lacks weights.
     """
-    import transformers
-
     config = load_config(name)
     where = resolve_device(device)
+    own = find_format(config)
     source = locate(name).as_posix()
-    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+
+    def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
+        return _from_pretrained(source, config, where, dtype)
+
     try:
-        model: PreTrainedModel = kind.from_pretrained(source, dtype=resolve_dtype(dtype, where)).to(where).eval()  # type: ignore[arg-type]
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        model = own.load(source, config, load) if own else load(source, config)
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    return LoadedModel(model, tokenizer, name)
+    return LoadedModel(model.eval(), load_tokenizer(name, parent), name)
+
+
+def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
+    """transformers' own loading; ValueError for weights that it would make up."""
+    import transformers
+
+    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    quantized = quant_method(config) is not None  # such a model may refuse to be moved
+    model, found = kind.from_pretrained(
+        source,
+        config=config,
+        dtype=resolve_dtype(dtype, where),
+        output_loading_info=True,
+        **({"device_map": {"": where}} if quantized else {}),
+    )
+    if missing := sorted(found["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"its checkpoint has no {missing[0]}{more}")
+    loaded: PreTrainedModel = model if quantized else model.to(where)
+    return loaded
+
+
+def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
+    """A model's tokenizer; its parent's, where it has none and one is named. Raises ModelError."""
+    import transformers
+
+    source = locate(name)
+    if parent and source.is_dir() and not any(path.name.startswith(_TOKENIZER) for path in source.iterdir()):
+        note(f"model {name!r} has no tokenizer: that of {parent!r} is used")
+        source = locate(parent)
+    try:
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(source.as_posix())
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(f"tokenizer of {name!r} could not be loaded: {first_line(error)}") from None
+    return tokenizer
 
 
 def identity(name: str) -> str:

@@ -59,7 +59,7 @@ class Models:
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
         quantizer = get_registry().quantizer(spec.quant)
-        loaded = load_model(spec.model, spec.device, spec.dtype)
+        loaded = load_model(spec.model, spec.device, spec.dtype, spec.baseline)
         start = time.monotonic()
         calibration = None
         if quantizer.needs_calibration:
@@ -75,13 +75,11 @@ class Models:
         folder = quantized_dir() / key
         if not (folder / _ABOUT).is_file():
             return None
-        import transformers
-
-        from qharness.models.loading import locate, resolve_device
+        from qharness.models.loading import load_tokenizer, resolve_device
 
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         model = torch.load(folder / _MODEL, map_location=resolve_device(spec.device), weights_only=False)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(locate(spec.model).as_posix())
+        tokenizer = load_tokenizer(spec.model, spec.baseline)
         note(f"quantized before: {folder}")
         return QuantizedModel(LoadedModel(model.eval(), tokenizer, spec.model), about["composition"])
 

@@ -1,0 +1,65 @@
+"""Checkpoints that are already quantized: whose format they are in, and how their layers run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from qharness.errors import QHarnessError
+from qharness.offers import CheckpointFormat, FormatQuantizer
+from qharness.registry import get_registry
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig
+
+MEMORY = "QHARNESS_UNPACK_MB"
+_MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
+
+
+def formats() -> Iterator[CheckpointFormat]:
+    """The formats that the installed quantizers come with."""
+    for entry in get_registry().quantizers.values():
+        if isinstance(entry.value, FormatQuantizer):
+            yield entry.value.checkpoint
+
+
+def quant_method(config: PretrainedConfig) -> str | None:
+    """How a checkpoint is quantized, as its configuration says; None if it is not."""
+    for each in (config, config.get_text_config(decoder=True)):
+        settings: Any = getattr(each, "quantization_config", None)
+        if settings is not None:
+            found = settings.get("quant_method") if isinstance(settings, Mapping) else settings.quant_method
+            return str(getattr(found, "value", found))
+    return None
+
+
+def find_format(config: PretrainedConfig) -> CheckpointFormat | None:
+    """The format of a checkpoint that is already quantized, where a quantizer comes with it."""
+    method = quant_method(config)
+    return next((each for each in formats() if each.quant_method == method), None)
+
+
+def settle(model: nn.Module) -> dict[str, int]:
+    """Let the formats choose how quantized layers run, in half of the free memory or QHARNESS_UNPACK_MB megabytes.
+
+    Returns how many layers run which way.
+    """
+    memory = _memory()
+    ways = Counter[str]()
+    for each in formats():
+        ways.update(each.settle(model, memory))
+    return dict(ways)
+
+
+def _memory() -> int:
+    given = os.environ.get(MEMORY)
+    if given is None:
+        return int(psutil.virtual_memory().available * _MEMORY_SHARE)
+    if not given.isdecimal():
+        raise QHarnessError(f"{MEMORY} must be a whole number of megabytes, not {given!r}")
+    return int(given) * 10**6
