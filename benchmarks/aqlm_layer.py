@@ -1,12 +1,12 @@
 """AQLM on one layer: error and time beside a plain rendering of the published algorithm, on the same data.
 
-    python benchmarks/aqlm_layer.py [--layers 1024x1024:2x8 ...] [--peer-rounds 2] [--threads 2] [--no-peer]
+    python benchmarks/aqlm_layer.py [--layers 1024x1024:2x8 ...] [--threads 2] [--no-peer]
 
-The weight has correlated columns and log-normal row scales, its inputs a low-rank part and log-normal column scales. Error
-is ||(W - What) X||^2 / ||W X||^2. The peer follows Egiazarian et al. 2024 (arXiv 2401.06118) as its authors run it on a
-CPU: plain residual k-means until centroids rest, then rounds of 100 steps of Adam (lr 1e-4, betas 0 and 0.95, amsgrad) on
-codebooks and scales and a sweep of beam search with a beam of 1, until a round gains less than a hundredth. Seconds are of
-the wall and, in brackets, of the processor, which a busy machine does not change.
+The weight has correlated columns and log-normal row scales, its inputs a low-rank part and log-normal column scales.
+Error is ||(W - What) X||^2 / ||W X||^2. The peer follows Egiazarian et al. 2024 (arXiv 2401.06118) with its authors'
+settings: plain residual k-means until centroids rest, then rounds of 100 steps of Adam (lr 1e-4, betas 0 and 0.95,
+amsgrad) on codebooks and scales and a sweep of beam search with a beam of 1, until a round gains less than a hundredth.
+Seconds are of the wall and, in brackets, of the processor, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -147,21 +147,23 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for layer in options.layers:
-        text, _, rounds = layer.partition("/")
-        (rows, columns), (books, nbits) = ([int(n) for n in part.split("x")] for part in text.split(":"))
-        shape = Shape(books, nbits, GROUP)
-        weight, xtx = make_layer(rows, columns)
-        draw = torch.Generator().manual_seed(0)
-        ours = timed(weight, xtx, lambda: quantize_layer(weight, xtx, shape, draw).weight.dequantize())
-        print(f"{text}: error {ours.error:.4f} in {ours.wall:.1f} s ({ours.processor:.1f})", flush=True)
-        if options.no_peer:
-            continue
-        torch.manual_seed(0)
-        theirs = timed(weight, xtx, lambda: peer(weight, xtx, shape, int(rounds or 1000)))
-        ratio = f"{ours.wall / theirs.wall:.3f} ({ours.processor / theirs.processor:.3f})"
-        print(
-            f"  the peer {theirs.error:.4f} in {theirs.wall:.1f} s ({theirs.processor:.1f}); ratio {ratio}", flush=True
-        )
+        measure(layer, with_peer=not options.no_peer)
+
+
+def measure(layer: str, with_peer: bool) -> None:
+    text, _, rounds = layer.partition("/")
+    (rows, columns), (books, nbits) = ([int(n) for n in part.split("x")] for part in text.split(":"))
+    shape = Shape(books, nbits, GROUP)
+    weight, xtx = make_layer(rows, columns)
+    draw = torch.Generator().manual_seed(0)
+    ours = timed(weight, xtx, lambda: quantize_layer(weight, xtx, shape, draw).weight.dequantize())
+    print(f"{text}: error {ours.error:.4f} in {ours.wall:.1f} s ({ours.processor:.1f})", flush=True)
+    if not with_peer:
+        return
+    torch.manual_seed(0)
+    theirs = timed(weight, xtx, lambda: peer(weight, xtx, shape, int(rounds or 1000)))
+    ratio = f"{ours.wall / theirs.wall:.3f} ({ours.processor / theirs.processor:.3f})"
+    print(f"  the peer {theirs.error:.4f} in {theirs.wall:.1f} s ({theirs.processor:.1f}); ratio {ratio}", flush=True)
 
 
 if __name__ == "__main__":

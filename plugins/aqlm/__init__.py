@@ -55,9 +55,11 @@ class Aqlm:
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
         from qharness.plugins.aqlm.block import Tuning
+        from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.progress import Finished, fingerprint
-        from qharness.plugins.aqlm.walk import Plan, quantizable, quantize_blocks
+        from qharness.plugins.aqlm.replay import batches
+        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantizable, quantize_blocks
 
         if context.calibration is None:
             raise ModelError("aqlm needs a calibration set: name one with --calib")
@@ -66,12 +68,18 @@ class Aqlm:
         shape = self.shape(layers)
         average = shape.average_bits(list(layers.values()))
         context.log(
-            f"aqlm: {len(layers)} layers, {shape.codebooks} codebooks of {shape.nbits} bits for groups of {shape.group}: "
-            f"{average:.2f} bits a weight"
+            f"aqlm: {len(layers)} layers, {shape.codebooks} codebooks of {shape.nbits} bits for groups of "
+            f"{shape.group}: {average:.2f} bits a weight"
         )
         plan = Plan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
         finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan)))
-        quantize_blocks(model, context.calibration.sequences, list(layers), plan, finished, context.log)
+        sequences = context.calibration.sequences
+        lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
+        remember(model, lessons, finished)
+        quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
+        if lessons:
+            draw = generator(context.seed, "end to end")
+            teach(model, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
         finished.remove()
         return model
 

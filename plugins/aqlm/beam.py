@@ -1,13 +1,13 @@
 """Beam search over a layer's codes (Egiazarian et al. 2024, section 3.2).
 
-Rows of the weight are independent of each other. A hypothesis is a row's whole set of codes; the search goes through the
-groups, and in each through the codebooks, replaces that one code by every entry, and keeps the `beam` best hypotheses. The
-code that stands there is among the entries, so the best hypothesis never gets worse; with a beam of 1 the search is
-coordinate descent.
+Rows of the weight are independent of each other. A hypothesis is a row's whole set of codes; the search goes through
+the groups, and in each through the codebooks, replaces that one code by every entry, and keeps the `beam` best
+hypotheses. The code that stands there is among the entries, so the best hypothesis never gets worse; with a beam of 1
+the search is coordinate descent.
 
 With R = W - What of a hypothesis and H = X^T X, replacing in group j the entry c' by c changes the error by
-2 s^2 (score(c') - score(c)), where score(c) = <c, (R H)_j / s + D_j c'> - c^T D_j c / 2. (R H)_j is kept up to date within
-a block of groups, and computed anew for each block, which costs no more and lets no rounding pile up.
+2 s^2 (score(c') - score(c)), where score(c) = <c, (R H)_j / s + D_j c'> - c^T D_j c / 2. (R H)_j is kept up to date
+within a block of groups, and computed anew for each block, which costs no more and lets no rounding pile up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
-from qharness.plugins.aqlm.parallel import Crew
+from qharness.plugins.aqlm.parallel import ALONE, Crew
 from qharness.plugins.aqlm.solve import decode
 
 _GROUPS_AT_ONCE = 16
@@ -34,12 +34,12 @@ def beam_search(
     scales: Tensor,
     generator: torch.Generator,
     beam: int = 1,
-    workers: Crew = Crew(),
+    workers: Crew = ALONE,
 ) -> Tensor:
     """Codes int64 [out, J, M] that are no worse than `codes` in any row, whatever `beam`.
 
-    weight [out, in]; xtx H [in, in]; codebooks [M, K, g]; codes int64 [out, J, M]; scales [out], none 0. Blocks of groups,
-    and groups in a block, are taken in an order that `generator` (on the CPU) draws.
+    weight [out, in]; xtx H [in, in]; codebooks [M, K, g]; codes int64 [out, J, M]; scales [out], none 0. Blocks of
+    groups, and groups in a block, are taken in an order that `generator` (on the CPU) draws.
     """
     most = _SCORES_AT_ONCE // (codebooks.shape[1] * beam)
     order = _draw_order(*codes.shape[1:], generator)
@@ -52,7 +52,7 @@ def beam_search(
 
 @dataclass(frozen=True)
 class _Order:
-    """Blocks of groups as they are taken, first and last of each with the order inside; odd numbers [J, M] for a hash."""
+    """Blocks of groups as they are taken: first, last, the order inside; and odd numbers [J, M] for a hash of codes."""
 
     blocks: list[tuple[int, int, list[int]]]
     multipliers: Tensor
@@ -77,7 +77,7 @@ class _Block:
 
 
 class _Search:
-    """The hypotheses of some rows: codes [n, beam, J, M], rest R [n, beam, in], and how much each has gained [n, beam]."""
+    """Hypotheses of some rows: codes [n, beam, J, M], rest R [n, beam, in], change of each one's error [n, beam]."""
 
     def __init__(
         self, weight: Tensor, xtx: Tensor, codebooks: Tensor, codes: Tensor, scales: Tensor, beam: int

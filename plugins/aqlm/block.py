@@ -97,8 +97,8 @@ def tune_block(
 ) -> Tuned:
     """Train a block's codebooks, scales and every other parameter towards its full-precision output, in float32.
 
-    `calls(indices)` gives the block's inputs on those batches, `targets[i]` is the output [n, length, width] on batch i. The
-    parameters that had the least error on the batches `held_out` are kept; the block gets its own dtype back.
+    `calls(indices)` gives the block's inputs on those batches, `targets[i]` is the output [n, length, width] on batch i.
+    The parameters that had the least error on the batches `held_out` are kept; the block gets its own dtype back.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(block)}
     block.float()
@@ -106,25 +106,26 @@ def tune_block(
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=tuning.learning_rate, betas=tuning.betas)
-    trained = [index for index in range(len(targets)) if index not in set(held_out)]
+    trained = [index for index in range(len(targets)) if index not in set(held_out)] or list(held_out)
     before = least = _error(block, calls, targets, held_out)
-    best, since, epoch = copy.deepcopy(block.state_dict()), 0, 0
-    for epoch in range(1, tuning.epochs + 1):
+    best, since, epochs = copy.deepcopy(block.state_dict()), 0, 0
+    while epochs < tuning.epochs and since < tuning.patience:
+        epochs += 1
         order = torch.randperm(len(trained), generator=generator).tolist()
         for batch in _steps([trained[i] for i in order], targets, tuning.batch):
             _step(block, calls(batch), [targets[i] for i in batch], optimizer)
         error = _error(block, calls, targets, held_out)
         if error < least:
             best, least, since = copy.deepcopy(block.state_dict()), error, 0
-        elif (since := since + 1) >= tuning.patience:
-            break
+        else:
+            since += 1
     block.load_state_dict(best)
     for parameter in parameters:
         parameter.requires_grad_(False)
         parameter.grad = None
     for name, tensor in _tensors(block):
         tensor.data = tensor.data.to(dtypes[name])
-    return Tuned(before, least, epoch)
+    return Tuned(before, least, epochs)
 
 
 def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:

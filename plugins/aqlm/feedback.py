@@ -1,8 +1,8 @@
 """First codes: groups quantized one after another, each one's error passed on to the groups that follow.
 
-Frantar et al. 2022 (GPTQ, arXiv 2210.17323) do this a column at a time for round-to-nearest. For vectors of g columns: if
-all later columns of a row may still move freely, the error that group j's choice costs is e^T D e with
-D = (U_jj^T U_jj)^-1, U upper triangular, U^T U = H^-1, and the later columns' best answer to e is a shift by
+Frantar et al. 2022 (GPTQ, arXiv 2210.17323) do this a column at a time for round-to-nearest. For vectors of g columns:
+if all later columns of a row may still move freely, the error that group j's choice e costs is e^T D e with
+D = (U_jj^T U_jj)^-1, U upper triangular, U^T U = H^-1, and the later columns' best answer to it is a shift by
 -e U_jj^-1 U_j,later. Not part of AQLM, which starts from k-means' codes; its beam search ends lower from here.
 """
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
-from qharness.plugins.aqlm.parallel import Crew
+from qharness.plugins.aqlm.parallel import ALONE, Crew
 
 _DAMPING = 0.01
 _GROUPS_AT_ONCE = 16
 
 
-def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = Crew()) -> Tensor:
+def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = ALONE) -> Tensor:
     """Codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
     factor = inverse_factor(xtx)
     return workers.by_rows(

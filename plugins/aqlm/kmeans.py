@@ -1,8 +1,9 @@
 """K-means over groups of weights, each group measured by what its own inputs make of it.
 
 A layer's error is tr((W - What) H (W - What)^T) with H = X^T X. Left to itself, input group j of width g contributes
-s^2 (p - c)^T D_j (p - c), with D_j the g x g block of H on its diagonal, s the row's scale, p the group's weights over s
-and c what they are replaced by. So the metric changes with the group, and a centroid is the solution of a g x g system.
+s^2 (p - c)^T D_j (p - c), with D_j the g x g block of H on its diagonal, s the row's scale, p the group's weights over
+s and c what they are replaced by. So the metric changes with the group, and a centroid is the solution of a g x g
+system.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qharness.plugins.aqlm.parallel import Crew
+from qharness.plugins.aqlm.parallel import ALONE, Crew
 
 _BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
 _TOLERANCE = 0.01
@@ -64,7 +65,7 @@ def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
 
 
 def kmeans(
-    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, workers: Crew = Crew()
+    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, workers: Crew = ALONE
 ) -> Tensor:
     """Lloyd's algorithm from random points, until a step lowers the error by less than a hundredth.
 
@@ -96,7 +97,7 @@ def kmeans(
     return centroids
 
 
-def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, workers: Crew = Crew()) -> Tensor:
+def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, workers: Crew = ALONE) -> Tensor:
     """The nearest centroid to each point in its group's metric: int64 [J, n]."""
 
     def of_group(group: int) -> Tensor:

@@ -1,9 +1,9 @@
 """AQLM on one layer: the codes, codebooks and scales that change its output least (Egiazarian et al. 2024, section 3).
 
-The objective is the error of the layer's output on the calibration set, ||(W - What) X||^2 = tr((W - What) H (W - What)^T)
-with H = X^T X. K-means gives first codebooks, `feedback` first codes; then codebooks, scales and codes are improved in
-turn until a round gains less than the tolerance, and the best is kept. Where the authors' code trains codebooks and scales
-with Adam, here they are solved for.
+The objective is the error of the layer's output on the calibration set, ||(W - What) X||^2, which is
+tr((W - What) H (W - What)^T) with H = X^T X. K-means gives first codebooks, `feedback` first codes; then codebooks,
+scales and codes are improved in turn until a round gains less than the tolerance, and the best is kept. Where the
+authors' code trains codebooks and scales with Adam, here they are solved for.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def quantize_layer(
     """Quantize `weight` [out, in] for inputs with X^T X `xtx` [in, in], up to a factor; computed in float32.
 
     `dtype` is that of the result's codebooks and scales: by default the weight's. `shape.group` must divide in. An
-    `xtx` of zeros (inputs that never came) counts as the identity. `generator` is on the CPU, whatever the weight is on.
+    `xtx` of zeros (inputs that never came) counts as the identity. `generator` is on the CPU, wherever the weight is.
     """
     dtype = dtype or weight.dtype
     weight, xtx = weight.float(), xtx.float()

@@ -1,7 +1,7 @@
 """Independent parts of a layer's work, one thread each.
 
-PyTorch's own threads meet after every operation. Here operations are short and many, and on a machine that does something
-else as well that waiting takes longer than the work: so each thread does whole parts, with PyTorch's threads off.
+PyTorch's own threads meet after every operation. Here operations are short and many, and on a machine that does
+something else as well that waiting takes longer than the work: so each thread does whole parts, PyTorch's threads off.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ class Crew:
         return torch.cat(self.map(function, [slice(start, start + step) for start in range(0, rows, step)]))
 
 
+ALONE = Crew()
+
+
 @contextmanager
 def crew(device: torch.device) -> Iterator[Crew]:
     """As many threads as PyTorch may use on the CPU; on another device, none. Gradients are not for these threads."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
-        yield Crew()
+        yield ALONE
         return
     torch.set_num_threads(1)
     try:

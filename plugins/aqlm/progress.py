@@ -26,7 +26,7 @@ _SAMPLE = 4096
 def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping[str, Any]) -> str:
     """A name for a quantization: of the model, what it is calibrated on, and `about` (options, seed, versions).
 
-    Of each weight its name, dtype, shape, sum and some thousand of its numbers count, so that a large model costs seconds.
+    Of each weight its name, dtype, shape, sum and some thousand of its numbers count: a large model costs seconds.
     """
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     digest.update(json.dumps(model.config.to_dict(), sort_keys=True, default=str).encode())
@@ -59,6 +59,10 @@ class Finished:
             return None
         part: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         return part
+
+    def has(self, name: str) -> bool:
+        """Whether a part is there."""
+        return self._path(name).is_file()
 
     def write(self, name: str, part: Mapping[str, Tensor]) -> None:
         """Keep a part."""

@@ -1,8 +1,8 @@
 """Runs a model up to one of its blocks, with the blocks before it replaced by what they put out.
 
 The model's own code makes masks, positions and whatever else its blocks are called with, so nothing here knows an
-architecture. A block that was passed already is a stub that returns the last block's output of its stack, kept on the CPU;
-so reaching a block costs the embeddings and the masks, and no more than one output a stack is kept.
+architecture. A block that is done is a stub that returns what the last one done of its stack put out, kept on the CPU:
+reaching a block costs the embeddings and the masks, and no more than one output a stack is kept.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Call:
         return block(*self.args, **self.kwargs)
 
 
-class _Reached(Exception):
+class _Reached(Exception):  # noqa: N818 - no error
     """Ends a forward pass at the block that was wanted."""
 
 
-def batches(sequences: Sequence[Tensor], size: int, tokens: int) -> list[Tensor]:
+def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[Tensor]:
     """Sequences of one length stacked: int64 [n, length] with n <= size and, unless n is 1, n * length <= tokens.
 
     In the order of each length's first sequence; empty ones are left out.
@@ -117,7 +117,7 @@ class Replay:
         return cls(model, inputs, list(dict.fromkeys(order)))
 
     def calls(self, block: str, which: Sequence[int] | None = None) -> Iterator[Call]:
-        """What `block` is called with on each batch, or on those of the indices given; all blocks before it are done."""
+        """What `block` is called with on each batch, or those of the indices given; all blocks before it are done."""
         target = self.model.get_submodule(block)
         for index in range(len(self.inputs)) if which is None else which:
             caught: list[Call] = []

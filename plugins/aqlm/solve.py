@@ -38,10 +38,11 @@ def solve_codebooks(
 ) -> Tensor:
     """Codebooks [M, K, g] at which the layer's error is least, codes and scales given.
 
-    What = S C, with S sparse [out*J, M*K] holding scales[o] at the codes of group (o, j), so the error is quadratic in C
-    and its minimum solves S^T (S C H) = S^T (W H). Conjugate gradients from the codebooks given, preconditioned with the
-    g x g blocks on the diagonal of that system; they end after `steps`, or when the gradient has fallen a thousandfold.
-    weight [out, in]; xtx H [in, in]; metrics [J, g, g]: the blocks on H's diagonal; codes int64 [out, J, M]; scales [out].
+    What = S C, with S sparse [out*J, M*K] holding scales[o] at the codes of group (o, j), so the error is quadratic in
+    C and its minimum solves S^T (S C H) = S^T (W H). Conjugate gradients from the codebooks given, preconditioned with
+    the g x g blocks on the diagonal of that system, end after `steps`, or when the gradient has fallen a thousandfold.
+    weight [out, in]; xtx H [in, in]; metrics [J, g, g]: the blocks on H's diagonal; codes int64 [out, J, M]; scales
+    [out].
     """
     books, size, width = codebooks.shape
     rows, groups, _ = codes.shape

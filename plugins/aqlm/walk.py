@@ -21,9 +21,7 @@ from qharness.plugins.aqlm.widths import Shape
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TOKENS_AT_ONCE = 8192
-_HELD_OUT = 8
-"""One in so many batches is held out: 128 of the paper's 1024 sequences."""
+_HELD_OUT = 8  # one batch in so many: 128 of the paper's 1024 sequences
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Plan:
 
 
 def quantizable(model: PreTrainedModel, group: int, skip_indivisible: bool) -> dict[str, nn.Linear]:
-    """The Linears of the blocks whose width `group` divides, by name; raise ModelError for another unless it is skipped."""
+    """The Linears of the blocks whose width `group` divides, by name; another raises ModelError unless it is skipped."""
     found = {}
     for name, linear in block_linears(model).items():
         if linear.in_features % group == 0:
@@ -60,9 +58,9 @@ def quantize_blocks(
     finished: Finished,
     log: Callable[[str], None],
 ) -> None:
-    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read; new ones are added to it."""
+    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read, others are added to it."""
     blocks = find_blocks(model)
-    inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8, _TOKENS_AT_ONCE)
+    inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
     if not inputs:
         raise ModelError("aqlm: the calibration set holds no tokens")
     replay = Replay.of(model, inputs, blocks)
@@ -105,8 +103,12 @@ def _tune(replay: Replay, name: str, block: nn.Module, targets: list[Tensor], pl
     def calls(which: Sequence[int]) -> Iterator[Call]:
         return replay.calls(name, which)
 
-    held_out = list(range(len(targets)))[::_HELD_OUT] if len(targets) > 1 else [0]
-    return tune_block(block, calls, targets, held_out, generator(plan.seed, name, "tuning"), tuning)
+    return tune_block(block, calls, targets, held_out(len(targets)), generator(plan.seed, name, "tuning"), tuning)
+
+
+def held_out(count: int) -> list[int]:
+    """Which of so many batches are not trained on; of one, that one all the same."""
+    return list(range(0, count, _HELD_OUT))
 
 
 def generator(seed: int, *names: str) -> torch.Generator:
