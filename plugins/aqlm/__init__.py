@@ -54,6 +54,7 @@ class Aqlm:
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
+        from qharness import find_blocks
         from qharness.plugins.aqlm.block import Tuning
         from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
@@ -74,12 +75,13 @@ class Aqlm:
         plan = Plan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
         finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan)))
         sequences = context.calibration.sequences
+        blocks = list(find_blocks(model).values())
         lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
         remember(model, lessons, finished)
         quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
         if lessons:
             draw = generator(context.seed, "end to end")
-            teach(model, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
+            teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
         finished.remove()
         return model
 

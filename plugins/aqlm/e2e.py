@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from qharness import ModelError, find_blocks
+from qharness import ModelError
 from qharness.plugins.aqlm.progress import Finished
 from qharness.plugins.aqlm.replay import model_inputs
 
@@ -97,6 +97,7 @@ def divergence(head: nn.Module, student: Tensor, teacher: Tensor) -> Tensor:
 
 def teach(
     model: PreTrainedModel,
+    blocks: Sequence[nn.Module],
     inputs: Sequence[Tensor],
     held_out: Sequence[int],
     finished: Finished,
@@ -106,7 +107,7 @@ def teach(
 ) -> None:
     """Train a quantized model in place, in float32, on what `remember` kept for `inputs`; the best epoch's state stays.
 
-    Best is the least KL on the batches `held_out`, none of which is trained on.
+    Best is the least KL on the batches `held_out`, none of which is trained on. `blocks` are those of the model.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(model)}
     model.float()
@@ -117,7 +118,7 @@ def teach(
     trained = [index for index in range(len(inputs)) if index not in set(held_out)] or list(held_out)
     least = first = _held_out_error(model, inputs, held_out, finished)
     best, since, epochs = [p.detach().clone() for p in parameters], 0, 0
-    with torch.enable_grad(), _checkpointed(model):
+    with torch.enable_grad(), _checkpointed(blocks):
         while epochs < teaching.epochs and since < teaching.patience:
             epochs += 1
             for place in torch.randperm(len(trained), generator=generator).tolist():
@@ -168,9 +169,8 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def _checkpointed(model: PreTrainedModel) -> Iterator[None]:
+def _checkpointed(blocks: Sequence[nn.Module]) -> Iterator[None]:
     """Blocks keep their inputs only, and run again when gradients are computed."""
-    blocks = list(find_blocks(model).values())
     for block in blocks:
         block.forward = _Checkpointed(block.forward)  # type: ignore[method-assign]
     try:

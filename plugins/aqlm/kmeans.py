@@ -8,6 +8,8 @@ system.
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -53,7 +55,14 @@ def one_hot_sum(codes: Tensor, weights: Tensor, size: int) -> Tensor:
     counts = torch.bincount(codes, minlength=size)
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     order = codes.argsort(stable=True)
-    return torch.sparse_csr_tensor(starts, order, weights[order], size=(size, len(codes)), check_invariants=False)
+    return sparse_rows(starts, order, weights[order], (size, len(codes)))
+
+
+def sparse_rows(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A sparse CSR matrix: row i has values[starts[i]:starts[i + 1]] at those columns, which may repeat and add up."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support")  # that it is beta
+        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
 
 
 def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
@@ -113,8 +122,6 @@ def spread_metrics(members: Tensor, group_of: Tensor, metrics: Tensor) -> Tensor
     members: CSR [K, n]; group_of: int64 [n], the group a column belongs to; metrics [J, g, g].
     """
     groups, width, _ = metrics.shape
-    by_group = torch.sparse_csr_tensor(
-        members.crow_indices(), group_of[members.col_indices()], members.values(),
-        size=(members.shape[0], groups), check_invariants=False,
-    )  # fmt: skip
+    columns, shape = group_of[members.col_indices()], (members.shape[0], groups)
+    by_group = sparse_rows(members.crow_indices(), columns, members.values(), shape)
     return (by_group @ metrics.reshape(groups, -1)).view(-1, width, width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qharness.plugins.aqlm.kmeans import one_hot_sum, spread_metrics
+from qharness.plugins.aqlm.kmeans import one_hot_sum, sparse_rows, spread_metrics
 
 _ENOUGH = 1e-6
 
@@ -49,15 +49,11 @@ def solve_codebooks(
     flat = (codes + torch.arange(0, books * size, size, device=codes.device)).reshape(-1)
     per_code = scales.repeat_interleave(groups * books)
     starts = torch.arange(0, len(flat) + 1, books, device=flat.device)
-    spread = torch.sparse_csr_tensor(starts, flat, per_code, size=(rows * groups, books * size), check_invariants=False)
-    by_code = one_hot_sum(flat, per_code, books * size)  # its columns count codes; they become groups
-    gather = torch.sparse_csr_tensor(
-        by_code.crow_indices(), by_code.col_indices() // books, by_code.values(),
-        size=(books * size, rows * groups), check_invariants=False,
-    )  # fmt: skip
-    squared = torch.sparse_csr_tensor(
-        gather.crow_indices(), gather.col_indices(), gather.values().square(), size=gather.shape, check_invariants=False
-    )
+    spread = sparse_rows(starts, flat, per_code, (rows * groups, books * size))
+    by_code = one_hot_sum(flat, per_code, books * size)  # its columns count codes: M to a group
+    first, columns, values = by_code.crow_indices(), by_code.col_indices() // books, by_code.values()
+    gather = sparse_rows(first, columns, values, (books * size, rows * groups))  # spread transposed
+    squared = sparse_rows(first, columns, values.square(), (books * size, rows * groups))
     diagonal = spread_metrics(squared, torch.arange(groups, device=flat.device).repeat(rows), metrics)
 
     def back(rest: Tensor) -> Tensor:
