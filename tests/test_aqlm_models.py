@@ -78,7 +78,7 @@ def test_architectures_and_dtypes(architecture: str, dtype: torch.dtype) -> None
         distances.append(float((_logits(model) - wanted).norm()))
     assert {name for name, module in model.named_modules() if isinstance(module, AqlmLinear)} == names
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
-    assert distances[1] < 0.5 * distances[0] and distances[0] < 0.5 * float(wanted.norm())
+    assert distances[1] < 0.6 * distances[0] and distances[1] < 0.5 * float(wanted.norm())
 
 
 @pytest.mark.parametrize("architecture", ["llama", "codegen", "t5", "plbart"])

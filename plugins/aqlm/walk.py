@@ -92,10 +92,10 @@ def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str],
         with torch.no_grad():
             targets = [hidden(call.run(block)).cpu() for call in replay.calls(name)]
     errors = quantize_block(block, xtx, plan.shape, lambda layer: generator(plan.seed, name, layer), plan.search)
-    said = f"mean error of its layers {sum(errors.values()) / len(errors):.2g}"
+    said = f"mean error of its layers {sum(errors.values()) / len(errors):.3g}"
     if targets and plan.tuning:
         tuned = _tune(replay, name, block, targets, plan, plan.tuning)
-        said += f", of the block {tuned.before:.2g}, tuned {tuned.after:.2g}"
+        said += f", of the block {tuned.before:.3g}, tuned {tuned.after:.3g}"
     return said
 
 
