@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """What the quantized weights of a model take, in bytes.
+    """What the quantized weights of a model take, in bytes; `weights` is how many there are.
 
     `codes`: the integers (or weights) as a file keeps them; `codebooks`, `scales`: what turns them into weights;
     `packed`: all three, were each code to take its true bits; `nominal_bits`: of codes alone, a weight.
     """
 
+    weights: int
     codes: int
     codebooks: int
     scales: int
