@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import torch
 
 from qharness.errors import QHarnessError
 from qharness.offers import CheckpointFormat, FormatQuantizer
@@ -49,15 +50,17 @@ def settle(model: nn.Module) -> dict[str, int]:
 
     Returns how many layers run which way.
     """
-    memory = _memory()
+    memory = _memory(next(model.parameters()).device)
     ways = Counter[str]()
     for each in formats():
         ways.update(each.settle(model, memory))
     return dict(ways)
 
 
-def _memory() -> int:
+def _memory(device: torch.device) -> int:
     given = os.environ.get(MEMORY)
+    if given is None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE)
     if given is None:
         return int(psutil.virtual_memory().available * _MEMORY_SHARE)
     if not given.isdecimal():
