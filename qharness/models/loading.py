@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
-from qharness.models.formats import find_format, quant_method
+from qharness.models.formats import check_loads, find_format, quant_method
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -121,6 +121,7 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
 
 def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
     """transformers' own loading; ValueError for weights that it would make up."""
+    check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
     model, found = model_class(config).from_pretrained(
         source,
