@@ -33,7 +33,9 @@ class Aqlm:
         "block", "what is trained after codes are chosen: nothing, each block, or each block and then the whole model"
     )
     beam: int = option(1, "hypotheses a row in the search for codes")
-    packed: bool = option(False, "checkpoints with codes at their true bits, which qharness loads and transformers does not")
+    packed: bool = option(
+        False, "checkpoints with codes at their true bits, which qharness loads and transformers does not"
+    )
 
     def __post_init__(self) -> None:
         if self.bits is None and (self.codebooks is None or self.nbits is None):
@@ -41,7 +43,9 @@ class Aqlm:
         if self.bits is not None and (self.codebooks is not None or self.nbits is not None or self.group != GROUP):
             raise SpecError("aqlm takes bits, or codebooks, nbits and group, not both")
         if self.bits is not None and self.bits not in TABLE:
-            raise SpecError(f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits")
+            raise SpecError(
+                f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits"
+            )
         for name, most in (("codebooks", 64), ("nbits", 16), ("group", 1024), ("beam", 64)):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:

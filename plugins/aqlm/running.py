@@ -84,14 +84,17 @@ class Lookup(nn.Module):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    """One thread for numba. Its OpenMP layer sets the number for PyTorch too, so that is put back as well."""
     import numba
 
-    threads = numba.get_num_threads()
+    threads, torchs = numba.get_num_threads(), torch.get_num_threads()
     numba.set_num_threads(1)
     try:
         yield
     finally:
         numba.set_num_threads(threads)
+        if torch.get_num_threads() != torchs:
+            torch.set_num_threads(torchs)
 
 
 def settle(model: nn.Module, memory: int) -> Mapping[str, int]:

@@ -19,5 +19,6 @@ Model = Annotated[
     str | None, typer.Option(help="Hugging Face id, local folder, or tinycoder, the bundled one and the default.")
 ]
 DType = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"], typer.Option(help="Of what is not integers; auto: the model's own.")
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="Of what is not integers; auto: the model's own."),
 ]

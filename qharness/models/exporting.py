@@ -55,7 +55,9 @@ def export_checkpoint(export: Export) -> None:
             calibration = calibrate(loaded, export.calib, seed=export.seed, data_dir=export.data_dir)
         quantize_loaded(loaded, quantizer, seed=export.seed, calibration=calibration, log=note)
         if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != before:
-            raise ModelError(f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`")
+            raise ModelError(
+                f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
+            )
         loaded.model.to(own_dtype(config, export.dtype))
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)

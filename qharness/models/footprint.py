@@ -49,8 +49,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(
         layers, element.itemsize
     )
-    parameters = sum(parameter.numel() for parameter in skeleton.parameters())
-    unquantized = (parameters - parts.weights) * element.itemsize
+    unquantized = _written_bytes(skeleton, element.itemsize) - parts.weights * element.itemsize
     stored = parts.codes + parts.codebooks + parts.scales
     return {
         "model": model,
@@ -78,6 +77,16 @@ class _AsTheyAre:
         weights = sum(rows * columns for rows, columns in layers.values())
         size = weights * element_bytes
         return WeightBytes(weights, codes=size, codebooks=0, scales=0, packed=size, nominal_bits=8 * element_bytes)
+
+
+def _written_bytes(model: nn.Module, element_bytes: int) -> int:
+    """Bytes of what a checkpoint of a model in full precision holds: parameters, tied ones once, and some buffers."""
+    written = model.state_dict().keys()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in written]
+    return sum(
+        tensor.numel() * (element_bytes if tensor.is_floating_point() else tensor.element_size())
+        for tensor in (*model.parameters(), *buffers)
+    )
 
 
 def _skeleton(config: PretrainedConfig) -> Any:
