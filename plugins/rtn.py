@@ -39,7 +39,7 @@ class Rtn:
         return model
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): as they are, for rounding is simulated; packed, each group has minimum and step."""
+        """Sizes of layers (out, in): as they are, rounding is simulated; packed, each group has minimum and step."""
         weights = sum(rows * columns for rows, columns in layers.values())
         groups = sum(rows * (-(-columns // self.group) if self.group else 1) for rows, columns in layers.values())
         packed = sum(-(-rows * columns * self.bits // 8) for rows, columns in layers.values())

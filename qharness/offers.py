@@ -35,7 +35,7 @@ class SizedQuantizer(Protocol):
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes from shapes alone.
 
-        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of one number in the model's dtype.
+        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of a number in the model's dtype.
         """
         ...
 
@@ -67,7 +67,7 @@ class CheckpointFormat(Protocol):
         ...
 
     def unpack(self, source: Path, target: Path) -> None:
-        """Write a folder's checkpoint into another so that transformers alone loads it; ModelError if it does already."""
+        """Write a packed checkpoint into another folder as a plain one; ModelError for what is not packed."""
         ...
 
     def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:

@@ -88,8 +88,8 @@ class AqlmCheckpoint:
 def describe(model: nn.Module) -> dict[str, Any]:
     """The `quantization_config` of a model whose Linears are AqlmLinear.
 
-    A Linear that is not quantized is listed under its own name, which transformers 5 matches, and under its weight's, which
-    AQLM's converter writes and older versions match.
+    A Linear that is not quantized is listed under its own name, which transformers 5 matches, and under its weight's,
+    which AQLM's converter writes and older versions match.
     """
     from torch import nn
 

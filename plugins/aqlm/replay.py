@@ -122,9 +122,7 @@ class Replay:
         for index in range(len(self.inputs)) if which is None else which:
             caught: list[Call] = []
 
-            def catch(
-                _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], caught: list[Call] = caught
-            ) -> None:
+            def catch(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], caught: list[Call] = caught) -> None:
                 caught.append(Call(args, kwargs))
                 raise _Reached
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class Pieces(nn.Module):
 
 
 class Lookup(nn.Module):
-    """The package's kernel for few rows, another way for more. Keeps the codes [in/g, out, M] as the kernel wants them."""
+    """The package's kernel for few rows, another way for more. Keeps codes [in/g, out, M], which it takes."""
 
     codes: Tensor
 
@@ -79,7 +79,7 @@ class Lookup(nn.Module):
             return y
         with _one_thread():
             y = numba_gemm_lut(x, self.codes, layer.codebooks, layer.scales, layer.bias)
-        return y
+            return y
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def _one_thread() -> Iterator[None]:
     """One thread for numba. Its OpenMP layer sets the number for PyTorch too, so that is put back as well."""
     import numba
 
-    threads, torchs = numba.get_num_threads(), torch.get_num_threads()
+    torchs, threads = torch.get_num_threads(), numba.get_num_threads()  # numba's first look may change the other
     numba.set_num_threads(1)
     try:
         yield

@@ -19,7 +19,10 @@ def divisible(layers: Layers, group: int, skip_indivisible: bool) -> Layers:
                 f"aqlm: {name} is {columns} wide, which groups of {group} do not divide: "
                 f"give skip_indivisible=true to leave such layers as they are"
             )
-    return {name: (rows, columns) for name, (rows, columns) in layers.items() if columns % group == 0}
+    found = {name: (rows, columns) for name, (rows, columns) in layers.items() if columns % group == 0}
+    if not found:
+        raise ModelError(f"aqlm: no layer of the model has a width that groups of {group} divide")
+    return found
 
 
 def weight_bytes(layers: Layers, shape: Shape, element_bytes: int) -> WeightBytes:

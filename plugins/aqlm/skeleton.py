@@ -1,6 +1,6 @@
 """How transformers is taught to load AQLM checkpoints into our own Linears, codes packed or not.
 
-Its own way needs the package `aqlm`, whose Linears have no `weight` for T5 to ask after, and whose kernel races on CPUs.
+Its own way needs the package `aqlm`, whose Linears have no `weight` for T5 to ask after, and whose kernel races.
 Both classes are registered under a name that stands in no checkpoint; the host's loading gives it in place of `aqlm`.
 """
 

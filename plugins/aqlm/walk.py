@@ -101,11 +101,13 @@ def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str],
     return said
 
 
-def _tune(replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: Plan, tuning: Tuning) -> Tuned:
+def _tune(
+    replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: Plan, tuning: Tuning
+) -> Tuned:
     def calls(which: Sequence[int]) -> Iterator[Call]:
         return replay.calls(name, which)
 
-    held_out = list(range(len(targets)))[::_HELD_OUT] if len(targets) > 1 else [0]
+    held_out = list(range(len(targets)))[:: _HELD_OUT] if len(targets) > 1 else [0]
     return tune_block(block, calls, targets, held_out, generator(plan.seed, name, "tuning"), tuning)
 
 
@@ -119,8 +121,6 @@ def _restore(block: nn.Module, inner: Sequence[str], part: dict[str, Tensor]) ->
     """Bring a block to the state that `part` keeps, its Linears replaced."""
     for name in inner:
         linear = block.get_submodule(name)
-        weight = QuantizedWeight(
-            *(part[f"{name}.{what}"].to(linear.weight.device) for what in ("codebooks", "codes", "scales"))
-        )
+        weight = QuantizedWeight(*(part[f"{name}.{what}"].to(linear.weight.device) for what in ("codebooks", "codes", "scales")))
         replace_module(block, name, AqlmLinear(weight, None if linear.bias is None else linear.bias.detach()))
     block.load_state_dict(part)

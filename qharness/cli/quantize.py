@@ -35,7 +35,9 @@ def quantize(
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")
         registry().quantizer(quant)
+        from qharness.evaluate.bridge import quiet
         from qharness.models import Export, export_checkpoint
 
-        export_checkpoint(Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir))
+        with quiet():
+            export_checkpoint(Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir))
     typer.echo(f"checkpoint: {output}")
