@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """What the quantized weights of a model take, in bytes.
+    """What the quantized weights of a model take, in bytes; `weights` is how many there are.
 
     `codes`: the integers (or weights) as a file keeps them; `codebooks`, `scales`: what turns them into weights;
     `packed`: all three, were each code to take its true bits; `nominal_bits`: of codes alone, a weight.
     """
 
+    weights: int
     codes: int
     codebooks: int
     scales: int
@@ -34,7 +35,7 @@ class SizedQuantizer(Protocol):
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes from shapes alone.
 
-        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of one number in the model's dtype.
+        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of a number in the model's dtype.
         """
         ...
 
@@ -66,7 +67,7 @@ class CheckpointFormat(Protocol):
         ...
 
     def unpack(self, source: Path, target: Path) -> None:
-        """Write a folder's checkpoint into another so that transformers alone loads it; ModelError if it does already."""
+        """Write a packed checkpoint into another folder as a plain one; ModelError for what is not packed."""
         ...
 
     def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:

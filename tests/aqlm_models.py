@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+import transformers
 from torch import nn
 
 from qharness import block_linears, replace_module
@@ -43,3 +46,44 @@ def densely(model: nn.Module) -> nn.Module:
             linear.bias = module.bias
             replace_module(model, name, linear)
     return model
+
+
+def tiny(architecture: str, dtype: torch.dtype, folder: Path) -> transformers.PreTrainedModel:
+    """A small random model as it loads in a dtype, which leaves some of it in float32; kept in `folder`."""
+    from tests import tiny_models
+
+    config = {**tiny_models.CONFIGS, **MORE}[architecture]()
+    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    torch.manual_seed(0)
+    kind.from_config(config).save_pretrained(folder)
+    return kind.from_pretrained(folder, dtype=dtype).eval()
+
+
+def logits(model: nn.Module) -> torch.Tensor:
+    """What a model says to some text, in float32."""
+    text = {"input_ids": torch.arange(4, 40)[None]}
+    if model.config.is_encoder_decoder:
+        text["decoder_input_ids"] = torch.arange(4, 12)[None]
+    with torch.no_grad():
+        return model(**text).logits.float()
+
+
+def _qwen2() -> transformers.PretrainedConfig:
+    return transformers.Qwen2Config(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128,
+    )  # fmt: skip
+
+
+def _gpt_bigcode() -> transformers.PretrainedConfig:
+    return transformers.GPTBigCodeConfig(vocab_size=260, n_embd=32, n_layer=2, n_head=4, n_positions=128)
+
+
+def _llama_with_biases() -> transformers.PretrainedConfig:
+    return transformers.LlamaConfig(
+        vocab_size=260, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=128, attention_bias=True,
+    )  # fmt: skip
+
+
+MORE = {"qwen2": _qwen2, "gpt_bigcode": _gpt_bigcode, "llama_with_biases": _llama_with_biases}

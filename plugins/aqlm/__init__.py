@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, Quantizer, SpecError, hookimpl, option
+from qharness import ModelError, QuantizationContext, Quantizer, SpecError, WeightBytes, hookimpl, option
+from qharness.plugins.aqlm.checkpoint import AqlmCheckpoint
 from qharness.plugins.aqlm.widths import GROUP, TABLE, Shape, shape_for
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ class Aqlm:
     name: ClassVar[str] = "aqlm"
     needs_calibration: ClassVar[bool] = True
     batch_dependent: ClassVar[bool] = False
+    checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
     codebooks: int | None = option(None, "codebooks M, whose vectors are summed; with nbits, in place of bits")
@@ -30,6 +33,9 @@ class Aqlm:
         "block", "what is trained after codes are chosen: nothing, each block, or each block and then the whole model"
     )
     beam: int = option(1, "hypotheses a row in the search for codes")
+    packed: bool = option(
+        False, "checkpoints with codes at their true bits, which qharness loads and transformers does not"
+    )
 
     def __post_init__(self) -> None:
         if self.bits is None and (self.codebooks is None or self.nbits is None):
@@ -84,6 +90,17 @@ class Aqlm:
             teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
         finished.remove()
         return model
+
+    def save(self, model: PreTrainedModel, folder: Path) -> None:
+        """Write a checkpoint of a quantized model."""
+        self.checkpoint.save(model, folder, packed=self.packed)
+
+    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+        """Sizes of a model's layers (out, in), as they would be coded."""
+        from qharness.plugins.aqlm.sizes import divisible, weight_bytes
+
+        coded = divisible(layers, self.group, self.skip_indivisible)
+        return weight_bytes(coded, self.shape(coded), element_bytes)
 
 
 def _about(quantizer: Aqlm, plan: Any) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import ModelError, cache_dir, replace_module
+from qharness import ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,13 +51,25 @@ class AqlmCheckpoint:
             _rewrite(folder, folder, _pack, packed=True)
 
     def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
-        """Load a checkpoint, packed or plain, and let our Linears run it; the converter's names are put right."""
-        config.quantization_config = repaired(_settings(config))
-        if not _settings(config).get("packed"):
-            return _adopt(load(source, config))
-        with tempfile.TemporaryDirectory(dir=_scratch(), prefix="unpacked-") as plain:
-            self.unpack(_local(source), Path(plain))
-            return _adopt(load(plain, config))
+        """Load a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
+        from qharness.plugins.aqlm.skeleton import METHOD
+
+        settings = repaired(_settings(config))
+        if settings["out_group_size"] != 1:
+            raise ModelError(f"{source}: AQLM with an out_group_size of {settings['out_group_size']} is not supported")
+        config.quantization_config = {
+            "quant_method": METHOD,
+            "kept": settings[_KEPT],
+            "books": settings["num_codebooks"],
+            "bits": settings["nbits_per_codebook"],
+            "group": settings["in_group_size"],
+            "packed": bool(settings.get("packed")),
+        }
+        model = load(source, config)
+        del model.hf_quantizer, model.quantization_method
+        model.is_quantized = False  # to transformers it is a model like others now, which may be moved and saved
+        model.config.quantization_config = settings
+        return model
 
     def unpack(self, source: Path, target: Path) -> None:
         """Write a packed checkpoint into another folder so that transformers loads it, its other files copied."""
@@ -77,8 +88,8 @@ class AqlmCheckpoint:
 def describe(model: nn.Module) -> dict[str, Any]:
     """The `quantization_config` of a model whose Linears are AqlmLinear.
 
-    A Linear that is not quantized is listed under its own name, which transformers 5 matches, and under its weight's, which
-    AQLM's converter writes and older versions match.
+    A Linear that is not quantized is listed under its own name, which transformers 5 matches, and under its weight's,
+    which AQLM's converter writes and older versions match.
     """
     from torch import nn
 
@@ -108,41 +119,13 @@ def repaired(settings: Mapping[str, Any]) -> dict[str, Any]:
     """
     names = list(settings.get(_KEPT) or [])
     modules = [name.removesuffix(".weight") for name in names if name.endswith(".weight")]
-    return {**settings, _KEPT: list(dict.fromkeys([*names, *modules]))}
+    defaults = {"in_group_size": 8, "out_group_size": 1, "num_codebooks": 1, "nbits_per_codebook": 16}
+    return {**defaults, **settings, _KEPT: list(dict.fromkeys([*names, *modules]))}
 
 
 def _settings(config: PretrainedConfig) -> dict[str, Any]:
     found = config.quantization_config
     return dict(found if isinstance(found, Mapping) else found.to_dict())
-
-
-def _adopt(model: PreTrainedModel) -> PreTrainedModel:
-    """Put AqlmLinear in place of the package's own Linears, which race on CPUs; they share their tensors."""
-    from aqlm import QuantizedLinear
-
-    from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
-
-    for name, module in list(model.named_modules()):
-        if isinstance(module, QuantizedLinear) and module.out_group_size == 1:
-            weight = QuantizedWeight(module.codebooks.data, module.codes.data, module.scales.data)
-            bias = None if module.bias is None else module.bias.data
-            replace_module(model, name, AqlmLinear(weight, bias))
-    return model
-
-
-def _local(source: str) -> Path:
-    """The folder itself, or the Hub's files of an id."""
-    if Path(source).is_dir():
-        return Path(source)
-    import huggingface_hub
-
-    return Path(huggingface_hub.snapshot_download(source))
-
-
-def _scratch() -> Path:
-    folder = cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 # ------------------------------------------------------------------------------------------------------------- files

@@ -1,4 +1,4 @@
-"""Running quantized Linears on a CPU: which way for which layer, within the memory that there is.
+"""Running quantized Linears: which way for which layer, within the memory that there is.
 
 Three ways give the same results up to rounding:
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +60,7 @@ class Pieces(nn.Module):
 
 
 class Lookup(nn.Module):
-    """The package's kernel for few rows, another way for more. Keeps the codes [in/g, out, M] as the kernel wants them."""
+    """The package's kernel for few rows, another way for more. Keeps codes [in/g, out, M], which it takes."""
 
     codes: Tensor
 
@@ -79,33 +79,33 @@ class Lookup(nn.Module):
             return y
         with _one_thread():
             y = numba_gemm_lut(x, self.codes, layer.codebooks, layer.scales, layer.bias)
-        return y
+            return y
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
+    """One thread for numba. Its OpenMP layer sets the number for PyTorch too, so that is put back as well."""
     import numba
 
-    threads = numba.get_num_threads()
+    torchs, threads = torch.get_num_threads(), numba.get_num_threads()  # numba's first look may change the other
     numba.set_num_threads(1)
     try:
         yield
     finally:
         numba.set_num_threads(threads)
+        if torch.get_num_threads() != torchs:
+            torch.set_num_threads(torchs)
 
 
 def settle(model: nn.Module, memory: int) -> Mapping[str, int]:
-    """Choose a way for each AqlmLinear on a CPU, in at most `memory` bytes more than the model takes without.
+    """Choose a way for each AqlmLinear, in at most `memory` bytes more than the model takes without.
 
     Layers are made dense in the model's order while memory lasts; the rest run in pieces. Returns how many layers run
-    which way. Layers elsewhere than on a CPU are left to dequantize on each call.
+    which way.
     """
     ways = Counter[str]()
     for layer in [module for module in model.modules() if isinstance(module, AqlmLinear)]:
         layer.way = None
-        if layer.codes.device.type != "cpu":
-            ways["whole"] += 1
-            continue
         dense_bytes = layer.out_features * layer.in_features * layer.codebooks.element_size()
         lookup = _has_kernel(layer)
         left = memory - (layer.codes.nbytes if lookup else 0)
@@ -125,6 +125,7 @@ def _has_kernel(layer: AqlmLinear) -> bool:
     """Whether the package's kernel can run a layer and is ever the faster way."""
     return (
         layer.quantized.bits == 8
+        and layer.codes.device.type == "cpu"
         and layer.codebooks.dtype == torch.float32
         and len(layer.codebooks) * torch.get_num_threads() <= _LOOKUPS
         and layer.out_features * layer.in_features >= PIECE  # compiling takes seconds; small Linears are fast anyway

@@ -33,7 +33,8 @@ def unwrap(codes: Tensor, bits: int) -> Tensor:
 class QuantizedWeight:
     """W[o, j*g:(j+1)*g] = scales[o] * sum_m codebooks[m, codes[o, j, m], 0].
 
-    codebooks float [M, 2^B, 1, g]; codes int8 (B up to 8) or int16 [out, in/g, M], wrapped; scales float [out, 1, 1, 1].
+    codebooks float [M, 2^B, 1, g]; codes int8 (B up to 8) or int16 [out, in/g, M], wrapped; scales float
+    [out, 1, 1, 1].
     """
 
     codebooks: Tensor

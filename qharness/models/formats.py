@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psutil
+import torch
 
 from qharness.errors import QHarnessError
 from qharness.offers import CheckpointFormat, FormatQuantizer
@@ -28,14 +29,31 @@ def formats() -> Iterator[CheckpointFormat]:
             yield entry.value.checkpoint
 
 
-def quant_method(config: PretrainedConfig) -> str | None:
-    """How a checkpoint is quantized, as its configuration says; None if it is not."""
+def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:
+    """A checkpoint's `quantization_config`; None if it is not quantized."""
     for each in (config, config.get_text_config(decoder=True)):
         settings: Any = getattr(each, "quantization_config", None)
         if settings is not None:
-            found = settings.get("quant_method") if isinstance(settings, Mapping) else settings.quant_method
-            return str(getattr(found, "value", found))
+            return dict(settings if isinstance(settings, Mapping) else settings.to_dict())
     return None
+
+
+def quant_method(config: PretrainedConfig) -> str | None:
+    """How a checkpoint is quantized, as its configuration says; None if it is not."""
+    settings = quantization_settings(config)
+    if settings is None:
+        return None
+    method = settings.get("quant_method", "unknown")
+    return str(getattr(method, "value", method))
+
+
+def check_loads(config: PretrainedConfig) -> None:
+    """Raise ValueError for a quantization that transformers does not know: it would make weights up instead."""
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    settings = quantization_settings(config)
+    if settings is not None and not AutoHfQuantizer.supports_quant_method(settings):
+        raise ValueError(f"it is quantized by {quant_method(config)}, which this version of transformers does not load")
 
 
 def find_format(config: PretrainedConfig) -> CheckpointFormat | None:
@@ -49,15 +67,17 @@ def settle(model: nn.Module) -> dict[str, int]:
 
     Returns how many layers run which way.
     """
-    memory = _memory()
+    memory = _memory(next(model.parameters()).device)
     ways = Counter[str]()
     for each in formats():
         ways.update(each.settle(model, memory))
     return dict(ways)
 
 
-def _memory() -> int:
+def _memory(device: torch.device) -> int:
     given = os.environ.get(MEMORY)
+    if given is None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE)
     if given is None:
         return int(psutil.virtual_memory().available * _MEMORY_SHARE)
     if not given.isdecimal():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
-from qharness.models.formats import find_format, quant_method
+from qharness.models.formats import check_loads, find_format, quant_method
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -17,7 +17,13 @@ from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quan
 if TYPE_CHECKING:
     import torch
     from torch import nn
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 BUNDLED = {DEFAULT_MODEL: Path(__file__).parent / "tinycoder"}
@@ -53,6 +59,15 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | Literal["au
         resolved: torch.dtype = getattr(torch, dtype)
         return resolved
     return torch.float32 if device.type == "cpu" else "auto"
+
+
+def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
+    """A dtype by its name; `auto` is the one a checkpoint's configuration names, float32 where it names none."""
+    import torch
+
+    own = getattr(config, "dtype", None) if dtype == "auto" else dtype
+    found: torch.dtype = own if isinstance(own, torch.dtype) else getattr(torch, own or "float32")
+    return found
 
 
 def locate(name: str) -> Path:
@@ -97,13 +112,18 @@ def load_model(name: str, device: str = "auto", dtype: str = "auto", parent: str
     return LoadedModel(model.eval(), load_tokenizer(name, parent), name)
 
 
-def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
-    """transformers' own loading; ValueError for weights that it would make up."""
+def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
+    """transformers' class that makes causal models, or encoder-decoder ones."""
     import transformers
 
-    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+    return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+
+
+def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
+    """transformers' own loading; ValueError for weights that it would make up."""
+    check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
-    model, found = kind.from_pretrained(
+    model, found = model_class(config).from_pretrained(
         source,
         config=config,
         dtype=resolve_dtype(dtype, where),
