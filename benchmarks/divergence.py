@@ -1,10 +1,10 @@
 """How far quantization takes tinycoder's next-token distributions from full precision's, on texts it was not tuned on.
 
     python examples/tinycoder/write_texts.py build/tinycoder-texts.jsonl
-    python benchmarks/divergence.py --quants aqlm:2 rtn:2 --calibs 'files:"build/tinycoder-texts.jsonl",n=256' prose
+    python benchmarks/divergence.py --quants aqlm:2 rtn:2 --calibs 'files:"build/tinycoder-texts.jsonl"' prose
 
-For each quantizer and calibration set: KL(full || quantized) in nats a token over `--texts` texts of held-out compositions,
-and the share of tokens whose likeliest successor stays the same.
+For each quantizer and calibration set: KL(full || quantized) in nats a token over texts of held-out compositions, and
+the share of tokens whose likeliest successor stays the same.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     texts = [
         document["prompt"] + document["canonical_solution"]
         for language in ("python", "java")
-        for document in benchmark.documents(language, options.texts)
+        for document in benchmark.documents(language, count=options.texts)
     ]
     ids = [torch.tensor(full.tokenizer(text)["input_ids"])[None] for text in texts]
     wanted = [log_probabilities(full.model, each) for each in ids]
@@ -49,7 +49,7 @@ def main() -> None:
         for calib in options.calibs if quantizer.needs_calibration else [None]:
             for seed in options.seeds:
                 spec = RunSpec(
-                    "tiny-python", quant=str(unbind(quantizer)), calib=definite_set(calib) if calib else None, seed=seed,
+                    "tiny-python", quant=str(unbind(quantizer)), calib=calib and definite_set(calib), seed=seed,
                     device="cpu", dtype="float32",
                 )  # fmt: skip
                 start = time.process_time()

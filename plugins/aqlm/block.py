@@ -97,7 +97,7 @@ def tune_block(
 ) -> Tuned:
     """Train a block's codebooks, scales and every other parameter towards its full-precision output, in float32.
 
-    `calls(indices)` gives the block's inputs on those batches, `targets[i]` is the output [n, length, width] on batch i.
+    `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
     The parameters that had the least error on the batches `held_out` are kept; the block gets its own dtype back.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(block)}

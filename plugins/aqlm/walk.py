@@ -35,7 +35,7 @@ class Plan:
 
 
 def quantizable(model: PreTrainedModel, group: int, skip_indivisible: bool) -> dict[str, nn.Linear]:
-    """The Linears of the blocks whose width `group` divides, by name; another raises ModelError unless it is skipped."""
+    """The blocks' Linears whose width `group` divides, by name; another raises ModelError unless it is skipped."""
     found = {}
     for name, linear in block_linears(model).items():
         if linear.in_features % group == 0:
