@@ -55,7 +55,10 @@ Load = Callable[[str, "PretrainedConfig"], "PreTrainedModel"]
 
 @runtime_checkable
 class CheckpointFormat(Protocol):
-    """How checkpoints of one `quant_method` are loaded and run, where transformers alone does not do it well."""
+    """How checkpoints of one `quant_method` are loaded and run, where transformers alone does not do it well.
+
+    A quantizer comes with one as its class variable `checkpoint`.
+    """
 
     @property
     def quant_method(self) -> str:
@@ -75,14 +78,4 @@ class CheckpointFormat(Protocol):
 
         Returns how many layers run which way; nothing where the model has no such layers.
         """
-        ...
-
-
-@runtime_checkable
-class FormatQuantizer(Protocol):
-    """A quantizer that comes with a checkpoint format; a class variable will do."""
-
-    @property
-    def checkpoint(self) -> CheckpointFormat:
-        """The format."""
         ...

@@ -139,7 +139,7 @@ def test_a_run_with_the_parent_as_baseline_and_its_tokenizer(tmp_path: Path) -> 
     document = run(spec).document
     assert document["baseline"]["n_problems"] == 2
     assert document["hosting"]["layers"] == {"dense": 14}
-    assert 0 < document["hosting"]["storage_bytes"] < document["hosting"]["resident_bytes"]
+    assert 0 < document["hosting"]["weight_bytes"] < document["hosting"]["resident_bytes"]
     assert any("14" in note for note in document["notes"])
     with pytest.raises(ModelError, match="tokenizer"):
         load_model(str(tmp_path / "converted"), "cpu")

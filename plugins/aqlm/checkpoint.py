@@ -67,7 +67,7 @@ class AqlmCheckpoint:
         }
         model = load(source, config)
         del model.hf_quantizer, model.quantization_method
-        model.is_quantized = False  # to transformers it is a model like others now, which may be moved and saved
+        model.is_quantized = False  # type: ignore[assignment]  # to transformers it is a model like others now, which may be moved and saved
         model.config.quantization_config = settings
         return model
 

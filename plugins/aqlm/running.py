@@ -78,8 +78,8 @@ class Lookup(nn.Module):
             y: Tensor = self.other(layer, x)
             return y
         with _one_thread():
-            y = numba_gemm_lut(x, self.codes, layer.codebooks, layer.scales, layer.bias)
-            return y
+            looked_up: Tensor = numba_gemm_lut(x, self.codes, layer.codebooks, layer.scales, layer.bias)
+        return looked_up
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
+from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
@@ -25,16 +26,16 @@ METHOD = "qharness-aqlm"
 
 
 @register_quantization_config(METHOD)
-class AqlmSettings(QuantizationConfigMixin):  # type: ignore[misc]
+class AqlmSettings(QuantizationConfigMixin):
     """The `quantization_config` of a checkpoint, under our name. `kept`: Linears that are not quantized."""
 
     def __init__(self, kept: list[str], books: int, bits: int, group: int, packed: bool, **_: Any) -> None:
-        self.quant_method = METHOD
+        self.quant_method = METHOD  # type: ignore[assignment]
         self.kept, self.books, self.bits, self.group, self.packed = kept, books, bits, group, packed
 
 
 @register_quantizer(METHOD)
-class AqlmLoader(HfQuantizer):  # type: ignore[misc]
+class AqlmLoader(HfQuantizer):
     """Puts empty AqlmLinears into a model that has no weights yet, and unpacks codes once they are there."""
 
     requires_calibration = True
@@ -48,9 +49,11 @@ class AqlmLoader(HfQuantizer):  # type: ignore[misc]
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> PreTrainedModel:
         for module in model.modules():
-            if isinstance(module, AqlmLinear) and "codes_shape" in module._buffers:
-                bits, shape = module.quantized.bits, tuple(module._buffers.pop("codes_shape").tolist())
-                module.codes = wrap(unpack(module.codes, bits, shape), bits)
+            if isinstance(module, AqlmLinear) and self.quantization_config.packed:
+                shape: list[int] = module.get_buffer("codes_shape").tolist()
+                del module.codes_shape
+                bits = module.quantized.bits
+                module.codes = wrap(unpack(module.codes, bits, tuple(shape)), bits)
         return model
 
     @property

@@ -72,7 +72,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "data": [{"file": name, "sha256": digest} for name, digest in files.items()],
         "hosting": {
             "resident_bytes": resident_bytes(loaded.model),
-            "storage_bytes": lm.storage_bytes,
+            "weight_bytes": lm.weight_bytes,
             "layers": lm.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},

@@ -58,7 +58,7 @@ def export_checkpoint(export: Export) -> None:
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
-        loaded.model.to(own_dtype(config, export.dtype))
+        loaded.model.to(dtype=own_dtype(config, export.dtype))  # type: ignore[call-arg]
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)
         else:

@@ -94,4 +94,4 @@ def _skeleton(config: PretrainedConfig) -> Any:
     import torch
 
     with torch.device("meta"):
-        return model_class(config).from_config(config)
+        return model_class(config).from_config(config)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from qharness.errors import QHarnessError
-from qharness.offers import CheckpointFormat, FormatQuantizer
+from qharness.offers import CheckpointFormat
 from qharness.registry import get_registry
 
 if TYPE_CHECKING:
@@ -25,8 +25,9 @@ _MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
 def formats() -> Iterator[CheckpointFormat]:
     """The formats that the installed quantizers come with."""
     for entry in get_registry().quantizers.values():
-        if isinstance(entry.value, FormatQuantizer):
-            yield entry.value.checkpoint
+        checkpoint = getattr(entry.value, "checkpoint", None)
+        if isinstance(checkpoint, CheckpointFormat):
+            yield checkpoint
 
 
 def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:

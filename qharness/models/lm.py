@@ -72,7 +72,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
             loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
             quantize(loaded, quant, calib, seed=int(seed))
-        self.storage_bytes = resident_bytes(loaded.model)
+        self.weight_bytes = resident_bytes(loaded.model)
         self.layers = settle(loaded.model)
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)

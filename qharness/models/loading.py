@@ -123,7 +123,7 @@ def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device,
     """transformers' own loading; ValueError for weights that it would make up."""
     check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
-    model, found = model_class(config).from_pretrained(
+    model, found = model_class(config).from_pretrained(  # type: ignore[misc]
         source,
         config=config,
         dtype=resolve_dtype(dtype, where),
