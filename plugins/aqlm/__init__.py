@@ -64,6 +64,7 @@ class Aqlm:
         from qharness.plugins.aqlm.block import Tuning
         from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
+        from qharness.plugins.aqlm.parallel import suited_threads
         from qharness.plugins.aqlm.progress import Finished, fingerprint
         from qharness.plugins.aqlm.replay import batches
         from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantizable, quantize_blocks
@@ -83,11 +84,12 @@ class Aqlm:
         sequences = context.calibration.sequences
         blocks = list(find_blocks(model).values())
         lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
-        remember(model, lessons, finished)
-        quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
-        if lessons:
-            draw = generator(context.seed, "end to end")
-            teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
+        with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
+            remember(model, lessons, finished)
+            quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
+            if lessons:
+                draw = generator(context.seed, "end to end")
+                teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
         finished.remove()
         return model
 

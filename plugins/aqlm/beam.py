@@ -42,7 +42,7 @@ def beam_search(
     groups, and groups in a block, are taken in an order that `generator` (on the CPU) draws.
     """
     most = _SCORES_AT_ONCE // (codebooks.shape[1] * beam)
-    order = _draw_order(*codes.shape[1:], generator)
+    order = _draw_order(codes.shape[1], codes.shape[2], generator)
     return workers.by_rows(
         lambda part: _Search(weight[part], xtx, codebooks, codes[part], scales[part], beam).run(order),
         len(weight),

@@ -41,7 +41,7 @@ def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -
 
     Linears share inputs if the first call gave them the same tensor. One that is never reached has zeros.
     """
-    linears = {name: block.get_submodule(name) for name in names}
+    linears = {name: linear_of(block, name) for name in names}
     leaders: dict[str, str] = {}
     seen: dict[int, tuple[str, Tensor]] = {}
     sums: dict[str, Tensor] = {}
@@ -73,13 +73,20 @@ def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -
     return found
 
 
+def linear_of(block: nn.Module, name: str) -> nn.Linear:
+    """The Linear of that dotted name."""
+    linear = block.get_submodule(name)
+    assert isinstance(linear, nn.Linear)
+    return linear
+
+
 def quantize_block(
     block: nn.Module, xtx: dict[str, Tensor], shape: Shape, seeds: Callable[[str], torch.Generator], search: Search
 ) -> dict[str, float]:
     """Put an AqlmLinear in place of each Linear that `xtx` names. Returns each one's relative error."""
     errors = {}
     for name, inputs in xtx.items():
-        linear = block.get_submodule(name)
+        linear = linear_of(block, name)
         result = quantize_layer(linear.weight.detach(), inputs, shape, seeds(name), search)
         bias = None if linear.bias is None else linear.bias.detach()
         replace_module(block, name, AqlmLinear(result.weight, bias))

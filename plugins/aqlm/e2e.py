@@ -172,7 +172,7 @@ def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 def _checkpointed(blocks: Sequence[nn.Module]) -> Iterator[None]:
     """Blocks keep their inputs only, and run again when gradients are computed."""
     for block in blocks:
-        block.forward = _Checkpointed(block.forward)  # type: ignore[method-assign]
+        block.forward = _Checkpointed(block.forward)
     try:
         yield
     finally:
@@ -184,5 +184,5 @@ def _checkpointed(blocks: Sequence[nn.Module]) -> Iterator[None]:
 class _Checkpointed:
     forward: Callable[..., Any]
 
-    def __call__(self, *args: object, **kwargs: object) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return checkpoint(self.forward, *args, use_reentrant=False, **kwargs)

@@ -70,6 +70,7 @@ def inverse_factor(xtx: Tensor) -> Tensor:
     while True:
         lower, failed = torch.linalg.cholesky_ex(xtx + damping * mean * eye)
         if not failed:
+            upper: Tensor
             upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
         if not failed:
             return upper

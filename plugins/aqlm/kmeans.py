@@ -62,7 +62,8 @@ def sparse_rows(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[in
     """A sparse CSR matrix: row i has values[starts[i]:starts[i + 1]] at those columns, which may repeat and add up."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support")  # that it is beta
-        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+        matrix: Tensor = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+    return matrix
 
 
 def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
@@ -70,7 +71,8 @@ def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
     size = systems.diagonal(dim1=1, dim2=2).mean(1)
     ridge = _RIDGE * size + torch.where(size > 0, 0.0, 1.0)
     eye = torch.eye(systems.shape[-1], dtype=systems.dtype, device=systems.device)
-    return torch.linalg.solve(systems + ridge[:, None, None] * eye, right)
+    solution: Tensor = torch.linalg.solve(systems + ridge[:, None, None] * eye, right)
+    return solution
 
 
 def kmeans(
@@ -124,4 +126,5 @@ def spread_metrics(members: Tensor, group_of: Tensor, metrics: Tensor) -> Tensor
     groups, width, _ = metrics.shape
     columns, shape = group_of[members.col_indices()], (members.shape[0], groups)
     by_group = sparse_rows(members.crow_indices(), columns, members.values(), shape)
-    return (by_group @ metrics.reshape(groups, -1)).view(-1, width, width)
+    total: Tensor = by_group @ metrics.reshape(groups, -1)
+    return total.view(-1, width, width)

@@ -19,6 +19,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 _LEAST_ROWS = 64
+_WORTH_THREADS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,18 @@ class Crew:
 
 
 ALONE = Crew()
+
+
+@contextmanager
+def suited_threads(weights: int) -> Iterator[None]:
+    """PyTorch's threads off for the work on a block of so few weights that they would only wait for each other."""
+    threads = torch.get_num_threads()
+    if weights < _WORTH_THREADS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

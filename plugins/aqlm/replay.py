@@ -172,7 +172,7 @@ class Replay:
                 for name in self.blocks[: self.blocks.index(last) + 1]:
                     if name.rpartition(".")[0] == stack:
                         module = self.model.get_submodule(name)
-                        module.forward = stub  # type: ignore[method-assign]
+                        module.forward = stub
                         replaced.append(module)
             yield
         finally:

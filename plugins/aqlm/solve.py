@@ -62,8 +62,10 @@ def solve_codebooks(
     found = codebooks.reshape(-1, width)
     residual = back(weight - (spread @ found).view_as(weight))
     inverse = _inverse(diagonal)
-    direction = step = torch.bmm(inverse, residual[..., None])[..., 0]
-    power = first = float((residual * step).sum())
+    step = torch.bmm(inverse, residual[..., None])[..., 0]
+    direction = step
+    first = float((residual * step).sum())
+    power = first
     for _ in range(steps):
         image = back((spread @ direction).view_as(weight))
         curvature = float((direction * image).sum())
@@ -72,8 +74,8 @@ def solve_codebooks(
         found = found + power / curvature * direction
         residual = residual - power / curvature * image
         step = torch.bmm(inverse, residual[..., None])[..., 0]
-        before, power = power, float((residual * step).sum())
-        direction = step + power / before * direction
+        previous, power = power, float((residual * step).sum())
+        direction = step + power / previous * direction
     return found.view_as(codebooks)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qharness import ModelError, block_linears, find_blocks, replace_module
-from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, quantize_block, tune_block
+from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, linear_of, quantize_block, tune_block
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.progress import Clock, Finished
 from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden
@@ -120,7 +120,7 @@ def generator(seed: int, *names: str) -> torch.Generator:
 def _restore(block: nn.Module, inner: Sequence[str], part: dict[str, Tensor]) -> None:
     """Bring a block to the state that `part` keeps, its Linears replaced."""
     for name in inner:
-        linear = block.get_submodule(name)
+        linear = linear_of(block, name)
         weight = QuantizedWeight(
             *(part[f"{name}.{what}"].to(linear.weight.device) for what in ("codebooks", "codes", "scales"))
         )
