@@ -51,9 +51,9 @@ def solve_codebooks(
     starts = torch.arange(0, len(flat) + 1, books, device=flat.device)
     spread = sparse_rows(starts, flat, per_code, (rows * groups, books * size))
     by_code = one_hot_sum(flat, per_code, books * size)  # its columns count codes: M to a group
-    first, columns, values = by_code.crow_indices(), by_code.col_indices() // books, by_code.values()
-    gather = sparse_rows(first, columns, values, (books * size, rows * groups))  # spread transposed
-    squared = sparse_rows(first, columns, values.square(), (books * size, rows * groups))
+    begins, columns, values = by_code.crow_indices(), by_code.col_indices() // books, by_code.values()
+    gather = sparse_rows(begins, columns, values, (books * size, rows * groups))  # spread transposed
+    squared = sparse_rows(begins, columns, values.square(), (books * size, rows * groups))
     diagonal = spread_metrics(squared, torch.arange(groups, device=flat.device).repeat(rows), metrics)
 
     def back(rest: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ def solve_codebooks(
     inverse = _inverse(diagonal)
     step = torch.bmm(inverse, residual[..., None])[..., 0]
     direction = step
-    first = float((residual * step).sum())
-    power = first
+    power = float((residual * step).sum())
+    enough = _ENOUGH * power
     for _ in range(steps):
         image = back((spread @ direction).view_as(weight))
         curvature = float((direction * image).sum())
-        if curvature <= 0 or power <= _ENOUGH * first:
+        if curvature <= 0 or power <= enough:
             break
         found = found + power / curvature * direction
         residual = residual - power / curvature * image
