@@ -167,14 +167,6 @@ def test_other_options_do_not_resume() -> None:
     assert not any("was done before" in line for line in said)
 
 
-def _divergence(model: nn.Module, teacher: torch.Tensor) -> float:
-    return float(
-        nn.functional.kl_div(
-            _logits(model).log_softmax(-1), teacher.log_softmax(-1), reduction="batchmean", log_target=True
-        )
-    )
-
-
 def test_tuning_lowers_what_it_lowers() -> None:
     """The block's error on held-out batches, as logged, and the KL on held-out sequences."""
     said: list[str] = []
