@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -168,3 +169,16 @@ def test_what_cannot_be_loaded_or_written(tmp_path: Path) -> None:
         load_model(str(folder), "cpu")
     with pytest.raises(ModelError, match="this model's are: none"):
         AqlmCheckpoint().save(tiny("llama", torch.float32, tmp_path / "base"), tmp_path / "none")
+
+
+def test_neither_aqlm_nor_numba_is_needed_to_run_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qharness.models.formats import settle
+
+    model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 2, 8, 8)
+    AqlmCheckpoint().save(model, tmp_path / "q")
+    tokenizer().save_pretrained(tmp_path / "q")
+    for package in ("aqlm", "numba"):
+        monkeypatch.setitem(sys.modules, package, None)
+    loaded = load_model(str(tmp_path / "q"), "cpu").model
+    settle(loaded)
+    assert torch.allclose(logits(loaded), logits(model), atol=1e-5)

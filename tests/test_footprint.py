@@ -116,3 +116,13 @@ def test_a_model_that_is_quantized_already(tmp_path: Path) -> None:
     Aqlm(2).save(model, tmp_path / "done")
     with pytest.raises(ModelError, match=r"already quantized \(aqlm\)"):
         footprint(str(tmp_path / "done"), "none")
+
+
+def test_tensors_made_of_others_count_as_what_they_are_made_of() -> None:
+    """As torchao's are."""
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    module = torch.nn.Module()
+    for name in ("a", "b"):
+        module.register_buffer(name, TwoTensor(torch.zeros(10), torch.zeros(10)))
+    assert resident_bytes(module) == 2 * 2 * 10 * 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from qharness.models import load_model
+from qharness.models import Export, export_checkpoint, load_model
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.rtn import round_to_nearest
 from tests.aqlm_models import logits
@@ -131,3 +132,17 @@ def test_footprint(in_process: Cli, random_llama: Path) -> None:
 )
 def test_bad_footprints(arguments: list[str], parts: list[str], in_process: Cli) -> None:
     one_line(in_process("footprint", *arguments), *parts)
+
+
+def test_what_run_quantized_and_kept_is_written(
+    random_llama: Path, calib: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qharness.models.store.KEPT_FROM_S", 0.0)
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    export = Export(str(random_llama), AQLM, tmp_path / "first", calib, device="cpu")
+    export_checkpoint(export)
+    assert len(list((tmp_path / "cache/quantized").iterdir())) == 1
+    monkeypatch.setattr("qharness.plugins.aqlm.Aqlm.quantize", None)  # not to be called
+    export_checkpoint(dataclasses.replace(export, output=tmp_path / "second"))
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qharness.calibration import calibrate, definite_set
+from qharness.calibration import definite_set
 from qharness.errors import ModelError, QHarnessError
+from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format
-from qharness.models.loading import load_config, load_model, own_dtype, quantize_loaded
+from qharness.models.loading import load_config, own_dtype, resolve_device, resolve_dtype
+from qharness.models.store import Models
 from qharness.offers import SavingQuantizer
-from qharness.progress import note
 from qharness.registry import get_registry
+from qharness.spec import unbind
+from qharness.types import RunSpec
 
 if TYPE_CHECKING:
     import torch
@@ -40,21 +43,27 @@ class Export:
 def export_checkpoint(export: Export) -> None:
     """Quantize a model and write what transformers loads: weights, configuration, tokenizer.
 
-    A quantizer that only changes the values of weights needs nothing for this; one that changes layers must have
-    `save`. Raises QHarnessError for an output that is not empty, ModelError for a quantizer without such a form.
+    A model that `run` quantized so, and kept, is taken. A quantizer that only changes the values of weights needs
+    nothing for this; one that changes layers must have `save`. Raises QHarnessError for an output that is not empty,
+    ModelError for a quantizer without such a form.
     """
     quantizer = get_registry().quantizer(export.quant)
-    if quantizer.needs_calibration:
-        definite_set(export.calib)
+    calib = definite_set(export.calib) if quantizer.needs_calibration else None
     config = load_config(export.model)
+    device = resolve_device(export.device)
+    spec = RunSpec(
+        task="",
+        model=export.model,
+        quant=str(unbind(quantizer)),
+        calib=calib,
+        seed=export.seed,
+        device=device.type,
+        dtype=str(resolve_dtype(export.dtype, device)).removeprefix("torch."),
+        data_dir=export.data_dir,
+    )
     with _whole(export.output) as folder:
-        loaded = load_model(export.model, export.device, export.dtype)
-        before = _layout(loaded.model)
-        calibration = None
-        if quantizer.needs_calibration:
-            calibration = calibrate(loaded, export.calib, seed=export.seed, data_dir=export.data_dir)
-        quantize_loaded(loaded, quantizer, seed=export.seed, calibration=calibration, log=note)
-        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != before:
+        loaded = Models().get(spec).loaded
+        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
@@ -77,10 +86,10 @@ def unpack_checkpoint(source: Path, output: Path) -> None:
         checkpoint.unpack(source, folder)
 
 
-def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype] | None]:
-    """Shape and dtype of each entry of a model's state: what its own class must find to load it."""
+def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:
+    """Shape of each entry of a model's state, and whether it is real: what its own class must find to load it."""
     return {
-        name: (entry.shape, entry.dtype) if hasattr(entry, "shape") else None
+        name: (entry.shape, entry.is_floating_point()) if hasattr(entry, "shape") else None
         for name, entry in model.state_dict().items()
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -22,14 +22,24 @@ if TYPE_CHECKING:
 def resident_bytes(model: nn.Module) -> int:
     """Bytes of all parameters and buffers, shared ones once, PyTorch's packed quantized weights included."""
     seen: dict[int, int] = {}
-    for tensor in (*model.parameters(), *model.buffers()):
-        seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+    for wrapped in (*model.parameters(), *model.buffers()):
+        for tensor in _inner(wrapped):
+            seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
     total = sum(seen.values())
     for module in model.modules():
         packed = getattr(module, "weight", None)
         if callable(packed) and isinstance(weight := packed(), Tensor):
             total += weight.numel() * weight.element_size()
     return total
+
+
+def _inner(tensor: Tensor) -> Iterator[Tensor]:
+    """A tensor itself, or those that a subclass such as torchao's is made of."""
+    if type(tensor) in (Tensor, nn.Parameter) or not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+    else:
+        for name in tensor.__tensor_flatten__()[0]:
+            yield from _inner(getattr(tensor, name))
 
 
 def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
@@ -44,12 +54,12 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     if method := quant_method(config):
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, dtype)
-    skeleton = _skeleton(config)
-    layers = {name: (linear.out_features, linear.in_features) for name, linear in block_linears(skeleton).items()}
+    empty = skeleton(config)
+    layers = {name: (linear.out_features, linear.in_features) for name, linear in block_linears(empty).items()}
     parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(
         layers, element.itemsize
     )
-    unquantized = _written_bytes(skeleton, element.itemsize) - parts.weights * element.itemsize
+    unquantized = _written_bytes(empty, element.itemsize) - parts.weights * element.itemsize
     stored = parts.codes + parts.codebooks + parts.scales
     return {
         "model": model,
@@ -89,7 +99,7 @@ def _written_bytes(model: nn.Module, element_bytes: int) -> int:
     )
 
 
-def _skeleton(config: PretrainedConfig) -> Any:
+def skeleton(config: PretrainedConfig) -> Any:
     """The model without memory for its weights."""
     import torch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 MEMORY = "QHARNESS_UNPACK_MB"
 _MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """Bytes of a model's weights before any were unpacked to run faster, and how many layers run which way."""
+
+    weight_bytes: int
+    layers: Mapping[str, int]
 
 
 def formats() -> Iterator[CheckpointFormat]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
-from qharness.models.formats import check_loads, find_format, quant_method
+from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -33,11 +33,15 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 
 @dataclass
 class LoadedModel:
-    """A model with its tokenizer. `model` is replaced by its quantized form in place."""
+    """A model with its tokenizer. `model` is replaced by its quantized form in place.
+
+    `hosted`: what its weights take and how its quantized layers run, once that is settled.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
+    hosted: Hosted | None = None
 
 
 def resolve_device(device: str) -> torch.device:

@@ -44,8 +44,8 @@ class QuantizedModel:
 class Models:
     """Makes the models that runs ask for, each once. Specs must be definite: `quant` and `calib` as they are bound."""
 
-    def __init__(self, kept_from_s: float = KEPT_FROM_S) -> None:
-        self._kept_from_s = kept_from_s
+    def __init__(self, kept_from_s: float | None = None) -> None:
+        self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
         self._last: tuple[str, QuantizedModel] | None = None
 
     def get(self, spec: RunSpec, log: Callable[[str], None] = note) -> QuantizedModel:
