@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import QuantizationContext, Quantizer, SpecError, hookimpl, option
+from qharness import QuantizationContext, Quantizer, SpecError, WeightBytes, hookimpl, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,6 +37,20 @@ class Rtn:
         for linear in block_linears(model).values():
             linear.weight.copy_(round_to_nearest(linear.weight, self.bits, self.group or linear.in_features))
         return model
+
+    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+        """Sizes of layers (out, in): as they are, rounding is simulated; packed, each group has minimum and step."""
+        weights = sum(rows * columns for rows, columns in layers.values())
+        groups = sum(rows * (-(-columns // self.group) if self.group else 1) for rows, columns in layers.values())
+        packed = sum(-(-rows * columns * self.bits // 8) for rows, columns in layers.values())
+        return WeightBytes(
+            weights=weights,
+            codes=weights * element_bytes,
+            codebooks=0,
+            scales=0,
+            packed=packed + groups * 2 * element_bytes,
+            nominal_bits=self.bits,
+        )
 
 
 def round_to_nearest(weight: Tensor, bits: int, group: int) -> Tensor:

@@ -23,6 +23,7 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
+from qharness.offers import CheckpointFormat, Load, WeightBytes
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -47,7 +48,7 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import block_linears, quantize, replace_module
+    from qharness.models import block_linears, find_blocks, quantize, replace_module
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
@@ -56,6 +57,7 @@ _LATE = {
     "block_linears": "qharness.models",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
+    "find_blocks": "qharness.models",
     "quantize": "qharness.models",
     "replace_module": "qharness.models",
     "run": "qharness.study",
@@ -66,11 +68,13 @@ __all__ = [
     "BenchmarkFile",
     "Calibration",
     "CalibrationSet",
+    "CheckpointFormat",
     "Comparison",
     "DataError",
     "Document",
     "Language",
     "Limits",
+    "Load",
     "MissingDependencyError",
     "ModelError",
     "Outcome",
@@ -92,10 +96,12 @@ __all__ = [
     "TaskSource",
     "Toolchain",
     "UnknownNameError",
+    "WeightBytes",
     "block_linears",
     "cache_dir",
     "compare",
     "execute_programs",
+    "find_blocks",
     "hookimpl",
     "option",
     "pass_at_k",

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 DEFAULT_PLUGINS = (
     "qharness.plugins.none",
+    "qharness.plugins.aqlm",
     "qharness.plugins.int8",
     "qharness.plugins.rtn",
     "qharness.plugins.languages",

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types"},
+    {"errors", "types", "offers"},
     {"data", "progress", "spec"},
     {"hookspecs"},
     {"registry"},

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, option
+from qharness import ModelError, QuantizationContext, WeightBytes, option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,18 @@ class Int8Dynamic:
                 new = Int8DynamicLinear.from_linear(linear, per_column=self.weights == "per-column")
             replace_module(model, name, new)
         return model
+
+    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+        """Sizes of layers (out, in): int8, and a scale for the matrix or each of its rows.
+
+        A scale is a float32; PyTorch's own are float64, each with an int64 zero point.
+        """
+        weights = sum(rows * columns for rows, columns in layers.values())
+        count = sum(rows if self.weights == "per-column" else 1 for rows, _ in layers.values())
+        scales = count * (16 if self.activations == "tensor" else 4)
+        return WeightBytes(
+            weights=weights, codes=weights, codebooks=0, scales=scales, packed=weights + scales, nominal_bits=8
+        )
 
 
 def _torch_dynamic(linear: nn.Linear, weights: str) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,4 +14,11 @@ DataDir = Annotated[
 ]
 AllowUnsandboxed = Annotated[
     bool, typer.Option("--allow-unsandboxed", help="Run generated programs unprotected where no sandbox works.")
+]
+Model = Annotated[
+    str | None, typer.Option(help="Hugging Face id, local folder, or tinycoder, the bundled one and the default.")
+]
+DType = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="Of what is not integers; auto: the model's own."),
 ]

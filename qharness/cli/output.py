@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -40,6 +40,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if not console.is_terminal:
         console.width = 160
     console.print(table)
+
+
+def weights_megabytes(document: Mapping[str, Any]) -> str:
+    """What a run's weights took, without what was unpacked from them to run faster."""
+    hosting = document["hosting"]
+    return number(hosting.get("weight_bytes", hosting["resident_bytes"]) / 1e6, ".2f")
 
 
 def number(value: float | None, form: str) -> str:

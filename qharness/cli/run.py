@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
-from qharness.cli.output import number, print_json, print_table, registry
+from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.types import DEFAULT_MODEL, RunResult, RunSpec
@@ -108,7 +108,7 @@ def print_result(result: RunResult) -> None:
             (name, *(number(each["metrics"][spec["task"]].get(name), ".4f") for each in columns))
             for name in result.metrics
         ),
-        ("weights, MB", *(number(each["hosting"]["resident_bytes"] / 1e6, ".2f") for each in columns)),
+        ("weights, MB", *(weights_megabytes(each) for each in columns)),
         ("generation, s", *(number(each["timings"]["generation_s"], ".1f") for each in columns)),
     ]
     print_table(("", *(_label(each, spec["model"]) for each in columns)), rows)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
-from qharness.cli.output import number, print_json, print_table, registry
+from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
 from qharness.types import RunSpec
 
 if TYPE_CHECKING:
@@ -90,5 +90,5 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
             f"{number(low, '+.4f')} to {number(high, '+.4f')}",
             number(baseline["clustered"]["p_value"], ".4f"),
         )
-    megabytes = number(document["hosting"]["resident_bytes"] / 1e6, ".2f")
+    megabytes = weights_megabytes(document)
     return (*axes, name, number(value, ".4f"), *compared, megabytes, number(document["timings"]["generation_s"], ".1f"))

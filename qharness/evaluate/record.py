@@ -70,7 +70,11 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "versions": {**{name: _version(name) for name in _PACKAGES}, "toolchains": _toolchains(cell)},
         "machine": {"platform": platform.platform(), "device": str(lm.device), "dtype": str(loaded.model.dtype)},
         "data": [{"file": name, "sha256": digest} for name, digest in files.items()],
-        "hosting": {"resident_bytes": resident_bytes(loaded.model)},
+        "hosting": {
+            "resident_bytes": resident_bytes(loaded.model),
+            "weight_bytes": lm.hosted.weight_bytes,
+            "layers": lm.hosted.layers,
+        },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
@@ -100,6 +104,8 @@ def notes_of(lm: QHarnessLM, composition: Mapping[str, int] | None) -> list[str]
         )
     if unused := lm.generation.unused_settings():
         notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
+    if lm.hosted.layers:
+        notes.append(f"quantized layers ran so: {json.dumps(lm.hosted.layers)}")
     if lm.batch_dependent:
         notes.append("this quantizer's results depend on which rows share a batch")
     if composition:

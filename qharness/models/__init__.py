@@ -1,14 +1,20 @@
 """Models: loading, their blocks, sampling, generation, and the class lm-eval knows as `qharness`."""
 
 from qharness.models.blocks import block_linears, find_blocks, replace_module
+from qharness.models.exporting import Export, export_checkpoint, unpack_checkpoint
+from qharness.models.footprint import footprint
 from qharness.models.loading import LoadedModel, load_model, quantize, quantize_loaded
 
 __all__ = [
+    "Export",
     "LoadedModel",
     "block_linears",
+    "export_checkpoint",
     "find_blocks",
+    "footprint",
     "load_model",
     "quantize",
     "quantize_loaded",
     "replace_module",
+    "unpack_checkpoint",
 ]

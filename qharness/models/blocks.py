@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from qharness.errors import ModelError
+from qharness.models.formats import quant_method
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -16,8 +17,11 @@ def find_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
     """The transformer blocks by dotted name, in the order of the module tree.
 
     A block is an element of an outermost ModuleList whose elements hold Linear layers: attention and feed-forward
-    layers are inside one, embeddings and the output head are not. Raises ModelError if the model has none.
+    layers are inside one, embeddings and the output head are not. Raises ModelError if the model has none, or is
+    quantized already.
     """
+    if method := quant_method(model.config):
+        raise ModelError(f"the model is already quantized ({method}): it runs with --quant none")
     blocks: dict[str, nn.Module] = {}
     for name, module in model.named_modules():
         if not isinstance(module, nn.ModuleList) or any(name.startswith(block + ".") for block in blocks):

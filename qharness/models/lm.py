@@ -14,6 +14,8 @@ from lm_eval.models.huggingface import HFLM
 
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.engine import Prompt
+from qharness.models.footprint import resident_bytes
+from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model, quantize
 from qharness.models.sampling import Draw
@@ -70,6 +72,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
             loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
             quantize(loaded, quant, calib, seed=int(seed))
+        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
+        self.hosted = loaded.hosted
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))

@@ -9,26 +9,39 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.formats import Hosted, check_loads, find_format, quant_method
+from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoModelForSeq2SeqLM,
+        PretrainedConfig,
+        PreTrainedModel,
+        PreTrainedTokenizerBase,
+    )
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 BUNDLED = {DEFAULT_MODEL: Path(__file__).parent / "tinycoder"}
+_TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "merges")
 _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 
 
 @dataclass
 class LoadedModel:
-    """A model with its tokenizer. `model` is replaced by its quantized form in place."""
+    """A model with its tokenizer. `model` is replaced by its quantized form in place.
+
+    `hosted`: what its weights take and how its quantized layers run, once that is settled.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
+    hosted: Hosted | None = None
 
 
 def resolve_device(device: str) -> torch.device:
@@ -52,6 +65,15 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | Literal["au
     return torch.float32 if device.type == "cpu" else "auto"
 
 
+def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
+    """A dtype by its name; `auto` is the one a checkpoint's configuration names, float32 where it names none."""
+    import torch
+
+    own = getattr(config, "dtype", None) if dtype == "auto" else dtype
+    found: torch.dtype = own if isinstance(own, torch.dtype) else getattr(torch, own or "float32")
+    return found
+
+
 def locate(name: str) -> Path:
     """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's."""
     return BUNDLED.get(name) or Path(name).expanduser()
@@ -73,23 +95,65 @@ def load_config(name: str) -> PretrainedConfig:
     return config
 
 
-def load_model(name: str, device: str = "auto", dtype: str = "auto") -> LoadedModel:
+def load_model(name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None) -> LoadedModel:
     """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
 
-    Raises ModelError in one line for what is no model.
+    It may be quantized already, in any way that transformers loads. `parent`: whose tokenizer to take if it has none.
+    Raises ModelError in one line for what is no model, and for one whose checkpoint lacks weights.
     """
-    import transformers
-
     config = load_config(name)
     where = resolve_device(device)
+    own = find_format(config)
     source = locate(name).as_posix()
-    kind = transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+
+    def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
+        return _from_pretrained(source, config, where, dtype)
+
     try:
-        model: PreTrainedModel = kind.from_pretrained(source, dtype=resolve_dtype(dtype, where)).to(where).eval()  # type: ignore[arg-type]
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        model = own.load(source, config, load) if own else load(source, config)
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    return LoadedModel(model, tokenizer, name)
+    return LoadedModel(model.eval(), load_tokenizer(name, parent), name)
+
+
+def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
+    """transformers' class that makes causal models, or encoder-decoder ones."""
+    import transformers
+
+    return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
+
+
+def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
+    """transformers' own loading; ValueError for weights that it would make up."""
+    check_loads(config)
+    quantized = quant_method(config) is not None  # such a model may refuse to be moved
+    model, found = model_class(config).from_pretrained(  # type: ignore[misc]
+        source,
+        config=config,
+        dtype=resolve_dtype(dtype, where),
+        output_loading_info=True,
+        **({"device_map": {"": where}} if quantized else {}),
+    )
+    if missing := sorted(found["missing_keys"]):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"its checkpoint has no {missing[0]}{more}")
+    loaded: PreTrainedModel = model if quantized else model.to(where)
+    return loaded
+
+
+def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
+    """A model's tokenizer; its parent's, where it has none and one is named. Raises ModelError."""
+    import transformers
+
+    source = locate(name)
+    if parent and source.is_dir() and not any(path.name.startswith(_TOKENIZER) for path in source.iterdir()):
+        note(f"model {name!r} has no tokenizer: that of {parent!r} is used")
+        source = locate(parent)
+    try:
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(source.as_posix())
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(f"tokenizer of {name!r} could not be loaded: {first_line(error)}") from None
+    return tokenizer
 
 
 def identity(name: str) -> str:

@@ -44,8 +44,8 @@ class QuantizedModel:
 class Models:
     """Makes the models that runs ask for, each once. Specs must be definite: `quant` and `calib` as they are bound."""
 
-    def __init__(self, kept_from_s: float = KEPT_FROM_S) -> None:
-        self._kept_from_s = kept_from_s
+    def __init__(self, kept_from_s: float | None = None) -> None:
+        self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
         self._last: tuple[str, QuantizedModel] | None = None
 
     def get(self, spec: RunSpec, log: Callable[[str], None] = note) -> QuantizedModel:
@@ -59,7 +59,7 @@ class Models:
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
         quantizer = get_registry().quantizer(spec.quant)
-        loaded = load_model(spec.model, spec.device, spec.dtype)
+        loaded = load_model(spec.model, spec.device, spec.dtype, spec.baseline)
         start = time.monotonic()
         calibration = None
         if quantizer.needs_calibration:
@@ -75,13 +75,11 @@ class Models:
         folder = quantized_dir() / key
         if not (folder / _ABOUT).is_file():
             return None
-        import transformers
-
-        from qharness.models.loading import locate, resolve_device
+        from qharness.models.loading import load_tokenizer, resolve_device
 
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         model = torch.load(folder / _MODEL, map_location=resolve_device(spec.device), weights_only=False)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(locate(spec.model).as_posix())
+        tokenizer = load_tokenizer(spec.model, spec.baseline)
         note(f"quantized before: {folder}")
         return QuantizedModel(LoadedModel(model.eval(), tokenizer, spec.model), about["composition"])
 

@@ -1,0 +1,83 @@
+"""How far quantization takes tinycoder's next-token distributions from full precision's, on texts it was not tuned on.
+
+    python examples/tinycoder/write_texts.py build/tinycoder-texts.jsonl
+    python benchmarks/divergence.py --quants aqlm:2 rtn:2 --calibs 'files:"build/tinycoder-texts.jsonl"' prose
+
+For each quantizer and calibration set: KL(full || quantized) in nats a token over texts of held-out compositions, and
+the share of tokens whose likeliest successor stays the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples/tinycoder"))
+from tinycoder import benchmark
+
+from qharness import RunSpec
+from qharness.calibration import definite_set
+from qharness.models import load_model
+from qharness.models.store import Models
+from qharness.registry import get_registry
+from qharness.spec import unbind
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quants", nargs="+", required=True)
+    parser.add_argument("--calibs", nargs="+", default=["stdlib"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--texts", type=int, default=100, help="in each language")
+    options = parser.parse_args()
+    full = load_model("tinycoder", "cpu", "float32")
+    texts = [
+        document["prompt"] + document["canonical_solution"]
+        for language in ("python", "java")
+        for document in benchmark.documents(language, count=options.texts)
+    ]
+    ids = [torch.tensor(full.tokenizer(text)["input_ids"])[None] for text in texts]
+    wanted = [log_probabilities(full.model, each) for each in ids]
+    print(f"{len(ids)} texts, {sum(each.numel() for each in ids)} tokens", flush=True)
+    for quant in options.quants:
+        quantizer = get_registry().quantizer(quant)
+        for calib in options.calibs if quantizer.needs_calibration else [None]:
+            for seed in options.seeds:
+                spec = RunSpec(
+                    "tiny-python", quant=str(unbind(quantizer)), calib=calib and definite_set(calib), seed=seed,
+                    device="cpu", dtype="float32",
+                )  # fmt: skip
+                start = time.process_time()
+                model = Models().get(spec).loaded.model
+                seconds = time.process_time() - start
+                kl, same = compare(model, ids, wanted)
+                print(
+                    f"{quant} on {calib}, seed {seed}: KL {kl:.5f}, same {100 * same:.1f}% ({seconds:.0f} s)",
+                    flush=True,
+                )
+
+
+@torch.no_grad()
+def log_probabilities(model: nn.Module, ids: Tensor) -> Tensor:
+    """[length, vocabulary]"""
+    found: Tensor = model(input_ids=ids).logits[0].float().log_softmax(-1)
+    return found
+
+
+def compare(model: nn.Module, ids: list[Tensor], wanted: list[Tensor]) -> tuple[float, float]:
+    total = same = 0.0
+    for each, target in zip(ids, wanted, strict=True):
+        found = log_probabilities(model, each)
+        total += float((target.exp() * (target - found)).sum())
+        same += float((target.argmax(-1) == found.argmax(-1)).sum())
+    count = sum(each.numel() for each in ids)
+    return total / count, same / count
+
+
+if __name__ == "__main__":
+    main()

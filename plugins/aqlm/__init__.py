@@ -1,0 +1,122 @@
+"""AQLM, additive quantization (Egiazarian et al. 2024): to 8, 4, 3 or 2 bits a weight, and checkpoints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from qharness import ModelError, QuantizationContext, Quantizer, SpecError, WeightBytes, hookimpl, option
+from qharness.plugins.aqlm.checkpoint import AqlmCheckpoint
+from qharness.plugins.aqlm.widths import GROUP, TABLE, Shape, shape_for
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Aqlm:
+    """Groups of weights as sums of codebook vectors, chosen for the layers' outputs on a calibration set."""
+
+    name: ClassVar[str] = "aqlm"
+    needs_calibration: ClassVar[bool] = True
+    batch_dependent: ClassVar[bool] = False
+    checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
+
+    bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
+    codebooks: int | None = option(None, "codebooks M, whose vectors are summed; with nbits, in place of bits")
+    nbits: int | None = option(None, "bits B of a code, 1 to 16: a codebook has 2^B vectors")
+    group: int = option(GROUP, "weights a vector stands for")
+    skip_indivisible: bool = option(False, "leave a layer whose width group does not divide in full precision")
+    finetune: Literal["none", "block", "e2e"] = option(
+        "block", "what is trained after codes are chosen: nothing, each block, or each block and then the whole model"
+    )
+    beam: int = option(1, "hypotheses a row in the search for codes")
+    packed: bool = option(
+        False, "checkpoints with codes at their true bits, which qharness loads and transformers does not"
+    )
+
+    def __post_init__(self) -> None:
+        if self.bits is None and (self.codebooks is None or self.nbits is None):
+            raise SpecError("aqlm needs bits, or codebooks and nbits: write aqlm:3 or aqlm:codebooks=2,nbits=8")
+        if self.bits is not None and (self.codebooks is not None or self.nbits is not None or self.group != GROUP):
+            raise SpecError("aqlm takes bits, or codebooks, nbits and group, not both")
+        if self.bits is not None and self.bits not in TABLE:
+            raise SpecError(
+                f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits"
+            )
+        for name, most in (("codebooks", 64), ("nbits", 16), ("group", 1024), ("beam", 64)):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= most:
+                raise SpecError(f"aqlm's {name} must be 1 to {most}, not {value}")
+
+    def shape(self, layers: Mapping[str, tuple[int, int]]) -> Shape:
+        """How the Linears of these (out, in), by name, are coded."""
+        if self.bits is not None:
+            return shape_for(self.bits, list(layers.values()))
+        assert self.codebooks is not None and self.nbits is not None
+        return Shape(self.codebooks, self.nbits, self.group)
+
+    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
+        """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
+        from qharness import find_blocks
+        from qharness.plugins.aqlm.block import Tuning
+        from qharness.plugins.aqlm.e2e import Teaching, remember, teach
+        from qharness.plugins.aqlm.layer import Search
+        from qharness.plugins.aqlm.parallel import suited_threads
+        from qharness.plugins.aqlm.progress import Finished, fingerprint
+        from qharness.plugins.aqlm.replay import batches
+        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantizable, quantize_blocks
+
+        if context.calibration is None:
+            raise ModelError("aqlm needs a calibration set: name one with --calib")
+        linears = quantizable(model, self.group, self.skip_indivisible)
+        layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
+        shape = self.shape(layers)
+        average = shape.average_bits(list(layers.values()))
+        context.log(
+            f"aqlm: {len(layers)} layers, {shape.codebooks} codebooks of {shape.nbits} bits for groups of "
+            f"{shape.group}: {average:.2f} bits a weight"
+        )
+        plan = Plan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
+        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan)))
+        sequences = context.calibration.sequences
+        blocks = list(find_blocks(model).values())
+        lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
+        with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
+            remember(model, lessons, finished)
+            quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
+            if lessons:
+                draw = generator(context.seed, "end to end")
+                teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
+        finished.remove()
+        return model
+
+    def save(self, model: PreTrainedModel, folder: Path) -> None:
+        """Write a checkpoint of a quantized model."""
+        self.checkpoint.save(model, folder, packed=self.packed)
+
+    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+        """Sizes of a model's layers (out, in), as they would be coded."""
+        from qharness.plugins.aqlm.sizes import divisible, weight_bytes
+
+        coded = divisible(layers, self.group, self.skip_indivisible)
+        return weight_bytes(coded, self.shape(coded), element_bytes)
+
+
+def _about(quantizer: Aqlm, plan: Any) -> dict[str, Any]:
+    import importlib.metadata
+
+    packages = ("qharness", "torch", "transformers")
+    return {
+        "options": asdict(quantizer),
+        "plan": asdict(plan),
+        "versions": {package: importlib.metadata.version(package) for package in packages},
+    }
+
+
+@hookimpl
+def qharness_quantizers() -> list[type[Quantizer]]:
+    """Offer `aqlm`."""
+    return [Aqlm]

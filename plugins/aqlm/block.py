@@ -1,0 +1,176 @@
+"""AQLM on one transformer block: its Linears quantized, then what is left of it tuned (section 3.4 of the paper)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from qharness import replace_module
+from qharness.plugins.aqlm.layer import Search, quantize_layer
+from qharness.plugins.aqlm.replay import Call, hidden
+from qharness.plugins.aqlm.weight import AqlmLinear
+from qharness.plugins.aqlm.widths import Shape
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a block is tuned: Giagnorio et al. 2025, section 3.4; learning rate and betas are the AQLM authors'."""
+
+    epochs: int = 10
+    patience: int = 3
+    batch: int = 8
+    learning_rate: float = 1e-4
+    betas: tuple[float, float] = (0.90, 0.95)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The block's error on the held-out batches, ||F(x) - Fhat(x)||^2 / ||F(x)||^2, before and after."""
+
+    before: float
+    after: float
+    epochs: int
+
+
+def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -> dict[str, Tensor]:
+    """X^T X [in, in], float32, for each Linear of a block by its name; one tensor for those that share their inputs.
+
+    Linears share inputs if the first call gave them the same tensor. One that is never reached has zeros.
+    """
+    linears = {name: linear_of(block, name) for name in names}
+    leaders: dict[str, str] = {}
+    seen: dict[int, tuple[str, Tensor]] = {}
+    sums: dict[str, Tensor] = {}
+
+    def add(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+            if name not in leaders:  # holding the tensor keeps its id its own
+                leaders[name] = seen.setdefault(id(args[0]), (name, args[0]))[0]
+            if leaders[name] == name:
+                x = args[0].detach().reshape(-1, args[0].shape[-1]).float()
+                sums[name] = sums[name].addmm_(x.t(), x) if name in sums else x.t() @ x
+
+        return hook
+
+    hooks = [linear.register_forward_pre_hook(add(name)) for name, linear in linears.items()]
+    try:
+        with torch.no_grad():
+            for call in calls:
+                call.run(block)
+                seen.clear()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    found = {}
+    for name, linear in linears.items():
+        size, device = linear.in_features, linear.weight.device
+        total = sums.get(leaders.get(name, name))
+        found[name] = torch.zeros(size, size, device=device) if total is None else total
+    return found
+
+
+def linear_of(block: nn.Module, name: str) -> nn.Linear:
+    """The Linear of that dotted name."""
+    linear = block.get_submodule(name)
+    assert isinstance(linear, nn.Linear)
+    return linear
+
+
+def quantize_block(
+    block: nn.Module, xtx: dict[str, Tensor], shape: Shape, seeds: Callable[[str], torch.Generator], search: Search
+) -> dict[str, float]:
+    """Put an AqlmLinear in place of each Linear that `xtx` names. Returns each one's relative error."""
+    errors = {}
+    for name, inputs in xtx.items():
+        linear = linear_of(block, name)
+        result = quantize_layer(linear.weight.detach(), inputs, shape, seeds(name), search)
+        bias = None if linear.bias is None else linear.bias.detach()
+        replace_module(block, name, AqlmLinear(result.weight, bias))
+        errors[name] = result.errors[-1]
+    return errors
+
+
+def tune_block(
+    block: nn.Module,
+    calls: Callable[[Sequence[int]], Iterator[Call]],
+    targets: Sequence[Tensor],
+    held_out: Sequence[int],
+    generator: torch.Generator,
+    tuning: Tuning,
+) -> Tuned:
+    """Train a block's codebooks, scales and every other parameter towards its full-precision output, in float32.
+
+    `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
+    The parameters that had the least error on the batches `held_out` are kept; the block gets its own dtype back.
+    """
+    dtypes = {name: tensor.dtype for name, tensor in _tensors(block)}
+    block.float()
+    parameters = list(block.parameters())
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.Adam(parameters, lr=tuning.learning_rate, betas=tuning.betas)
+    trained = [index for index in range(len(targets)) if index not in set(held_out)] or list(held_out)
+    before = least = _error(block, calls, targets, held_out)
+    best, since, epochs = copy.deepcopy(block.state_dict()), 0, 0
+    while epochs < tuning.epochs and since < tuning.patience:
+        epochs += 1
+        order = torch.randperm(len(trained), generator=generator).tolist()
+        for batch in _steps([trained[i] for i in order], targets, tuning.batch):
+            _step(block, calls(batch), [targets[i] for i in batch], optimizer)
+        error = _error(block, calls, targets, held_out)
+        if error < least:
+            best, least, since = copy.deepcopy(block.state_dict()), error, 0
+        else:
+            since += 1
+    block.load_state_dict(best)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+        parameter.grad = None
+    for name, tensor in _tensors(block):
+        tensor.data = tensor.data.to(dtypes[name])
+    return Tuned(before, least, epochs)
+
+
+def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from block.named_parameters()
+    yield from block.named_buffers()
+
+
+def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterator[list[int]]:
+    """Batches put together until they hold `size` sequences."""
+    step: list[int] = []
+    for index in order:
+        step.append(index)
+        if sum(len(targets[i]) for i in step) >= size:
+            yield step
+            step = []
+    if step:
+        yield step
+
+
+def _step(block: nn.Module, calls: Iterator[Call], targets: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+    count = sum(target.numel() for target in targets)
+    optimizer.zero_grad()
+    for call, target in zip(calls, targets, strict=True):
+        with torch.enable_grad():
+            output = hidden(call.to(torch.float32).run(block))
+            loss = (output - target.to(output.device, torch.float32)).square().sum() / count
+        loss.backward()
+    optimizer.step()
+
+
+@torch.no_grad()
+def _error(
+    block: nn.Module, calls: Callable[[Sequence[int]], Iterator[Call]], targets: Sequence[Tensor], which: Sequence[int]
+) -> float:
+    wrong = whole = 0.0
+    for call, index in zip(calls(which), which, strict=True):
+        output = hidden(call.to(torch.float32).run(block))
+        target = targets[index].to(output.device, torch.float32)
+        wrong += float((output - target).square().sum())
+        whole += float(target.square().sum())
+    return wrong / whole if whole else 0.0

@@ -1,0 +1,105 @@
+"""Finished blocks on disk, so that a quantization that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from qharness import Calibration, cache_dir
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_SAMPLE = 4096
+
+
+def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping[str, Any]) -> str:
+    """A name for a quantization: of the model, what it is calibrated on, and `about` (options, seed, versions).
+
+    Of each weight its name, dtype, shape, sum and some thousand of its numbers count: a large model costs seconds.
+    """
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    digest.update(json.dumps(model.config.to_dict(), sort_keys=True, default=str).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} {tensor.device.type}".encode())
+        flat = tensor.detach().flatten()
+        sample = flat[:: max(len(flat) // _SAMPLE, 1)].double()
+        digest.update(sample.cpu().numpy().tobytes())
+        digest.update(str(float(flat.sum(dtype=torch.float64))).encode())
+    for sequence in calibration.sequences:
+        digest.update(sequence.numpy().tobytes() + b"|")
+    return digest.hexdigest()[:24]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A folder of finished parts, one file each, written whole or not at all."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, key: str) -> Finished:
+        """The folder of a fingerprint in qharness's cache."""
+        return cls(cache_dir() / "aqlm" / key)
+
+    def read(self, name: str) -> dict[str, Tensor] | None:
+        """A part, on the CPU, or None where it is not there."""
+        path = self._path(name)
+        if not path.is_file():
+            return None
+        part: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        return part
+
+    def has(self, name: str) -> bool:
+        """Whether a part is there."""
+        return self._path(name).is_file()
+
+    def write(self, name: str, part: Mapping[str, Tensor]) -> None:
+        """Keep a part."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        scratch = self._path(f".{name}.{os.getpid()}")
+        torch.save(dict(part), scratch)
+        scratch.replace(self._path(name))
+
+    def remove(self) -> None:
+        """Forget all of it: the whole is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.pt"
+
+
+@dataclass
+class Clock:
+    """Says how far along something is, and how long it still takes at the pace so far."""
+
+    log: Callable[[str], None]
+    total: int
+    _started: float = field(default_factory=time.monotonic)
+    _worked: int = 0
+
+    def done(self, number: int, what: str, counts: bool = True) -> None:
+        """Part `number`, from 1, is done; `counts` unless it was done before and only read."""
+        self._worked += counts
+        if not counts:
+            self._started = time.monotonic() if not self._worked else self._started
+            self.log(f"aqlm: {what} {number} of {self.total} was done before")
+            return
+        left = (time.monotonic() - self._started) / self._worked * (self.total - number)
+        self.log(f"aqlm: {what} {number} of {self.total}, about {_duration(left)} left")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

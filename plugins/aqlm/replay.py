@@ -1,0 +1,188 @@
+"""Runs a model up to one of its blocks, with the blocks before it replaced by what they put out.
+
+The model's own code makes masks, positions and whatever else its blocks are called with, so nothing here knows an
+architecture. A block that is done is a stub that returns what the last one done of its stack put out, kept on the CPU:
+reaching a block costs the embeddings and the masks, and no more than one output a stack is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Tree = Any
+"""Tensors in tuples, lists and dicts, with other values among them."""
+
+
+def map_tensors(tree: Tree, change: Callable[[Tensor], Tensor]) -> Tree:
+    """The same tree with every tensor changed."""
+    if isinstance(tree, Tensor):
+        return change(tree)
+    if isinstance(tree, tuple | list):
+        return type(tree)(map_tensors(value, change) for value in tree)
+    if type(tree) is dict:
+        return {key: map_tensors(value, change) for key, value in tree.items()}
+    return tree
+
+
+def hidden(output: Tree) -> Tensor:
+    """The hidden states [n, length, width] of what a block returned: itself or the first of a tuple."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a block was called with."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def to(self, dtype: torch.dtype) -> Call:
+        """With every floating-point tensor in `dtype`."""
+        args, kwargs = map_tensors((self.args, self.kwargs), lambda t: t.to(dtype) if t.is_floating_point() else t)
+        return Call(args, kwargs)
+
+    def run(self, block: nn.Module) -> Tree:
+        """What the block returns."""
+        return block(*self.args, **self.kwargs)
+
+
+class _Reached(Exception):  # noqa: N818 - no error
+    """Ends a forward pass at the block that was wanted."""
+
+
+def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[Tensor]:
+    """Sequences of one length stacked: int64 [n, length] with n <= size and, unless n is 1, n * length <= tokens.
+
+    In the order of each length's first sequence; empty ones are left out.
+    """
+    by_length: dict[int, list[Tensor]] = {}
+    for sequence in sequences:
+        if len(sequence):
+            by_length.setdefault(len(sequence), []).append(sequence)
+    found = []
+    for length, equal in by_length.items():
+        step = max(min(size, tokens // length), 1)
+        found += [torch.stack(equal[i : i + step]) for i in range(0, len(equal), step)]
+    return found
+
+
+def model_inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
+    """The inputs of a forward pass on token ids int64 [n, length].
+
+    An encoder-decoder model reads the first half and writes the second, as it would a prompt and its completion.
+    """
+    ids = ids.to(model.device)
+    if not model.config.is_encoder_decoder:
+        return {"input_ids": ids, "use_cache": False}
+    half = max(ids.shape[1] // 2, 1)
+    start = torch.full_like(ids[:, :1], model.config.decoder_start_token_id)
+    target = torch.cat([start, ids[:, half:-1]], 1)
+    return {"input_ids": ids[:, :half], "decoder_input_ids": target, "use_cache": False}
+
+
+@dataclass
+class Replay:
+    """A model on a list of batches. `blocks`: dotted names in the order in which a forward pass reaches them."""
+
+    model: PreTrainedModel
+    inputs: Sequence[Tensor]
+    blocks: Sequence[str]
+    _last: dict[str, str] = field(default_factory=dict)
+    _outputs: dict[str, list[Tree]] = field(default_factory=dict)
+    _common: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, model: PreTrainedModel, inputs: Sequence[Tensor], blocks: Mapping[str, nn.Module]) -> Replay:
+        """Find the order of the blocks by running the first batch's first tokens; blocks never reached are left out."""
+        order: list[str] = []
+        hooks = [
+            block.register_forward_pre_hook(lambda _module, _args, name=name: order.append(name))
+            for name, block in blocks.items()
+        ]
+        try:
+            with torch.no_grad():
+                model(**model_inputs(model, inputs[0][:1, :8]))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return cls(model, inputs, list(dict.fromkeys(order)))
+
+    def calls(self, block: str, which: Sequence[int] | None = None) -> Iterator[Call]:
+        """What `block` is called with on each batch, or those of the indices given; all blocks before it are done."""
+        target = self.model.get_submodule(block)
+        for index in range(len(self.inputs)) if which is None else which:
+            caught: list[Call] = []
+
+            def catch(
+                _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], caught: list[Call] = caught
+            ) -> None:
+                caught.append(Call(args, kwargs))
+                raise _Reached
+
+            hook = target.register_forward_pre_hook(catch, with_kwargs=True)
+            try:
+                with self._stubs(index), torch.no_grad():
+                    self.model(**model_inputs(self.model, self.inputs[index]))
+            except _Reached:
+                pass
+            finally:
+                hook.remove()
+            yield caught[0]
+
+    def advance(self, block: str) -> None:
+        """Keep what `block` puts out on each batch, for the blocks after it."""
+        module = self.model.get_submodule(block)
+        with torch.no_grad():
+            outputs = [self._kept(call.run(module)) for call in self.calls(block)]
+        stack = block.rpartition(".")[0]
+        self._last[stack] = block
+        self._outputs[stack] = outputs
+
+    def _kept(self, output: Tree) -> Tree:
+        """On the CPU; what is the same for many batches, such as T5's position biases, only once."""
+        if isinstance(output, Tensor):
+            return output.cpu()
+        first, *others = output
+        return type(output)([first.cpu(), *(map_tensors(other, self._once) for other in others)])
+
+    def _once(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.cpu()
+        for known in self._common:
+            if known.shape == tensor.shape and known.dtype == tensor.dtype and torch.equal(known, tensor):
+                return known
+        self._common.append(tensor)
+        return tensor
+
+    @contextmanager
+    def _stubs(self, index: int) -> Iterator[None]:
+        """Blocks that are done return what the last of their stack did on batch `index`."""
+        replaced = []
+        try:
+            for stack, last in self._last.items():
+                stub = _Stub(map_tensors(self._outputs[stack][index], lambda t: t.to(self.model.device)))
+                for name in self.blocks[: self.blocks.index(last) + 1]:
+                    if name.rpartition(".")[0] == stack:
+                        module = self.model.get_submodule(name)
+                        module.forward = stub
+                        replaced.append(module)
+            yield
+        finally:
+            for module in replaced:
+                del module.forward
+
+
+@dataclass(frozen=True)
+class _Stub:
+    output: Tree
+
+    def __call__(self, *args: object, **kwargs: object) -> Tree:
+        return self.output

@@ -1,0 +1,50 @@
+"""`qharness footprint`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from qharness.cli.options import DType, Json, Model
+from qharness.cli.output import number, print_json, print_table, registry
+from qharness.types import DEFAULT_MODEL
+
+
+def footprint(
+    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")],
+    model: Model = None,
+    dtype: DType = "auto",
+    json: Json = False,
+) -> None:
+    """What a quantized model takes on disk, from its configuration alone: no weights are needed."""
+    registry().quantizer(quant)
+    from qharness.models import footprint as measured
+
+    document = measured(model or DEFAULT_MODEL, quant, dtype)
+    if json:
+        print_json(document)
+    else:
+        print_footprint(document)
+
+
+def print_footprint(document: dict[str, Any]) -> None:
+    """Bytes by part, and bits a quantized weight."""
+    rows = [
+        (name, _gigabytes(document[f"{key}_bytes"]))
+        for name, key in (
+            ("codes", "codes"),
+            ("codebooks", "codebooks"),
+            ("scales", "scales"),
+            ("not quantized", "unquantized"),
+            ("total", "total"),
+            ("total, codes packed", "packed_total"),
+        )
+    ]
+    bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in document["bits_per_param"].items()]
+    typer.echo(f"{document['model']}: {document['quantizer']}, {document['dtype']}")
+    print_table(("", ""), [*rows, *bits])
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"

@@ -1,0 +1,43 @@
+"""`qharness quantize`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from qharness.cli.options import DataDir, DType, Model
+from qharness.cli.output import registry
+from qharness.errors import QHarnessError
+from qharness.types import DEFAULT_MODEL
+
+
+def quantize(
+    output: Annotated[Path, typer.Option(help="Folder to write, which must not exist or be empty.")],
+    quant: Annotated[str | None, typer.Option(help="Quantizer, as NAME[:OPTIONS].")] = None,
+    model: Model = None,
+    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    unpack: Annotated[Path | None, typer.Option(help="Instead: write this packed checkpoint as a plain one.")] = None,
+    seed: Annotated[int, typer.Option(help="Of calibration and of the quantizer's draws.")] = 0,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
+    dtype: DType = "auto",
+    data_dir: DataDir = None,
+) -> None:
+    """Quantize a model and write a checkpoint that transformers loads, with its tokenizer."""
+    if unpack is not None:
+        if quant or model or calib:
+            raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
+        from qharness.models import unpack_checkpoint
+
+        unpack_checkpoint(unpack, output)
+    else:
+        if quant is None:
+            raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")
+        registry().quantizer(quant)
+        from qharness.evaluate.bridge import quiet
+        from qharness.models import Export, export_checkpoint
+
+        with quiet():
+            export_checkpoint(Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir))
+    typer.echo(f"checkpoint: {output}")

@@ -1,0 +1,111 @@
+"""Writes quantized models as checkpoints, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qharness.calibration import definite_set
+from qharness.errors import ModelError, QHarnessError
+from qharness.models.footprint import skeleton
+from qharness.models.formats import find_format
+from qharness.models.loading import load_config, own_dtype, resolve_device, resolve_dtype
+from qharness.models.store import Models
+from qharness.offers import SavingQuantizer
+from qharness.registry import get_registry
+from qharness.spec import unbind
+from qharness.types import RunSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Export:
+    """A checkpoint to be made. `dtype` auto: computed as `run` does, and written in the model's own dtype."""
+
+    model: str
+    quant: str
+    output: Path
+    calib: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    data_dir: Path | None = None
+
+
+def export_checkpoint(export: Export) -> None:
+    """Quantize a model and write what transformers loads: weights, configuration, tokenizer.
+
+    A model that `run` quantized so, and kept, is taken. A quantizer that only changes the values of weights needs
+    nothing for this; one that changes layers must have `save`. Raises QHarnessError for an output that is not empty,
+    ModelError for a quantizer without such a form.
+    """
+    quantizer = get_registry().quantizer(export.quant)
+    calib = definite_set(export.calib) if quantizer.needs_calibration else None
+    config = load_config(export.model)
+    device = resolve_device(export.device)
+    spec = RunSpec(
+        task="",
+        model=export.model,
+        quant=str(unbind(quantizer)),
+        calib=calib,
+        seed=export.seed,
+        device=device.type,
+        dtype=str(resolve_dtype(export.dtype, device)).removeprefix("torch."),
+        data_dir=export.data_dir,
+    )
+    with _whole(export.output) as folder:
+        loaded = Models().get(spec).loaded
+        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
+            raise ModelError(
+                f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
+            )
+        loaded.model.to(dtype=own_dtype(config, export.dtype))  # type: ignore[call-arg]
+        if isinstance(quantizer, SavingQuantizer):
+            quantizer.save(loaded.model, folder)
+        else:
+            loaded.model.save_pretrained(folder)
+        loaded.tokenizer.save_pretrained(folder)
+
+
+def unpack_checkpoint(source: Path, output: Path) -> None:
+    """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
+    if not source.is_dir():
+        raise ModelError(f"--unpack {source}: there is no such folder")
+    checkpoint = find_format(load_config(str(source)))
+    if checkpoint is None:
+        raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
+    with _whole(output) as folder:
+        checkpoint.unpack(source, folder)
+
+
+def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:
+    """Shape of each entry of a model's state, and whether it is real: what its own class must find to load it."""
+    return {
+        name: (entry.shape, entry.is_floating_point()) if hasattr(entry, "shape") else None
+        for name, entry in model.state_dict().items()
+    }
+
+
+@contextmanager
+def _whole(output: Path) -> Iterator[Path]:
+    """A folder beside `output` that takes its place at the end; QHarnessError if there is something there."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise QHarnessError(f"--output {output} is there already: name a folder that does not exist, or is empty")
+    scratch = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        scratch.mkdir(parents=True)
+    except OSError as error:
+        raise QHarnessError(f"--output {output} cannot be written: {error.strerror}") from None
+    try:
+        yield scratch
+        scratch.replace(output)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,95 @@
+"""Checkpoints that are already quantized: whose format they are in, and how their layers run."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from qharness.errors import QHarnessError
+from qharness.offers import CheckpointFormat
+from qharness.registry import get_registry
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig
+
+MEMORY = "QHARNESS_UNPACK_MB"
+_MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """Bytes of a model's weights before any were unpacked to run faster, and how many layers run which way."""
+
+    weight_bytes: int
+    layers: Mapping[str, int]
+
+
+def formats() -> Iterator[CheckpointFormat]:
+    """The formats that the installed quantizers come with."""
+    for entry in get_registry().quantizers.values():
+        checkpoint = getattr(entry.value, "checkpoint", None)
+        if isinstance(checkpoint, CheckpointFormat):
+            yield checkpoint
+
+
+def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:
+    """A checkpoint's `quantization_config`; None if it is not quantized."""
+    for each in (config, config.get_text_config(decoder=True)):
+        settings: Any = getattr(each, "quantization_config", None)
+        if settings is not None:
+            return dict(settings if isinstance(settings, Mapping) else settings.to_dict())
+    return None
+
+
+def quant_method(config: PretrainedConfig) -> str | None:
+    """How a checkpoint is quantized, as its configuration says; None if it is not."""
+    settings = quantization_settings(config)
+    if settings is None:
+        return None
+    method = settings.get("quant_method", "unknown")
+    return str(getattr(method, "value", method))
+
+
+def check_loads(config: PretrainedConfig) -> None:
+    """Raise ValueError for a quantization that transformers does not know: it would make weights up instead."""
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    settings = quantization_settings(config)
+    if settings is not None and not AutoHfQuantizer.supports_quant_method(settings):
+        raise ValueError(f"it is quantized by {quant_method(config)}, which this version of transformers does not load")
+
+
+def find_format(config: PretrainedConfig) -> CheckpointFormat | None:
+    """The format of a checkpoint that is already quantized, where a quantizer comes with it."""
+    method = quant_method(config)
+    return next((each for each in formats() if each.quant_method == method), None)
+
+
+def settle(model: nn.Module) -> dict[str, int]:
+    """Let the formats choose how quantized layers run, in half of the free memory or QHARNESS_UNPACK_MB megabytes.
+
+    Returns how many layers run which way.
+    """
+    memory = _memory(next(model.parameters()).device)
+    ways = Counter[str]()
+    for each in formats():
+        ways.update(each.settle(model, memory))
+    return dict(ways)
+
+
+def _memory(device: torch.device) -> int:
+    given = os.environ.get(MEMORY)
+    if given is None and device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE)
+    if given is None:
+        return int(psutil.virtual_memory().available * _MEMORY_SHARE)
+    if not given.isdecimal():
+        raise QHarnessError(f"{MEMORY} must be a whole number of megabytes, not {given!r}")
+    return int(given) * 10**6

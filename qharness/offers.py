@@ -1,0 +1,81 @@
+"""What a quantizer may offer besides `quantize`; all of it optional. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+@dataclass(frozen=True)
+class WeightBytes:
+    """What the quantized weights of a model take, in bytes; `weights` is how many there are.
+
+    `codes`: the integers (or weights) as a file keeps them; `codebooks`, `scales`: what turns them into weights;
+    `packed`: all three, were each code to take its true bits; `nominal_bits`: of codes alone, a weight.
+    """
+
+    weights: int
+    codes: int
+    codebooks: int
+    scales: int
+    packed: int
+    nominal_bits: float
+
+
+@runtime_checkable
+class SizedQuantizer(Protocol):
+    """A quantizer whose weights are smaller than the model's: `qharness footprint` asks it how small."""
+
+    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+        """Sizes from shapes alone.
+
+        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of a number in the model's dtype.
+        """
+        ...
+
+
+@runtime_checkable
+class SavingQuantizer(Protocol):
+    """A quantizer whose models have a checkpoint of their own, which transformers loads."""
+
+    def save(self, model: nn.Module, folder: Path) -> None:
+        """Write weights and configuration of a model that this quantizer made into a folder that exists."""
+        ...
+
+
+Load = Callable[[str, "PretrainedConfig"], "PreTrainedModel"]
+"""transformers' own loading: from a folder or an id of the Hub's, with a configuration that may have been changed."""
+
+
+@runtime_checkable
+class CheckpointFormat(Protocol):
+    """How checkpoints of one `quant_method` are loaded and run, where transformers alone does not do it well.
+
+    A quantizer comes with one as its class variable `checkpoint`.
+    """
+
+    @property
+    def quant_method(self) -> str:
+        """As the `quantization_config` of a checkpoint's configuration names it."""
+        ...
+
+    def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
+        """Load a checkpoint by calling `load` once, with what is wrong in source or configuration put right."""
+        ...
+
+    def unpack(self, source: Path, target: Path) -> None:
+        """Write a packed checkpoint into another folder as a plain one; ModelError for what is not packed."""
+        ...
+
+    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+        """Choose how each quantized layer of a model runs, in at most `memory` bytes more than it takes already.
+
+        Returns how many layers run which way; nothing where the model has no such layers.
+        """
+        ...
