@@ -136,7 +136,7 @@ NONE = Isolation("none", False, False, _without, _without)
 @cache
 def _works(isolation: Isolation) -> str:
     """Empty if `isolation` can run a program here, namespaces and all, else what it said."""
-    probe = Toolchain(command=(shutil.which("true") or "/bin/true",), readable=(), version="")
+    probe = Toolchain(command=(interpreter(), "-S", "-c", ""), readable=(), version="")
     request = json.dumps({"fields": []}) + "\n"
     try:
         done = subprocess.run(
