@@ -11,7 +11,9 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from qharness import RunSpec
 from qharness.models import Export, export_checkpoint, load_model
+from qharness.models.store import Models
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.rtn import round_to_nearest
 from tests.aqlm_models import logits
@@ -146,3 +148,11 @@ def test_what_run_quantized_and_kept_is_written(
     export_checkpoint(dataclasses.replace(export, output=tmp_path / "second"))
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_the_quantizer_said_is_recorded_and_kept(random_llama: Path, calib: str) -> None:
+    """The codebooks it chose, among other things; also for a model that comes from the cache."""
+    spec = RunSpec("tiny-python", model=str(random_llama), quant=AQLM, calib=calib, device="cpu", dtype="float32")
+    made, read = (Models(kept_from_s=0.0).get(spec) for _ in range(2))
+    assert "2 codebooks of 3 bits for groups of 8" in made.log[0]
+    assert list(read.log) == list(made.log) and read.composition == made.composition

@@ -78,6 +78,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
+        "quantization": list(made.log),
         "notes": notes_of(lm, made.composition),
     }
     write_json(cell.folder / RUN, document)

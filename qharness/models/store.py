@@ -9,7 +9,7 @@ import os
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,11 @@ def quantized_dir() -> Path:
 
 @dataclass(frozen=True)
 class QuantizedModel:
-    """A model ready to run, and what it was calibrated on, as counts by source."""
+    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile."""
 
     loaded: LoadedModel
     composition: Mapping[str, int] | None
+    log: Sequence[str] = ()
 
 
 class Models:
@@ -64,12 +65,18 @@ class Models:
         calibration = None
         if quantizer.needs_calibration:
             calibration = calibrate(loaded, spec.calib, seed=spec.seed, data_dir=spec.data_dir)
-        quantize_loaded(loaded, quantizer, seed=spec.seed, calibration=calibration, log=log)
+        said: list[str] = []
+
+        def keep(line: str) -> None:
+            said.append(line)
+            log(line)
+
+        quantize_loaded(loaded, quantizer, seed=spec.seed, calibration=calibration, log=keep)
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
         if seconds >= self._kept_from_s:
-            _keep(loaded, key, {**about, "seconds": round(seconds, 1), "composition": composition})
-        return QuantizedModel(loaded, composition)
+            _keep(loaded, key, {**about, "seconds": round(seconds, 1), "composition": composition, "log": said})
+        return QuantizedModel(loaded, composition, said)
 
     def _read(self, spec: RunSpec, key: str) -> QuantizedModel | None:
         folder = quantized_dir() / key
@@ -81,7 +88,9 @@ class Models:
         model = torch.load(folder / _MODEL, map_location=resolve_device(spec.device), weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)
         note(f"quantized before: {folder}")
-        return QuantizedModel(LoadedModel(model.eval(), tokenizer, spec.model), about["composition"])
+        return QuantizedModel(
+            LoadedModel(model.eval(), tokenizer, spec.model), about["composition"], about.get("log", ())
+        )
 
 
 def _about(spec: RunSpec) -> dict[str, Any]:
