@@ -21,8 +21,9 @@ $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml
 demo: install
 	$(BIN)/qharness run --quant int8-dynamic --task tiny-java --output $(DEMO)
 
+# Two at a time, each with one thread: what they run is small, and threads would wait for one another.
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

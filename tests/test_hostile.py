@@ -131,6 +131,8 @@ def adopting() -> Iterator[list[str]]:
         for process in living:
             with contextlib.suppress(psutil.NoSuchProcess):
                 strays.append(" ".join(process.cmdline()))
+        for process in living:  # not before all have been looked at: the end of one may be that of another
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         deadline = time.monotonic() + 5
         while _alive(before) and time.monotonic() < deadline:

@@ -37,12 +37,12 @@ def main() -> None:
         if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
-    empty = os.listdir("/tmp")  # noqa: S108, PTH208 - the sandbox's own
+    empty = set(os.listdir("/tmp"))  # noqa: S108, PTH208 - the sandbox's own
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin.buffer:
         answer = _run(json.loads(line), config, harness)
-        answer["last"] = bool(config["isolate"]) and os.listdir("/tmp") != empty  # noqa: S108, PTH208
+        answer["last"] = bool(config["isolate"]) and set(os.listdir("/tmp")) != empty  # noqa: S108, PTH208
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
