@@ -1,6 +1,6 @@
 """Completions a second: qharness's generation beside lm-eval's own HFLM, on the same requests at the same batch size.
 
-    python benchmarks/generation.py [--model tinycoder|codegen-350M] [--device cpu|cuda] [--batch-size 64]
+    python benchmarks/generation.py [--model tinycoder|codegen-350M] [--device cpu|cuda] [--batch-size 128]
 
 Twenty samples a prompt at temperature 0.2 and top-p 0.95, as Giagnorio et al. 2025 draw them. codegen-350M has random
 weights in that model's shape, so nothing is downloaded; it never ends a completion by itself. Each prints its own
@@ -75,11 +75,11 @@ def main() -> None:
         "--model", choices=["tinycoder", "codegen-350M"], nargs="+", default=["tinycoder", "codegen-350M"]
     )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=128)
     options = parser.parse_args()
     (task,) = load_task("tiny-python").tasks.values()
     prompts = [doc["prompt"] for doc in task.eval_docs]
-    settings = {"tinycoder": (prompts[:20], 200, 3), "codegen-350M": (prompts[:2], 64, 1)}
+    settings = {"tinycoder": (prompts[:60], 200, 3), "codegen-350M": (prompts[:2], 64, 1)}
     for name in options.model:
         measure(name, settings[name][0], options.device, options.batch_size, *settings[name][1:])
 
