@@ -60,8 +60,9 @@ def run_programs(
                 outcomes[program] = outcome
                 progress(len(outcomes) - len(known), len(new))
 
-    pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
-    threads = [pool.submit(work) for _ in range(min(workers or os.cpu_count() or 1, len(new)))]
+    count = workers or os.cpu_count() or 1
+    pool = ThreadPoolExecutor(count)
+    threads = [pool.submit(work) for _ in range(min(count, len(new)))]
     finished = False
     try:
         for thread in as_completed(threads):
