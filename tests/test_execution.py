@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from qharness import Limits, Outcome, Program, SandboxError, Status, execute_programs
+from qharness import Limits, Outcome, Program, SandboxError, Status, Toolchain, execute_programs
 from qharness.execution import choose_isolation, run_programs, sandbox
 from qharness.execution.worker import SandboxWorker
+from qharness.plugins.languages import Python
 from qharness.plugins.languages import java as java_plugin
 from qharness.registry import get_registry
 
@@ -135,3 +136,25 @@ def test_a_sandbox_that_does_not_start_is_no_verdict() -> None:
     broken = sandbox.Isolation("broken", True, False, broken_argv, broken_argv)
     with pytest.raises(SandboxError, match="did not start"):
         SandboxWorker(get_registry().language("python"), broken).run(Program("python", ""))
+
+
+COMMAND = """
+import base64, sys
+token, entry, source, tests = (sys.stdin.readline().strip() for _ in range(4))
+print(token, "started", flush=True)
+code = [base64.b64decode(text).decode() for text in (source, tests)]
+print(token, "passed" if code == ["first\\nsecond", "third\\nfourth"] and entry == "Main" else "failed")
+"""
+
+
+def test_a_language_of_a_command_and_no_compiler_reads_four_lines() -> None:
+    """Source and tests come in base64, a line each, as the hook's documentation says."""
+
+    class Plain(Python):
+        def toolchain(self, limits: Limits) -> Toolchain:
+            return Toolchain(command=(sandbox.interpreter(), "-c", COMMAND), readable=(), version="1")
+
+    worker = SandboxWorker(Plain(), choose_isolation())
+    assert worker.run(Program("python", "first\nsecond", "third\nfourth", "Main")).passed
+    assert worker.run(Program("python", "other", "third\nfourth", "Main")).status is Status.FAILED
+    worker.close()

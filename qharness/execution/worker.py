@@ -6,6 +6,7 @@ import json
 import signal
 
 from qharness.errors import SandboxError
+from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.types import Language, Limits, Outcome, Program, Status
@@ -36,7 +37,8 @@ class SandboxWorker:
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
         if self._compiler is None:
-            return self._run(program.entry_class, program.source, program.tests)
+            texts = (program.source, program.tests)
+            return self._run(program.entry_class, *(map(encoded, texts) if self._announced else texts))
         compiled = compile_program(self._compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
