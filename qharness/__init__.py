@@ -23,7 +23,7 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import CheckpointFormat, Load, WeightBytes
+from qharness.offers import CheckpointFormat, Load, QuantizedLinear, WeightBytes
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -83,6 +83,7 @@ __all__ = [
     "Program",
     "QHarnessError",
     "QuantizationContext",
+    "QuantizedLinear",
     "Quantizer",
     "RunResult",
     "RunSpec",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
 
@@ -46,6 +46,19 @@ class SavingQuantizer(Protocol):
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write weights and configuration of a model that this quantizer made into a folder that exists."""
+        ...
+
+
+@runtime_checkable
+class QuantizedLinear(Protocol):
+    """A Linear layer of a quantizer's own, as `qharness noise` looks at it. An `nn.Linear` needs nothing of this."""
+
+    def dequantized_weight(self) -> Tensor:
+        """The weight it multiplies with, [out, in], float32."""
+        ...
+
+    def quantized_input(self, x: Tensor) -> Tensor:
+        """Activations [..., in] as it sees them, of the same dtype; `x` itself where it does not quantize them."""
         ...
 
 

@@ -111,6 +111,14 @@ class AqlmLinear(nn.Module):
         """The weight; it shares the module's memory."""
         return QuantizedWeight(self.codebooks, self.codes, self.scales)
 
+    def dequantized_weight(self) -> Tensor:
+        """The weight [out, in], float32."""
+        return self.quantized.dequantize().float()
+
+    def quantized_input(self, x: Tensor) -> Tensor:
+        """Activations are left as they are."""
+        return x
+
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] to [..., out]."""
         if self.way is not None and not (torch.is_grad_enabled() and self.codebooks.requires_grad):
