@@ -61,19 +61,20 @@ class Aqlm:
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
-        from qharness import find_blocks
+        from qharness import block_linears, find_blocks
         from qharness.plugins.aqlm.block import Tuning
         from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.parallel import suited_threads
         from qharness.plugins.aqlm.progress import Finished, fingerprint
         from qharness.plugins.aqlm.replay import batches, working_on
-        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantizable, quantize_blocks
+        from qharness.plugins.aqlm.sizes import divisible
+        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantize_blocks
 
         if context.calibration is None:
             raise ModelError("aqlm needs a calibration set: name one with --calib")
-        linears = quantizable(model, self.group, self.skip_indivisible)
-        layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
+        linears = {name: (layer.out_features, layer.in_features) for name, layer in block_linears(model).items()}
+        layers = divisible(linears, self.group, self.skip_indivisible)
         shape = self.shape(layers)
         average = shape.average_bits(list(layers.values()))
         context.log(

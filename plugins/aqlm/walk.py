@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from qharness import ModelError, block_linears, find_blocks, replace_module
+from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, linear_of, quantize_block, tune_block
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.progress import Clock, Finished
@@ -32,22 +32,6 @@ class Plan:
     search: Search
     tuning: Tuning | None
     seed: int
-
-
-def quantizable(model: PreTrainedModel, group: int, skip_indivisible: bool) -> dict[str, nn.Linear]:
-    """The blocks' Linears whose width `group` divides, by name; another raises ModelError unless it is skipped."""
-    found = {}
-    for name, linear in block_linears(model).items():
-        if linear.in_features % group == 0:
-            found[name] = linear
-        elif not skip_indivisible:
-            raise ModelError(
-                f"aqlm: {name} is {linear.in_features} wide, which groups of {group} do not divide: "
-                f"give skip_indivisible=true to leave such layers as they are"
-            )
-    if not found:
-        raise ModelError(f"aqlm: no layer of the model has a width that groups of {group} divide")
-    return found
 
 
 def quantize_blocks(
