@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import math
+import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +18,9 @@ from torch import Tensor, nn
 
 from qharness import DataError, QuantizedLinear, UnknownNameError, quantize
 from qharness.calibration import calibrate
+from qharness.cli import main
 from qharness.data import cache_dir
-from qharness.models import load_model
+from qharness.models import LoadedModel, load_model
 from qharness.noise import NoiseSpec, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.measuring import SEQUENCES, TOKENS, draw_inputs
@@ -35,7 +39,7 @@ Document = dict[str, Any]
 @pytest.fixture(scope="module")
 def tinycoder() -> dict[str, Document]:
     """Noise of tinycoder by quantizer."""
-    return {d["quantizer"]: d for d in measure_noise(NoiseSpec("tinycoder", QUANTS, inputs=INPUTS, device="cpu"))}
+    return dict(zip(QUANTS, measure_noise(NoiseSpec("tinycoder", QUANTS, inputs=INPUTS, device="cpu")), strict=True))
 
 
 def column(document: Document, key: str) -> dict[str, float]:
@@ -254,16 +258,76 @@ def test_files_and_figures(tinycoder: dict[str, Document], tmp_path: Path) -> No
         assert (tmp_path / f"noise/{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_command_line(cli: Callable[..., Any], random_llama: Path) -> None:
-    done = cli("noise", "--model", random_llama, "--quant", "rtn:4", "--inputs", "stdlib:n=1,seqlen=40", "--json")
+def test_command_line(cli: Callable[..., Any], random_llama: Path, tmp_path: Path) -> None:
+    done = cli("noise", "--model", random_llama, "--quant", "none", "--quant", "int8-dynamic:activations=tensor",
+               "--inputs", "stdlib:n=1,seqlen=40", "--output", tmp_path / "new" / "folder", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
-    assert {"name", "depth", "weight_noise", "activation_noise", "accumulated_noise"} <= set(document["layers"][0])
-    assert document["quantizer"] == "rtn" and document["inputs"]["tokens"] == 40
-    several = cli("noise", "--model", random_llama, "--quant", "none", "--quant", "int8-dynamic:activations=tensor",
-                  "--inputs", "stdlib:n=1,seqlen=40", "--json")  # fmt: skip
-    none, own = json.loads(several.stdout)
+    none, own = json.loads(done.stdout)
+    assert {"name", "depth", "weight_noise", "activation_noise", "accumulated_noise"} <= set(none["layers"][0])
     assert none["mean"]["weight_noise"] == 0 and own["mean"]["activation_noise"] is None
-    for wrong in (["--quant", "int9"], ["--quant", "none", "--calib", "stdlb"], ["--quant", "none", "--model", "/no"]):
-        failed = cli("noise", *wrong)
-        assert failed.returncode == 2 and failed.stdout == "" and len(failed.stderr.splitlines()) == 1, failed.stderr
+    assert own["inputs"]["tokens"] == 40
+    assert (tmp_path / "new/folder/layers.csv").is_file()
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    """Run `qharness noise` in this process: exit status, standard output and error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["qharness", "noise", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        shown = capsys.readouterr()
+        return int(end.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+def test_one_quantizer_is_one_document(here: Callable[..., tuple[int, str, str]], random_llama: Path) -> None:
+    arguments = ("--model", random_llama, "--quant", "int8-dynamic", "--inputs", "stdlib:n=1,seqlen=40")
+    code, text, _ = here(*arguments, "--json")
+    assert code == 0 and json.loads(text)["quantizer"] == "int8-dynamic"
+    code, text, _ = here(*arguments)
+    assert code == 0 and "model.layers.1.mlp.down_proj" in text and "n/a" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "--quant"),
+        (["--quant", "int9"], "unknown quantizer 'int9'"),
+        (["--quant", "none", "--calib", "stdlb"], "unknown calibration set 'stdlb'"),
+        (["--quant", "none", "--inputs", "stdlib:n=0"], "n must be 1 or more"),
+        (["--quant", "none", "--model", "/no/such"], "there is no such folder"),
+        (["--quant", "none", "--output", "/dev/null/x"], "/dev/null is no folder"),
+    ],
+)
+def test_mistakes(arguments: list[str], part: str, here: Callable[..., tuple[int, str, str]]) -> None:
+    code, out, err = here(*arguments)
+    assert code == 2 and out == "" and len(err.splitlines()) == 1 and part in err, err
+
+
+def test_figures_need_matplotlib(
+    here: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, err = here("--quant", "none", "--output", tmp_path / "out")
+    assert (code, out) == (2, "") and "pip install 'qharness[figures]'" in err and not (tmp_path / "out").exists()
+
+
+def test_one_model_in_memory_at_a_time(random_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[weakref.ref[nn.Module]] = []
+
+    def alone(*arguments: Any) -> LoadedModel:
+        gc.collect()
+        assert not [each for each in loaded if each() is not None]
+        found = load_model(*arguments)
+        loaded.append(weakref.ref(found.model))
+        return found
+
+    monkeypatch.setattr("qharness.noise.measuring.load_model", alone)
+    monkeypatch.setattr("qharness.models.store.load_model", alone)
+    spec = NoiseSpec(str(random_llama), ["int8-dynamic", "none", "rtn"], inputs="stdlib:n=1,seqlen=9", device="cpu")
+    assert len(list(measure_noise(spec))) == 3 and len(loaded) == 4
+    assert not list(cache_dir().glob("noise-*"))

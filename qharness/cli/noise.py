@@ -37,13 +37,11 @@ def noise(
     """Quantization noise of weights and activations, layer by layer, and how it accumulates with depth."""
     for each in quant:
         registry().quantizer(each)
-    if output is not None:
-        from qharness.noise.figures import require_matplotlib
-
-        require_matplotlib()
     from qharness.evaluate.bridge import quiet
-    from qharness.noise import NoiseSpec, measure_noise, write_noise
+    from qharness.noise import NoiseSpec, check_output, measure_noise, write_noise
 
+    if output is not None:
+        check_output(output)
     quants = list(dict.fromkeys(quant))
     with quiet():
         documents = [
@@ -58,6 +56,8 @@ def noise(
         return
     for document in documents:
         print_noise(document)
+    if len(documents) > 1:
+        print_summary(documents)
     if output is not None:
         typer.echo(f"noise.json, layers.csv and figures: {output}")
 
@@ -84,6 +84,20 @@ def print_noise(document: dict[str, Any]) -> None:
     means = ("mean", "", *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")), *[""] * 6)
     header = ("layer", "depth", "weight", "activation", "accumulated", "max|x|: min", "q1", "median", "q3", "max")
     print_table(header, [*rows, means])
+
+
+def print_summary(documents: list[dict[str, Any]]) -> None:
+    """A row a model and quantizer: the means, and what has accumulated after the last block."""
+    rows = [
+        (
+            document["model"],
+            document["quantizer"],
+            *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")),
+            _ratio(document["layers"][-1]["accumulated_noise"]),
+        )
+        for document in documents
+    ]
+    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows)
 
 
 def _ratio(value: float) -> str:

@@ -25,8 +25,7 @@ def require_matplotlib() -> None:
 
 
 def draw(documents: Sequence[Document], folder: Path) -> None:
-    """Write `weight-noise` (6a), `activation-maxima` (6b) and `accumulated-noise` (6c) into a folder, as PNG and PDF."""
-    require_matplotlib()
+    """Write `weight-noise` (6a), `activation-maxima` (6b) and `accumulated-noise` (6c) into a folder: PNG and PDF."""
     for name, figure in (
         ("weight-noise", weight_noise(documents)),
         ("activation-maxima", activation_maxima(documents)),
@@ -67,11 +66,14 @@ def activation_maxima(documents: Sequence[Document]) -> Figure:
 def accumulated_noise(documents: Sequence[Document]) -> Figure:
     """Noise of the hidden states by depth, a panel a model and a line a quantizer."""
     models = _names(documents, "model")
+    from matplotlib.ticker import MaxNLocator
+
     figure, panels = _panels(len(models))
     for axes, model in zip(panels, models, strict=True):
         for document in (d for d in documents if d["model"] == model):
             points = {layer["depth"]: layer["accumulated_noise"] for layer in document["layers"]}
             _line(axes, sorted(points.items()), document["quantizer"])
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="depth, blocks", ylabel="accumulated noise", title=model)
     return _finished(figure, panels)
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+_PIECE = 1 << 22  # numbers: 32 MB each of what is computed of them
+SPREAD = {"min": 0, "q1": 25, "median": 50, "q3": 75, "max": 100}
+
 
 @dataclass
 class RelativeNoise:
@@ -21,10 +24,11 @@ class RelativeNoise:
     energy: float = 0.0
 
     def add(self, true: Tensor, seen: Tensor) -> None:
-        """Another part of A, and what Q makes of it; of one shape, any float dtype. Summed in float64."""
-        true = true.double()
-        self.error += float((true - seen.double()).square().sum())
-        self.energy += float(true.square().sum())
+        """Another part of A, and what Q makes of it; of one shape, any float dtype. Summed in float64, in pieces."""
+        for a, q in zip(true.reshape(-1).split(_PIECE), seen.reshape(-1).split(_PIECE), strict=True):
+            exact = a.double()
+            self.error += float((exact - q.double()).square().sum())
+            self.energy += float(exact.square().sum())
 
     @property
     def value(self) -> float:
@@ -43,7 +47,7 @@ def spread(values: Sequence[float]) -> dict[str, float] | None:
     """Least, quartiles and greatest; None of nothing."""
     if not values:
         return None
-    return dict(zip(("min", "q1", "median", "q3", "max"), np.percentile(values, (0, 25, 50, 75, 100)).tolist()))
+    return {name: float(np.percentile(values, share)) for name, share in SPREAD.items()}
 
 
 @dataclass

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from qharness.errors import QHarnessError
 from qharness.evaluate.folder import json_safe, write_atomically
+from qharness.noise.figures import draw, require_matplotlib
+from qharness.noise.relative import SPREAD
 
-SPREAD = ("min", "q1", "median", "q3", "max")
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
 
 
@@ -21,8 +23,7 @@ def write_noise(documents: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
     Raises MissingDependencyError where there is no matplotlib, QHarnessError for a folder that cannot be written.
     """
-    from qharness.noise.figures import draw
-
+    check_output(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "noise.json", json.dumps(json_safe(list(documents)), indent=2, ensure_ascii=False))
@@ -30,6 +31,14 @@ def write_noise(documents: Sequence[Mapping[str, Any]], folder: Path) -> None:
         draw(documents, folder)
     except OSError as error:
         raise QHarnessError(f"--output {folder} cannot be written: {error.strerror}") from None
+
+
+def check_output(folder: Path) -> None:
+    """Raise, before any work is done, what `write_noise` would raise after it. Makes nothing."""
+    require_matplotlib()
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise QHarnessError(f"--output {folder} cannot be written: {there} is no folder, or not yours to write to")
 
 
 def table(documents: Sequence[Mapping[str, Any]]) -> str:
