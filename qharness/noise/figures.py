@@ -55,8 +55,8 @@ def activation_maxima(documents: Sequence[Document]) -> Figure:
             found = [(i, layer["activation_max"][of]) for i, layer in enumerate(layers) if layer["activation_max"][of]]
             places = [i for i, _ in found]
             for low, high, shade in (("min", "max", 0.2), ("q1", "q3", 0.4)):
-                bounds = [[each[end] for _, each in found] for end in (low, high)]
-                axes.fill_between(places, *bounds, alpha=shade, color="C0", linewidth=0, label=f"{low} to {high}")
+                below, above = ([each[end] for _, each in found] for end in (low, high))
+                axes.fill_between(places, below, above, alpha=shade, color="C0", linewidth=0, label=f"{low} to {high}")
             axes.plot(places, [each["median"] for _, each in found], color="C0", label="median")
             axes.set(xlabel="layer", ylabel=f"max|x| by {of[:-1]}", title=model)
             _logarithmic(axes, (each["min"] for _, each in found))
