@@ -319,10 +319,10 @@ def test_figures_need_matplotlib(
 def test_one_model_in_memory_at_a_time(random_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[weakref.ref[nn.Module]] = []
 
-    def alone(*arguments: Any) -> LoadedModel:
+    def alone(*arguments: Any, **options: Any) -> LoadedModel:
         gc.collect()
         assert not [each for each in loaded if each() is not None]
-        found = load_model(*arguments)
+        found = load_model(*arguments, **options)
         loaded.append(weakref.ref(found.model))
         return found
 
