@@ -17,6 +17,7 @@ LAYERS = [
     {"models", "calibration"},
     {"filters", "evaluate"},
     {"stats"},
+    {"noise"},
     {"study"},
     {"cli"},
     {"__main__"},
