@@ -17,6 +17,7 @@ LAYERS = [
     {"models", "calibration"},
     {"filters", "evaluate"},
     {"stats"},
+    {"hosting"},
     {"study"},
     {"cli"},
 ]
