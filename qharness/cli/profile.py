@@ -126,4 +126,5 @@ def _figure(document: dict[str, Any], path: tuple[str | int, ...]) -> float | No
     value: Any = document
     for step in path:
         value = None if value is None else value[step]
-    return value / 1e6 if value is not None and "bytes" in str(path[0]) else value
+    scale = 1e6 if "bytes" in str(path[0]) else 1
+    return None if value is None else float(value) / scale

@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -86,6 +87,22 @@ class Measured:
     power: Power | None
 
 
+def check_fits(model: str, load: Load) -> None:
+    """Raise ModelError for a load that is too long for a model, as its configuration says.
+
+    Encoder-decoder models read the prompt and write the new tokens apart, others in one context.
+    """
+    from qharness.models.loading import load_config
+
+    config = load_config(model)
+    context, lengths = context_length(config), (load.prompt_tokens, load.new_tokens)
+    if (max(lengths) if config.is_encoder_decoder else sum(lengths)) > context:
+        raise ModelError(
+            f"--prompt-tokens {load.prompt_tokens} and --new-tokens {load.new_tokens} do not fit the {context} tokens "
+            f"of {model}"
+        )
+
+
 def measure_apart(spec: RunSpec, load: Load) -> Measured:
     """Measure in a new process, which holds nothing but this model. Raises QHarnessError, also where memory ran out."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
@@ -108,7 +125,7 @@ def _attempt(spec: RunSpec, load: Load) -> Measured | str:
 
 
 def measure(spec: RunSpec, load: Load) -> Measured:
-    """Load, quantize and run a model; `spec` must be definite. Raises ModelError for a load that does not fit it."""
+    """Load, quantize and run a model. `spec` must be definite, and the load fit the model."""
     import torch
     import transformers
 
@@ -122,7 +139,6 @@ def measure(spec: RunSpec, load: Load) -> Measured:
     before = process.memory_info().rss
     made = Models().get(spec)
     loaded = made.loaded
-    _check(loaded, load)
     weights, layers = resident_bytes(loaded.model), settle(loaded.model)
     gc.collect()
     held = process.memory_info().rss
@@ -138,27 +154,13 @@ def measure(spec: RunSpec, load: Load) -> Measured:
         weights=weights,
         process_before=before,
         process_loaded=held,
-        process_peak=_peak_bytes(),
+        process_peak=max(held, _peak_bytes()),  # the kernel counts the two a little apart
         device_peak=torch.cuda.max_memory_allocated() if cuda else None,
         threads=torch.get_num_threads(),
         layers=layers,
         notes=tuple(made.log),
         power=power,
     )
-
-
-def _check(loaded: LoadedModel, load: Load) -> None:
-    """Encoder-decoder models read the prompt and write the new tokens apart, others in one context."""
-    config = loaded.model.config
-    context = context_length(config)
-    needed = max(load.prompt_tokens, load.new_tokens)
-    if not config.is_encoder_decoder:
-        needed = load.prompt_tokens + load.new_tokens
-    if needed > context:
-        raise ModelError(
-            f"--prompt-tokens {load.prompt_tokens} and --new-tokens {load.new_tokens} do not fit the {context} tokens "
-            f"of {loaded.name}"
-        )
 
 
 def _predictor(loaded: LoadedModel, load: Load, seed: int) -> Callable[[int], None]:
@@ -209,8 +211,13 @@ def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Call
 
 
 def _peak_bytes() -> int:
-    """The most memory this process ever had."""
+    """The most memory this process ever had. (Linux passes getrusage's on to children, so it is the second choice.)"""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
+        if peak is not None:
+            return int(peak.split()[1]) * 1024
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

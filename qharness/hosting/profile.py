@@ -12,7 +12,7 @@ from qharness.errors import QHarnessError
 from qharness.hosting import energy
 from qharness.hosting.costs import estimated_energy, per_1000
 from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance
-from qharness.hosting.measure import Load, Measured, measure_apart
+from qharness.hosting.measure import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -58,6 +58,7 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
         if spec.energy == "measured":
             raise QHarnessError("--latency and --energy measured exclude each other: with --latency nothing is run")
         return _document(spec, model, instance, storage, None, "nothing was run")
+    check_fits(model.model, spec.load)
     load, reason = _with_power(spec, model.device)
     document = _measured(spec, model, instance, storage, load, reason)
     full = dataclasses.replace(model, quant="none", calib=None)
