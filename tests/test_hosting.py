@@ -20,6 +20,7 @@ from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.sampling import Draw
 from qharness.types import RunSpec
+from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
 
 # Wei et al. 2023, table II, on cloud: seconds a prediction, gCO2eq and dollars of 1,000
@@ -224,3 +225,34 @@ def test_a_profile_beside_full_precision() -> None:
         assert document["ratios"][name] == document[name] / baseline[name] < 0.7
     medians = [each["latency_s"]["median"] for each in (document, baseline)]
     assert document["ratios"]["latency_s"] == medians[0] / medians[1] and statistics.fmean(medians) > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (
+            ["--instance", "p3dn.24xlrge"],
+            ["unknown instance 'p3dn.24xlrge': did you mean p3dn.24xlarge", "--instances"],
+        ),
+        (["--instances", "/no/such.toml"], ["--instances /no/such.toml cannot be read"]),
+        (["--latency", "0"], ["--latency must be seconds, more than 0"]),
+        (["--latency", "nan"], ["--latency must be seconds"]),
+        (["--latency", "1", "--energy", "measured"], ["exclude each other"]),
+        (["--quant", "int8-dynmic"], ["unknown quantizer"]),
+        (["--model", "/no/such/model"], ["there is no such folder"]),
+        (["--prompt-tokens", "100000"], ["do not fit the", "tinycoder"]),
+        (["--batch-size", "0"], ["--batch-size"]),
+        (["--calib", "nothing", "--quant", "aqlm:2"], ["unknown calibration set 'nothing'"]),
+    ],
+)
+def test_bad_profiles(arguments: list[str], parts: list[str], in_process: Cli) -> None:  # noqa: F811
+    one_line(in_process("profile", *arguments), *parts)
+
+
+def test_energy_that_cannot_be_measured(in_process: Cli) -> None:  # noqa: F811
+    reason = why_not("cpu")
+    if not reason:
+        pytest.skip("the processor's energy can be measured here")
+    one_line(
+        in_process("profile", "--device", "cpu", "--energy", "measured"), "codecarbon" if "pip" in reason else reason
+    )
