@@ -1,11 +1,12 @@
 """One Linear of the feed-forward layers of CodeGen-2B, 6B and 16B, in float32, 16 bit and int8: table III of the paper.
 
-    python benchmarks/linear_layer.py [--device cpu|cuda] [--rows 1 128] [--dims 2560x10240 ...] [--seconds 2]
+    python benchmarks/linear_layer.py [--device cpu|cuda] [--rows 1 128] [--dims 2560x10240 ...] [--seconds 4] [--shared]
 
 Wei et al. 2023 timed CUTLASS kernels on a GPU and do not say for how many rows; here it is PyTorch's kernels, and the
 layers that qharness's own quantizers make. 16 bit is bfloat16 on a CPU and float16 on a GPU. `int8 product` is the
 matrix product alone, as in the paper: no scales, no rounding of activations. All take turns, round by round, so that a
-busy machine slows all of them; medians with quartiles, and medians by float32's beside the paper's ratio.
+busy machine slows all of them; medians with quartiles, and medians by float32's beside the paper's ratio. `--shared` is
+for a CPU that others use as well: one thread, and its processor time in place of the clock's.
 Tried on a CPU; its CUDA path has not been run yet.
 """
 
@@ -81,29 +82,29 @@ def product(width: int, inner: int, rows: int, device: str) -> Callable[[], Tens
     return lambda: torch._int_mm(x, weight.t())
 
 
-def milliseconds(call: Callable[[], Tensor], runs: int, device: str) -> float:
+def milliseconds(call: Callable[[], Tensor], runs: int, device: str, clock: Callable[[], float]) -> float:
     """Of one call, over several."""
-    start = time.perf_counter()
+    start = clock()
     for _ in range(runs):
         call()
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) * 1000 / runs
+    return (clock() - start) * 1000 / runs
 
 
 @torch.inference_mode()
-def compare(dims: str, rows: int, device: str, seconds: float) -> None:
+def compare(dims: str, rows: int, device: str, seconds: float, clock: Callable[[], float]) -> None:
     width, inner = (int(part) for part in dims.split("x"))
     calls = variants(width, inner, rows, device)
     runs = {}
     for name, call in calls.items():  # the first of each allocates, and chooses its kernel
-        milliseconds(call, 2, device)
-        runs[name] = max(1, round(LEAST_MS / milliseconds(call, 2, device)))
+        milliseconds(call, 2, device, clock)
+        runs[name] = max(1, round(LEAST_MS / milliseconds(call, 2, device, clock)))
     times: dict[str, list[float]] = {name: [] for name in calls}
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(times["float32"]) < 5:
         for name, call in calls.items():
-            times[name].append(milliseconds(call, runs[name], device))
+            times[name].append(milliseconds(call, runs[name], device, clock))
     base = statistics.median(times["float32"])
     paper = PAPER.get(dims)
     for place, (name, each) in enumerate(times.items()):
@@ -121,12 +122,16 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 128])
     parser.add_argument("--dims", nargs="+", default=list(PAPER))
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--shared", action="store_true")
     options = parser.parse_args()
+    clock = time.process_time if options.shared else time.perf_counter
+    if options.shared:
+        torch.set_num_threads(1)
     print(f"{options.device}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}\n")
     print("| layer | rows | | ms | quartiles | to float32 | the paper's |\n|---|---|---|---|---|---|---|")
     for dims in options.dims:
         for rows in options.rows:
-            compare(dims, rows, options.device, options.seconds)
+            compare(dims, rows, options.device, options.seconds, clock)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from qharness.cli import app
 from qharness.errors import ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
 from qharness.hosting.energy import check_country, measure_power, power_of, why_not
-from qharness.hosting.measure import Spread, _attempt, check_fits, measure
+from qharness.hosting.measure import Spread, _attempt, _predictor, check_fits, measure
+from qharness.models import LoadedModel
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
@@ -129,9 +130,16 @@ def test_what_is_measured_of_a_model(llama: Path) -> None:
     assert found.power is None and found.threads == torch.get_num_threads()
 
 
-def test_a_longer_prediction_takes_longer(llama: Path) -> None:
-    short, long = (measure(definite(llama), Load(12, n, (1,), 3, 1)).latency[1].median for n in (4, 60))
-    assert long > 3 * short
+def test_a_prediction_is_as_much_work_as_was_asked_for() -> None:
+    """All its new tokens, for as many prompts as the batch has, each of them prompt_tokens long and different."""
+    model, inputs = make_model("llama"), []
+    model.register_forward_pre_hook(lambda _, __, given: inputs.append(given["input_ids"]), with_kwargs=True)
+    predict = _predictor(LoadedModel(model, tokenizer(), "llama"), Load(12, 7, (1, 3), 1, 0), seed=0)
+    for size in (1, 3):
+        inputs.clear()
+        predict(size)
+        assert inputs[0].shape == (size, 12) and len(set(map(tuple, inputs[0].tolist()))) == size
+        assert len(inputs) in (7, 8) and all(step.shape == (size, 1) for step in inputs[1:])
 
 
 def test_a_load_that_does_not_fit(llama: Path) -> None:
