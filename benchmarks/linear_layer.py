@@ -1,6 +1,7 @@
 """One Linear of the feed-forward layers of CodeGen-2B, 6B and 16B, in float32, 16 bit and int8: table III of the paper.
 
-    python benchmarks/linear_layer.py [--device cpu|cuda] [--rows 1 128] [--dims 2560x10240 ...] [--seconds 4] [--shared]
+    python benchmarks/linear_layer.py [--device cpu|cuda] [--rows 1 128] [--dims 2560x10240 ...] [--seconds 4]
+                                      [--shared]
 
 Wei et al. 2023 timed CUTLASS kernels on a GPU and do not say for how many rows; here it is PyTorch's kernels, and the
 layers that qharness's own quantizers make. 16 bit is bfloat16 on a CPU and float16 on a GPU. `int8 product` is the
