@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import torch
 from typer.testing import CliRunner
 
 from qharness.cli import app
-from qharness.errors import ModelError, QHarnessError, UnknownNameError
+from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
-from qharness.hosting.energy import check_country, measure_power, power_of, why_not
+from qharness.hosting.energy import check_country, insist, measure_power, power_of, why_not
 from qharness.hosting.measure import Spread, _attempt, _predictor, check_fits, measure
 from qharness.models import LoadedModel
 from qharness.models.decoding import Decoding
@@ -126,6 +127,7 @@ def test_what_is_measured_of_a_model(llama: Path) -> None:
         assert 0 < spread.q1 <= spread.median <= spread.q3 and spread.n == 3
     weights = sum(p.nbytes for p in make_model("llama").parameters())
     assert weights <= found.weights < weights * 1.1  # and some buffers
+    assert found.resident == found.weights  # nothing is packed here
     assert found.weights < found.process_loaded <= found.process_peak
     assert found.power is None and found.threads == torch.get_num_threads()
 
@@ -200,6 +202,13 @@ def test_a_country_without_a_grid() -> None:
     pytest.importorskip("codecarbon")
     with pytest.raises(UnknownNameError, match=r"unknown country 'UAS': did you mean .*USA"):
         check_country("UAS")
+
+
+def test_codecarbon_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "codecarbon", None)
+    assert "pip install 'qharness[profile]'" in why_not("cpu")
+    with pytest.raises(MissingDependencyError, match=r"codecarbon is needed: pip install 'qharness\[profile\]'"):
+        insist("cpu", "USA")
 
 
 def run(*arguments: object) -> dict:

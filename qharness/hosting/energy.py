@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +50,7 @@ class Power:
 
 def why_not(device: str) -> str:
     """Why the power of a device, `cpu` or `cuda`, cannot be measured here; empty if it can be."""
-    if importlib.util.find_spec("codecarbon") is None:
+    if not _installed():
         return f"codecarbon is not installed ({INSTALL})"
     if device == "cpu":
         from codecarbon.core.cpu import is_rapl_available
@@ -66,7 +65,7 @@ def why_not(device: str) -> str:
 
 def insist(device: str, country: str) -> None:
     """Raise MissingDependencyError or QHarnessError, with the reason, where power cannot be measured."""
-    if importlib.util.find_spec("codecarbon") is None:
+    if not _installed():
         raise MissingDependencyError("codecarbon", INSTALL)
     check_country(country)
     if reason := why_not(device):
@@ -122,6 +121,14 @@ def power_of(data: EmissionsData, *, cpu_measured: bool) -> Power:
         seconds=data.duration,
         tool=f"codecarbon {data.codecarbon_version}",
     )
+
+
+def _installed() -> bool:
+    try:
+        import codecarbon  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 @contextmanager

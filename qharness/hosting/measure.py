@@ -71,19 +71,21 @@ class Spread:
 class Measured:
     """What was measured. `latency`: of one batch, by its size; bytes: of the weights, and of the process.
 
+    `resident` is `weights` with what was unpacked from them to run faster; `log` is what the quantizer said;
     `process_before` is what Python and its libraries take before the model is loaded, `process_peak` the most the
     process ever had, `device_peak` the same on a GPU.
     """
 
     latency: dict[int, Spread]
     weights: int
+    resident: int
     process_before: int
     process_loaded: int
     process_peak: int
     device_peak: int | None
     threads: int
     layers: dict[str, int]
-    notes: tuple[str, ...]
+    log: tuple[str, ...]
     power: Power | None
 
 
@@ -152,13 +154,14 @@ def measure(spec: RunSpec, load: Load) -> Measured:
     return Measured(
         latency=latency,
         weights=weights,
+        resident=resident_bytes(loaded.model),
         process_before=before,
         process_loaded=held,
         process_peak=max(held, _peak_bytes()),  # the kernel counts the two a little apart
         device_peak=torch.cuda.max_memory_allocated() if cuda else None,
         threads=torch.get_num_threads(),
         layers=layers,
-        notes=tuple(made.log),
+        log=tuple(made.log),
         power=power,
     )
 

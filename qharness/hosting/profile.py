@@ -146,7 +146,8 @@ def _document(
         "tokens_per_s": spec.load.new_tokens / seconds,
         "batches": _batches(found, spec.load.new_tokens),
         "storage_bytes": storage,
-        "resident_bytes": found.weights if found else None,
+        "weight_bytes": found.weights if found else None,
+        "resident_bytes": found.resident if found else None,
         "process_bytes": _process_bytes(found),
         "usd_per_1k": per_1000(seconds, instance.usd_per_hour),
         "gco2eq_per_1k": None if grams is None or used["kwh_per_1k"] is None else used["kwh_per_1k"] * grams,
@@ -155,7 +156,8 @@ def _document(
         "instance_per_hour": {"usd": instance.usd_per_hour, "gco2eq": instance.gco2eq_per_hour},
         "threads": found.threads if found else None,
         "layers": found.layers if found else {},
-        "notes": list(found.notes) if found else [],
+        "quantization": list(found.log) if found else [],
+        "notes": [],
     }
 
 
