@@ -33,12 +33,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class QuantizationContext:
-    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it."""
+    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it.
+
+    `device`: where a quantizer that takes blocks from the CPU (`BlockwiseQuantizer`) works on them; None: right there.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     seed: int
     calibration: Calibration | None = None
     log: Callable[[str], None] = lambda _: None
+    device: torch.device | None = None
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ LAYERS = [
     {"hosting"},
     {"study"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -62,7 +62,7 @@ def export_checkpoint(export: Export) -> None:
         data_dir=export.data_dir,
     )
     with _whole(export.output) as folder:
-        loaded = Models().get(spec).loaded
+        loaded = Models().get(spec, placed=False).loaded
         if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
