@@ -95,6 +95,8 @@ def _print(document: dict[str, Any]) -> None:
     print_table(("", *header, *(["ratio"] if ratios else [])), rows)
     used = document["energy"]
     by = used.get("tool") or f"estimated from its power ({used['reason']})"
+    if used["kwh_per_1k"] is None:
+        by = "not known, for its power is not"
     typer.echo(f"dollars: {document['instance']}; energy and CO2: {by}")
     for each in document["notes"]:
         note(f"note: {each}")
