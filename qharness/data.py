@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.errors import DataError
+from qharness.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -55,36 +55,32 @@ class BenchmarkFile:
     """One file of a benchmark: its path in a mirror, where it comes from, and its checksum where one is known.
 
     `fields`: the checksum is of these fields of the rows, and not of the file, for a benchmark whose copies differ in
-    their line ends or in fields that matter to nobody.
+    their line ends or in fields that matter to nobody. `also`: paths in a mirror that may hold the same rows in another
+    format, for which no checksum is known.
     """
 
     path: str
     url: str
     sha256: str | None = None
     fields: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
     def rows(self, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
-        """The file's JSON lines.
+        """The file's rows: JSON lines (`.jsonl`, `.jsonl.gz`) or parquet.
 
         They come from `data_dir`, or else the mirror QHARNESS_DATA_DIR names, and then nothing touches the network;
         without a mirror, from the Hugging Face cache folder, where the file is fetched once. Raises DataError if
-        the file is missing, cannot be fetched, has another checksum or holds a broken line.
+        the file is missing, cannot be fetched, has another checksum or cannot be read.
         """
         mirror = data_dir or os.environ.get("QHARNESS_DATA_DIR")
         path = self._in_mirror(Path(mirror)) if mirror else self._fetched()
         content = path.read_bytes()
         found = hashlib.sha256(content).hexdigest()
-        if not self.fields:
+        if not self.fields and path.name == Path(self.path).name:
             self._check(path, found)
         if (files := _files_read.get()) is not None:
-            files[self.path] = found
-        text = gzip.decompress(content) if self.path.endswith(".gz") else content
-        rows = []
-        for number, line in enumerate(text.decode("utf-8").splitlines(), 1):
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}, line {number} is no JSON: {error}") from None
+            files[Path(self.path).with_name(path.name).as_posix()] = found
+        rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path, content)
         if self.fields:
             values = sorted(json.dumps([row.get(name) for name in self.fields]) for row in rows)
             self._check(path, hashlib.sha256("\n".join(values).encode()).hexdigest())
@@ -96,9 +92,10 @@ class BenchmarkFile:
             raise DataError(f"{path} has sha256 {found}{of}, not {self.sha256}: replace it with {self.url}")
 
     def _in_mirror(self, mirror: Path) -> Path:
-        path = mirror / self.path
-        if not path.is_file():
-            raise DataError(f"{path} is missing: fetch {self.url} to there, or correct --data-dir")
+        paths = [mirror / name for name in (self.path, *self.also)]
+        path = next((path for path in paths if path.is_file()), None)
+        if path is None:
+            raise DataError(f"{paths[0]} is missing: fetch {self.url} to there, or correct --data-dir")
         return path
 
     def _fetched(self) -> Path:
@@ -119,3 +116,30 @@ class BenchmarkFile:
             scratch.write(content)
         Path(scratch.name).replace(path)
         return path
+
+
+def _json_rows(path: Path, content: bytes) -> list[dict[str, Any]]:
+    rows = []
+    try:
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
+    for number, line in enumerate(text.split("\n"), 1):  # a string may hold what else splitlines splits at
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
+    return rows
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{path} cannot be read: {first_line(error)}") from None
+    return rows

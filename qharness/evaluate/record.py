@@ -79,6 +79,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
+        "generation": {name: task.get_config("generation_kwargs") for name, task in cell.task.tasks.items()},
         "notes": notes_of(lm, made.composition),
     }
     write_json(cell.folder / RUN, document)
@@ -103,6 +104,8 @@ def notes_of(lm: QHarnessLM, composition: Mapping[str, int] | None) -> list[str]
         notes.append(
             f"{lm.generation.truncated} prompts were cut from the left to fit the model's {lm.max_length} tokens"
         )
+    if lm.generation.shortened:
+        notes.append(f"{lm.generation.shortened} prompts are longer than what the task reads, which is their beginning")
     if unused := lm.generation.unused_settings():
         notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
     if lm.hosted.layers:
@@ -128,7 +131,7 @@ def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, An
 def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The lines of samples.jsonl: one for each completion, by document and sample.
 
-    One that was not run, in a task without programs, has no status and carries its document's metrics instead.
+    One that was not run, in a task without programs, has no status and carries its document's metrics, prompt and reference instead.
     """
     rows = []
     for task, logged in samples.items():
@@ -151,6 +154,10 @@ def _verdicts(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     found = sample["filtered_resps"][0]
     if isinstance(found, list) and found and isinstance(found[0], dict) and "status" in found[0]:
         return [{key: value for key, value in verdict.items() if key != "cached"} for verdict in found]
-    metrics = {name: sample[name] for name in sample["metrics"]}
-    texts = sample["resps"][0]
-    return [{"completion": text, "status": None, "passed": None, "seconds": None, "metrics": metrics} for text in texts]
+    unrun = {"status": None, "passed": None, "seconds": None}
+    whole = {
+        "metrics": {name: sample[name] for name in sample["metrics"]},
+        "prompt": sample["arguments"][0][0],
+        "reference": sample["target"],
+    }
+    return [{"completion": text, **unrun, **whole} for text in sample["resps"][0]]

@@ -9,19 +9,25 @@ from typing import Any
 
 from qharness.errors import ModelError
 
-_KNOWN = frozenset({"do_sample", "temperature", "top_p", "max_gen_toks", "until", "num_beams"})
+_KNOWN = frozenset({"do_sample", "temperature", "top_p", "max_gen_toks", "until", "num_beams", "early_stopping"})
 _ALIASES = {"max_new_tokens": "max_gen_toks", "max_tokens": "max_gen_toks", "stop": "until"}
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to choose tokens, and when to stop. Temperature 0 is greedy."""
+    """How to choose tokens, and when to stop. Temperature 0 is greedy, or searches with `num_beams`.
+
+    `early_stopping`: a search ends when it has as many whole texts as beams, and looks for no better ones. `first`:
+    the token that a decoder after an encoder begins with, where it is not the model's own.
+    """
 
     temperature: float
     top_p: float
     max_new_tokens: int
     until: tuple[str, ...]
     num_beams: int
+    early_stopping: bool = False
+    first: int | None = None
 
     @classmethod
     def from_lm_eval(cls, arguments: Mapping[str, Any], default_max_new_tokens: int) -> Decoding:
@@ -32,13 +38,17 @@ class Decoding:
         temperature = float(given.get("temperature") or 0.0)
         if not given.get("do_sample", temperature > 0):
             temperature = 0.0
+        num_beams = int(given.get("num_beams") or 1)
+        if num_beams > 1 and temperature > 0:
+            raise ModelError(f"temperature {temperature:g} draws tokens, num_beams {num_beams} searches: choose one")
         until = given.get("until") or ()
         return cls(
             temperature=temperature,
             top_p=float(given.get("top_p") or 1.0),
             max_new_tokens=int(given.get("max_gen_toks") or default_max_new_tokens),
             until=(until,) if isinstance(until, str) else tuple(until),
-            num_beams=int(given.get("num_beams") or 1),
+            num_beams=num_beams,
+            early_stopping=bool(given.get("early_stopping")),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,7 +30,8 @@ _LOGITS_BYTES = 32  # a token of the vocabulary and row, in sampling
 
 @dataclass
 class Generation:
-    """Generates with one model. `truncated` counts the prompts that were cut from the left to fit.
+    """Generates with one model. `truncated` counts the prompts that were cut from the left to fit, `shortened` those
+    of which the task reads the beginning only.
 
     `endless`: no token ends a completion, so that each is as long as it may be, as measurements want it.
     """
@@ -40,6 +41,7 @@ class Generation:
     max_length: int
     seed: int
     truncated: int = 0
+    shortened: int = 0
     endless: bool = False
 
     def fit(self, ids: Sequence[int], decoding: Decoding) -> tuple[int, ...]:
@@ -62,10 +64,11 @@ class Generation:
         with torch.inference_mode():
             rows = Stepper(self.model, self._pad).start([[self._first_token()]], self._decoder_start)
         row = length * cache_bytes(rows.cache) * _COPIES + rows.logits.shape[-1] * _LOGITS_BYTES
+        row *= decoding.num_beams
         device = self.model.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         most = MOST_AT_A_TIME.get(device.type, MOST_AT_A_TIME["cpu"])
-        return max(1, min(most, int(free * _MEMORY_SHARE / row)))
+        return max(1, min(most // decoding.num_beams, int(free * _MEMORY_SHARE / row)))
 
     def __call__(
         self, prompts: Sequence[Prompt], decoding: Decoding, places: int, *, halve: bool = True
@@ -79,7 +82,8 @@ class Generation:
         if decoding.num_beams > 1:
             complete = partial(self._beams, decoding)
         else:
-            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self._decoder_start)
+            first = self._first(decoding)
+            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, first)
             complete = Engine(self.model, self.tokenizer, settings).complete
         left = dict(enumerate(prompts))
         while left:
@@ -135,39 +139,55 @@ class Generation:
         return frozenset() if given is None else frozenset([given] if isinstance(given, int) else given)
 
     def _beams(self, decoding: Decoding, prompts: Sequence[Prompt], places: int) -> Iterator[tuple[int, Draw, str]]:
-        """Beam search by transformers; all completions of one prompt are the same."""
+        """Beam search by transformers; all completions of one prompt are the same.
+
+        Prompts searched together have the same limit, so that none's depends on the others.
+        """
         causal = not self.model.config.is_encoder_decoder
-        for start in range(0, len(prompts), places):
-            chunk = prompts[start : start + places]
-            ids, mask = rectangle([prompt.ids for prompt in chunk], self._pad, self.model.device, left=causal)
-            room = self.max_length - (ids.shape[1] if causal else 1)
-            with torch.inference_mode():
-                output = self.model.generate(  # type: ignore[operator]
-                    input_ids=ids,
-                    attention_mask=mask,
-                    generation_config=self._beam_config(decoding, min(decoding.max_new_tokens, room)),
+        limits = [
+            min(decoding.max_new_tokens, self.max_length - (len(prompt.ids) if causal else 1)) for prompt in prompts
+        ]
+        for limit, alike in itertools.groupby(range(len(prompts)), key=limits.__getitem__):
+            numbers = list(alike)
+            for start in range(0, len(numbers), places):
+                chunk = numbers[start : start + places]
+                ids, mask = rectangle(
+                    [prompts[number].ids for number in chunk], self._pad, self.model.device, left=causal
                 )
-            texts = self.tokenizer.batch_decode(output[:, ids.shape[1] if causal else 0 :], skip_special_tokens=True)
-            for number, (prompt, text) in enumerate(zip(chunk, texts, strict=True), start):
-                for draw in prompt.draws:
-                    yield number, draw, cut_at_stop(text, decoding.until)
+                made = self._search(ids, mask, self._beam_config(decoding, limit))
+                for number, text in zip(chunk, made, strict=True):
+                    for draw in prompts[number].draws:
+                        yield number, draw, cut_at_stop(text, decoding.until)
+
+    @torch.inference_mode()
+    def _search(self, ids: torch.Tensor, mask: torch.Tensor, config: GenerationConfig) -> list[str]:
+        """The texts that transformers finds for ids and mask int64 [rows, length]."""
+        # It fills what a configuration leaves open from the model's own, so that one steps aside.
+        own, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        try:
+            output = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]
+        finally:
+            self.model.generation_config = own
+        start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]
+        ends = self._ends()
+        made = [list(itertools.takewhile(lambda token: token not in ends, row)) for row in output[:, start:].tolist()]
+        return list(self.tokenizer.batch_decode(made, skip_special_tokens=True))
 
     def _beam_config(self, decoding: Decoding, max_new_tokens: int) -> GenerationConfig:
-        """The model's own configuration less its sampling."""
-        config = copy.deepcopy(self.model.generation_config) or GenerationConfig()
-        config.update(
+        """Nothing of the checkpoint's own but the tokens that begin and end a text."""
+        return GenerationConfig(
             do_sample=False,
-            temperature=1.0,
-            top_p=1.0,
-            top_k=50,
             num_beams=decoding.num_beams,
+            early_stopping=decoding.early_stopping,
             max_new_tokens=max_new_tokens,
-            max_length=None,
             eos_token_id=sorted(self._ends()) or None,
             pad_token_id=self._pad,
+            decoder_start_token_id=self._first(decoding),
             use_cache=True,
         )
-        return config
+
+    def _first(self, decoding: Decoding) -> int:
+        return self._decoder_start if decoding.first is None else decoding.first
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -19,6 +19,7 @@ from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model, quantize
 from qharness.models.sampling import Draw
+from qharness.models.sources import Source
 from qharness.progress import counter
 from qharness.registry import get_registry
 
@@ -114,11 +115,19 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids = self.generation.fit(self.tok_encode(text), decoding)
+            ids, decoding = self._read(text, Source.of(request.doc), decoding)
             by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
+
+    def _read(self, text: str, source: Source, decoding: Decoding) -> tuple[tuple[int, ...], Decoding]:
+        """A prompt's token ids, and how it is decoded if its document says in which language."""
+        if not self.model.config.is_encoder_decoder:
+            return self.generation.fit(self.tok_encode(text), decoding), decoding
+        ids, cut = source.encode(self.tokenizer, text)
+        self.generation.shortened += cut
+        return self.generation.fit(ids, decoding), replace(decoding, first=source.first(self.tokenizer))
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         """(place among the requests, text) of each completion, known or made."""

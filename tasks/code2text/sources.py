@@ -1,0 +1,75 @@
+"""A function of CodeXGLUE's as each kind of model reads it, without its docstring."""
+
+from __future__ import annotations
+
+import io
+import tokenize
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+_LAYOUT = {tokenize.NEWLINE: "NEW_LINE", tokenize.INDENT: "INDENT", tokenize.DEDENT: "DEDENT"}
+_UNSEEN = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER, tokenize.ENCODING}
+_BEFORE_A_VALUE = {"=", "(", ","}
+
+
+def spaced_tokens(row: Mapping[str, Any]) -> str:
+    """CodeT5's input: `code_tokens`, which hold no docstring and no comments, with one space between them."""
+    return " ".join(" ".join(row["code_tokens"]).split()).replace("</s>", "<unk>")
+
+
+def with_layout_marks(row: Mapping[str, Any]) -> str:
+    """PLBART's input: the tokens of `code`, with NEW_LINE, INDENT and DEDENT for its layout.
+
+    Strings in triple quotes are left out unless they are an argument's or a variable's value. Code that Python's own
+    tokenizer refuses falls back to `code_tokens`, as PLBART's scripts do; Python's versions differ a little in what.
+    """
+    tokens: list[str] = []
+    before = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(row["code"]).readline):
+            if token.type == tokenize.STRING and token.string.startswith(('"""', "'''")):
+                if before in _BEFORE_A_VALUE:
+                    tokens.append(token.string)
+                continue
+            if token.type == tokenize.NL:
+                continue
+            if token.type not in _UNSEEN:
+                tokens.append(_LAYOUT.get(token.type, token.string))
+            before = token.string.strip()
+    except (tokenize.TokenError, SyntaxError):
+        tokens = []
+    return " ".join(tokens or row["code_tokens"]).replace("\n", " ").strip()
+
+
+def without_docstring(row: Mapping[str, Any]) -> str:
+    """`code` less its docstring, layout and comments kept; `code_tokens` where no docstring can be made out."""
+    source = row["code"].encode()
+    found = _docstring(_parser().parse(source).root_node)
+    if found is None:
+        return " ".join(row["code_tokens"])
+    following = found.next_named_sibling
+    rest = source[following.start_byte :] if following else b""
+    return (source[: found.start_byte] + rest).decode().rstrip()
+
+
+@cache
+def _parser() -> Parser:
+    import tree_sitter
+    import tree_sitter_python
+
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))
+
+
+def _docstring(node: Node) -> Node | None:
+    """The statement that is the docstring of the first function."""
+    if node.type != "function_definition":
+        return next((found for child in node.named_children if (found := _docstring(child))), None)
+    body = node.child_by_field_name("body")
+    statements = [child for child in body.named_children if child.type != "comment"] if body else []
+    if not statements or statements[0].type != "expression_statement" or not statements[0].named_children:
+        return None
+    return statements[0] if statements[0].named_children[0].type in ("string", "concatenated_string") else None
