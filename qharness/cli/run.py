@@ -128,19 +128,29 @@ def _label(document: dict[str, Any], model: str) -> str:
 
 def print_comparison(document: dict[str, Any]) -> None:
     """A comparison's figures, a line each."""
-    rates, paper = document["pass@1"], document["paper"]
+    name = document.get("metric", "pass@1")
+    rates = document[name]
     low, high = rates["ci95"]
     print_table(
         ("paired comparison", ""),
         [
-            ("pass@1", f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
+            (name, f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
             ("difference", number(rates["difference"], "+.4f")),
             ("95% interval, by problem", f"{number(low, '+.4f')} to {number(high, '+.4f')}"),
             ("p, by problem (permutation)", number(document["clustered"]["p_value"], ".4f")),
-            ("p, pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
-            ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
-            ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
+            *_pooled_rows(document.get("paper")),
             ("smallest difference this could show", number(document["smallest_detectable_difference"], ".4f")),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
         ],
     )
+
+
+def _pooled_rows(paper: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Of passes and failures; texts with a score have none."""
+    if paper is None:
+        return []
+    return [
+        ("p, pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
+        ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
+        ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
+    ]

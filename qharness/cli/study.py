@@ -83,8 +83,9 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
     baseline = document.get("baseline")
     compared = ("", "", "")
     if baseline:
-        low, high = baseline["pass@1"]["ci95"]
-        difference = number(baseline["pass@1"]["difference"], "+.4f")
+        rates = baseline[baseline.get("metric", "pass@1")]
+        low, high = rates["ci95"]
+        difference = number(rates["difference"], "+.4f")
         compared = (
             difference,
             f"{number(low, '+.4f')} to {number(high, '+.4f')}",

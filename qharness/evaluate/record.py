@@ -131,7 +131,8 @@ def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, An
 def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The lines of samples.jsonl: one for each completion, by document and sample.
 
-    One that was not run, in a task without programs, has no status and carries its document's metrics, prompt and reference instead.
+    One that was not run, in a task without programs, has no status; it carries its document's metrics, prompt and
+    reference instead.
     """
     rows = []
     for task, logged in samples.items():

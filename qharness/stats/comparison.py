@@ -12,6 +12,7 @@ import numpy as np
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import SAMPLES, read_lines, read_run
 from qharness.stats.paired import clustered, mcnemar, smallest_detectable_difference
+from qharness.stats.texts import compare_texts, read_texts
 
 _Key = tuple[str, int, int]
 
@@ -23,13 +24,18 @@ class Comparison:
     document: dict[str, Any]
 
 
-def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0) -> Comparison:
+def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: int = 0) -> Comparison:
     """Compare run folder `run_b` with run folder `run_a` (the baseline).
 
     Completion i of a problem in one is paired with completion i in the other; those that only one has are left out.
+    Runs of texts are compared by their score, and show `examples` of what differs: see compare_texts.
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
+    texts = [read_texts(Path(folder)) if read_run(Path(folder)) else [] for folder in (run_a, run_b)]
+    if all(texts):
+        found = compare_texts(texts[0], texts[1], np.random.default_rng(seed), examples)
+        return Comparison({"a": str(run_a), "b": str(run_b), **found})
     a, b = _passed(Path(run_a)), _passed(Path(run_b))
     keys = sorted(a.keys() & b.keys())
     if not keys:
