@@ -43,4 +43,5 @@ class Source:
 def _code(tokenizer: PreTrainedTokenizerBase, language: str | None) -> int | None:
     """A language's token, by its name or by PLBART's form of it."""
     codes: Mapping[str, int] = getattr(tokenizer, "lang_code_to_id", None) or {}
-    return next((int(codes[form]) for form in (language, f"__{language}__") if form in codes), None)
+    forms = (language, f"__{language}__") if language else ()
+    return next((int(codes[form]) for form in forms if form in codes), None)

@@ -47,7 +47,7 @@ def with_layout_marks(row: Mapping[str, Any]) -> str:
 
 def without_docstring(row: Mapping[str, Any]) -> str:
     """`code` less its docstring, layout and comments kept; `code_tokens` where no docstring can be made out."""
-    source = row["code"].encode()
+    source: bytes = row["code"].encode()
     found = _docstring(_parser().parse(source).root_node)
     if found is None:
         return " ".join(row["code_tokens"])
