@@ -26,7 +26,7 @@ _INLINE = re.compile(
     | [\w.]*\w\([^()\n]*\)                                           # a call
     | \S*[\d_=<>+*/^%|\\\[\]{}\#$@&~]\S*                              # a number, a formula, a snake_case name
     | \b[a-z]+[A-Z]\w* | \b\w+\.\w[\w.]*                              # another name: camelCase, dotted
-    | (?<![\w'’])[B-HJ-Zb-z](?![\w'’]) | \b(?:[Tt]rue|[Ff]alse|None|null)\b   # a variable, a constant
+    | (?<![\w'\u2019])[B-HJ-Zb-z](?![\w'\u2019]) | \b(?:[Tt]rue|[Ff]alse|None|null)\b   # a variable, a constant
     """,
     re.VERBOSE,
 )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from qharness import MissingDependencyError
 
-WORD = re.compile(r"[A-Za-z]+(?:['’-][A-Za-z]+)*")
+WORD = re.compile("[A-Za-z]+(?:['\u2019-][A-Za-z]+)*")
 
 
 class Pos(StrEnum):
@@ -34,22 +34,26 @@ class Dictionary(Protocol):
         ...
 
 
-_DETERMINERS = frozenset(
-    "a an the this that these those each every any some no all both either neither another such its their our your my "
-    "his her which what whose one two three four five six seven eight nine ten".split()
+def _words(*lines: str) -> frozenset[str]:
+    return frozenset(" ".join(lines).split())
+
+
+_DETERMINERS = _words(
+    "a an the this that these those each every any some no all both either neither another such its their our your my",
+    "his her which what whose one two three four five six seven eight nine ten",
 )
-_PRONOUNS = frozenset("i you he she it we they who".split())
-_TO_VERB = frozenset(
-    "to can could may might must shall should will would do does did don't doesn't didn't cannot can't won't let "
-    "let's please".split()
+_PRONOUNS = _words("i you he she it we they who")
+_TO_VERB = _words(
+    "to can could may might must shall should will would do does did don't doesn't didn't cannot can't won't let let's",
+    "please",
 )
-_TO_NOUN = frozenset("of in on at by for from with without into onto between within per via as than".split())
-_BE = frozenset("is are was were be been being am isn't aren't wasn't weren't".split())
-_OTHER = frozenset(
-    "and or but nor if else unless until while when whenever where whereas whether because since so though although how "
-    "why not me him us them itself themselves yourself itself whom there about above across after against along among "
-    "around before behind below beneath beside besides beyond during except inside near off out outside over through "
-    "throughout toward towards under up upon down has have had having etc more most".split()
+_TO_NOUN = _words("of in on at by for from with without into onto between within per via as than")
+_BE = _words("is are was were be been being am isn't aren't wasn't weren't")
+_OTHER = _words(
+    "and or but nor if else unless until while when whenever where whereas whether because since so though although",
+    "how why not me him us them itself themselves yourself whom there about above across after against along among",
+    "around before behind below beneath beside besides beyond during except inside near off out outside over through",
+    "throughout toward towards under up upon down has have had having etc more most",
 )
 CLOSED = _DETERMINERS | _PRONOUNS | _TO_VERB | _TO_NOUN | _BE | _OTHER
 """Words that are no noun, verb, adjective or adverb, or work as none: they have no synonyms."""
@@ -63,7 +67,7 @@ def rule_tags(text: str, dictionary: Dictionary) -> list[Pos | None]:
     """
     words = list(WORD.finditer(text))
     starts = [True] + [bool(re.search(r"[.!?:;]\s", text[a.end() : b.start()])) for a, b in pairwise(words)]
-    plain = [word[0].lower().replace("’", "'") for word in words]
+    plain = [word[0].lower().replace("\u2019", "'") for word in words]
     following = [*plain[1:], ""]
     tags: list[Pos | None] = []
     for word, before, after, opens in zip(plain, ["", *plain], following, starts, strict=False):

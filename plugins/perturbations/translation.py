@@ -97,7 +97,7 @@ def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -
             places = order[start : start + batch]
             rows = tokenizer([texts[n] for n in places], return_tensors="pt", padding=True).to(loaded.device)
             longest = 2 * rows["input_ids"].shape[1] + _ROOM
-            ids = loaded.generate(
+            ids = loaded.generate(  # type: ignore[operator]
                 input_ids=rows["input_ids"],
                 attention_mask=rows["attention_mask"],
                 max_new_tokens=longest,

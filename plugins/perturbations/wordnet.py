@@ -15,7 +15,7 @@ from qharness.plugins.perturbations.tagging import Pos
 
 _SYSTEM = Path("/usr/share/wordnet")
 _ADVICE = (
-    "apt-get install wordnet-base, or python -m nltk.downloader wordnet, or set QHARNESS_WORDNET to a folder that holds "
+    "apt-get install wordnet-base, or python -m nltk.downloader wordnet, or set QHARNESS_WORDNET to a folder with "
     "WordNet's index.* and data.* files"
 )
 
@@ -71,7 +71,7 @@ class WordNet:
         if base is None:
             return None
         lemmas = (lemma for synset in self._reader.synsets(base, str(pos)) for lemma in synset.lemmas())
-        return sum(lemma.count() for lemma in lemmas if lemma.name().lower() == base)
+        return sum(int(lemma.count()) for lemma in lemmas if lemma.name().lower() == base)
 
 
 @cache

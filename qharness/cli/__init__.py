@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from qharness.cli import cache, compare, doctor, footprint, listing, lm_eval, quantize, run, score, study
+from qharness.cli import cache, compare, doctor, footprint, listing, lm_eval, perturb, quantize, run, score, study
 from qharness.errors import QHarnessError
 from qharness.progress import note
 
@@ -23,6 +23,7 @@ app.command("footprint", help=footprint.footprint.__doc__)(footprint.footprint)
 app.command("score", help=score.score.__doc__)(score.score)
 app.command("compare", help=compare.compare.__doc__)(compare.compare)
 app.command("study", help=study.study.__doc__)(study.study)
+app.command("perturb", help=perturb.perturb.__doc__)(perturb.perturb)
 app.command("list", help=listing.list_.__doc__)(listing.list_)
 app.command("doctor", help=doctor.doctor.__doc__)(doctor.doctor)
 app.command("cache", help=cache.cache.__doc__)(cache.cache)

@@ -179,7 +179,7 @@ def _put_back(unit: Sequence[_Stretch], result: str) -> bool:
 
 
 def _spread(line: Sequence[_Stretch], text: str) -> None:
-    """Break a text at spaces so that each stretch gets about the share it had. A text of the old length breaks as it."""
+    """Break a text at spaces so that each stretch gets about the share it had; one of the old length as before."""
     old = sum(len(stretch.text) + 1 for stretch in line) - 1
     spaces = [match.start() for match in re.finditer(" ", text)]
     start = passed = 0
