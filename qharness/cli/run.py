@@ -152,5 +152,15 @@ def print_comparison(document: dict[str, Any]) -> None:
             ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
             ("smallest difference this could show", number(document["smallest_detectable_difference"], ".4f")),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
+            *_robustness_rows(document.get("robustness")),
         ],
     )
+
+
+def _robustness_rows(document: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if document is None:
+        return []
+    return [
+        ("drop in pass@1, %", number(document["drop_percent"], "+.2f")),
+        ("problems broken / mended", f"{len(document['broken'])} / {len(document['mended'])}"),
+    ]

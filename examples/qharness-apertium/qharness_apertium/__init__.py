@@ -55,7 +55,7 @@ def translate(pair: str, lines: Sequence[str]) -> list[str]:
 
 
 def like(text: str, paraphrase: str) -> str:
-    """Begin in upper or lower case and end as the original does: Apertium makes a sentence of it, less its full stop."""
+    """Begin in upper or lower case and end as the original does: Apertium makes it a sentence, less its full stop."""
     words = " ".join(paraphrase.split())
     first = words[:1].lower() if text[:1].islower() else words[:1]
     stop = "." if text.endswith(".") and not words.endswith(".") else ""
