@@ -16,7 +16,7 @@ _HEADING = re.compile(r"^\w+:$")
 _CODE_LIKE = re.compile(r"->|=>|==|➞|\breturns? +[\[({\"'\d-]|^\w+\(.*\)|^\w+ = ")
 # What stands before the prose of a line: comment marks, a bullet, a tag or a parameter's name and type.
 _OPENING = r"\s*(/\*\*|\*(?!/)|//)?\s*"
-_MARKS = re.compile(_OPENING + r"([-*•]\s+|\")?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
+_MARKS = re.compile(_OPENING + r"([-*•]\s+)?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
 _JAVA_COMMENT = re.compile(r"/\*\*.*?\*/|(?:^[ \t]*//[^\n]*\n(?:[ \t]*\n)*)+", re.DOTALL | re.MULTILINE)
 # What is no prose in the middle of a sentence.
 _INLINE = re.compile(

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _SHORTEST = 2  # words: less is no sentence to paraphrase
-_ROOM = 16  # tokens that a translation may have beyond twice those of its text
+_LONGEST = 512  # tokens of a translation, where the model does not say
+_TOO_SHORT = 20  # transformers' default, no choice of the model's authors
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -
     import torch
 
     tokenizer, loaded = _load(model)
+    own = loaded.generation_config.max_length or 0
+    longest, loaded.generation_config.max_length = own if own > _TOO_SHORT else _LONGEST, None
     order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
     out = [""] * len(texts)
     options = {} if beams is None else {"num_beams": beams}
@@ -96,7 +99,6 @@ def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -
         for start in range(0, len(order), batch):
             places = order[start : start + batch]
             rows = tokenizer([texts[n] for n in places], return_tensors="pt", padding=True).to(loaded.device)
-            longest = 2 * rows["input_ids"].shape[1] + _ROOM
             ids = loaded.generate(  # type: ignore[operator]
                 input_ids=rows["input_ids"],
                 attention_mask=rows["attention_mask"],

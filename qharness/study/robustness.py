@@ -1,4 +1,4 @@
-"""Robustness of a study's runs: tables VII and VIII of Wei et al. 2023, from runs on perturbed and on original prompts."""
+"""Robustness of a study's runs: tables VII and VIII of Wei et al. 2023, from runs on perturbed and original prompts."""
 
 from __future__ import annotations
 
