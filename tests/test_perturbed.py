@@ -65,13 +65,13 @@ def test_a_run_s_names(random_llama: Path, tmp_path: Path, cli: Cli) -> None:
     assert first.returncode == 0, first.stderr
     (folder,) = tmp_path.iterdir()
     assert folder.name.startswith("random-llama--none--none--char--tiny-python--")
-    again = cli("run", "--task", "tiny-python@char", *common, "--json")
-    assert "already done" in again.stderr
-    document = json.loads(again.stdout)
-    assert document["spec"]["task"] == "tiny-python@char:0.1"
-    assert document["metrics"]["tiny-python@char:0.1"]["pass@1"] == 0
-    other = cli("run", "--task", "tiny-python@char+char:0.5", *common)
-    assert other.returncode == 0 and len(list(tmp_path.iterdir())) == 2
+    options = {"model": str(random_llama), "output": tmp_path, "samples": 1, "limit": 2, "max_new_tokens": 5}
+    again = run(RunSpec("tiny-python@char", temperature=0.0, **options))
+    assert again.folder == folder
+    assert again.document["spec"]["task"] == "tiny-python@char:0.1"
+    assert again.metrics["pass@1"] == 0
+    other = run(RunSpec("tiny-python@char+char:0.5", temperature=0.0, **options))
+    assert other.folder != folder
 
 
 def test_the_baseline_is_full_precision_on_the_same_prompts(random_llama: Path, tmp_path: Path) -> None:
@@ -150,21 +150,22 @@ def test_comparing_perturbed_with_original_prompts(random_llama: Path, tmp_path:
 # ---------------------------------------------------------------------------------------------- lm-eval's command line
 
 
-def lm_eval(command: list[object], model: Path, tmp_path: Path) -> list[str]:
+def lm_eval(command: list[object], model: Path, output: Path) -> list[str]:
     """The prompts that a run of lm-eval's command line made completions of."""
+    output.mkdir()
     arguments = ["--model", "hf", "--model_args", f"pretrained={model},dtype=float32", "--limit", "2"]
-    arguments += ["--gen_kwargs", "max_gen_toks=2,do_sample=False", "--log_samples", "--output_path", str(tmp_path)]
+    arguments += ["--gen_kwargs", "max_gen_toks=2,do_sample=False", "--log_samples", "--output_path", str(output)]
     arguments += ["--device", "cpu", "--batch_size", "1"]
     done = subprocess.run(
         [*map(str, command), *arguments],
         capture_output=True,
         text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"},
-        cwd=tmp_path,
+        cwd=output,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    (samples,) = tmp_path.rglob("samples_*.jsonl")
+    (samples,) = output.rglob("samples_*.jsonl")
     rows = [json.loads(line) for line in samples.read_text().splitlines()]
     return [row["arguments"]["gen_args_0"]["arg_0"] for row in sorted(rows, key=lambda row: row["doc_id"])]
 
@@ -172,7 +173,7 @@ def lm_eval(command: list[object], model: Path, tmp_path: Path) -> list[str]:
 def test_the_same_names_in_lm_eval(random_llama: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("qharness")
     command = [program, "lm-eval", "run", "--tasks", "tiny-python@char:0.3"]
-    assert lm_eval(command, random_llama, tmp_path) == prompts("tiny-python@char:0.3")[:2]
+    assert lm_eval(command, random_llama, tmp_path / "out") == prompts("tiny-python@char:0.3")[:2]
 
 
 def test_a_perturbed_task_s_yaml_in_the_stock_command_line(random_llama: Path, tmp_path: Path, cli: Cli) -> None:
@@ -185,7 +186,7 @@ def test_a_perturbed_task_s_yaml_in_the_stock_command_line(random_llama: Path, t
     file = folder / "t.yaml"
     file.write_text(file.read_text().replace("task: tiny-python@char:0.3", "task: shaken"))
     command = [Path(sys.executable).with_name("lm-eval"), "run", "--tasks", "shaken", "--include_path", folder]
-    assert lm_eval(command, random_llama, tmp_path / "out_") == prompts("tiny-python@char:0.3", seed=2)[:2]
+    assert lm_eval(command, random_llama, tmp_path / "out") == prompts("tiny-python@char:0.3", seed=2)[:2]
 
 
 def test_every_task_of_ours_with_prose_has_a_perturbed_yaml(tmp_path: Path) -> None:
@@ -216,7 +217,7 @@ def test_perturb_writes_both_texts_with_the_difference_marked(tmp_path: Path, cl
 
 def test_perturb_s_mistakes(tmp_path: Path, cli: Cli) -> None:
     wrong = cli("perturb", "--task", "tiny-java", "--perturb", "char", "--output", tmp_path / "p.txt")
-    assert wrong.returncode == 2 and "--output must end in .jsonl, .md or .yaml, not .txt" in wrong.stderr
+    assert wrong.returncode == 2 and "--output must end in .jsonl, .md or .yaml, not '.txt'" in wrong.stderr
     (tmp_path / "file").touch()
     inside = cli("perturb", "--task", "tiny-java", "--perturb", "char", "--output", tmp_path / "file/p.md")
     assert inside.returncode == 2 and "cannot be written" in inside.stderr and "Traceback" not in inside.stderr
