@@ -1,8 +1,12 @@
-"""What a quantizer may offer besides `quantize`; all of it optional. Imports nothing heavy."""
+"""What a quantizer may offer besides `quantize`, and a perturbation besides its call; all of it optional.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
@@ -102,4 +106,26 @@ class CheckpointFormat(Protocol):
 
         Returns how many layers run which way; nothing where the model has no such layers.
         """
+        ...
+
+
+@runtime_checkable
+class BatchPerturbation(Protocol):
+    """A perturbation that does many texts together, because one at a time is slow."""
+
+    def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> Sequence[str]:
+        """Perturb each text, in order; draws for it come from the generator at its place, which texts may share."""
+        ...
+
+
+@runtime_checkable
+class SentencePerturbation(Protocol):
+    """A perturbation that may want whole sentences, with the code, names and values that stand in them.
+
+    What it makes of a sentence is used if these are still there, in order; else it gets what stands between them.
+    """
+
+    @property
+    def whole_sentences(self) -> bool:
+        """Whether it does; a class variable will do."""
         ...

@@ -26,6 +26,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.rtn",
     "qharness.plugins.languages",
     "qharness.plugins.local_text",
+    "qharness.plugins.perturbations",
     "qharness.tasks.code2text",
     "qharness.tasks.humaneval",
     "qharness.tasks.mbpp",

@@ -12,7 +12,12 @@ import typer
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
 
-_KINDS = {"quantized": "quantized models", "verdicts": "verdicts", "toolchains": "languages' harnesses"}
+_KINDS = {
+    "quantized": "quantized models",
+    "verdicts": "verdicts",
+    "toolchains": "languages' harnesses",
+    "back-translations": "back-translations",
+}
 
 
 def cache(action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")]) -> None:

@@ -80,7 +80,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
         "generation": {name: task.get_config("generation_kwargs") for name, task in cell.task.tasks.items()},
-        "notes": notes_of(lm, made.composition),
+        "notes": [*notes_of(lm, made.composition), *cell.task.notes],
     }
     write_json(cell.folder / RUN, document)
 

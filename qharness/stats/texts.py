@@ -68,7 +68,7 @@ def _numbers(row: _Row) -> list[str]:
 
 def _first_samples(rows: Sequence[_Row]) -> dict[_Key, _Row]:
     """A row a problem: lm-eval scores the first of its samples."""
-    return {(row["task"], row["doc_id"]): row for row in reversed(rows)}
+    return {(row["task"].partition("@")[0], row["doc_id"]): row for row in reversed(rows)}
 
 
 def _example(first: _Row, second: _Row, metric: str) -> dict[str, Any]:
