@@ -13,7 +13,7 @@ import sentencepiece
 import torch
 import transformers
 
-from qharness import RunSpec, SamplesError, compare, run
+from qharness import ModelError, RunSpec, SamplesError, compare, run
 from qharness.models.sources import Source
 from tests.conftest import REPOSITORY
 from tests.test_code2text import ROWS, write_mirror
@@ -146,6 +146,14 @@ def test_an_interrupted_search_goes_on(runs: Any, plbart: Path) -> None:
     again = run(RunSpec(**{**spec, "compare": False}))
     assert again.folder == runs.folder and (again.folder / "samples.jsonl").read_bytes() == before
     assert len((runs.folder / "journal.jsonl").read_bytes().splitlines()) == 2
+
+
+def test_drawing_from_a_search_is_refused_before_anything_is_made(plbart: Path, tmp_path: Path) -> None:
+    mirror = write_mirror(tmp_path)
+    spec = RunSpec("code2text-python", str(plbart), temperature=0.5, data_dir=mirror, output=tmp_path / "runs")
+    with pytest.raises(ModelError, match=r"temperature 0\.5 draws tokens, num_beams 10 searches"):
+        run(spec)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_long_functions_are_cut_and_counted(tmp_path: Path) -> None:

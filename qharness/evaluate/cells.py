@@ -14,6 +14,7 @@ from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.folder import folder_name, read_run
 from qharness.evaluate.perturbed import canonical
 from qharness.models import loading
+from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -89,6 +90,7 @@ def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
             changes["max_gen_toks"] = spec.max_new_tokens
         if changes:
             task.set_config("generation_kwargs", changes, update=True)
+        Decoding.from_lm_eval(task.get_config("generation_kwargs") or {}, 1)  # what it cannot do is said now
     first = generative[0]
     arguments = first.get_config("generation_kwargs") or {}
     sampled = arguments.get("do_sample", False)
