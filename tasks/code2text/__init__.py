@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import BenchmarkFile, DataError, TaskSource, hookimpl, test_split
+from qharness import BenchmarkFile, DataError, Document, Span, TaskSource, hookimpl, test_split
 from qharness.tasks.code2text.sources import spaced_tokens, with_layout_marks, without_docstring
 
 if TYPE_CHECKING:
@@ -62,7 +62,12 @@ def _dataset(
     )
 
 
+def prose_spans(doc: Document) -> list[Span]:
+    """None: a function to summarize is code."""
+    return []
+
+
 @hookimpl
 def qharness_tasks() -> list[TaskSource]:
     """Offer `code2text-python`, `code2text-python-plbart` and `code2text-python-comment`."""
-    return [TaskSource(Path(__file__).parent)]
+    return [TaskSource(Path(__file__).parent, prose_spans)]
