@@ -7,6 +7,7 @@ import inspect
 import os
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib.metadata import version
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -14,6 +15,7 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.presets import presets
 from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
 
 
@@ -25,6 +27,7 @@ class Kind(StrEnum):
     PERTURBATIONS = "perturbations"
     TASKS = "tasks"
     LANGUAGES = "languages"
+    PRESETS = "presets"
     PLUGINS = "plugins"
 
 
@@ -67,11 +70,21 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
             for name, entry in found.tasks.items()
         ],
         Kind.LANGUAGES: _classes(found.languages),
+        Kind.PRESETS: _presets(),
         Kind.PLUGINS: [
             {"name": name, "summary": "", "options": [], "plugin": name, "version": version}
             for name, version in found.plugins.items()
         ],
     }
+
+
+def _presets() -> list[dict[str, Any]]:
+    own = {"options": [], "plugin": "qharness", "version": version("qharness")}
+    rows = []
+    for name, preset in presets().items():
+        summary = f"{preset.id}, {preset.parameters}, {preset.dtype} ({preset.paper})"
+        rows.append({"name": name, "summary": summary, **own, **dataclasses.asdict(preset)})
+    return rows
 
 
 def _row(name: str, entry: Entry[Any] | Entry[TaskEntry], summary: str) -> dict[str, Any]:

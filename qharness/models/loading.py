@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.conventions import apply_conventions, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.offers import BlockwiseQuantizer
+from qharness.presets import model_id, presets
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -64,10 +66,13 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | Literal["auto"]:
-    """`auto` is float32 on a CPU, where half precision is slow, and the checkpoint's own dtype elsewhere."""
+def resolve_dtype(dtype: str, device: torch.device, name: str = "") -> torch.dtype | Literal["auto"]:
+    """`auto` is float32 on a CPU, where half precision is slow; elsewhere the preset's, if `name` is one's name, or
+    the checkpoint's own dtype."""
     import torch
 
+    if dtype == "auto" and device.type != "cpu" and name in presets():
+        dtype = presets()[name].dtype
     if dtype != "auto":
         resolved: torch.dtype = getattr(torch, dtype)
         return resolved
@@ -84,8 +89,11 @@ def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
 
 
 def locate(name: str) -> Path:
-    """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's."""
-    return BUNDLED.get(name) or Path(name).expanduser()
+    """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's.
+
+    A preset's name stands for its id.
+    """
+    return BUNDLED.get(name) or Path(model_id(name)).expanduser()
 
 
 def load_config(name: str) -> PretrainedConfig:
@@ -101,6 +109,7 @@ def load_config(name: str) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix())
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
+    mark(config, name)
     return config
 
 
@@ -121,7 +130,7 @@ def load_model(
     own = find_format(config)
     source = locate(name).as_posix()
     later = not placed and quant_method(config) is None
-    found = resolve_dtype(dtype, where)
+    found = resolve_dtype(dtype, where, name)
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
         return _from_pretrained(source, config, torch.device("cpu") if later else where, found)
@@ -130,7 +139,9 @@ def load_model(
         model = own.load(source, config, load) if own else load(source, config)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    return LoadedModel(model.eval(), load_tokenizer(name, parent), name, device=where if later else None)
+    tokenizer = load_tokenizer(name, parent)
+    apply_conventions(model, tokenizer)
+    return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -179,7 +190,7 @@ def identity(name: str) -> str:
     """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
     folder = locate(name)
     if not folder.is_dir():
-        return name
+        return model_id(name)
     files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"

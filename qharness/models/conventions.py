@@ -1,0 +1,44 @@
+"""What a preset says of a model's prompts, applied. A model keeps its preset's name in its configuration, so that
+quantized checkpoints, and copies in a folder, are prompted as the model itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qharness.presets import Preset, find_preset
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+KEY = "qharness_preset"
+
+
+def mark(config: PretrainedConfig, name: str) -> None:
+    """Note the preset of a name or an id in the configuration; it may be noted there already."""
+    if preset := find_preset(name):
+        setattr(config, KEY, preset.name)
+
+
+def preset_of(config: PretrainedConfig) -> Preset | None:
+    """The preset that a configuration names."""
+    name = getattr(config, KEY, None)
+    return find_preset(name) if isinstance(name, str) else None
+
+
+def apply_conventions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Set the language of an encoder-decoder's input, and the token its output begins with."""
+    preset = preset_of(model.config)
+    if preset is None:
+        return
+    if preset.source_language:
+        tokenizer.src_lang = preset.source_language  # type: ignore[attr-defined]
+    if preset.decoder_start and model.generation_config is not None:
+        model.generation_config.decoder_start_token_id = tokenizer.convert_tokens_to_ids(preset.decoder_start)
+
+
+def begun(ids: list[int], preset: Preset | None, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """A prompt's tokens, with the one that begins it if it is missing."""
+    if preset is None or not preset.begin:
+        return ids
+    begin = tokenizer.convert_tokens_to_ids(preset.begin)
+    return ids if ids[:1] == [begin] or begin in (None, tokenizer.unk_token_id) else [int(begin), *ids]  # type: ignore[arg-type]
