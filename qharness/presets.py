@@ -46,6 +46,11 @@ def model_id(name: str) -> str:
     return presets()[name].id if name in presets() else name
 
 
+def preset_dtype(name: str) -> str:
+    """The dtype that a preset's name stands for; `auto` for any other name, an id among them."""
+    return presets()[name].dtype if name in presets() else "auto"
+
+
 def find_preset(name: str) -> Preset | None:
     """The preset of a name or an id, if there is one."""
     return presets().get(name) or next((preset for preset in presets().values() if preset.id == name), None)

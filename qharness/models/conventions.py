@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qharness.errors import ModelError
 from qharness.presets import Preset, find_preset
 
 if TYPE_CHECKING:
@@ -26,10 +27,16 @@ def preset_of(config: PretrainedConfig) -> Preset | None:
 
 
 def apply_conventions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Set the language of an encoder-decoder's input, and the token its output begins with."""
+    """Set the language of an encoder-decoder's input, and the token its output begins with.
+
+    Raises ModelError if the tokenizer lacks a token that the preset names.
+    """
     preset = preset_of(model.config)
     if preset is None:
         return
+    for token in filter(None, (preset.begin, preset.source_language, preset.decoder_start)):
+        if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
+            raise ModelError(f"the tokenizer has no {token}, with which preset {preset.name!r} prompts its model")
     if preset.source_language:
         tokenizer.src_lang = preset.source_language  # type: ignore[attr-defined]
     if preset.decoder_start and model.generation_config is not None:
@@ -41,4 +48,4 @@ def begun(ids: list[int], preset: Preset | None, tokenizer: PreTrainedTokenizerB
     if preset is None or not preset.begin:
         return ids
     begin = tokenizer.convert_tokens_to_ids(preset.begin)
-    return ids if ids[:1] == [begin] or begin in (None, tokenizer.unk_token_id) else [int(begin), *ids]  # type: ignore[arg-type]
+    return ids if ids[:1] == [begin] else [begin, *ids]

@@ -58,7 +58,7 @@ def export_checkpoint(export: Export) -> None:
         calib=calib,
         seed=export.seed,
         device=device.type,
-        dtype=str(resolve_dtype(export.dtype, device)).removeprefix("torch."),
+        dtype=str(resolve_dtype(export.dtype, device, export.model)).removeprefix("torch."),
         data_dir=export.data_dir,
     )
     with _whole(export.output) as folder:
@@ -67,7 +67,7 @@ def export_checkpoint(export: Export) -> None:
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
-        loaded.model.to(dtype=own_dtype(config, export.dtype))  # type: ignore[call-arg]
+        loaded.model.to(dtype=own_dtype(config, export.dtype, export.model))  # type: ignore[call-arg]
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)
         else:

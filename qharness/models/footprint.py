@@ -53,7 +53,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     config = load_config(model)
     if method := quant_method(config):
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
-    element = own_dtype(config, dtype)
+    element = own_dtype(config, dtype, model)
     empty = skeleton(config)
     layers = {name: (linear.out_features, linear.in_features) for name, linear in block_linears(empty).items()}
     parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(

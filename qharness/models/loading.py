@@ -12,7 +12,7 @@ from qharness.errors import ModelError, first_line
 from qharness.models.conventions import apply_conventions, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.offers import BlockwiseQuantizer
-from qharness.presets import model_id, presets
+from qharness.presets import model_id, preset_dtype
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -67,22 +67,23 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device, name: str = "") -> torch.dtype | Literal["auto"]:
-    """`auto` is float32 on a CPU, where half precision is slow; elsewhere the preset's, if `name` is one's name, or
-    the checkpoint's own dtype."""
+    """`auto` is float32 on a CPU, where half precision is slow; elsewhere the dtype of the preset `name`, or the
+    checkpoint's own."""
     import torch
 
-    if dtype == "auto" and device.type != "cpu" and name in presets():
-        dtype = presets()[name].dtype
+    if dtype == "auto" and device.type != "cpu":
+        dtype = preset_dtype(name)
     if dtype != "auto":
         resolved: torch.dtype = getattr(torch, dtype)
         return resolved
     return torch.float32 if device.type == "cpu" else "auto"
 
 
-def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
-    """A dtype by its name; `auto` is the one a checkpoint's configuration names, float32 where it names none."""
+def own_dtype(config: PretrainedConfig, dtype: str = "auto", name: str = "") -> torch.dtype:
+    """A dtype by its name; `auto` is that of the preset `name`, or the one that the configuration names, or float32."""
     import torch
 
+    dtype = preset_dtype(name) if dtype == "auto" else dtype
     own = getattr(config, "dtype", None) if dtype == "auto" else dtype
     found: torch.dtype = own if isinstance(own, torch.dtype) else getattr(torch, own or "float32")
     return found
