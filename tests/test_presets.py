@@ -18,7 +18,7 @@ from qharness.evaluate.bridge import load_task
 from qharness.evaluate.cells import make_cell
 from qharness.models import Export, export_checkpoint, load_model
 from qharness.models.lm import QHarnessLM
-from qharness.models.loading import identity, locate, own_dtype, resolve_dtype
+from qharness.models.loading import identity, load_tokenizer, locate, own_dtype, resolve_dtype
 from qharness.presets import find_preset, presets
 from tests.tiny_models import CONFIGS, make_model, tokenizer
 
@@ -133,3 +133,13 @@ def test_presets_are_listed(cli: Cli) -> None:
     rows = {row["name"]: row for row in json.loads(cli("list", "presets", "--json").stdout)["presets"]}
     assert list(rows) == list(presets())
     assert rows["incoder-1b"]["id"] == "facebook/incoder-1B" and rows["incoder-1b"]["prefixes"]["python"] == PREFIX
+
+
+def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> None:
+    """DeepSeek-Coder's is of bytes and says so; transformers 5.0 to 5.10 lost all spaces with it."""
+    CONFIGS["llama"]().save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    about = tmp_path / "tokenizer_config.json"
+    about.write_text(json.dumps({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}))
+    found = load_tokenizer(str(tmp_path))
+    assert found.decode(found.encode("def f(a, b):\n    pass", add_special_tokens=False)) == "def f(a, b):\n    pass"
