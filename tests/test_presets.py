@@ -136,7 +136,7 @@ def test_presets_are_listed(cli: Cli) -> None:
 
 
 def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> None:
-    """DeepSeek-Coder's is of bytes and says so; transformers 5.0 to 5.10 lost all spaces with it."""
+    """DeepSeek-Coder's is of bytes and says so; earlier versions of transformers 5 lost all spaces with such a one."""
     CONFIGS["llama"]().save_pretrained(tmp_path)
     tokenizer().save_pretrained(tmp_path)
     about = tmp_path / "tokenizer_config.json"

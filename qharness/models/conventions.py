@@ -38,7 +38,7 @@ def apply_conventions(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
         if tokenizer.convert_tokens_to_ids(token) in (None, tokenizer.unk_token_id):
             raise ModelError(f"the tokenizer has no {token}, with which preset {preset.name!r} prompts its model")
     if preset.source_language:
-        tokenizer.src_lang = preset.source_language  # type: ignore[attr-defined]
+        tokenizer.src_lang = preset.source_language
     if preset.decoder_start and model.generation_config is not None:
         model.generation_config.decoder_start_token_id = tokenizer.convert_tokens_to_ids(preset.decoder_start)
 
@@ -47,5 +47,5 @@ def begun(ids: list[int], preset: Preset | None, tokenizer: PreTrainedTokenizerB
     """A prompt's tokens, with the one that begins it if it is missing."""
     if preset is None or not preset.begin:
         return ids
-    begin = tokenizer.convert_tokens_to_ids(preset.begin)
-    return ids if ids[:1] == [begin] else [begin, *ids]
+    begin = tokenizer.convert_tokens_to_ids([preset.begin])
+    return ids if ids[:1] == begin else [*begin, *ids]
