@@ -47,5 +47,6 @@ def begun(ids: list[int], preset: Preset | None, tokenizer: PreTrainedTokenizerB
     """A prompt's tokens, with the one that begins it if it is missing."""
     if preset is None or not preset.begin:
         return ids
-    begin = tokenizer.convert_tokens_to_ids([preset.begin])
-    return ids if ids[:1] == begin else [*begin, *ids]
+    begin = tokenizer.convert_tokens_to_ids(preset.begin)
+    assert isinstance(begin, int)
+    return ids if ids[:1] == [begin] else [begin, *ids]
