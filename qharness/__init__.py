@@ -23,7 +23,7 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import CheckpointFormat, Load, QuantizedLinear, WeightBytes
+from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, WeightBytes
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -66,6 +66,7 @@ _LATE = {
 
 __all__ = [
     "BenchmarkFile",
+    "BlockwiseQuantizer",
     "Calibration",
     "CalibrationSet",
     "CheckpointFormat",

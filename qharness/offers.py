@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,6 +48,17 @@ class SavingQuantizer(Protocol):
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write weights and configuration of a model that this quantizer made into a folder that exists."""
         ...
+
+
+@runtime_checkable
+class BlockwiseQuantizer(Protocol):
+    """A quantizer for models that do not fit where they are quantized.
+
+    It gets the model on the CPU, where weights in their checkpoint's own dtype are read from disk as they are used,
+    takes one block at a time to `context.device`, and leaves a quantized model on the CPU.
+    """
+
+    blockwise: ClassVar[Literal[True]]
 
 
 @runtime_checkable

@@ -33,12 +33,16 @@ class Calibration:
 
 @dataclass(frozen=True)
 class QuantizationContext:
-    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it."""
+    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it.
+
+    `device`: where a quantizer that takes blocks from the CPU works on them (BlockwiseQuantizer); None: right there.
+    """
 
     tokenizer: PreTrainedTokenizerBase
     seed: int
     calibration: Calibration | None = None
     log: Callable[[str], None] = lambda _: None
+    device: torch.device | None = None
 
 
 @runtime_checkable
@@ -97,8 +101,7 @@ class Perturbation(Protocol):
 # ------------------------------------------------------------------------------------------------------------ tasks
 
 Document = Mapping[str, Any]
-Span = tuple[str, int, int]
-"""(field of the document, start, end): a stretch of natural language, in characters."""
+Span = tuple[str, int, int]  # (field of the document, start, end) of a stretch of natural language, in characters
 
 
 def no_prose(doc: Document) -> list[Span]:
@@ -249,8 +252,7 @@ class Language(Protocol):
 # ------------------------------------------------------------------------------------------------------------- runs
 
 
-DEFAULT_MODEL = "tinycoder"
-"""The bundled model; `./tinycoder` is a folder of that name."""
+DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
 
 
 @dataclass(frozen=True)
@@ -287,8 +289,7 @@ class RunResult:
     @property
     def metrics(self) -> dict[str, Any]:
         """The task's metrics, by name; undefined ones are NaN."""
-        metrics: dict[str, Any] = self.document["metrics"][self.document["spec"]["task"]]
-        return metrics
+        return dict(self.document["metrics"][self.document["spec"]["task"]])
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ LAYERS = [
     {"models", "calibration"},
     {"filters", "evaluate"},
     {"stats"},
+    {"noise"},
     {"study"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 

@@ -22,6 +22,7 @@ class Aqlm:
     name: ClassVar[str] = "aqlm"
     needs_calibration: ClassVar[bool] = True
     batch_dependent: ClassVar[bool] = False
+    blockwise: ClassVar[Literal[True]] = True
     checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
@@ -60,19 +61,20 @@ class Aqlm:
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
-        from qharness import find_blocks
+        from qharness import block_linears, find_blocks
         from qharness.plugins.aqlm.block import Tuning
         from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.parallel import suited_threads
         from qharness.plugins.aqlm.progress import Finished, fingerprint
-        from qharness.plugins.aqlm.replay import batches
-        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantizable, quantize_blocks
+        from qharness.plugins.aqlm.replay import batches, working_on
+        from qharness.plugins.aqlm.sizes import divisible
+        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantize_blocks
 
         if context.calibration is None:
             raise ModelError("aqlm needs a calibration set: name one with --calib")
-        linears = quantizable(model, self.group, self.skip_indivisible)
-        layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
+        linears = {name: (layer.out_features, layer.in_features) for name, layer in block_linears(model).items()}
+        layers = divisible(linears, self.group, self.skip_indivisible)
         shape = self.shape(layers)
         average = shape.average_bits(list(layers.values()))
         context.log(
@@ -80,16 +82,20 @@ class Aqlm:
             f"{shape.group}: {average:.2f} bits a weight"
         )
         plan = Plan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
-        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan)))
-        sequences = context.calibration.sequences
+        sequences = [sequence for sequence in context.calibration.sequences if len(sequence)]
+        if not sequences:
+            raise ModelError("aqlm: the calibration set holds no tokens")
+        device = context.device or model.device
+        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)))
         blocks = list(find_blocks(model).values())
         lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
         with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
-            remember(model, lessons, finished)
-            quantize_blocks(model, sequences, list(layers), plan, finished, context.log)
+            remember(model, lessons, finished, device)
+            quantize_blocks(model, sequences, list(layers), plan, finished, context.log, device)
             if lessons:
                 draw = generator(context.seed, "end to end")
-                teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
+                with working_on(model, device):
+                    teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
         finished.remove()
         return model
 
@@ -105,13 +111,14 @@ class Aqlm:
         return weight_bytes(coded, self.shape(coded), element_bytes)
 
 
-def _about(quantizer: Aqlm, plan: Any) -> dict[str, Any]:
+def _about(quantizer: Aqlm, plan: Any, device: str) -> dict[str, Any]:
     import importlib.metadata
 
     packages = ("qharness", "torch", "transformers")
     return {
         "options": asdict(quantizer),
         "plan": asdict(plan),
+        "device": device,
         "versions": {package: importlib.metadata.version(package) for package in packages},
     }
 

@@ -17,14 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from qharness import ModelError
+from qharness import ModelError, find_blocks
 from qharness.plugins.aqlm.progress import Finished
-from qharness.plugins.aqlm.replay import model_inputs
+from qharness.plugins.aqlm.replay import Replay, model_inputs, working_on
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _LOGITS_AT_ONCE = 1 << 24
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,27 @@ def head_input(model: PreTrainedModel, ids: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def remember(model: PreTrainedModel, inputs: Sequence[Tensor], finished: Finished) -> None:
-    """Keep on disk what the full-precision model hands its head on each batch, where it is not there yet."""
-    for index, ids in enumerate(inputs):
-        if not finished.has(_lesson(index)):
-            finished.write(_lesson(index), {"hidden": head_input(model, ids).cpu()})
+def remember(
+    model: PreTrainedModel, inputs: Sequence[Tensor], finished: Finished, device: torch.device | None = None
+) -> None:
+    """Keep on disk what the full-precision model hands its head on each batch, where it is not there yet.
+
+    Blocks run one after another on `device`, each on `_AT_ONCE` batches before the next: it need not hold the model.
+    """
+    missing = [index for index in range(len(inputs)) if not finished.has(_lesson(index))]
+    if not missing:
+        return
+    blocks = find_blocks(model)
+    empty = Replay.of(model, inputs, blocks, device)
+    for start in range(0, len(missing), _AT_ONCE):
+        part = missing[start : start + _AT_ONCE]
+        replay = empty.fresh([inputs[index] for index in part])
+        for name in replay.blocks:
+            with working_on(blocks[name], replay.device):
+                replay.advance(name)
+        for place, index in enumerate(part):
+            with replay.done(place):
+                finished.write(_lesson(index), {"hidden": head_input(model, inputs[index]).cpu()})
 
 
 def _lesson(index: int) -> str:
@@ -107,7 +124,8 @@ def teach(
 ) -> None:
     """Train a quantized model in place, in float32, on what `remember` kept for `inputs`; the best epoch's state stays.
 
-    Best is the least KL on the batches `held_out`, none of which is trained on. `blocks` are those of the model.
+    Best is the least KL on the batches `held_out`, none of which is trained on. `blocks` are those of the model, which
+    must be where it is to be trained, whole.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(model)}
     model.float()

@@ -45,6 +45,11 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
+    def on(self, device: torch.device) -> Call:
+        """With every tensor on `device`."""
+        args, kwargs = map_tensors((self.args, self.kwargs), lambda t: t.to(device))
+        return Call(args, kwargs)
+
     def to(self, dtype: torch.dtype) -> Call:
         """With every floating-point tensor in `dtype`."""
         args, kwargs = map_tensors((self.args, self.kwargs), lambda t: t.to(dtype) if t.is_floating_point() else t)
@@ -89,19 +94,43 @@ def model_inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
     return {"input_ids": ids[:, :half], "decoder_input_ids": target, "use_cache": False}
 
 
+@contextmanager
+def working_on(block: nn.Module, device: torch.device) -> Iterator[None]:
+    """Meanwhile a block is on `device`; afterwards it is where it was, unless that is the same."""
+    home = next(block.parameters()).device
+    if home == device:
+        yield
+        return
+    block.to(device)
+    try:
+        yield
+    finally:
+        block.to(home)
+
+
 @dataclass
 class Replay:
-    """A model on a list of batches. `blocks`: dotted names in the order in which a forward pass reaches them."""
+    """A model on a list of batches. `blocks`: dotted names in the order in which a forward pass reaches them.
+
+    `device`: where blocks run, which the rest of the model need not be on; whoever runs a block moves it there.
+    """
 
     model: PreTrainedModel
     inputs: Sequence[Tensor]
     blocks: Sequence[str]
+    device: torch.device
     _last: dict[str, str] = field(default_factory=dict)
     _outputs: dict[str, list[Tree]] = field(default_factory=dict)
     _common: list[Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, model: PreTrainedModel, inputs: Sequence[Tensor], blocks: Mapping[str, nn.Module]) -> Replay:
+    def of(
+        cls,
+        model: PreTrainedModel,
+        inputs: Sequence[Tensor],
+        blocks: Mapping[str, nn.Module],
+        device: torch.device | None = None,
+    ) -> Replay:
         """Find the order of the blocks by running the first batch's first tokens; blocks never reached are left out."""
         order: list[str] = []
         hooks = [
@@ -114,10 +143,17 @@ class Replay:
         finally:
             for hook in hooks:
                 hook.remove()
-        return cls(model, inputs, list(dict.fromkeys(order)))
+        return cls(model, inputs, list(dict.fromkeys(order)), device or model.device)
+
+    def fresh(self, inputs: Sequence[Tensor]) -> Replay:
+        """The same model on other batches, no block done."""
+        return Replay(self.model, inputs, self.blocks, self.device)
 
     def calls(self, block: str, which: Sequence[int] | None = None) -> Iterator[Call]:
-        """What `block` is called with on each batch, or those of the indices given; all blocks before it are done."""
+        """What `block` is called with on each batch, or those of the indices given, on the device that blocks run on.
+
+        All blocks before it are done.
+        """
         target = self.model.get_submodule(block)
         for index in range(len(self.inputs)) if which is None else which:
             caught: list[Call] = []
@@ -130,13 +166,13 @@ class Replay:
 
             hook = target.register_forward_pre_hook(catch, with_kwargs=True)
             try:
-                with self._stubs(index), torch.no_grad():
+                with self.done(index), torch.no_grad():
                     self.model(**model_inputs(self.model, self.inputs[index]))
             except _Reached:
                 pass
             finally:
                 hook.remove()
-            yield caught[0]
+            yield caught[0].on(self.device)
 
     def advance(self, block: str) -> None:
         """Keep what `block` puts out on each batch, for the blocks after it."""
@@ -163,8 +199,8 @@ class Replay:
         return tensor
 
     @contextmanager
-    def _stubs(self, index: int) -> Iterator[None]:
-        """Blocks that are done return what the last of their stack did on batch `index`."""
+    def done(self, index: int) -> Iterator[None]:
+        """Meanwhile blocks that are done return what the last of their stack did on batch `index`."""
         replaced = []
         try:
             for stack, last in self._last.items():

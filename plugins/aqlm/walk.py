@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from qharness import ModelError, block_linears, find_blocks, replace_module
+from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, linear_of, quantize_block, tune_block
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.progress import Clock, Finished
-from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden
+from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden, working_on
 from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
 from qharness.plugins.aqlm.widths import Shape
 
@@ -34,22 +34,6 @@ class Plan:
     seed: int
 
 
-def quantizable(model: PreTrainedModel, group: int, skip_indivisible: bool) -> dict[str, nn.Linear]:
-    """The blocks' Linears whose width `group` divides, by name; another raises ModelError unless it is skipped."""
-    found = {}
-    for name, linear in block_linears(model).items():
-        if linear.in_features % group == 0:
-            found[name] = linear
-        elif not skip_indivisible:
-            raise ModelError(
-                f"aqlm: {name} is {linear.in_features} wide, which groups of {group} do not divide: "
-                f"give skip_indivisible=true to leave such layers as they are"
-            )
-    if not found:
-        raise ModelError(f"aqlm: no layer of the model has a width that groups of {group} divide")
-    return found
-
-
 def quantize_blocks(
     model: PreTrainedModel,
     sequences: Sequence[Tensor],
@@ -57,28 +41,32 @@ def quantize_blocks(
     plan: Plan,
     finished: Finished,
     log: Callable[[str], None],
+    device: torch.device | None = None,
 ) -> None:
-    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read, others are added to it."""
+    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read, others are added to it.
+
+    A block is moved to `device` for the time it is worked on.
+    """
     blocks = find_blocks(model)
     inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
-    if not inputs:
-        raise ModelError("aqlm: the calibration set holds no tokens")
-    replay = Replay.of(model, inputs, blocks)
+    replay = Replay.of(model, inputs, blocks, device)
     order = [*replay.blocks, *(name for name in blocks if name not in replay.blocks)]
     clock = Clock(log, len(order))
     for number, name in enumerate(order, 1):
         block = blocks[name]
+        reached = name in replay.blocks
         inner = [full.removeprefix(name + ".") for full in names if full.startswith(name + ".")]
         part = finished.read(f"block-{number:04d}")
-        if part is not None:
-            _restore(block, inner, part)
-            clock.done(number, "block", counts=False)
-        else:
-            said = _quantize(replay, name, block, inner, plan)
-            finished.write(f"block-{number:04d}", block.state_dict())
-            clock.done(number, f"{said}; block")
-        if name in replay.blocks and number < len(order):
-            replay.advance(name)
+        with working_on(block, replay.device):
+            if part is not None:
+                _restore(block, inner, part)
+                clock.done(number, "block", counts=False)
+            else:
+                said = _quantize(replay, name, block, inner, plan)
+                finished.write(f"block-{number:04d}", block.state_dict())
+                clock.done(number, f"{said}; block")
+            if reached and number < len(order):
+                replay.advance(name)
 
 
 def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str], plan: Plan) -> str:

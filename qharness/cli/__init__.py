@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from qharness.cli import cache, compare, doctor, footprint, listing, lm_eval, quantize, run, score, study
+from qharness.cli import cache, compare, doctor, footprint, listing, lm_eval, noise, quantize, run, score, study
 from qharness.errors import QHarnessError
 from qharness.progress import note
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("run", help=run.run.__doc__)(run.run)
 app.command("quantize", help=quantize.quantize.__doc__)(quantize.quantize)
 app.command("footprint", help=footprint.footprint.__doc__)(footprint.footprint)
+app.command("noise", help=noise.noise.__doc__)(noise.noise)
 app.command("score", help=score.score.__doc__)(score.score)
 app.command("compare", help=compare.compare.__doc__)(compare.compare)
 app.command("study", help=study.study.__doc__)(study.study)

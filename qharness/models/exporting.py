@@ -64,7 +64,7 @@ def export_checkpoint(export: Export) -> None:
         data_dir=export.data_dir,
     )
     with _whole(export.output) as folder:
-        made = Models().get(spec)
+        made = Models().get(spec, placed=False)
         loaded = made.loaded
         if made.composition:
             note(f"calibrated on {json.dumps(dict(made.composition))}")

@@ -70,7 +70,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         if not isinstance(loaded, LoadedModel):
             self.batch_dependent = get_registry().quantizer(quant).batch_dependent
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
-            loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype)
+            loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype, placed=False)
             quantize(loaded, quant, calib, seed=int(seed))
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
         self.hosted = loaded.hosted

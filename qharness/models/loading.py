@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
+from qharness.offers import BlockwiseQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -35,13 +36,21 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
-    `hosted`: what its weights take and how its quantized layers run, once that is settled.
+    `hosted`: what its weights take and how its quantized layers run, once that is settled. `device`: where it is to
+    run, if it is not there yet.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
     hosted: Hosted | None = None
+    device: torch.device | None = None
+
+    def place(self) -> None:
+        """Move the model to where it is to run."""
+        if self.device is not None:
+            self.model.to(self.device)  # type: ignore[arg-type]
+            self.device = None
 
 
 def resolve_device(device: str) -> torch.device:
@@ -95,25 +104,33 @@ def load_config(name: str) -> PretrainedConfig:
     return config
 
 
-def load_model(name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None) -> LoadedModel:
+def load_model(
+    name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None, *, placed: bool = True
+) -> LoadedModel:
     """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
 
     It may be quantized already, in any way that transformers loads. `parent`: whose tokenizer to take if it has none.
+    `placed` false: a model that is not quantized stays on the CPU until `place` is called. transformers maps weights
+    that keep their checkpoint's dtype from their files, so such a model takes no memory until it is used.
     Raises ModelError in one line for what is no model, and for one whose checkpoint lacks weights.
     """
+    import torch
+
     config = load_config(name)
     where = resolve_device(device)
     own = find_format(config)
     source = locate(name).as_posix()
+    later = not placed and quant_method(config) is None
+    found = resolve_dtype(dtype, where)
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
-        return _from_pretrained(source, config, where, dtype)
+        return _from_pretrained(source, config, torch.device("cpu") if later else where, found)
 
     try:
         model = own.load(source, config, load) if own else load(source, config)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    return LoadedModel(model.eval(), load_tokenizer(name, parent), name)
+    return LoadedModel(model.eval(), load_tokenizer(name, parent), name, device=where if later else None)
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -123,14 +140,16 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
     return transformers.AutoModelForSeq2SeqLM if config.is_encoder_decoder else transformers.AutoModelForCausalLM
 
 
-def _from_pretrained(source: str, config: PretrainedConfig, where: torch.device, dtype: str) -> PreTrainedModel:
+def _from_pretrained(
+    source: str, config: PretrainedConfig, where: torch.device, dtype: torch.dtype | Literal["auto"]
+) -> PreTrainedModel:
     """transformers' own loading; ValueError for weights that it would make up."""
     check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
     model, found = model_class(config).from_pretrained(  # type: ignore[misc]
         source,
         config=config,
-        dtype=resolve_dtype(dtype, where),
+        dtype=dtype,
         output_loading_info=True,
         **({"device_map": {"": where}} if quantized else {}),
     )
@@ -174,10 +193,12 @@ def quantize_loaded(
     calibration: Calibration | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Replace `loaded.model` by its quantized form."""
+    """Replace `loaded.model` by its quantized form; moved to where it is to run if the quantizer wants it there."""
     import torch
 
-    context = QuantizationContext(loaded.tokenizer, seed, calibration, log)
+    if not isinstance(quantizer, BlockwiseQuantizer):
+        loaded.place()
+    context = QuantizationContext(loaded.tokenizer, seed, calibration, log, loaded.device)
     with torch.no_grad():
         loaded.model = quantizer.quantize(loaded.model, context).eval()  # type: ignore[assignment]
 
@@ -192,7 +213,8 @@ def quantize(model: str | LoadedModel, quant: str, calib: str | None = None, *, 
 
     registry = get_registry()
     quantizer = registry.quantizer(quant)
-    loaded = load_model(model) if isinstance(model, str) else model
+    loaded = load_model(model, placed=False) if isinstance(model, str) else model
     calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
     quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration)
+    loaded.place()
     return loaded.model

@@ -49,18 +49,23 @@ class Models:
         self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
         self._last: tuple[str, QuantizedModel] | None = None
 
-    def get(self, spec: RunSpec, log: Callable[[str], None] = note) -> QuantizedModel:
-        """The model of a run. The one before is let go first, so that two are never in memory."""
+    def get(self, spec: RunSpec, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
+        """The model of a run. The one before is let go first, so that two are never in memory.
+
+        `placed` false: it need not be where it is to run; the model may be too large for that.
+        """
         about = _about(spec)
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         if self._last is None or self._last[0] != key:
             self._last = None
             self._last = key, self._read(spec, key) or self._make(spec, key, about, log)
+        if placed:
+            self._last[1].loaded.place()
         return self._last[1]
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
         quantizer = get_registry().quantizer(spec.quant)
-        loaded = load_model(spec.model, spec.device, spec.dtype, spec.baseline)
+        loaded = load_model(spec.model, spec.device, spec.dtype, spec.baseline, placed=False)
         start = time.monotonic()
         calibration = None
         if quantizer.needs_calibration:
@@ -85,11 +90,13 @@ class Models:
         from qharness.models.loading import load_tokenizer, resolve_device
 
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        model = torch.load(folder / _MODEL, map_location=resolve_device(spec.device), weights_only=False)
+        model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)
         note(f"quantized before: {folder}")
         return QuantizedModel(
-            LoadedModel(model.eval(), tokenizer, spec.model), about["composition"], about.get("log", ())
+            LoadedModel(model.eval(), tokenizer, spec.model, device=resolve_device(spec.device)),
+            about["composition"],
+            about.get("log", ()),
         )
 
 

@@ -1,0 +1,5 @@
+"""`python -m qharness`."""
+
+from qharness.cli import main
+
+main()

@@ -1,0 +1,104 @@
+"""`qharness noise`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from qharness.cli.options import DataDir, Json
+from qharness.cli.output import number, print_json, print_table, registry
+from qharness.types import DEFAULT_MODEL
+
+
+def noise(
+    quant: Annotated[list[str], typer.Option(help="Quantizer, as NAME[:OPTIONS]; may be repeated.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="Hugging Face id, local folder, or tinycoder, the default; may be repeated."),
+    ] = None,
+    calib: Annotated[
+        str | None, typer.Option(help="Calibration set, for quantizers that need one and for the inputs.")
+    ] = None,
+    inputs: Annotated[
+        str | None, typer.Option(help="Run on this calibration set's sequences, not on held-out ones of --calib.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of calibration, inputs and the quantizer's draws.")] = 0,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
+    ] = "auto",
+    data_dir: DataDir = None,
+    output: Annotated[Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.")] = None,
+    json: Json = False,
+) -> None:
+    """Quantization noise of weights and activations, layer by layer, and how it accumulates with depth."""
+    for each in quant:
+        registry().quantizer(each)
+    from qharness.evaluate.bridge import quiet
+    from qharness.noise import NoiseSpec, check_output, measure_noise, write_noise
+
+    if output is not None:
+        check_output(output)
+    quants = list(dict.fromkeys(quant))
+    with quiet():
+        documents = [
+            document
+            for name in dict.fromkeys(model or [DEFAULT_MODEL])
+            for document in measure_noise(NoiseSpec(name, quants, calib, inputs, seed, device, dtype, data_dir))
+        ]
+        if output is not None:
+            write_noise(documents, output)
+    if json:
+        print_json(documents[0] if len(documents) == 1 else documents)
+        return
+    for document in documents:
+        print_noise(document)
+    if len(documents) > 1:
+        print_summary(documents)
+    if output is not None:
+        typer.echo(f"noise.json, layers.csv and figures: {output}")
+
+
+def print_noise(document: dict[str, Any]) -> None:
+    """A row a layer, and the means."""
+    inputs = document["inputs"]
+    typer.echo(
+        f"{document['model']}: {document['quantizer']}, on {inputs['sequences']} sequences "
+        f"({inputs['tokens']} tokens) of {inputs['set']}"
+    )
+    rows = [
+        (
+            layer["name"],
+            str(layer["depth"]),
+            *(_ratio(layer[f"{of}_noise"]) for of in ("weight", "activation", "accumulated")),
+            *(
+                number((layer["activation_max"]["tokens"] or {}).get(part), ".3g")
+                for part in ("min", "q1", "median", "q3", "max")
+            ),
+        )
+        for layer in document["layers"]
+    ]
+    means = ("mean", "", *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")), *[""] * 6)
+    header = ("layer", "depth", "weight", "activation", "accumulated", "max|x|: min", "q1", "median", "q3", "max")
+    print_table(header, [*rows, means])
+
+
+def print_summary(documents: list[dict[str, Any]]) -> None:
+    """A row a model and quantizer: the means, and what has accumulated after the last block."""
+    rows = [
+        (
+            document["model"],
+            document["quantizer"],
+            *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")),
+            _ratio(document["layers"][-1]["accumulated_noise"]),
+        )
+        for document in documents
+    ]
+    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows)
+
+
+def _ratio(value: float) -> str:
+    return number(value, ".2e")

@@ -1,0 +1,80 @@
+"""What a quantized layer multiplies with, and what it makes of its input, as far as that can be seen from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from qharness.offers import QuantizedLinear
+
+_PROBE_ROWS = 256
+_PROPORTIONAL = 1e-5  # float32 rounding is well below this, a rounded activation well above
+
+
+def effective_weight(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
+    """The weight [out, in] with which a layer works, in float; None where it does not show.
+
+    `shape`: of the original weight. Asked of the layer where it is a `QuantizedLinear`; else read from its `weight`;
+    else found by running it.
+    """
+    if isinstance(module, QuantizedLinear):
+        return module.dequantized_weight().detach()
+    for way in (_stated, _probed):
+        weight = way(module, shape, device)
+        if weight is not None and weight.shape == shape and weight.is_floating_point():
+            return weight.detach()
+    return None
+
+
+def seen_input(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What a layer makes of its input before it multiplies; None where that does not show."""
+    if isinstance(module, QuantizedLinear):
+        return module.quantized_input
+    return (lambda x: x) if _is_plain(module) else None
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """An `nn.Linear` itself with an ordinary weight: a library's tensor subclass may quantize activations too."""
+    return type(module) is nn.Linear and type(module.weight) in (Tensor, nn.Parameter)
+
+
+def _stated(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
+    """The layer's `weight`: an ordinary one, PyTorch's quantized tensor, or a subclass that can be dequantized."""
+    if _is_plain(module):
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        return weight
+    packed = getattr(module, "weight", None)
+    found = packed() if callable(packed) else packed
+    if not isinstance(found, Tensor) or (type(found) in (Tensor, nn.Parameter) and not found.is_quantized):
+        return None  # codes, perhaps
+    try:
+        return found.dequantize()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _probed(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
+    """The answer to unit vectors, less that to nothing. None if unit vectors of another length tell another story.
+
+    They do where a fixed activation scale rounds or cuts them off.
+    """
+    try:
+        one, other = (_answers(module, shape[1], size, device) for size in (1.0, 0.3))
+    except (RuntimeError, ValueError, TypeError):
+        return None
+    if not one.shape or (one - other).norm() > _PROPORTIONAL * one.norm():
+        return None
+    return one
+
+
+def _answers(module: nn.Module, width: int, size: float, device: torch.device) -> Tensor:
+    """(module(size * I) - module(0)) / size, transposed: [out, in], float32."""
+    with torch.no_grad():
+        nothing = module(torch.zeros(1, width, device=device))
+        rows = [
+            (module(size * torch.eye(width, device=device)[start : start + _PROBE_ROWS]) - nothing).float() / size
+            for start in range(0, width, _PROBE_ROWS)
+        ]
+    return torch.cat(rows).t()

@@ -1,0 +1,158 @@
+"""Forward passes over a few sequences, one at a time: in full precision, and of a quantized model against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from qharness.errors import QHarnessError
+from qharness.models import block_linears, find_blocks
+from qharness.noise.layers import effective_weight, seen_input
+from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
+from qharness.progress import counter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Watch = Callable[[str, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model in full precision, as far as it is needed once it is no longer in memory.
+
+    `blocks`: in the order in which a forward pass reaches them, then those it does not reach. `layers`: shape
+    (out, in) of each Linear of the blocks; its weight is a file of `folder`. `hidden`: what each block put out,
+    [1, length, width] a sequence, on the CPU. `maxima`: of the layers' inputs.
+    """
+
+    blocks: Sequence[str]
+    layers: Mapping[str, torch.Size]
+    folder: Path
+    hidden: Mapping[str, Sequence[Tensor]]
+    maxima: Mapping[str, Maxima]
+
+    def weight(self, layer: str) -> Tensor:
+        """A layer's weight [out, in], read from its file as it is used."""
+        found: Tensor = torch.load(_file(self.folder, layer), mmap=True, weights_only=True)
+        return found
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """Relative noise by layer and by block; NaN where it is undefined or does not show."""
+
+    weights: Mapping[str, float]
+    activations: Mapping[str, float]
+    accumulated: Mapping[str, float]
+
+
+def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: Path) -> Reference:
+    """Run a model on sequences int64 [length], and keep what its quantized form will be held against.
+
+    Weights go to files in `folder`, one at a time. Raises QHarnessError where they do not fit.
+    """
+    blocks, linears = find_blocks(model), block_linears(model)
+    order: list[str] = []
+    hidden: dict[str, list[Tensor]] = {name: [] for name in blocks}
+    maxima = {name: Maxima() for name in linears}
+
+    def leave(block: str, output: Tensor) -> None:
+        order.append(block)
+        hidden[block].append(output.cpu())
+
+    with _watching(linears, lambda layer, x: maxima[layer].add(x), blocks, leave):
+        run(model, sequences, "full precision")
+    for name, linear in linears.items():
+        try:
+            torch.save(linear.weight.detach().cpu(), _file(folder, name))
+        except (OSError, RuntimeError) as error:  # PyTorch's own writer raises the latter for a full disk
+            raise QHarnessError(
+                f"{folder}: weights could not be put aside there: {str(error).splitlines()[0]}"
+            ) from None
+    shapes = {name: linear.weight.shape for name, linear in linears.items()}
+    return Reference(list(dict.fromkeys([*order, *blocks])), shapes, folder, hidden, maxima)
+
+
+def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Reference) -> LayerNoise:
+    """Hold a quantized model against full precision, on the same sequences.
+
+    Weight noise by itself; activation noise on what reaches each layer in the quantized model; accumulated noise of
+    what each block puts out.
+    """
+    modules = dict(model.named_modules())
+    layers = {name: modules[name] for name in reference.layers if name in modules}
+    weights = {}
+    for name, module in layers.items():
+        weight = effective_weight(module, reference.layers[name], model.device)
+        if weight is not None:
+            weights[name] = relative_noise(reference.weight(name), weight.cpu())
+    rounding = {name: seen for name, module in layers.items() if (seen := seen_input(module))}
+    activations = {name: RelativeNoise() for name in rounding}
+    accumulated = {name: RelativeNoise() for name in reference.blocks}
+    counts = dict.fromkeys(reference.blocks, 0)
+
+    def leave(block: str, output: Tensor) -> None:
+        accumulated[block].add(reference.hidden[block][counts[block]], output.cpu())
+        counts[block] += 1
+
+    entered = {name: layers[name] for name in rounding}
+    left = {name: modules[name] for name in reference.blocks if name in modules}
+    with _watching(entered, lambda layer, x: activations[layer].add(x, rounding[layer](x)), left, leave):
+        run(model, sequences, "quantized")
+    return LayerNoise(
+        weights,
+        {name: noise.value for name, noise in activations.items()},
+        {name: noise.value for name, noise in accumulated.items()},
+    )
+
+
+def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
+    """Forward passes, one sequence each: nothing depends on a batch."""
+    with torch.no_grad(), counter(f"{what}, sequences") as progress:
+        for number, sequence in enumerate(sequences, 1):
+            model(**_inputs(model, sequence[None]))
+            progress(number, len(sequences))
+
+
+def _inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
+    """Of token ids [1, length]; an encoder-decoder model reads the first half and is given the second to write."""
+    ids = ids.to(model.device)
+    if not model.config.is_encoder_decoder:
+        return {"input_ids": ids, "use_cache": False}
+    source, target = ids.tensor_split([(ids.shape[1] + 1) // 2], dim=1)
+    shifted = nn.functional.pad(target[:, :-1], (1, 0), value=model.config.decoder_start_token_id)
+    return {"input_ids": source, "decoder_input_ids": shifted, "use_cache": False}
+
+
+def _file(folder: Path, layer: str) -> Path:
+    return folder / f"{layer}.pt"
+
+
+@contextmanager
+def _watching(
+    layers: Mapping[str, nn.Module], enter: Watch, blocks: Mapping[str, nn.Module], leave: Watch
+) -> Iterator[None]:
+    """Meanwhile `enter` gets each layer's input and `leave` each block's hidden states, with the name."""
+
+    def before(name: str) -> Callable[..., None]:
+        return lambda _module, args, kwargs: enter(name, args[0] if args else next(iter(kwargs.values())))
+
+    def after(name: str) -> Callable[..., None]:
+        return lambda _module, _args, output: leave(name, output if isinstance(output, Tensor) else output[0])
+
+    hooks = [
+        *(module.register_forward_pre_hook(before(name), with_kwargs=True) for name, module in layers.items()),
+        *(module.register_forward_hook(after(name)) for name, module in blocks.items()),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
