@@ -113,7 +113,7 @@ class FittingCalibrationSet(Protocol):
     def fitting(
         self, rng: random.Random, data_dir: Path | None, fits: Callable[[str], bool]
     ) -> Iterable[tuple[str, str]]:
-        """Yield `n` (source, text) pairs as `rng` draws them, `fits(text)` true of each; it asks the tokenizer."""
+        """As `documents`, but `fits(text)`, which asks the tokenizer, is true of each text."""
         ...
 
 

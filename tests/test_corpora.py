@@ -9,6 +9,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from qharness.calibration import calibrate
 from qharness.models import LoadedModel
 from qharness.plugins.corpora import shards
 from qharness.plugins.corpora.codesearchnet import CodeSearchNet
-from qharness.plugins.corpora.redpajama import Code, Mixed, Random, apportion
+from qharness.plugins.corpora.redpajama import Code, Mixed, Random, in_turn
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from tests.corpora import (
@@ -52,7 +53,7 @@ def fits(text: str) -> bool:
 
 
 def drawn(set_: Random, mirror: Path, seed: int = 0) -> list[tuple[str, str]]:
-    return list(set_.fitting(random.Random(seed), mirror, fits))
+    return list(islice(set_.fitting(random.Random(seed), mirror, fits), set_.n))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def drawn(set_: Random, mirror: Path, seed: int = 0) -> list[tuple[str, str]]:
         (
             "random",
             128,
-            {"Common Crawl": 104, "C4": 10, "GitHub": 8, "arXiv": 4, "Wikipedia": 2},
+            {"Common Crawl": 104, "C4": 9, "GitHub": 8, "arXiv": 3, "Wikipedia": 3, "Stack Exchange": 1},
         ),
     ],
 )
@@ -76,22 +77,26 @@ def test_sequences_are_full_and_composed_as_in_the_paper(
     assert made.composition == composition
 
 
+def counts(n: int, shares: tuple[int, ...]) -> list[int]:
+    turns = Counter(islice(in_turn(shares), n))
+    return [turns[i] for i in range(len(shares))]
+
+
 def test_table_2() -> None:
-    counts = dict(
-        zip([s.label for s in Random.sources], apportion(1024, [s.share for s in Random.sources]), strict=True)
-    )
-    assert counts == {
+    sources = Random.sources
+    assert dict(zip([s.label for s in sources], counts(1024, tuple(s.share for s in sources)), strict=True)) == {
         "Common Crawl": 834, "C4": 76, "GitHub": 62, "arXiv": 28, "Wikipedia": 20, "Stack Exchange": 4,
     }  # fmt: skip
     assert (Random().n, Random().seqlen) == (1024, 4096)
+    assert counts(1024, (1, 1, 2)) == [256, 256, 512] and counts(1024, (1, 1)) == [512, 512]
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 17, 1000])
-def test_proportions_add_up(n: int) -> None:
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 17, 128, 1000])
+def test_proportions_hold_for_any_n(n: int) -> None:
     for shares in ((1, 1, 2), (834, 76, 62, 28, 20, 4), (1,)):
-        counts = apportion(n, shares)
-        assert sum(counts) == n
-        assert all(abs(count - n * share / sum(shares)) < 1 for count, share in zip(counts, shares, strict=True))
+        found = counts(n, shares)
+        assert sum(found) == n
+        assert all(abs(count - n * share / sum(shares)) < 1 for count, share in zip(found, shares, strict=True))
 
 
 def test_one_document_of_a_repository(mirror: Path) -> None:
@@ -101,7 +106,7 @@ def test_one_document_of_a_repository(mirror: Path) -> None:
     assert len(set(repositories)) == 40
     for source, text in documents:
         assert text.split()[2].endswith(".py" if source == "GitHub Python" else ".java")
-    with pytest.raises(DataError, match=r"has 19 documents for 'GitHub Java' that are long enough, 20 were") as raised:
+    with pytest.raises(DataError, match=r"has 19 documents for 'GitHub Java' that are long enough, and more") as raised:
         repository_short = mirror.parent / "short"
         write_redpajama(repository_short, repositories=39)
         drawn(Code(n=40), repository_short)
@@ -135,6 +140,7 @@ def test_the_rule_for_questions(row: dict[str, object], counts: bool) -> None:
 def test_a_seed_repeats(set_: Random, mirror: Path) -> None:
     first = drawn(set_, mirror, seed=1)
     assert first == drawn(set_, mirror, seed=1)
+    assert first[:7] == drawn(type(set_)(n=7), mirror, seed=1)
     assert {text for _, text in first} != {text for _, text in drawn(set_, mirror, seed=2)}
     sources = [source for source, _ in first]
     assert sources != sorted(sources, key=sources.index)  # mixed: AQLM holds the last eighth out
@@ -341,7 +347,7 @@ def test_the_command_line_uses_them_and_the_cache_lists_them(cli: Cli, mirror: P
     done = cli(*arguments, f"mixed:8,seqlen={SEQLEN}", "--output", tmp_path / "out", **environment)
     assert done.returncode == 0, done.stderr
     assert '{"Stack Overflow": 4, "GitHub Java": 2, "GitHub Python": 2}' in done.stderr.replace("\n", " ")
-    listed = cli("cache", "ls", **environment)
+    listed = cli("cache", "ls", **environment, COLUMNS="400")
     assert f"mixed:n=8,seqlen={SEQLEN} of {model}" in listed.stdout and "calibration sequences" in listed.stdout
 
 

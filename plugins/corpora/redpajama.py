@@ -6,9 +6,10 @@ import ast
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -70,34 +71,38 @@ _MIXED = (
 _CODE = _MIXED[:2]
 
 
-def apportion(n: int, shares: Sequence[int]) -> list[int]:
-    """`n` in these proportions, in whole numbers that add up; what is left over goes to the largest remainders."""
-    counts = [n * share // sum(shares) for share in shares]
-    remainders = [n * share % sum(shares) for share in shares]
-    order = sorted(range(len(shares)), key=lambda i: -remainders[i])
-    for i in order[: n - sum(counts)]:
-        counts[i] += 1
-    return counts
+def in_turn(shares: Sequence[int]) -> Iterator[int]:
+    """Which source is next, without end: the one that is furthest behind its share.
+
+    So the first n, for any n, are in these proportions as nearly as whole numbers can be, and a larger set begins
+    with a smaller one.
+    """
+    counts, total = [0] * len(shares), sum(shares)
+    for drawn in count(1):
+        behind = max(range(len(shares)), key=lambda i: shares[i] * drawn - counts[i] * total)
+        counts[behind] += 1
+        yield behind
 
 
-def _draw(
-    sources: Sequence[_Source], n: int, rng: random.Random, data_dir: Path | None, fits: Fits
-) -> Iterator[Document]:
-    """`n` documents that fit, by share, in random order; of a repository one at most."""
+def _draw(sources: Sequence[_Source], rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
+    """Documents that fit, by share; of a repository one at most. DataError where a source has no more."""
     repositories: set[str] = set()
-    drawn: list[Document] = []
-    for source, count in zip(sources, apportion(n, [source.share for source in sources]), strict=True):
-        own = random.Random(rng.getrandbits(64))  # noqa: S311 - a draw from one source does not shift another's
-        if count:
-            found = list(islice(_of(source, own, data_dir, fits, repositories), count))
-            if len(found) < count:
-                raise DataError(
-                    f"RedPajama's {source.subset} in {_where(data_dir, source.subset)} has {len(found)} documents for "
-                    f"{source.label!r} that are long enough, {count} were asked for: add files, or lower n or seqlen"
-                )
-            drawn.extend((source.label, text) for text in found)
-    rng.shuffle(drawn)
-    yield from drawn
+    # A generator for each, so that a draw from one source does not shift another's.
+    own = [random.Random(rng.getrandbits(64)) for _ in sources]  # noqa: S311
+    streams = [
+        _of(source, generator, data_dir, fits, repositories) for source, generator in zip(sources, own, strict=True)
+    ]
+    drawn = Counter[str]()
+    for i in in_turn([source.share for source in sources]):
+        source = sources[i]
+        text = next(streams[i], None)
+        if text is None:
+            raise DataError(
+                f"RedPajama's {source.subset} in {_where(data_dir, source.subset)} has {drawn[source.label]} documents "
+                f"for {source.label!r} that are long enough, and more were asked for: add files, or lower n or seqlen"
+            )
+        drawn[source.label] += 1
+        yield source.label, text
 
 
 def _of(
@@ -193,12 +198,12 @@ class Random:
                 raise SpecError(f"{self.name}'s {field} must be 1 or more, not {getattr(self, field)}")
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
-        """`n` documents of whatever length, each with its kind."""
+        """Documents of whatever length, each with its kind."""
         return self.fitting(rng, data_dir, lambda _: True)
 
     def fitting(self, rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
-        """`n` documents that fit, each with its kind."""
-        return _draw(self.sources, self.n, rng, data_dir, fits)
+        """Documents that fit, each with its kind."""
+        return _draw(self.sources, rng, data_dir, fits)
 
     def origin(self, data_dir: Path | None) -> str:
         """The upstream, or a mirror's files."""

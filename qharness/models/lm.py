@@ -17,8 +17,9 @@ from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
-from qharness.models.loading import LoadedModel, load_model, quantize
+from qharness.models.loading import LoadedModel, load_model, locate, quantize
 from qharness.models.sampling import Draw
+from qharness.presets import convention_of
 from qharness.progress import counter
 from qharness.registry import get_registry
 
@@ -77,6 +78,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.prefixes = convention_of(locate(loaded.name).as_posix()).prefixes
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batches: list[list[tuple[int, int]]] = []
@@ -114,7 +116,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids = self.generation.fit(self.tok_encode(text), decoding)
+            prefix = self.prefixes.get((request.doc or {}).get("language", ""), "")
+            ids = self.generation.fit(self.tok_encode(prefix + text), decoding)
             by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
