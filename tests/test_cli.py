@@ -15,7 +15,20 @@ from qharness.cli import main
 from tests.conftest import REPOSITORY, install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-COMMANDS = ("run", "quantize", "footprint", "noise", "score", "study", "cache", "compare", "list", "doctor", "lm-eval")
+COMMANDS = (
+    "run",
+    "quantize",
+    "footprint",
+    "noise",
+    "profile",
+    "score",
+    "study",
+    "cache",
+    "compare",
+    "list",
+    "doctor",
+    "lm-eval",
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "--json"], ["run", "--help"], ["compare", "/no", "/where"]])

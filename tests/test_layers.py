@@ -18,6 +18,7 @@ LAYERS = [
     {"filters", "evaluate"},
     {"stats"},
     {"noise"},
+    {"hosting"},
     {"study"},
     {"cli"},
     {"__main__"},

@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from qharness.cli import cache, compare, doctor, footprint, listing, lm_eval, noise, quantize, run, score, study
+from qharness.cli import (
+    cache,
+    compare,
+    doctor,
+    footprint,
+    listing,
+    lm_eval,
+    noise,
+    profile,
+    quantize,
+    run,
+    score,
+    study,
+)
 from qharness.errors import QHarnessError
 from qharness.progress import note
 
@@ -17,16 +30,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("run", help=run.run.__doc__)(run.run)
-app.command("quantize", help=quantize.quantize.__doc__)(quantize.quantize)
-app.command("footprint", help=footprint.footprint.__doc__)(footprint.footprint)
-app.command("noise", help=noise.noise.__doc__)(noise.noise)
-app.command("score", help=score.score.__doc__)(score.score)
-app.command("compare", help=compare.compare.__doc__)(compare.compare)
-app.command("study", help=study.study.__doc__)(study.study)
+for command in (
+    run.run,
+    quantize.quantize,
+    score.score,
+    compare.compare,
+    study.study,
+    footprint.footprint,
+    profile.profile,
+    noise.noise,
+    doctor.doctor,
+    cache.cache,
+):
+    app.command(command.__name__, help=command.__doc__)(command)
 app.command("list", help=listing.list_.__doc__)(listing.list_)
-app.command("doctor", help=doctor.doctor.__doc__)(doctor.doctor)
-app.command("cache", help=cache.cache.__doc__)(cache.cache)
 app.command(
     "lm-eval",
     help=lm_eval.lm_eval.__doc__,

@@ -30,13 +30,17 @@ _LOGITS_BYTES = 32  # a token of the vocabulary and row, in sampling
 
 @dataclass
 class Generation:
-    """Generates with one model. `truncated` counts the prompts that were cut from the left to fit."""
+    """Generates with one model. `truncated` counts the prompts that were cut from the left to fit.
+
+    `endless`: no token ends a completion, so that each is as long as it may be, as measurements want it.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     max_length: int
     seed: int
     truncated: int = 0
+    endless: bool = False
 
     def fit(self, ids: Sequence[int], decoding: Decoding) -> tuple[int, ...]:
         """Cut a causal model's prompt from the left if it leaves no room.
@@ -123,6 +127,8 @@ class Generation:
 
     def _ends(self) -> frozenset[int]:
         """The tokens that end a text: what the checkpoint says, or its tokenizer."""
+        if self.endless:
+            return frozenset()
         given = self.model.generation_config.eos_token_id if self.model.generation_config else None
         if given is None:
             given = self.tokenizer.eos_token_id

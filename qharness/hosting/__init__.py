@@ -1,0 +1,18 @@
+"""What hosting a model costs: latency, memory, size, dollars, energy and CO2."""
+
+from qharness.hosting.costs import estimated_energy, per_1000
+from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance, read_instances
+from qharness.hosting.measure import Load
+from qharness.hosting.profile import ProfileSpec, profile
+
+__all__ = [
+    "DEFAULT_INSTANCE",
+    "Instance",
+    "Load",
+    "ProfileSpec",
+    "estimated_energy",
+    "find_instance",
+    "per_1000",
+    "profile",
+    "read_instances",
+]

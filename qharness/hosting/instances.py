@@ -1,0 +1,75 @@
+"""Machines by the hour: a table with sources, which a user's own file extends."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from qharness.errors import QHarnessError, UnknownNameError
+
+DEFAULT_INSTANCE = "p3dn.24xlarge"
+"""The one that Wei et al. 2023 counted in."""
+_TABLE = Path(__file__).with_name("instances.toml")
+
+
+class Instance(BaseModel):
+    """What an hour of a machine costs; None where that is not known.
+
+    `watts`: of the whole instance while it works; `pue`: what its data centre takes for each of them;
+    `gco2eq_per_kwh`: of the grid it hangs on.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    usd_per_hour: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    watts: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    pue: float = Field(default=1.0, ge=1, allow_inf_nan=False)
+    gco2eq_per_kwh: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    vcpus: int | None = Field(default=None, ge=1)
+    gpus: str | None = None
+    source: str | None = None
+    date: str | None = None
+
+    @property
+    def kw(self) -> float | None:
+        """Kilowatts, the data centre's share included."""
+        return None if self.watts is None else self.watts * self.pue / 1000
+
+    @property
+    def gco2eq_per_hour(self) -> float | None:
+        """Grams of CO2 (or what warms as much) an hour; the making of the hardware is not in it."""
+        return None if self.kw is None or self.gco2eq_per_kwh is None else self.kw * self.gco2eq_per_kwh
+
+
+_INSTANCES = TypeAdapter(dict[str, Instance])
+
+
+def read_instances(extra: Path | None = None) -> dict[str, Instance]:
+    """The table, with what a file of the same form adds or replaces. Raises QHarnessError for one that is wrong."""
+    found = _INSTANCES.validate_python(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
+    if extra is not None:
+        found |= _read(extra)
+    return found
+
+
+def _read(path: Path) -> dict[str, Instance]:
+    try:
+        return _INSTANCES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise QHarnessError(f"--instances {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise QHarnessError(f"--instances {path} is not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = " ".join(str(part) for part in first["loc"])
+        raise QHarnessError(f"--instances {path}: {where}: {first['msg']}") from None
+
+
+def find_instance(name: str, extra: Path | None = None) -> Instance:
+    """An instance by name. Raises UnknownNameError with those that are spelt alike."""
+    known = read_instances(extra)
+    if name not in known:
+        raise UnknownNameError("instance", name, known, hint="--instances FILE.toml adds others")
+    return known[name]
