@@ -1,56 +1,75 @@
-"""Presets: short names of the papers' models, with their precision and what their prompts begin with."""
+"""The models of the two papers by short names, and what their prompts need. Written from memory of the Hub; untried."""
 
 from __future__ import annotations
 
-import tomllib
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
+
+_WEI, _GIAGNORIO = "Wei et al. 2023", "Giagnorio et al. 2025"
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What a model expects of its input besides what its tokenizer adds by itself.
+
+    `prefixes`: by a document's language, what comes before its prompt. `tokenizer`: options it is loaded with.
+    `decoder_start`: the token a decoder begins with.
+    """
+
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: Mapping[str, str] = field(default_factory=dict)
+    decoder_start: str | None = None
+
+
+PLAIN = Convention()
+# A file's name is metadata in InCoder's training: `--prefix` in bigcode-evaluation-harness, which names this one.
+_INCODER = Convention(prefixes={"python": "<| file ext=.py |>\n"})
+# Its encoder reads `code </s> __python__`, and its decoder starts with the language to write in.
+_PLBART = Convention(tokenizer={"src_lang": "python", "tgt_lang": "en_XX"}, decoder_start="__en_XX__")
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model of a paper: an id of the Hub's, and how it was run.
-
-    `parameters`: as the paper counts them. `dtype`: of full precision. `begin`: the token that a prompt begins with,
-    put there if the tokenizer does not. `prefixes`: what stands before a prompt, by the document's programming
-    language. `source_language`, `decoder_start`: language tokens of an encoder-decoder, of its input and of what its
-    output begins with.
-    """
+    """A model of a paper: its id on the Hub, how many parameters, and the precision the paper calls full."""
 
     name: str
     id: str
     parameters: str
     dtype: str
     paper: str
-    begin: str = ""
-    prefixes: Mapping[str, str] = field(default_factory=dict)
-    source_language: str = ""
-    decoder_start: str = ""
-
-    def prefixed(self, prompt: str, language: object) -> str:
-        """A prompt with what stands before it in a document of this programming language."""
-        return self.prefixes.get(str(language), "") + prompt
+    task: str = "code"
+    convention: Convention = PLAIN
 
 
-@cache
-def presets() -> Mapping[str, Preset]:
-    """All presets by name, in the file's order."""
-    table = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    return {name: Preset(name, **fields) for name, fields in table.items()}
+_TABLE = (
+    Preset("codegen-350m", "Salesforce/codegen-350M-mono", "350M", "float32", _WEI),
+    Preset("codegen-2b", "Salesforce/codegen-2B-mono", "2B", "float32", _WEI),
+    Preset("codegen-6b", "Salesforce/codegen-6B-mono", "6B", "float32", _WEI),
+    Preset("codegen-16b", "Salesforce/codegen-16B-mono", "16B", "float32", _WEI),
+    Preset("incoder-1b", "facebook/incoder-1B", "1.3B", "float32", _WEI, convention=_INCODER),
+    Preset("incoder-6b", "facebook/incoder-6B", "6.7B", "float32", _WEI, convention=_INCODER),
+    Preset("codet5-sum", "Salesforce/codet5-base-multi-sum", "220M", "float32", _WEI, "summary"),
+    Preset("codet5-sum-python", "Salesforce/codet5-base-codexglue-sum-python", "220M", "float32", _WEI, "summary"),
+    Preset("plbart-sum-python", "uclanlp/plbart-python-en_XX", "140M", "float32", _WEI, "summary", _PLBART),
+    Preset("codellama-7b", "codellama/CodeLlama-7b-hf", "7B", "float16", _GIAGNORIO),
+    Preset("codellama-13b", "codellama/CodeLlama-13b-hf", "13B", "float16", _GIAGNORIO),
+    Preset("codellama-34b", "codellama/CodeLlama-34b-hf", "34B", "float16", _GIAGNORIO),
+    Preset("deepseek-coder-1.3b", "deepseek-ai/deepseek-coder-1.3b-base", "1.3B", "float16", _GIAGNORIO),
+    Preset("deepseek-coder-6.7b", "deepseek-ai/deepseek-coder-6.7b-base", "6.7B", "float16", _GIAGNORIO),
+    Preset("deepseek-coder-33b", "deepseek-ai/deepseek-coder-33b-base", "33B", "float16", _GIAGNORIO),
+)
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
+_BY_ID = {preset.id: preset for preset in _TABLE}
 
 
-def model_id(name: str) -> str:
-    """The id that a preset's name stands for; any other name is returned as it is."""
-    return presets()[name].id if name in presets() else name
+def convention_of(model: str) -> Convention:
+    """What a model of the table, by its name or its id, expects; nothing of any other model."""
+    preset = PRESETS.get(model) or _BY_ID.get(model)
+    return preset.convention if preset else PLAIN
 
 
-def preset_dtype(name: str) -> str:
-    """The dtype that a preset's name stands for; `auto` for any other name, an id among them."""
-    return presets()[name].dtype if name in presets() else "auto"
-
-
-def find_preset(name: str) -> Preset | None:
-    """The preset of a name or an id, if there is one."""
-    return presets().get(name) or next((preset for preset in presets().values() if preset.id == name), None)
+def hint(name: str) -> str:
+    """The presets that look like a name, to add to an error; nothing if it is an id or a path, or none does."""
+    near = [] if "/" in name else difflib.get_close_matches(name.lower(), PRESETS, n=3)
+    return f"; did you mean {', '.join(near)}?" if near else ""

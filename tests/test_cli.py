@@ -54,15 +54,7 @@ def test_list_json(cli: Cli) -> None:
     done = cli("list", "--json")
     assert done.returncode == 0 and done.stderr == ""
     document = json.loads(done.stdout)
-    assert set(document) == {
-        "quantizers",
-        "calibration-sets",
-        "perturbations",
-        "tasks",
-        "languages",
-        "presets",
-        "plugins",
-    }
+    assert set(document) == {"quantizers", "calibration-sets", "perturbations", "tasks", "languages", "plugins"}
     for rows in document.values():
         for row in rows:
             assert {"name", "summary", "options", "plugin", "version"} <= set(row)

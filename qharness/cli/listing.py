@@ -7,7 +7,6 @@ import inspect
 import os
 from collections.abc import Mapping
 from enum import StrEnum
-from importlib.metadata import version
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -15,7 +14,7 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.presets import presets
+from qharness.presets import PRESETS
 from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
 
 
@@ -27,18 +26,21 @@ class Kind(StrEnum):
     PERTURBATIONS = "perturbations"
     TASKS = "tasks"
     LANGUAGES = "languages"
-    PRESETS = "presets"
     PLUGINS = "plugins"
+    PRESETS = "presets"
 
 
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="Only these; all by default.")] = None,
+    kind: Annotated[Kind | None, typer.Argument(help="Only these; all that plugins offer by default.")] = None,
     path: Annotated[
         bool, typer.Option("--path", help="With tasks: the folder of our own, for lm-eval's --include_path.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """What the plugins offer: names, summaries, options."""
+    """What the plugins offer: names, summaries, options. `presets`: the papers' models, names for --model."""
+    if kind is Kind.PRESETS:
+        _print_presets(json)
+        return
     found = registry()
     if path:
         if kind is not Kind.TASKS:
@@ -53,6 +55,15 @@ def list_(
         print_table(
             (name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows]
         )
+
+
+def _print_presets(json: bool) -> None:
+    fields = ("name", "id", "parameters", "dtype", "task", "paper")
+    rows = [{field: getattr(preset, field) for field in fields} for preset in PRESETS.values()]
+    if json:
+        print_json({Kind.PRESETS.value: rows})
+    else:
+        print_table(fields, [tuple(row.values()) for row in rows])
 
 
 def _own_folder(found: Registry) -> str:
@@ -70,21 +81,11 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
             for name, entry in found.tasks.items()
         ],
         Kind.LANGUAGES: _classes(found.languages),
-        Kind.PRESETS: _presets(),
         Kind.PLUGINS: [
             {"name": name, "summary": "", "options": [], "plugin": name, "version": version}
             for name, version in found.plugins.items()
         ],
     }
-
-
-def _presets() -> list[dict[str, Any]]:
-    own = {"options": [], "plugin": "qharness", "version": version("qharness")}
-    rows = []
-    for name, preset in presets().items():
-        summary = f"{preset.id}, {preset.parameters}, {preset.dtype} ({preset.paper})"
-        rows.append({"name": name, "summary": summary, **own, **dataclasses.asdict(preset)})
-    return rows
 
 
 def _row(name: str, entry: Entry[Any] | Entry[TaskEntry], summary: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ AllowUnsandboxed = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="Hugging Face id, local folder, preset, or tinycoder, the bundled one and the default."),
+    typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
 ]
 DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

@@ -19,7 +19,7 @@ def run(
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Hugging Face id, local folder, preset, or tinycoder, the bundled one and the default."),
+        typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
     ] = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,

@@ -14,7 +14,6 @@ from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.folder import folder_name, read_run
 from qharness.models import loading
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
-from qharness.presets import model_id
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.types import Quantizer, RunSpec
@@ -43,7 +42,6 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     device = loading.resolve_device(spec.device)
     definite = dataclasses.replace(
         spec,
-        model=model_id(spec.model),
         quant=str(unbind(quantizer)),
         calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
         device=device.type,
@@ -55,7 +53,7 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     folder = loading.locate(spec.model)
-    model = folder.resolve().name if folder.is_dir() else definite.model
+    model = folder.resolve().name if folder.is_dir() else folder.as_posix()
     parts = (model, definite.quant, definite.calib or "none", "none", spec.task)
     extent = {name: key.pop(name) for name in ("samples", "limit")}
     return Cell(definite, quantizer, task, spec.output / folder_name(parts, key, extent))

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
-from qharness.models.conventions import apply_conventions, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.offers import BlockwiseQuantizer
-from qharness.presets import model_id, preset_dtype
+from qharness.presets import PRESETS, Convention, Preset, convention_of, hint
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -66,35 +65,44 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def resolve_dtype(dtype: str, device: torch.device, name: str = "") -> torch.dtype | Literal["auto"]:
-    """`auto` is float32 on a CPU, where half precision is slow; elsewhere the dtype of the preset `name`, or the
-    checkpoint's own."""
+def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dtype | Literal["auto"]:
+    """`auto` is float32 on a CPU, where half precision is slow; elsewhere a preset's, or else the checkpoint's own."""
     import torch
 
-    if dtype == "auto" and device.type != "cpu":
-        dtype = preset_dtype(name)
+    dtype = dtype if device.type == "cpu" else preset_dtype(dtype, model)
     if dtype != "auto":
         resolved: torch.dtype = getattr(torch, dtype)
         return resolved
     return torch.float32 if device.type == "cpu" else "auto"
 
 
-def own_dtype(config: PretrainedConfig, dtype: str = "auto", name: str = "") -> torch.dtype:
-    """A dtype by its name; `auto` is that of the preset `name`, or the one that the configuration names, or float32."""
+def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
+    """A dtype by its name; `auto` is the one a checkpoint's configuration names, float32 where it names none."""
     import torch
 
-    dtype = preset_dtype(name) if dtype == "auto" else dtype
     own = getattr(config, "dtype", None) if dtype == "auto" else dtype
     found: torch.dtype = own if isinstance(own, torch.dtype) else getattr(torch, own or "float32")
     return found
 
 
+def preset_dtype(dtype: str, model: str) -> str:
+    """A preset's dtype for `auto`; any other stays as it is."""
+    preset = find_preset(model)
+    return preset.dtype if preset and dtype == "auto" else dtype
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of that name; a folder that is called so goes first."""
+    return None if Path(name).is_dir() else PRESETS.get(name)
+
+
 def locate(name: str) -> Path:
     """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's.
 
-    A preset's name stands for its id.
+    Of a preset, its id.
     """
-    return BUNDLED.get(name) or Path(model_id(name)).expanduser()
+    preset = find_preset(name)
+    return BUNDLED.get(name) or (Path(preset.id) if preset else Path(name).expanduser())
 
 
 def load_config(name: str) -> PretrainedConfig:
@@ -109,8 +117,7 @@ def load_config(name: str) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix())
     except (OSError, ValueError) as error:
-        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    mark(config, name)
+        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
     return config
 
 
@@ -141,8 +148,18 @@ def load_model(
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     tokenizer = load_tokenizer(name, parent)
-    apply_conventions(model, tokenizer)
+    _follow(convention_of(source), model, tokenizer)
     return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
+
+
+def _follow(convention: Convention, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a decoder start with the token that its convention names."""
+    if (token := convention.decoder_start) is None:
+        return
+    number = tokenizer.convert_tokens_to_ids(token)
+    if not isinstance(number, int) or number == tokenizer.unk_token_id or model.generation_config is None:
+        raise ModelError(f"model {model.name_or_path!r} has no token {token}, with which its decoder should start")
+    model.generation_config.decoder_start_token_id = number
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -181,7 +198,9 @@ def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerB
         note(f"model {name!r} has no tokenizer: that of {parent!r} is used")
         source = locate(parent)
     try:
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(source.as_posix())
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            source.as_posix(), **convention_of(source.as_posix()).tokenizer
+        )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(f"tokenizer of {name!r} could not be loaded: {first_line(error)}") from None
     return tokenizer
@@ -191,7 +210,7 @@ def identity(name: str) -> str:
     """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
     folder = locate(name)
     if not folder.is_dir():
-        return model_id(name)
+        return folder.as_posix()
     files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
