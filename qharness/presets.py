@@ -13,10 +13,12 @@ _WEI, _GIAGNORIO = "Wei et al. 2023", "Giagnorio et al. 2025"
 class Convention:
     """What a model expects of its input besides what its tokenizer adds by itself.
 
-    `prefixes`: by a document's language, what comes before its prompt. `tokenizer`: options it is loaded with.
-    `decoder_start`: the token a decoder begins with.
+    `begin`: the token that a prompt begins with, put there if the tokenizer has not. `prefixes`: by a document's
+    language, what comes before its prompt. `tokenizer`: options it is loaded with. `decoder_start`: the token a decoder
+    begins with.
     """
 
+    begin: str = ""
     prefixes: Mapping[str, str] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     decoder_start: str | None = None
@@ -24,7 +26,9 @@ class Convention:
 
 PLAIN = Convention()
 # A file's name is metadata in InCoder's training: `--prefix` in bigcode-evaluation-harness, which names this one.
-_INCODER = Convention(prefixes={"python": "<| file ext=.py |>\n"})
+_INCODER = Convention("<|endoftext|>", {"python": "<| file ext=.py |>\n"})
+_CODELLAMA = Convention("<s>")
+_DEEPSEEK = Convention("<｜begin▁of▁sentence｜>")  # noqa: RUF001 - so it is written
 # Its encoder reads `code </s> __python__`, and its decoder starts with the language to write in.
 _PLBART = Convention(tokenizer={"src_lang": "python", "tgt_lang": "en_XX"}, decoder_start="__en_XX__")
 
@@ -52,20 +56,41 @@ _TABLE = (
     Preset("codet5-sum", "Salesforce/codet5-base-multi-sum", "220M", "float32", _WEI, "summary"),
     Preset("codet5-sum-python", "Salesforce/codet5-base-codexglue-sum-python", "220M", "float32", _WEI, "summary"),
     Preset("plbart-sum-python", "uclanlp/plbart-python-en_XX", "140M", "float32", _WEI, "summary", _PLBART),
-    Preset("codellama-7b", "codellama/CodeLlama-7b-hf", "7B", "float16", _GIAGNORIO),
-    Preset("codellama-13b", "codellama/CodeLlama-13b-hf", "13B", "float16", _GIAGNORIO),
-    Preset("codellama-34b", "codellama/CodeLlama-34b-hf", "34B", "float16", _GIAGNORIO),
-    Preset("deepseek-coder-1.3b", "deepseek-ai/deepseek-coder-1.3b-base", "1.3B", "float16", _GIAGNORIO),
-    Preset("deepseek-coder-6.7b", "deepseek-ai/deepseek-coder-6.7b-base", "6.7B", "float16", _GIAGNORIO),
-    Preset("deepseek-coder-33b", "deepseek-ai/deepseek-coder-33b-base", "33B", "float16", _GIAGNORIO),
+    Preset("codellama-7b", "codellama/CodeLlama-7b-hf", "7B", "float16", _GIAGNORIO, convention=_CODELLAMA),
+    Preset("codellama-13b", "codellama/CodeLlama-13b-hf", "13B", "float16", _GIAGNORIO, convention=_CODELLAMA),
+    Preset("codellama-34b", "codellama/CodeLlama-34b-hf", "34B", "float16", _GIAGNORIO, convention=_CODELLAMA),
+    Preset(
+        "deepseek-coder-1.3b",
+        "deepseek-ai/deepseek-coder-1.3b-base",
+        "1.3B",
+        "float16",
+        _GIAGNORIO,
+        convention=_DEEPSEEK,
+    ),
+    Preset(
+        "deepseek-coder-6.7b",
+        "deepseek-ai/deepseek-coder-6.7b-base",
+        "6.7B",
+        "float16",
+        _GIAGNORIO,
+        convention=_DEEPSEEK,
+    ),
+    Preset(
+        "deepseek-coder-33b", "deepseek-ai/deepseek-coder-33b-base", "33B", "float16", _GIAGNORIO, convention=_DEEPSEEK
+    ),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
 _BY_ID = {preset.id: preset for preset in _TABLE}
 
 
+def preset_of(model: str) -> Preset | None:
+    """The preset of a name or an id."""
+    return PRESETS.get(model) or _BY_ID.get(model)
+
+
 def convention_of(model: str) -> Convention:
     """What a model of the table, by its name or its id, expects; nothing of any other model."""
-    preset = PRESETS.get(model) or _BY_ID.get(model)
+    preset = preset_of(model)
     return preset.convention if preset else PLAIN
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
+import transformers
+from lm_eval.api.instance import Instance
 
 from qharness import ModelError, presets
-from qharness.models import LoadedModel, loading
+from qharness.models import Export, export_checkpoint, loading
 from qharness.models.lm import QHarnessLM
 from qharness.presets import PRESETS, Convention, Preset
 from qharness.study.grid import read_study
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli
-from tests.tiny_models import make_model, save_model, tokenizer
+from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
 
 
 def test_a_name_stands_for_an_id() -> None:
@@ -46,7 +50,7 @@ def test_auto_is_the_papers_precision_on_a_gpu() -> None:
 def as_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A random encoder-decoder model on disk, as if it were PLBART's: found by its path, as those are by their ids."""
     folder = save_model("plbart", tmp_path / "plbart").as_posix()
-    convention = Convention({"python": "# .py\n"}, {"padding_side": "left"}, "a")
+    convention = Convention("", {"python": "# .py\n"}, {"padding_side": "left"}, "a")
     monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", "code", convention))
     monkeypatch.setitem(presets._BY_ID, folder, PRESETS["ours"])
     return folder
@@ -59,7 +63,7 @@ def test_decoder_and_tokenizer_follow_the_convention(as_preset: str, by_name: bo
     start = loaded.tokenizer.convert_tokens_to_ids("a")
     assert loaded.model.generation_config.decoder_start_token_id == start
     lm = QHarnessLM(loaded)
-    assert lm.generation._decoder_start == start and lm.prefixes == {"python": "# .py\n"}
+    assert lm.generation._decoder_start == start and lm.convention.prefixes == {"python": "# .py\n"}
 
 
 def test_a_decoder_start_that_is_no_token(as_preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,20 +74,87 @@ def test_a_decoder_start_that_is_no_token(as_preset: str, monkeypatch: pytest.Mo
         loading.load_model("ours")
 
 
-def test_prompts_begin_as_incoders_should(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In Python only, and in what the model reads only: prompt_sha and the program are of the task's prompt."""
-    from lm_eval.api.instance import Instance
+PREFIX = "<| file ext=.py |>\n"
 
-    def ids(name: str, language: str) -> str:
-        lm = QHarnessLM(LoadedModel(make_model("xglm"), tokenizer(), name))
-        request = Instance("generate_until", {"language": language}, ("def f():", {"max_gen_toks": 4}), 0)
-        (job,) = lm._jobs([request])
-        return tokenizer().decode(job.prompt.ids)
 
-    for name in ("incoder-1b", "facebook/incoder-1B"):
-        assert ids(name, "python").endswith("<| file ext=.py |>\ndef f():")
-        assert ids(name, "java").endswith("def f():") and "ext" not in ids(name, "java")
-    assert "ext" not in ids("codegen-2b", "python")
+def incoder(folder: Path, token: str = "<|endoftext|>") -> Path:
+    """A random model of InCoder's architecture that says which preset it is, as a copy in a folder does."""
+    model = make_model("xglm")
+    model.config.qharness_preset = "incoder-1b"
+    model.save_pretrained(folder)
+    found = tokenizer()
+    found.add_special_tokens({"pad_token": token})  # an id that the model has: <pad>'s is not needed
+    found.save_pretrained(folder)
+    return folder
+
+
+def prompts(lm: QHarnessLM, *docs: Mapping[str, str]) -> list[list[int]]:
+    """The tokens that reach the model."""
+    requests = [Instance("generate_until", doc, ("def f", {}), n, ("t", n, 1)) for n, doc in enumerate(docs)]
+    by_document = {job.prompt.draws[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
+    return [by_document[n] for n in range(len(docs))]
+
+
+def test_a_prompt_begins_as_its_language_asks(tmp_path: Path) -> None:
+    lm = QHarnessLM(loading.load_model(str(incoder(tmp_path)), "cpu"))
+    python, java, text = prompts(lm, {"language": "python"}, {"language": "java"}, {})
+    begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    assert lm.tokenizer.decode(python[1:]) == PREFIX + "def f" and python[0] == begin
+    assert java == text
+    assert text == [begin, *lm.tokenizer.encode("def f")]
+
+
+def test_a_token_that_the_tokenizer_adds_is_not_added_again(tmp_path: Path) -> None:
+    loaded = loading.load_model(str(incoder(tmp_path)), "cpu")
+    lm = QHarnessLM(loaded)
+    begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    lm.tok_encode = lambda text: [begin, 9, 8]  # type: ignore[method-assign]
+    assert prompts(lm, {}) == [[begin, 9, 8]]
+
+
+def test_a_quantized_checkpoint_is_prompted_as_its_model(tmp_path: Path) -> None:
+    folder = tmp_path / "quantized"
+    export_checkpoint(Export(str(incoder(tmp_path / "model")), "rtn:8", folder, device="cpu"))
+    (ids,) = prompts(QHarnessLM(str(folder), device="cpu"), {"language": "python"})
+    assert tokenizer().decode(ids[1:]).startswith(PREFIX)
+
+
+def test_a_model_without_preset_is_prompted_as_it_is(random_llama: Path) -> None:
+    lm = QHarnessLM(str(random_llama), device="cpu")
+    assert prompts(lm, {"language": "python"}) == [lm.tok_encode("def f")]
+
+
+def test_a_tokenizer_without_the_tokens_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no token <\|endoftext\|>"):
+        loading.load_model(str(incoder(tmp_path, "<pad>")), "cpu")
+
+
+def test_plbart_reads_python_and_writes_english(tmp_path: Path) -> None:
+    sentences = tmp_path / "sentences.txt"
+    sentences.write_text("def add ( a , b ) : return a + b\nReturns the sum of two numbers .\n" * 20)
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(sentences), model_prefix=str(tmp_path / "plbart"), vocab_size=31, num_threads=1, minloglevel=2
+    )
+    folder = tmp_path / "model"
+    known = transformers.PLBartTokenizer(str(tmp_path / "plbart.model"), language_codes="base")
+    known.save_pretrained(folder)
+    config = CONFIGS["plbart"]()
+    config.vocab_size, config.qharness_preset = len(known) + 8, "plbart-sum-python"
+    transformers.AutoModelForSeq2SeqLM.from_config(config).save_pretrained(folder)
+    lm = QHarnessLM(str(folder), device="cpu")
+    python, english = known.convert_tokens_to_ids(["__python__", "__en_XX__"])
+    assert prompts(lm, {})[0][-2:] == [known.eos_token_id, python]
+    assert lm.generation._decoder_start == english != config.decoder_start_token_id
+
+
+def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> None:
+    """DeepSeek-Coder's is of bytes and says so; earlier versions of transformers 5 lost all spaces with such a one."""
+    CONFIGS["llama"]().save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    about = tmp_path / "tokenizer_config.json"
+    about.write_text(json.dumps({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}))
+    found = loading.load_tokenizer(str(tmp_path))
+    assert found.decode(found.encode("def f(a, b):\n    pass", add_special_tokens=False)) == "def f(a, b):\n    pass"
 
 
 def test_plbarts_tokenizer_options_are_its_own() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.conventions import follow, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.offers import BlockwiseQuantizer
-from qharness.presets import PRESETS, Convention, Preset, convention_of, hint
+from qharness.presets import PRESETS, Preset, convention_of, hint
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -118,6 +119,7 @@ def load_config(name: str) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix())
     except (OSError, ValueError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
+    mark(config, folder.as_posix())
     return config
 
 
@@ -148,18 +150,8 @@ def load_model(
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     tokenizer = load_tokenizer(name, parent)
-    _follow(convention_of(source), model, tokenizer)
+    follow(model, tokenizer)
     return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
-
-
-def _follow(convention: Convention, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let a decoder start with the token that its convention names."""
-    if (token := convention.decoder_start) is None:
-        return
-    number = tokenizer.convert_tokens_to_ids(token)
-    if not isinstance(number, int) or number == tokenizer.unk_token_id or model.generation_config is None:
-        raise ModelError(f"model {model.name_or_path!r} has no token {token}, with which its decoder should start")
-    model.generation_config.decoder_start_token_id = number
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
