@@ -3,6 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WARMUP := examples/qharness-warmup
+APERTIUM := examples/qharness-apertium
 DEMO := build/demo
 
 .PHONY: install demo test test-slow lint clean
@@ -10,11 +11,11 @@ DEMO := build/demo
 install: $(STAMP)
 
 # Makes the virtual environment. torch comes from constraints.txt; README says how to get another build of it.
-$(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml
+$(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml $(APERTIUM)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install -qq -c constraints.txt -e ".[dev]"
-	$(BIN)/pip install -qq --no-deps -e $(WARMUP)
+	$(BIN)/pip install -qq --no-deps -e $(WARMUP) -e $(APERTIUM)
 	touch $(STAMP)
 
 # What int8 costs the bundled model on its own Java problems. Nothing is downloaded.

@@ -1,9 +1,12 @@
-"""What a quantizer or a calibration set may offer besides what it must; all optional. Imports nothing heavy."""
+"""What a quantizer, a calibration set or a perturbation may offer besides what it must; all of it optional.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
@@ -123,4 +126,26 @@ class KeptCalibrationSet(Protocol):
 
     def origin(self, data_dir: Path | None) -> str:
         """What the documents depend on besides spec and seed: a version, or a mirror's files and their times."""
+        ...
+
+
+@runtime_checkable
+class BatchPerturbation(Protocol):
+    """A perturbation that does many texts together, because one at a time is slow."""
+
+    def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> Sequence[str]:
+        """Perturb each text, in order; draws for it come from the generator at its place, which texts may share."""
+        ...
+
+
+@runtime_checkable
+class SentencePerturbation(Protocol):
+    """A perturbation that may want whole sentences, with the code, names and values that stand in them.
+
+    What it makes of a sentence is used if these are still there, in order; else it gets what stands between them.
+    """
+
+    @property
+    def whole_sentences(self) -> bool:
+        """Whether it does; a class variable will do."""
         ...

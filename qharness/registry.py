@@ -27,6 +27,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.rtn",
     "qharness.plugins.languages",
     "qharness.plugins.local_text",
+    "qharness.plugins.perturbations",
     "qharness.tasks.humaneval",
     "qharness.tasks.mbpp",
     "qharness.tasks.mceval",

@@ -1,4 +1,5 @@
-"""Finds the natural language in a code prompt: docstrings and comments less their examples."""
+"""Finds the natural language in a code prompt: docstrings and comments less their examples, and less the code, names
+and values that stand in their sentences."""
 
 from __future__ import annotations
 
@@ -15,8 +16,23 @@ _HEADING = re.compile(r"^\w+:$")
 _CODE_LIKE = re.compile(r"->|=>|==|➞|\breturns? +[\[({\"'\d-]|^\w+\(.*\)|^\w+ = ")
 # What stands before the prose of a line: comment marks, a bullet, a tag or a parameter's name and type.
 _OPENING = r"\s*(/\*\*|\*(?!/)|//)?\s*"
-_MARKS = re.compile(_OPENING + r"([-*•]\s+|\")?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
+_MARKS = re.compile(_OPENING + r"([-*•]\s+)?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
 _JAVA_COMMENT = re.compile(r"/\*\*.*?\*/|(?:^[ \t]*//[^\n]*\n(?:[ \t]*\n)*)+", re.DOTALL | re.MULTILINE)
+# What is no prose in the middle of a sentence.
+_INLINE = re.compile(
+    r""" "[^"\n]*" | `+[^`\n]*`+ | (?<!\w)'[^'\n]*'(?!\w)                  # a value or a name in quotes
+    | \[[^\]\[\n]*\] | \{[^{}\n]*\}                                    # a list, a set
+    | \(\s*\w+(?:\s*,\s*\w+)+\s*\)                                   # a tuple
+    | [\w.]*\w\([^()\n]*\)                                           # a call
+    | \S*[\d_=<>+*/^%|\\\[\]{}\#$@&~]\S*                              # a number, a formula, a snake_case name
+    | \b[a-z]+[A-Z]\w* | \b\w+\.\w[\w.]*                              # another name: camelCase, dotted
+    | (?<![\w'\u2019])[B-HJ-Zb-z](?![\w'\u2019]) | \b(?:[Tt]rue|[Ff]alse|None|null)\b   # a variable, a constant
+    """,
+    re.VERBOSE,
+)
+_LABEL = re.compile(r"\w+:(?=\s)")
+_PROSE = re.compile(r"\(?[^\W\d_].*\S|\(?[^\W\d_]", re.DOTALL)  # without what stands before its first word
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _DOCSTRING = re.compile(r'("""|\'\'\')(.*?)(\1|\Z)', re.DOTALL)
 
 
@@ -32,11 +48,33 @@ def java_comment_spans(prompt: str, field: str = "prompt") -> list[Span]:
     return _prose_lines(prompt, found[-1].start(), found[-1].end(), field) if found else []
 
 
-def _prose_lines(prompt: str, start: int, end: int, field: str) -> list[Span]:
-    """The lines between two positions that are prose, each without indentation, comment marks, tags and names.
+def sentence_spans(prompt: str, start: int, end: int, field: str = "prompt") -> list[Span]:
+    """The stretches of prose of lines that are sentences: what is left when code, names and values are taken out."""
+    spans: list[Span] = []
+    position = start
+    for line in prompt[start:end].splitlines(keepends=True):
+        spans += _sentence(line, position, field)
+        position += len(line)
+    return spans
 
-    From the first line of an example on, everything up to the next blank line is left out; so is a line that does
-    not begin with a letter, or that looks like code.
+
+def _sentence(line: str, position: int, field: str) -> list[Span]:
+    """The prose of one line (or rest of a line) that stands at `position`."""
+    label = _LABEL.match(line)
+    left, spans = label.end() if label else 0, []
+    for right, end in [*(match.span() for match in _INLINE.finditer(line, left)), (len(line), len(line))]:
+        prose = _PROSE.search(line, left, right)
+        if prose and _WORD.search(prose[0]):
+            spans.append((field, position + prose.start(), position + prose.end()))
+        left = end
+    return spans
+
+
+def _prose_lines(prompt: str, start: int, end: int, field: str) -> list[Span]:
+    """The prose of the lines between two positions, without indentation, comment marks, tags and names.
+
+    From the first line of an example on, everything up to the next blank line is left out; so is a line that looks
+    like code, and one that does not begin with a letter, unless its sentence goes on after a value or a parenthesis.
     """
     spans: list[Span] = []
     position, in_example = start, False
@@ -49,9 +87,10 @@ def _prose_lines(prompt: str, start: int, end: int, field: str) -> list[Span]:
             in_example = True
         elif not bare:
             in_example = False
-        elif (
-            not in_example and whole[offset:][:1].isalpha() and not _HEADING.match(bare) and not _CODE_LIKE.search(bare)
-        ):
-            spans.append((field, position + offset, position + len(whole)))
+        elif not in_example and not _HEADING.match(bare) and not _CODE_LIKE.search(bare):
+            found = _sentence(whole[offset:], position + offset, field)
+            words = sum(len(_WORD.findall(prompt[left:right])) for _, left, right in found)
+            if whole[offset:][:1].isalpha() or (whole[offset:][:1] in "('\"`" and words > 1):
+                spans += found
         position += len(line)
     return spans

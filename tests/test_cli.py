@@ -28,6 +28,7 @@ COMMANDS = (
     "list",
     "doctor",
     "lm-eval",
+    "perturb",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -87,4 +88,25 @@ def save_model(architecture: str, folder: Path, seed: int = 0) -> Path:
     """Write a random model and the tokenizer where `from_pretrained` finds them."""
     make_model(architecture, seed).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def save_fsmt(folder: Path, seed: int) -> Path:
+    """Write a small random FSMT, the architecture of facebook/wmt19-en-de, with its own tokenizer: a token a letter."""
+    folder.mkdir(parents=True)
+    letters = "abcdefghijklmnopqrstuvwxyz.,"
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *letters, *(f"{letter}</w>" for letter in letters)]
+    vocabulary = json.dumps({token: i for i, token in enumerate(tokens)})
+    for name in ("vocab-src.json", "vocab-tgt.json"):
+        (folder / name).write_text(vocabulary)
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    files = [str(folder / name) for name in ("vocab-src.json", "vocab-tgt.json", "merges.txt")]
+    transformers.FSMTTokenizer(["en", "de"], *files).save_pretrained(folder)
+    torch.manual_seed(seed)
+    config = transformers.FSMTConfig(
+        langs=["en", "de"], src_vocab_size=len(tokens), tgt_vocab_size=len(tokens), d_model=16, init_std=0.5,
+        encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_ffn_dim=32, max_position_embeddings=CONTEXT, num_beams=3, length_penalty=1.0, early_stopping=False,
+    )  # fmt: skip
+    transformers.FSMTForConditionalGeneration(config).save_pretrained(folder)
     return folder

@@ -14,6 +14,7 @@ from qharness.cli import (
     listing,
     lm_eval,
     noise,
+    perturb,
     profile,
     quantize,
     run,
@@ -39,6 +40,7 @@ for command in (
     footprint.footprint,
     profile.profile,
     noise.noise,
+    perturb.perturb,
     doctor.doctor,
     cache.cache,
 ):

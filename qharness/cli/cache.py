@@ -17,6 +17,7 @@ _KINDS = {
     "calibration": "calibration sequences",
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
+    "back-translations": "back-translations",
 }
 
 

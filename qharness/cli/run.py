@@ -23,6 +23,9 @@ def run(
     ] = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    perturb: Annotated[
+        str | None, typer.Option(help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.")
+    ] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Completions a problem.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Nucleus sampling.")] = None,
@@ -75,7 +78,7 @@ def run(
             baseline=baseline,
             compare=not no_baseline,
         )
-        for name in dict.fromkeys([*task, *(more_tasks or [])])
+        for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
     results = run_tasks(specs)
     if json:
@@ -84,6 +87,13 @@ def run(
         return
     for result in results:
         print_result(result)
+
+
+def perturbed_name(task: str, perturbation: str | None) -> str:
+    """The name of a task with a perturbation more, if there is one."""
+    if perturbation is None:
+        return task
+    return f"{task}{'+' if '@' in task else '@'}{perturbation}"
 
 
 def _batch_size(text: str) -> int | None:
@@ -143,5 +153,15 @@ def print_comparison(document: dict[str, Any]) -> None:
             ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
             ("smallest difference this could show", number(document["smallest_detectable_difference"], ".4f")),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
+            *_robustness_rows(document.get("robustness")),
         ],
     )
+
+
+def _robustness_rows(document: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if document is None:
+        return []
+    return [
+        ("drop in pass@1, %", number(document["drop_percent"], "+.2f")),
+        ("problems broken / mended", f"{len(document['broken'])} / {len(document['mended'])}"),
+    ]

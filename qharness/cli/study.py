@@ -11,6 +11,7 @@ import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
+from qharness.progress import note
 from qharness.types import RunSpec
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ def study(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> int:
-    """Make all runs of a grid: models, quantizers, calibration sets, tasks, seeds.
+    """Make all runs of a grid: models, quantizers, calibration sets, tasks, perturbations, seeds.
 
-    Started again, it makes only those that are missing. Exit code 1 where a run failed.
+    Started again, it makes only those that are missing. Exit code 1 where a run failed. Where some tasks are
+    perturbed, robustness is measured too, and written to a file beside the runs.
     """
     registry()
     from qharness.study.grid import read_study
@@ -42,7 +44,49 @@ def study(
         print_json([_document(attempt) for attempt in attempts])
     else:
         print_table(_HEADER, [_row(attempt) for attempt in attempts])
+    if any("@" in attempt.spec.task for attempt in attempts):
+        _measure_robustness(attempts, output / f"robustness-{file.stem}.json", print_tables=not json)
     return int(any(attempt.error for attempt in attempts))
+
+
+def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
+    """Write what perturbations cost, and print table VII and the averages of Wei et al. 2023."""
+    from qharness.evaluate.bridge import quiet
+    from qharness.evaluate.folder import write_json
+    from qharness.study.robustness import Robustness
+
+    found = Robustness([(attempt.spec, attempt.result) for attempt in attempts if attempt.result is not None])
+    if not found.rows:
+        note("no robustness: no perturbed run has a counterpart on the original prompts")
+        return
+    with quiet():
+        write_json(path, found.document())
+    if print_tables:
+        print_table(
+            ("model", "quant", "task", "perturbation", "original", "perturbed", "drop, %", "broken", "mended", *_P),
+            [
+                (
+                    *(row.model, row.quant, row.task, row.perturbation),
+                    *(number(each, ".4f") for each in (row.unperturbed, row.perturbed)),
+                    number(row.drop_percent, "+.2f"),
+                    *(str(len(each)) for each in (row.broken, row.mended)),
+                    *(number((row.against_full_precision or {}).get("pass@1", {}).get(p), ".4f") for p in _P.values()),
+                )
+                for row in found.rows
+            ],
+        )
+        print_table(
+            ("quant", "average drop, %", "of"),
+            [
+                (each["quant"], number(each["drop_percent"], "+.2f"), f"{each['defined']} of {each['of']}")
+                for each in found.averages()
+            ],
+        )
+    note(f"robustness, with the problems that flipped: {path}")
+
+
+_P = {"p, Mann-Whitney": "mann_whitney", "p, Wilcoxon": "wilcoxon"}
+"""Of pass@1 on the perturbed prompts against full precision's."""
 
 
 def _plan(specs: Sequence[RunSpec], json: bool) -> int:

@@ -79,6 +79,11 @@ class LoadedTask:
     tasks: dict[str, Task]
 
     @property
+    def notes(self) -> list[str]:
+        """What the tasks themselves have to say to a reader of a run."""
+        return [note for task in self.tasks.values() for note in getattr(task, "notes", [])]
+
+    @property
     def languages(self) -> list[str]:
         """The languages whose programs the task runs; none for a task that runs no programs."""
         found: dict[str, None] = {}
@@ -89,24 +94,30 @@ class LoadedTask:
         return list(found)
 
 
-def load_task(name: str, data_dir: Path | None = None) -> LoadedTask:
+def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedTask:
     """Load one of our tasks, or any other that lm-eval knows, with its data.
 
-    lm-eval's own index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, or
-    DataError if the data cannot be loaded.
+    One of ours may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`; `seed` is that of the perturbations. lm-eval's own
+    index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, or DataError if the
+    data cannot be loaded.
     """
     from lm_eval.tasks import TaskManager
 
+    from qharness.evaluate.perturbed import configuration
+
     registry = get_registry()
-    ours = name in registry.tasks
+    perturbed = configuration(name) if "@" in name else None
+    ours = name in registry.tasks or perturbed is not None
     metadata: dict[str, Any] = {"data_dir": str(data_dir)} if data_dir else {}
+    if perturbed:
+        metadata["seed"] = seed
     with quiet():
         manager = TaskManager(include_path=task_folders(registry), include_defaults=not ours, metadata=metadata)
-        if name not in manager.all_tasks:
+        if not perturbed and name not in manager.all_tasks:
             hint = "`qharness list tasks` shows ours, `qharness lm-eval ls tasks` all"
             raise UnknownNameError("task", name, [*registry.tasks, *manager.all_tasks], hint)
         try:
-            loaded = manager.load([name])
+            loaded = manager.load([perturbed or name])
         except QHarnessError:
             raise
         except Exception as error:  # whatever a task's own code or the Hub raises, its data is what failed

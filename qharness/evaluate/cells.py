@@ -12,6 +12,7 @@ from qharness.calibration import definite_set
 from qharness.errors import QHarnessError
 from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.folder import folder_name, read_run
+from qharness.evaluate.perturbed import canonical
 from qharness.models import loading
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.registry import get_registry
@@ -54,7 +55,10 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     folder = loading.locate(spec.model)
     model = folder.resolve().name if folder.is_dir() else folder.as_posix()
-    parts = (model, definite.quant, definite.calib or "none", "none", spec.task)
+    base, perturbation = canonical(spec.task)
+    if perturbation != "none":  # one run, however its name spells it
+        key["task"] = f"{base}@{perturbation}"
+    parts = (model, definite.quant, definite.calib or "none", perturbation, base)
     extent = {name: key.pop(name) for name in ("samples", "limit")}
     return Cell(definite, quantizer, task, spec.output / folder_name(parts, key, extent))
 

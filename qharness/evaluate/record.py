@@ -79,7 +79,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
-        "notes": notes_of(lm, made.composition),
+        "notes": [*notes_of(lm, made.composition), *cell.task.notes],
     }
     write_json(cell.folder / RUN, document)
 

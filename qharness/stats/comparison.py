@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import SAMPLES, read_lines, read_run
 from qharness.stats.paired import clustered, mcnemar, smallest_detectable_difference
+from qharness.stats.robustness import flips, percentage_drop
 
 _Key = tuple[str, int, int]
+_Rates = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0) -> Compariso
     """Compare run folder `run_b` with run folder `run_a` (the baseline).
 
     Completion i of a problem in one is paired with completion i in the other; those that only one has are left out.
+    A perturbed task's problems are those of the task. Where the two are perturbed differently, `robustness` says what
+    that costs.
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
@@ -39,6 +43,7 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0) -> Compariso
     differences = rates_b - rates_a
     pooled = mcnemar(first, second)
     by_cluster = clustered(differences, np.random.default_rng(seed))
+    robustness = _robustness(keys, rates_a, rates_b) if _perturbation(run_a) != _perturbation(run_b) else {}
     return Comparison(
         {
             "a": str(run_a),
@@ -54,8 +59,25 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0) -> Compariso
             "paper": {"p_value": pooled.p_value, "odds_ratio": pooled.odds_ratio, "b": pooled.b, "c": pooled.c},
             "clustered": {"p_value": by_cluster.p_value, "ci95": list(by_cluster.ci95)},
             "smallest_detectable_difference": smallest_detectable_difference(differences),
+            **robustness,
         }
     )
+
+
+def _perturbation(folder: str | Path) -> str:
+    document = read_run(Path(folder)) or {}
+    return str(document.get("spec", {}).get("task", "")).partition("@")[2]
+
+
+def _robustness(keys: list[_Key], before: _Rates, after: _Rates) -> dict[str, Any]:
+    """Drop in percent and flipped problems: of run B's prompts against run A's."""
+    problems = list(dict.fromkeys((task, document) for task, document, _ in keys))
+    rates = (dict(enumerate(values.tolist())) for values in (before, after))
+    found = {
+        kind: [{"task": problems[n][0], "doc_id": problems[n][1]} for n in numbers]
+        for kind, numbers in asdict(flips(*rates)).items()
+    }
+    return {"robustness": {"drop_percent": percentage_drop(float(before.mean()), float(after.mean())), **found}}
 
 
 def _passed(folder: Path) -> Mapping[_Key, bool]:
@@ -67,10 +89,10 @@ def _passed(folder: Path) -> Mapping[_Key, bool]:
     rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "passed"))
     if any(row["passed"] is None for row in rows):
         raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
-    return {(row["task"], row["doc_id"], row["sample"]): bool(row["passed"]) for row in rows}
+    return {(row["task"].partition("@")[0], row["doc_id"], row["sample"]): bool(row["passed"]) for row in rows}
 
 
-def _by_problem(keys: list[_Key], passed: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _by_problem(keys: list[_Key], passed: np.ndarray[Any, np.dtype[np.bool_]]) -> _Rates:
     """Pass rate of each problem, float64 [problems], in the order of the keys."""
     problems: dict[tuple[str, int], list[bool]] = {}
     for (task, document, _), each in zip(keys, passed, strict=True):

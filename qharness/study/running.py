@@ -51,7 +51,7 @@ def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
-            loaded[spec.task] = load_task(spec.task, spec.data_dir)
+            loaded[spec.task] = load_task(spec.task, spec.data_dir, spec.seed)
         files[spec.task] = read
         check_execution(loaded[spec.task], spec.allow_unsandboxed)
     cells = [make_cell(spec, loaded[spec.task]) for spec in specs]

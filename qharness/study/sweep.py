@@ -47,7 +47,7 @@ def plan(specs: Sequence[RunSpec]) -> Iterator[Plan]:
     with quiet():
         for spec in with_baselines(specs):
             try:
-                cell = make_cell(spec, load_task(spec.task, spec.data_dir))
+                cell = make_cell(spec, load_task(spec.task, spec.data_dir, spec.seed))
                 yield Plan(spec, cell.folder, cell.done is not None)
             except QHarnessError as error:
                 yield Plan(spec, error=str(error))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness import BenchmarkFile, Document, Span, TaskSource, hookimpl, test_split
+from qharness.tasks.prose import sentence_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,7 +51,7 @@ def _unix(code: str) -> str:
 
 def prose_spans(doc: Document) -> list[Span]:
     """The problem's text, which opens the docstring; the assertion below it is code."""
-    return [("prompt", len(_QUOTES), doc["prompt"].rindex("\nassert"))]
+    return sentence_spans(doc["prompt"], len(_QUOTES), doc["prompt"].rindex("\nassert"))
 
 
 @hookimpl

@@ -1,0 +1,32 @@
+"""Letters in the other case, as NL-Augmenter's ChangeCharCase has it (Dhole et al. 2021)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qharness import SpecError, option
+
+
+@dataclass(frozen=True)
+class Char:
+    """Letters drawn at random to upper case (and capitals to lower case)."""
+
+    name: ClassVar[str] = "char"
+
+    p: float = option(0.1, "chance of a letter to change")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise SpecError(f"char's p must be between 0 and 1, not {self.p}")
+
+    def __call__(self, text: str, rng: random.Random) -> str:
+        """Change the case of each letter that has two, with chance p."""
+        return "".join(c.swapcase() if _has_other_case(c) and rng.random() < self.p else c for c in text)
+
+
+def _has_other_case(character: str) -> bool:
+    """Not so for what becomes several letters, as the German sharp s does."""
+    other = character.swapcase()
+    return other != character and len(other) == 1 and other.swapcase() == character

@@ -1,0 +1,85 @@
+"""How much a perturbation of the prompts costs, as Wei et al. 2023 measure it (section IV.C, table VII)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from qharness.errors import SamplesError
+from qharness.evaluate.folder import SAMPLES, read_lines
+
+SOLVED = 0.5
+"""The pass rate from which a problem counts as solved; with greedy decoding it is 0 or 1."""
+
+
+def percentage_drop(unperturbed: float, perturbed: float) -> float:
+    """100 (unperturbed - perturbed) / unperturbed, of pass@1; NaN where nothing passed that could be lost.
+
+    The lower, the more robust; negative where the perturbation helps.
+    """
+    return 100 * (unperturbed - perturbed) / unperturbed if unperturbed > 0 else math.nan
+
+
+@dataclass(frozen=True)
+class RankTests:
+    """Two-sided p-values: `mann_whitney` takes the two models' problems as unrelated, `wilcoxon` as pairs."""
+
+    mann_whitney: float
+    wilcoxon: float
+
+
+def rank_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankTests:
+    """Compare two models problem by problem; float64 [problems] each, in one order.
+
+    The paper's "Wilcoxon-Mann-Whitney" is the first, with ties and continuity corrected (asymptotic: passes are all
+    ties). The signed-rank test leaves out problems without difference. Each is NaN where it is undefined: all values
+    equal, no pair that differs.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} problems cannot be paired with {len(second)}")
+    pooled = np.concatenate([first, second])
+    mann_whitney = wilcoxon = math.nan
+    if len(pooled) and np.ptp(pooled) > 0:
+        mann_whitney = float(stats.mannwhitneyu(first, second, method="asymptotic").pvalue)
+    differences = second - first
+    if np.any(differences != 0):
+        wilcoxon = float(stats.wilcoxon(differences, zero_method="wilcox", method="auto").pvalue)
+    return RankTests(mann_whitney, wilcoxon)
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Documents that were solved and are no longer (`broken`), and the other way round (`mended`)."""
+
+    broken: list[int]
+    mended: list[int]
+
+
+def flips(unperturbed: Mapping[int, float], perturbed: Mapping[int, float]) -> Flips:
+    """Which documents a perturbation flips, of those in both, by their pass rates."""
+    both = sorted(unperturbed.keys() & perturbed.keys())
+    before, after = ({n: rates[n] >= SOLVED for n in both} for rates in (unperturbed, perturbed))
+    return Flips([n for n in both if before[n] and not after[n]], [n for n in both if after[n] and not before[n]])
+
+
+def sampled(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """A run's lines of samples.jsonl by document, in the order of samples; SamplesError where nothing was run."""
+    rows = read_lines(folder / SAMPLES, ("doc_id", "sample", "passed"))
+    if any(row["passed"] is None for row in rows):
+        raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["doc_id"], []).append(row)
+    return found
+
+
+def pass_rates(samples: Mapping[int, list[dict[str, Any]]]) -> dict[int, float]:
+    """pass@1 of each document."""
+    return {n: float(np.mean([row["passed"] for row in rows])) for n, rows in samples.items()}
