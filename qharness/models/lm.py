@@ -12,6 +12,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
@@ -77,6 +78,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batches: list[list[tuple[int, int]]] = []
@@ -114,11 +116,16 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids = self.generation.fit(self.tok_encode(text), decoding)
+            ids = self.generation.fit(self._prompt(text, request.doc), decoding)
             by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
+
+    def _prompt(self, text: str, doc: Mapping[str, Any] | None) -> list[int]:
+        """A prompt's tokens, with what the model expects before it."""
+        prefix = self.convention.prefixes.get((doc or {}).get("language", ""), "")
+        return begun(self.tok_encode(prefix + text), self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         """(place among the requests, text) of each completion, known or made."""
