@@ -348,7 +348,7 @@ def test_the_command_line_uses_them_and_the_cache_lists_them(cli: Cli, mirror: P
     assert done.returncode == 0, done.stderr
     assert '{"Stack Overflow": 4, "GitHub Java": 2, "GitHub Python": 2}' in done.stderr.replace("\n", " ")
     listed = cli("cache", "ls", **environment, COLUMNS="400")
-    assert f"mixed:8,seqlen={SEQLEN}" in listed.stdout, listed.stdout
+    assert f"mixed:8,{SEQLEN} of" in listed.stdout, listed.stdout
 
 
 def test_list_shows_them(cli: Cli) -> None:
