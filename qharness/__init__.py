@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from qharness.data import BenchmarkFile, cache_dir, test_split
+from qharness.data import BenchmarkFile, cache_dir, mirror_dir, test_split
 from qharness.errors import (
     DataError,
     MissingDependencyError,
@@ -105,6 +105,7 @@ __all__ = [
     "execute_programs",
     "find_blocks",
     "hookimpl",
+    "mirror_dir",
     "option",
     "pass_at_k",
     "quantize",

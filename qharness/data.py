@@ -32,6 +32,12 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qharness"
 
 
+def mirror_dir(data_dir: str | Path | None = None) -> Path | None:
+    """The local mirror to read from: `data_dir`, or the one QHARNESS_DATA_DIR names; None where there is neither."""
+    mirror = data_dir or os.environ.get("QHARNESS_DATA_DIR")
+    return Path(mirror) if mirror else None
+
+
 @contextmanager
 def recording() -> Iterator[dict[str, str]]:
     """Collect the sha256 of each benchmark file read inside, by file name."""
@@ -72,8 +78,8 @@ class BenchmarkFile:
         without a mirror, from the Hugging Face cache folder, where the file is fetched once. Raises DataError if
         the file is missing, cannot be fetched, has another checksum or cannot be read.
         """
-        mirror = data_dir or os.environ.get("QHARNESS_DATA_DIR")
-        path = self._in_mirror(Path(mirror)) if mirror else self._fetched()
+        mirror = mirror_dir(data_dir)
+        path = self._in_mirror(mirror) if mirror else self._fetched()
         content = path.read_bytes()
         found = hashlib.sha256(content).hexdigest()
         if not self.fields and path.name == Path(self.path).name:

@@ -1,4 +1,4 @@
-"""What a quantizer may offer besides `quantize`, and a perturbation besides its call; all of it optional.
+"""What a quantizer, a calibration set or a perturbation may offer besides what it must; all of it optional.
 
 Imports nothing heavy.
 """
@@ -6,7 +6,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
@@ -106,6 +106,26 @@ class CheckpointFormat(Protocol):
 
         Returns how many layers run which way; nothing where the model has no such layers.
         """
+        ...
+
+
+@runtime_checkable
+class FittingCalibrationSet(Protocol):
+    """A calibration set whose sequences are all full: it is told what is long enough, and chooses accordingly."""
+
+    def fitting(
+        self, rng: random.Random, data_dir: Path | None, fits: Callable[[str], bool]
+    ) -> Iterable[tuple[str, str]]:
+        """As `documents`, but `fits(text)`, which asks the tokenizer, is true of each text."""
+        ...
+
+
+@runtime_checkable
+class KeptCalibrationSet(Protocol):
+    """A calibration set that takes long to draw: its sequences are kept, until their origin changes."""
+
+    def origin(self, data_dir: Path | None) -> str:
+        """What the documents depend on besides spec and seed: a version, or a mirror's files and their times."""
         ...
 
 

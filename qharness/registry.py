@@ -22,6 +22,7 @@ T = TypeVar("T")
 DEFAULT_PLUGINS = (
     "qharness.plugins.none",
     "qharness.plugins.aqlm",
+    "qharness.plugins.corpora",
     "qharness.plugins.int8",
     "qharness.plugins.rtn",
     "qharness.plugins.languages",

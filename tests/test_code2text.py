@@ -66,7 +66,7 @@ def test_codet5_reads_tokens(suffix: str, tmp_path: Path) -> None:
     assert first["summary"] == "Write text to a file ."
     assert second["prompt"] == 'def old ( x ) : print ` x ` , "<unk> " return'  # its own end would end the text
     assert second["summary"] == "Print it ."
-    assert (first["max_source_tokens"], first["source_language"]) == (256, "python")
+    assert first["max_source_tokens"] == 256
 
 
 def test_plbart_reads_layout(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_plbart_reads_layout(tmp_path: Path) -> None:
         "return open ( path , 'w' ) . write ( text ) NEW_LINE DEDENT DEDENT"
     )  # the docstring goes, the end of its line stays, as in PLBART's scripts
     assert second["prompt"].startswith("def old ( x ) : print ` x `")  # Python's tokenizer refuses its last line
-    assert first["max_source_tokens"] == 258 and first["target_language"] == "en_XX"
+    assert first["max_source_tokens"] == 258
 
 
 def test_causal_models_continue_a_comment(tmp_path: Path) -> None:

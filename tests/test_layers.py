@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers"},
-    {"data", "progress", "spec"},
+    {"data", "presets", "progress", "spec"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

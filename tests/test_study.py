@@ -129,7 +129,7 @@ def test_a_quantized_model_is_made_once(random_llama: Path, tmp_path: Path, monk
     wanted = [spec for spec in grid(random_llama, tmp_path) if spec.quant != "none"]
     loads = []
     real = store.load_model
-    monkeypatch.setattr(store, "load_model", lambda *given: loads.append(given) or real(*given))
+    monkeypatch.setattr(store, "load_model", lambda *given, **options: loads.append(given) or real(*given, **options))
     models = Models(kept_from_s=0.0)
     one, same = models.get(wanted[0]), models.get(wanted[0])
     assert one is same and len(loads) == 1

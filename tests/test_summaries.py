@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from qharness import ModelError, RunSpec, SamplesError, compare, run
-from qharness.models.sources import Source
+from qharness.models.lm import QHarnessLM
 from tests.conftest import REPOSITORY
 from tests.test_code2text import ROWS, write_mirror
 from tests.tiny_models import make_model, tokenizer
@@ -43,6 +43,7 @@ def plbart(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocab_size=len(words), d_model=32, encoder_ffn_dim=64, decoder_ffn_dim=64, encoder_layers=1, decoder_layers=1,
         encoder_attention_heads=4, decoder_attention_heads=4, max_position_embeddings=512, init_std=0.3,
         pad_token_id=1, bos_token_id=0, eos_token_id=2, forced_eos_token_id=2,
+        qharness_preset="plbart-sum-python",
     )  # fmt: skip
     torch.manual_seed(0)
     transformers.PLBartForConditionalGeneration(config).save_pretrained(folder)
@@ -66,17 +67,13 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
 
 
-def test_an_encoder_reads_the_beginning_and_its_languages_code(tmp_path: Path) -> None:
-    words = plbart_tokenizer(tmp_path)
-    python, english = (words.lang_code_to_id[f"__{name}__"] for name in ("python", "en_XX"))
-    plain = words("def f")["input_ids"]
-    ids, cut = Source(None, "python", "en_XX").encode(words, "def f")
-    assert (ids, cut) == ([*plain, python], False) and ids[-2] == words.eos_token_id
-    ids, cut = Source(5, "python", "en_XX").encode(words, "def f")
-    assert (ids, cut) == ([*plain[:3], words.eos_token_id, python], True)
-    assert Source(None, "python", "en_XX").first(words) == english
-    assert Source(None, "python", "en_XX").first(tokenizer()) is None
-    assert Source(3).encode(tokenizer(), "abcd") == (tokenizer()("abc")["input_ids"], True)
+def test_an_encoder_reads_the_beginning_and_its_own_tokens_after_it(plbart: Path) -> None:
+    lm = QHarnessLM(str(plbart), device="cpu")
+    python = lm.tokenizer.lang_code_to_id["__python__"]
+    whole, cut = lm._prompt("def f", {}), lm._prompt("def f", {"max_source_tokens": 5})
+    assert whole[-2:] == [lm.tokenizer.eos_token_id, python] and len(whole) > 5
+    assert cut == [*whole[:3], *whole[-2:]]
+    assert lm.generation.shortened == 1
 
 
 def test_plbart_is_run_as_its_authors_run_it(runs: Any, plbart: Path) -> None:

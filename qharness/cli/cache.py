@@ -14,6 +14,7 @@ from qharness.data import cache_dir
 
 _KINDS = {
     "quantized": "quantized models",
+    "calibration": "calibration sequences",
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
     "back-translations": "back-translations",
@@ -21,7 +22,7 @@ _KINDS = {
 
 
 def cache(action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")]) -> None:
-    """What qharness keeps to save work, and can make again: quantized models, verdicts, compiled harnesses."""
+    """What qharness keeps to save work: quantized models, calibration sequences, verdicts, compiled harnesses."""
     entries = sorted(path for kind in _KINDS for path in (cache_dir() / kind).glob("*"))
     if action == "rm":
         for entry in entries:
@@ -39,9 +40,9 @@ def _bytes(path: Path) -> int:
 
 
 def _about(entry: Path) -> str:
-    """What a quantized model is of."""
+    """What a quantized model is of, or what calibration sequences are."""
     about = entry / "about.json"
     if not about.is_file():
         return ""
     made = json.loads(about.read_text(encoding="utf-8"))
-    return f"{made['quant']} of {made['model'].split()[0]}, {made['seconds']} s"
+    return f"{made.get('quant') or made['set']} of {made['model'].split()[0]}, {made['seconds']} s"

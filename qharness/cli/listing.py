@@ -14,6 +14,7 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.presets import PRESETS
 from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
 
 
@@ -26,16 +27,20 @@ class Kind(StrEnum):
     TASKS = "tasks"
     LANGUAGES = "languages"
     PLUGINS = "plugins"
+    PRESETS = "presets"
 
 
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="Only these; all by default.")] = None,
+    kind: Annotated[Kind | None, typer.Argument(help="Only these; all that plugins offer by default.")] = None,
     path: Annotated[
         bool, typer.Option("--path", help="With tasks: the folder of our own, for lm-eval's --include_path.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """What the plugins offer: names, summaries, options."""
+    """What the plugins offer: names, summaries, options. `presets`: the papers' models, names for --model."""
+    if kind is Kind.PRESETS:
+        _print_presets(json)
+        return
     found = registry()
     if path:
         if kind is not Kind.TASKS:
@@ -50,6 +55,15 @@ def list_(
         print_table(
             (name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows]
         )
+
+
+def _print_presets(json: bool) -> None:
+    fields = ("name", "id", "parameters", "dtype", "task", "paper")
+    rows = [{field: getattr(preset, field) for field in fields} for preset in PRESETS.values()]
+    if json:
+        print_json({Kind.PRESETS.value: rows})
+    else:
+        print_table(fields, [tuple(row.values()) for row in rows])
 
 
 def _own_folder(found: Registry) -> str:

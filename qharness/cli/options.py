@@ -16,7 +16,8 @@ AllowUnsandboxed = Annotated[
     bool, typer.Option("--allow-unsandboxed", help="Run generated programs unprotected where no sandbox works.")
 ]
 Model = Annotated[
-    str | None, typer.Option(help="Hugging Face id, local folder, or tinycoder, the bundled one and the default.")
+    str | None,
+    typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
 ]
 DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

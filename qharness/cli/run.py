@@ -18,7 +18,8 @@ def run(
     task: Annotated[list[str], typer.Option(help="Task names: ours, or any of lm-eval's.")],
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Annotated[
-        str | None, typer.Option(help="Hugging Face id, local folder, or tinycoder, the bundled one and the default.")
+        str | None,
+        typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
     ] = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,

@@ -47,7 +47,7 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
         quant=str(unbind(quantizer)),
         calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
         device=device.type,
-        dtype=str(loading.resolve_dtype(spec.dtype, device)).removeprefix("torch."),
+        dtype=str(loading.resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
         **_decoding(spec, task),
     )
     key = {name: value for name, value in dataclasses.asdict(definite).items() if name not in _NOT_IN_KEY}
@@ -55,7 +55,7 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     folder = loading.locate(spec.model)
-    model = folder.resolve().name if folder.is_dir() else spec.model
+    model = folder.resolve().name if folder.is_dir() else folder.as_posix()
     base, perturbation = canonical(spec.task)
     if perturbation != "none":  # one run, however its name spells it
         key["task"] = f"{base}@{perturbation}"

@@ -86,7 +86,7 @@ def _definite(spec: ProfileSpec) -> RunSpec:
         calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
         seed=spec.seed,
         device=device.type,
-        dtype=str(loading.resolve_dtype(spec.dtype, device)).removeprefix("torch."),
+        dtype=str(loading.resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
         data_dir=spec.data_dir,
     )
 

@@ -17,8 +17,7 @@ _ALIASES = {"max_new_tokens": "max_gen_toks", "max_tokens": "max_gen_toks", "sto
 class Decoding:
     """How to choose tokens, and when to stop. Temperature 0 is greedy, or searches with `num_beams`.
 
-    `early_stopping`: a search ends when it has as many whole texts as beams, and looks for no better ones. `first`:
-    the token that a decoder after an encoder begins with, where it is not the model's own.
+    `early_stopping`: a search ends when it has as many whole texts as beams, and looks for no better ones.
     """
 
     temperature: float
@@ -27,7 +26,6 @@ class Decoding:
     until: tuple[str, ...]
     num_beams: int
     early_stopping: bool = False
-    first: int | None = None
 
     @classmethod
     def from_lm_eval(cls, arguments: Mapping[str, Any], default_max_new_tokens: int) -> Decoding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from qharness.calibration import definite_set
 from qharness.errors import ModelError, QHarnessError
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format
-from qharness.models.loading import load_config, own_dtype, resolve_device, resolve_dtype
+from qharness.models.loading import load_config, own_dtype, preset_dtype, resolve_device, resolve_dtype
 from qharness.models.store import Models
 from qharness.offers import SavingQuantizer
+from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.types import RunSpec
@@ -58,16 +60,19 @@ def export_checkpoint(export: Export) -> None:
         calib=calib,
         seed=export.seed,
         device=device.type,
-        dtype=str(resolve_dtype(export.dtype, device)).removeprefix("torch."),
+        dtype=str(resolve_dtype(export.dtype, device, export.model)).removeprefix("torch."),
         data_dir=export.data_dir,
     )
     with _whole(export.output) as folder:
-        loaded = Models().get(spec, placed=False).loaded
+        made = Models().get(spec, placed=False)
+        loaded = made.loaded
+        if made.composition:
+            note(f"calibrated on {json.dumps(dict(made.composition))}")
         if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
-        loaded.model.to(dtype=own_dtype(config, export.dtype))  # type: ignore[call-arg]
+        loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)
         else:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears
 from qharness.models.formats import quant_method
-from qharness.models.loading import load_config, model_class, own_dtype
+from qharness.models.loading import load_config, model_class, own_dtype, preset_dtype
 from qharness.offers import SizedQuantizer, WeightBytes
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -53,7 +53,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     config = load_config(model)
     if method := quant_method(config):
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
-    element = own_dtype(config, dtype)
+    element = own_dtype(config, preset_dtype(dtype, model))
     empty = skeleton(config)
     layers = {name: (linear.out_features, linear.in_features) for name, linear in block_linears(empty).items()}
     parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(

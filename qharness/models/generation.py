@@ -82,8 +82,7 @@ class Generation:
         if decoding.num_beams > 1:
             complete = partial(self._beams, decoding)
         else:
-            first = self._first(decoding)
-            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, first)
+            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self._decoder_start)
             complete = Engine(self.model, self.tokenizer, settings).complete
         left = dict(enumerate(prompts))
         while left:
@@ -182,12 +181,9 @@ class Generation:
             max_new_tokens=max_new_tokens,
             eos_token_id=sorted(self._ends()) or None,
             pad_token_id=self._pad,
-            decoder_start_token_id=self._first(decoding),
+            decoder_start_token_id=self._decoder_start,
             use_cache=True,
         )
-
-    def _first(self, decoding: Decoding) -> int:
-        return self._decoder_start if decoding.first is None else decoding.first
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -12,6 +12,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
@@ -19,7 +20,6 @@ from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model, quantize
 from qharness.models.sampling import Draw
-from qharness.models.sources import Source
 from qharness.progress import counter
 from qharness.registry import get_registry
 
@@ -78,6 +78,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batches: list[list[tuple[int, int]]] = []
@@ -115,19 +116,21 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids, decoding = self._read(text, Source.of(request.doc), decoding)
+            ids = self.generation.fit(self._prompt(text, request.doc), decoding)
             by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
 
-    def _read(self, text: str, source: Source, decoding: Decoding) -> tuple[tuple[int, ...], Decoding]:
-        """A prompt's token ids, and how it is decoded if its document says in which language."""
-        if not self.model.config.is_encoder_decoder:
-            return self.generation.fit(self.tok_encode(text), decoding), decoding
-        ids, cut = source.encode(self.tokenizer, text)
-        self.generation.shortened += cut
-        return self.generation.fit(ids, decoding), replace(decoding, first=source.first(self.tokenizer))
+    def _prompt(self, text: str, doc: Mapping[str, Any] | None) -> list[int]:
+        """A prompt's tokens, with what the model expects before it; an encoder's no more than the task reads."""
+        whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
+        ids = self.tok_encode(whole)
+        most = (doc or {}).get("max_source_tokens") if self.model.config.is_encoder_decoder else None
+        if most is not None and len(ids) > most:
+            self.generation.shortened += 1
+            ids = self.tokenizer(whole, truncation=True, max_length=most)["input_ids"]
+        return begun(ids, self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         """(place among the requests, text) of each completion, known or made."""

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.conventions import follow, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.offers import BlockwiseQuantizer
+from qharness.presets import PRESETS, Preset, convention_of, hint
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
@@ -64,10 +66,11 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype | Literal["auto"]:
-    """`auto` is float32 on a CPU, where half precision is slow, and the checkpoint's own dtype elsewhere."""
+def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dtype | Literal["auto"]:
+    """`auto` is float32 on a CPU, where half precision is slow; elsewhere a preset's, or else the checkpoint's own."""
     import torch
 
+    dtype = dtype if device.type == "cpu" else preset_dtype(dtype, model)
     if dtype != "auto":
         resolved: torch.dtype = getattr(torch, dtype)
         return resolved
@@ -83,9 +86,24 @@ def own_dtype(config: PretrainedConfig, dtype: str = "auto") -> torch.dtype:
     return found
 
 
+def preset_dtype(dtype: str, model: str) -> str:
+    """A preset's dtype for `auto`; any other stays as it is."""
+    preset = find_preset(model)
+    return preset.dtype if preset and dtype == "auto" else dtype
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of that name; a folder that is called so goes first."""
+    return None if Path(name).is_dir() else PRESETS.get(name)
+
+
 def locate(name: str) -> Path:
-    """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's."""
-    return BUNDLED.get(name) or Path(name).expanduser()
+    """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's.
+
+    Of a preset, its id.
+    """
+    preset = find_preset(name)
+    return BUNDLED.get(name) or (Path(preset.id) if preset else Path(name).expanduser())
 
 
 def load_config(name: str) -> PretrainedConfig:
@@ -100,7 +118,8 @@ def load_config(name: str) -> PretrainedConfig:
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix())
     except (OSError, ValueError) as error:
-        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
+        raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
+    mark(config, folder.as_posix())
     return config
 
 
@@ -121,7 +140,7 @@ def load_model(
     own = find_format(config)
     source = locate(name).as_posix()
     later = not placed and quant_method(config) is None
-    found = resolve_dtype(dtype, where)
+    found = resolve_dtype(dtype, where, name)
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
         return _from_pretrained(source, config, torch.device("cpu") if later else where, found)
@@ -130,7 +149,9 @@ def load_model(
         model = own.load(source, config, load) if own else load(source, config)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    return LoadedModel(model.eval(), load_tokenizer(name, parent), name, device=where if later else None)
+    tokenizer = load_tokenizer(name, parent)
+    follow(model, tokenizer)
+    return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -169,7 +190,9 @@ def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerB
         note(f"model {name!r} has no tokenizer: that of {parent!r} is used")
         source = locate(parent)
     try:
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(source.as_posix())
+        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+            source.as_posix(), **convention_of(source.as_posix()).tokenizer
+        )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(f"tokenizer of {name!r} could not be loaded: {first_line(error)}") from None
     return tokenizer
@@ -179,7 +202,7 @@ def identity(name: str) -> str:
     """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
     folder = locate(name)
     if not folder.is_dir():
-        return name
+        return folder.as_posix()
     files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"

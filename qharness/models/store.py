@@ -18,6 +18,7 @@ import torch
 
 from qharness.calibration import calibrate
 from qharness.data import cache_dir
+from qharness.models.conventions import follow
 from qharness.models.loading import LoadedModel, identity, load_model, quantize_loaded
 from qharness.progress import note
 from qharness.registry import get_registry
@@ -92,6 +93,7 @@ class Models:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)
+        follow(model, tokenizer)
         note(f"quantized before: {folder}")
         return QuantizedModel(
             LoadedModel(model.eval(), tokenizer, spec.model, device=resolve_device(spec.device)),

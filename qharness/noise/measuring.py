@@ -95,7 +95,7 @@ def _cell(spec: NoiseSpec, quant: str, calib: str | None) -> RunSpec:
         calib=calib,
         seed=spec.seed,
         device=device.type,
-        dtype=str(resolve_dtype(spec.dtype, device)).removeprefix("torch."),
+        dtype=str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
         data_dir=spec.data_dir,
     )
 

@@ -54,8 +54,6 @@ def _dataset(
             "task_id": f"code2text-python/{number}",
             "prompt": source(row),
             "summary": " ".join(" ".join(row["docstring_tokens"]).replace("\n", "").split()),
-            "source_language": "python",
-            "target_language": "en_XX",
             "max_source_tokens": max_source_tokens,
         }
         for number, row in enumerate(rows)

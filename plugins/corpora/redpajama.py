@@ -1,0 +1,226 @@
+"""RedPajama as Giagnorio et al. 2025 sample it (section 3.2, table 2): the sets `random`, `mixed` and `code`."""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from qharness import DataError, SpecError, mirror_dir, option
+from qharness.plugins.corpora.shards import KINDS, Row, fetch, mirrored, rows, state
+
+UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
+_SHARDS = 16  # files of a subset that are read from the network
+_LEAST_SCORE = 10  # a question's must be above it
+_LANGUAGE = re.compile(r"(?<![a-z])(?:python|java)(?![a-z])", re.IGNORECASE)  # Python 3 and Java8, but not JavaScript
+
+_N, _SEQLEN = 1024, 4096
+_N_HELP, _SEQLEN_HELP = "sequences", "tokens of a sequence; shorter documents are passed over"
+
+Document = tuple[str, str]
+Fits = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A kind of document: what the record calls it, its subset, its share, and which of the subset's rows are meant."""
+
+    label: str
+    subset: str
+    share: int
+    meant: Callable[[Mapping[str, Any]], bool] = lambda _: True
+
+
+def _written_in(suffix: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda row: PurePosixPath(str(row["meta"].get("path", ""))).suffix.lower() == suffix
+
+
+def _popular_question(row: Mapping[str, Any]) -> bool:
+    """Stack Overflow, a score above 10, and a word of Python or Java. (`meta.language` is English and the like.)"""
+    meta = row["meta"]
+    site = urlsplit(str(meta.get("url") or "")).hostname
+    return (
+        site in (None, "stackoverflow.com", "www.stackoverflow.com")
+        and int(float(meta.get("question_score") or 0)) > _LEAST_SCORE
+        and _LANGUAGE.search(row["text"]) is not None
+    )
+
+
+# Shares of the first are CodeLlama's counts in table 2, which came of drawing from all of RedPajama's documents.
+_RANDOM = (
+    _Source("Common Crawl", "common_crawl", 834),
+    _Source("C4", "c4", 76),
+    _Source("GitHub", "github", 62),
+    _Source("arXiv", "arxiv", 28),
+    _Source("Wikipedia", "wikipedia", 20),
+    _Source("Stack Exchange", "stackexchange", 4),
+)
+_MIXED = (
+    _Source("GitHub Python", "github", 1, _written_in(".py")),
+    _Source("GitHub Java", "github", 1, _written_in(".java")),
+    _Source("Stack Overflow", "stackexchange", 2, _popular_question),
+)
+_CODE = _MIXED[:2]
+
+
+def in_turn(shares: Sequence[int]) -> Iterator[int]:
+    """Which source is next, without end: the one that is furthest behind its share.
+
+    So the first n, for any n, are in these proportions as nearly as whole numbers can be, and a larger set begins
+    with a smaller one.
+    """
+    counts, total = [0] * len(shares), sum(shares)
+    for drawn in count(1):
+        behind = max(range(len(shares)), key=lambda i: shares[i] * drawn - counts[i] * total)
+        counts[behind] += 1
+        yield behind
+
+
+def _draw(sources: Sequence[_Source], rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
+    """Documents that fit, by share; of a repository one at most. DataError where a source has no more."""
+    repositories: set[str] = set()
+    # A generator for each, so that a draw from one source does not shift another's.
+    own = [random.Random(rng.getrandbits(64)) for _ in sources]  # noqa: S311
+    streams = [
+        _of(source, generator, data_dir, fits, repositories) for source, generator in zip(sources, own, strict=True)
+    ]
+    drawn = Counter[str]()
+    for i in in_turn([source.share for source in sources]):
+        source = sources[i]
+        text = next(streams[i], None)
+        if text is None:
+            raise DataError(
+                f"RedPajama's {source.subset} in {_where(data_dir, source.subset)} has {drawn[source.label]} documents "
+                f"for {source.label!r} that are long enough, and more were asked for: add files, or lower n or seqlen"
+            )
+        drawn[source.label] += 1
+        yield source.label, text
+
+
+def _of(
+    source: _Source, rng: random.Random, data_dir: Path | None, fits: Fits, repositories: set[str]
+) -> Iterator[str]:
+    places = _places(source.subset, data_dir)
+    if mirror_dir(data_dir) is None:
+        places = rng.sample(places, min(len(places), _SHARDS))
+    for place, row in rows(places, rng):
+        document = _checked(place, source.subset, row)
+        repository = document["meta"].get("repo_name")
+        if repository in repositories or not source.meant(document):
+            continue
+        text = document["text"].encode(errors="replace").decode()  # halves of surrogate pairs, which JSON can hold
+        if fits(text):
+            if repository is not None:
+                repositories.add(repository)
+            yield text
+
+
+_FIELDS = {"github": ("repo_name", "path"), "stackexchange": ("question_score",)}
+
+
+def _checked(place: str, subset: str, row: Row) -> dict[str, Any]:
+    """A row with its text and its `meta` as a mapping; DataError if something is missing that the subset has."""
+    text, meta = row.get("text"), _mapping(row.get("meta"))
+    needed = _FIELDS.get(subset, ())
+    missing = ["text"] if not isinstance(text, str) else [f"meta.{name}" for name in needed if name not in meta]
+    if missing:
+        raise DataError(
+            f"{place}: a row has no {missing[0]}, which RedPajama's {subset} has: put other files elsewhere"
+        )
+    return {"text": text, "meta": meta}
+
+
+def _mapping(meta: Any) -> Mapping[str, Any]:
+    """`meta` as the full set has it, an object, or as its sample has it, one written out by Python or as JSON."""
+    if isinstance(meta, str):
+        for read in (json.loads, ast.literal_eval):
+            try:
+                meta = read(meta)
+                break
+            except (ValueError, SyntaxError):
+                continue
+    return meta if isinstance(meta, dict) else {}
+
+
+# ------------------------------------------------------------------------------------------------------- the files
+
+_LAYOUT = "put files of RedPajama-Data-1T or of its sample to DIR/redpajama/{subset}/"
+_LINES = tuple(kind for kind in KINDS if kind != ".parquet")
+
+
+def _folder(mirror: Path, subset: str) -> Path:
+    return mirror / "redpajama" / subset
+
+
+def _where(data_dir: Path | None, subset: str) -> str:
+    mirror = mirror_dir(data_dir)
+    return str(_folder(mirror, subset)) if mirror else f"{_SHARDS} files of {UPSTREAM}"
+
+
+def _places(subset: str, data_dir: Path | None) -> list[str]:
+    layout = _LAYOUT.format(subset=subset)
+    if mirror := mirror_dir(data_dir):
+        return mirrored(_folder(mirror, subset), layout, _LINES)
+    listed = fetch(f"{UPSTREAM}/urls.txt", f"no network? {layout} and give --data-dir DIR").decode().split()
+    return [url for url in listed if url.startswith(f"{UPSTREAM}/{subset}/")]
+
+
+def _origin(sources: Sequence[_Source], data_dir: Path | None) -> str:
+    if mirror_dir(data_dir) is None:
+        return UPSTREAM
+    return "\n".join(state(_places(subset, data_dir)) for subset in dict.fromkeys(s.subset for s in sources))
+
+
+# --------------------------------------------------------------------------------------------------------- the sets
+
+
+@dataclass(frozen=True)
+class Random:
+    """RedPajama's documents of all kinds, in the proportions that Giagnorio et al. 2025 drew (table 2)."""
+
+    name: ClassVar[str] = "random"
+    sources: ClassVar[tuple[_Source, ...]] = _RANDOM
+
+    n: int = option(_N, _N_HELP)
+    seqlen: int = option(_SEQLEN, _SEQLEN_HELP)
+
+    def __post_init__(self) -> None:
+        for field in ("n", "seqlen"):
+            if getattr(self, field) < 1:
+                raise SpecError(f"{self.name}'s {field} must be 1 or more, not {getattr(self, field)}")
+
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
+        """Documents of whatever length, each with its kind."""
+        return self.fitting(rng, data_dir, lambda _: True)
+
+    def fitting(self, rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
+        """Documents that fit, each with its kind."""
+        return _draw(self.sources, rng, data_dir, fits)
+
+    def origin(self, data_dir: Path | None) -> str:
+        """The upstream, or a mirror's files."""
+        return _origin(self.sources, data_dir)
+
+
+@dataclass(frozen=True)
+class Mixed(Random):
+    """RedPajama: a quarter Python files, a quarter Java files, half Stack Overflow on Python or Java."""
+
+    name: ClassVar[str] = "mixed"
+    sources: ClassVar[tuple[_Source, ...]] = _MIXED
+
+
+@dataclass(frozen=True)
+class Code(Random):
+    """RedPajama's files of code: half Python, half Java, one file of a repository."""
+
+    name: ClassVar[str] = "code"
+    sources: ClassVar[tuple[_Source, ...]] = _CODE
