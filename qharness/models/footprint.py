@@ -30,6 +30,7 @@ def resident_bytes(model: nn.Module) -> int:
         packed = getattr(module, "weight", None)
         if callable(packed) and isinstance(weight := packed(), Tensor):
             total += weight.numel() * weight.element_size()
+        total += getattr(module, "packed_bytes", 0)  # of a kernel's own form, which is no tensor
     return total
 
 

@@ -1,0 +1,59 @@
+"""What both int8 quantizers share: their weights' part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from qharness import ModelError, SpecError, WeightBytes
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from qharness.plugins.int8.linear import Int8Linear
+
+Granularity = Literal["per-tensor", "per-column"]
+SCALE_BYTES = 4  # float32, whatever the model's dtype
+
+
+def check_options(name: str, bits: Mapping[str, int], percentile: float) -> None:
+    """Raise SpecError for widths other than 8 and 4 bits, and for what is no percentage."""
+    for option, value in bits.items():
+        if value not in (8, 4):
+            raise SpecError(f"{name}'s {option} must be 8 or 4, not {value}")
+    if not 0 < percentile <= 100:
+        raise SpecError(f"{name}'s percentile must be above 0 and at most 100, not {percentile:g}")
+
+
+def convert(model: PreTrainedModel, make: Callable[[str, nn.Linear], Int8Linear], log: Callable[[str], None]) -> None:
+    """Put `make(name, linear)` in place of each Linear of the blocks, in place, each freed before the next is made.
+
+    Layers get the packed form where the CPU runs it. Raises ModelError for weights that are not finite.
+    """
+    from torch import nn
+
+    from qharness import block_linears, replace_module
+
+    ways = Counter[str]()
+    for name in list(block_linears(model)):
+        linear = model.get_submodule(name)
+        assert isinstance(linear, nn.Linear)
+        if not linear.weight.isfinite().all():
+            raise ModelError(f"{name} has weights that are no finite numbers: it cannot be quantized")
+        new = make(name, linear)
+        replace_module(model, name, new)
+        del linear
+        new.pack()
+        ways[new.way()] += 1
+    log(f"products of {', '.join(f'{count} layers: {way}' for way, count in ways.items())}")
+
+
+def weight_bytes(layers: Mapping[str, tuple[int, int]], weights: Granularity, bits: int, scales: int) -> WeightBytes:
+    """Sizes of layers (out, in): a byte a weight whatever the bits, weights' scales, and `scales` more a layer."""
+    count = sum(rows * columns for rows, columns in layers.values())
+    packed = sum(-(-rows * columns * bits // 8) for rows, columns in layers.values())
+    own = sum(rows if weights == "per-column" else 1 for rows, _ in layers.values())
+    size = SCALE_BYTES * (own + scales * len(layers))
+    return WeightBytes(count, codes=count, codebooks=0, scales=size, packed=packed + size, nominal_bits=bits)
