@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import ModelError, QuantizationContext, SpecError, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
-from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, weight_bytes
+from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, linear_names, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,9 @@ class Int8Dynamic:
     needs_calibration: ClassVar[bool] = False
     checkpoint: ClassVar[Int8Checkpoint] = Int8Checkpoint()
 
-    weights: Granularity = option("per-tensor", "one weight scale for the matrix, or one for each output feature")
+    weights: Literal["per-tensor", "per-column"] = option(
+        "per-tensor", "one weight scale for the matrix, or one for each output feature"
+    )
     activations: Literal["token", "tensor"] = option(
         "token",
         "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)",
@@ -35,6 +37,7 @@ class Int8Dynamic:
     weight_bits: int = option(8, "8, or 4 in int8's room")
     act_bits: int = option(8, "8, or 4 in int8's room")
     percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
 
     def __post_init__(self) -> None:
         check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
@@ -47,14 +50,15 @@ class Int8Dynamic:
         return self.activations == "tensor"
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
-        """Replace every Linear of the blocks, one at a time; embeddings and head stay. Changes `model` in place."""
+        """Replace every Linear of the blocks, and the head, one at a time. Changes `model` in place."""
         from qharness.plugins.int8.grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
 
         if self.activations == "tensor":
-            return _torch_dynamic(model, self.weights)
+            return _torch_dynamic(model, self.weights, self.head)
         grid = WeightGrid(self.weights == "per-column", self.weight_bits, self.loss, self.percentile)
-        convert(model, lambda _, linear: Int8Linear.from_linear(linear, grid, self.act_bits), context.log)
+        names = linear_names(model, self.head)
+        convert(model, names, lambda _, linear: Int8Linear.from_linear(linear, grid, self.act_bits), context.log)
         return model
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
@@ -75,17 +79,17 @@ class Int8Dynamic:
         return dataclasses.replace(sizes, scales=scales, packed=sizes.weights + scales)
 
 
-def _torch_dynamic(model: PreTrainedModel, weights: Granularity) -> PreTrainedModel:
+def _torch_dynamic(model: PreTrainedModel, weights: Granularity, head: bool) -> PreTrainedModel:
     """PyTorch's own dynamically quantized Linears, as `torch.ao.quantization.quantize_dynamic` makes them."""
     import torch
     from torch.ao import quantization
     from torch.ao.nn.quantized import dynamic
 
-    from qharness import block_linears, replace_module
+    from qharness import replace_module
 
     per_column = weights == "per-column"
     config = quantization.per_channel_dynamic_qconfig if per_column else quantization.default_dynamic_qconfig
-    for name in list(block_linears(model)):
+    for name in linear_names(model, head):
         linear = model.get_submodule(name)
         if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
             raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")

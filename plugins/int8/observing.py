@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from qharness import ModelError, block_linears
+from qharness import ModelError
 from qharness.plugins.int8.ranges import Histogram
 
 if TYPE_CHECKING:
@@ -18,25 +19,31 @@ if TYPE_CHECKING:
 _TOKENS = 2048  # at a time, about
 
 
-def observe(model: PreTrainedModel, sequences: Sequence[Tensor]) -> tuple[dict[str, Histogram], int]:
-    """Histograms of the magnitudes that go into each Linear of the blocks, by name, and how many tokens were read.
+def observe(
+    model: PreTrainedModel, names: Sequence[str], sequences: Sequence[Tensor]
+) -> tuple[dict[str, Histogram], int]:
+    """Histograms of the magnitudes that go into each of the Linears, by name, and how many tokens were read.
 
     `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
     """
     histograms: dict[str, Histogram] = {}
     hooks = []
-    for name, linear in block_linears(model).items():
+    for name in names:
         histogram = histograms[name] = Histogram()
 
         def count(_module: nn.Module, args: tuple[Tensor, ...], histogram: Histogram = histogram) -> None:
             histogram.add(args[0])
 
-        hooks.append(linear.register_forward_pre_hook(count))
+        hooks.append(model.get_submodule(name).register_forward_pre_hook(count))
+    head = model.get_output_embeddings()
+    if head is not None:  # after its own count: logits take more memory than all else
+        hooks.append(head.register_forward_pre_hook(_stop))
     tokens = 0
     try:
         with torch.no_grad():
             for batch in _batches(sequences):
-                model(**_inputs(model, batch.to(model.device)))
+                with suppress(_Done):
+                    model(**_inputs(model, batch.to(model.device)))
                 tokens += batch.numel()
     finally:
         for hook in hooks:
@@ -44,6 +51,14 @@ def observe(model: PreTrainedModel, sequences: Sequence[Tensor]) -> tuple[dict[s
     if not tokens:
         raise ModelError("int8-static: the calibration set holds no tokens")
     return histograms, tokens
+
+
+class _Done(Exception):  # noqa: N818 - no error
+    """Ends a forward pass before the head."""
+
+
+def _stop(_module: nn.Module, _args: tuple[Tensor, ...]) -> None:
+    raise _Done
 
 
 def _batches(sequences: Sequence[Tensor]) -> list[Tensor]:

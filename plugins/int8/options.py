@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from qharness import ModelError, SpecError, WeightBytes
@@ -27,17 +27,32 @@ def check_options(name: str, bits: Mapping[str, int], percentile: float) -> None
         raise SpecError(f"{name}'s percentile must be above 0 and at most 100, not {percentile:g}")
 
 
-def convert(model: PreTrainedModel, make: Callable[[str, nn.Linear], Int8Linear], log: Callable[[str], None]) -> None:
-    """Put `make(name, linear)` in place of each Linear of the blocks, in place, each freed before the next is made.
+def linear_names(model: PreTrainedModel, head: bool) -> list[str]:
+    """The Linears of the blocks, and the output head where its weights are its own, by name.
+
+    Names only: who holds a layer keeps its weights alive.
+    """
+    from qharness import block_linears, head_linear
+
+    return [*block_linears(model), *(head_linear(model) if head else ())]
+
+
+def convert(
+    model: PreTrainedModel,
+    names: Sequence[str],
+    make: Callable[[str, nn.Linear], Int8Linear],
+    log: Callable[[str], None],
+) -> None:
+    """Put `make(name, linear)` in place of each of the Linears, which is freed before the next is made.
 
     Layers get the packed form where the CPU runs it. Raises ModelError for weights that are not finite.
     """
     from torch import nn
 
-    from qharness import block_linears, replace_module
+    from qharness import replace_module
 
     ways = Counter[str]()
-    for name in list(block_linears(model)):
+    for name in names:
         linear = model.get_submodule(name)
         assert isinstance(linear, nn.Linear)
         if not linear.weight.isfinite().all():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
-from qharness.plugins.int8.options import Granularity, check_options, convert, weight_bytes
+from qharness.plugins.int8.options import check_options, convert, linear_names, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,9 @@ class Int8Static:
     batch_dependent: ClassVar[bool] = False
     checkpoint: ClassVar[Int8Checkpoint] = Int8Checkpoint()
 
-    weights: Granularity = option("per-tensor", "one weight scale for the matrix, or one for each output feature")
+    weights: Literal["per-tensor", "per-column"] = option(
+        "per-tensor", "one weight scale for the matrix, or one for each output feature"
+    )
     loss: Literal["mse", "entropy", "max", "percentile"] = option("mse", "what clipping ranges minimise")
     weight_loss: Literal["mse", "entropy", "max", "percentile"] | None = option(
         None, "the same for weights alone, where it is to be another"
@@ -35,14 +37,15 @@ class Int8Static:
     weight_bits: int = option(8, "8, or 4 in int8's room")
     act_bits: int = option(8, "8, or 4 in int8's room")
     percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
 
     def __post_init__(self) -> None:
         check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
-        """Run the calibration set through the model once, then replace every Linear of the blocks, one at a time.
+        """Run the calibration set through the model once, then replace the Linears one by one.
 
-        Embeddings and head stay. Changes `model` in place. A layer that saw only zeros, or nothing, has dynamic activations.
+        Changes `model` in place. A layer that saw only zeros, or nothing, has dynamic activations.
         """
         from qharness.plugins.int8.grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
@@ -51,7 +54,8 @@ class Int8Static:
 
         if context.calibration is None:
             raise ModelError("int8-static needs a calibration set: name one with --calib")
-        found, tokens = observe(model, context.calibration.sequences)
+        names = linear_names(model, self.head)
+        found, tokens = observe(model, names, context.calibration.sequences)
         levels = levels_of(self.act_bits)
         ranges = {name: each.choose(self.loss, levels, self.percentile) for name, each in found.items()}
         unseen = [name for name, each in found.items() if each.most == 0]
@@ -69,7 +73,7 @@ class Int8Static:
         def make(name: str, linear: nn.Linear) -> Int8Linear:
             return Int8Linear.from_linear(linear, grid, self.act_bits, None if name in unseen else ranges[name])
 
-        convert(model, make, context.log)
+        convert(model, names, make, context.log)
         return model
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
