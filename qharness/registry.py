@@ -23,6 +23,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.none",
     "qharness.plugins.aqlm",
     "qharness.plugins.int8",
+    "qharness.plugins.hf",
     "qharness.plugins.rtn",
     "qharness.plugins.languages",
     "qharness.plugins.local_text",

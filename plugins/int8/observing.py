@@ -16,7 +16,7 @@ from qharness.plugins.int8.ranges import Histogram
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TOKENS = 2048  # at a time, about
+_TOKENS = 512  # at a time, about
 
 
 def observe(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from qharness import ModelError, SpecError, WeightBytes
 
@@ -55,14 +57,28 @@ def convert(
     for name in names:
         linear = model.get_submodule(name)
         assert isinstance(linear, nn.Linear)
-        if not linear.weight.isfinite().all():
-            raise ModelError(f"{name} has weights that are no finite numbers: it cannot be quantized")
         new = make(name, linear)
+        if not new.weight_scale.isfinite().all():
+            raise ModelError(f"{name} has weights that are no finite numbers: it cannot be quantized")
         replace_module(model, name, new)
         del linear
+        trim()
         new.pack()
         ways[new.way()] += 1
     log(f"products of {', '.join(f'{count} layers: {way}' for way, count in ways.items())}")
+
+
+@cache
+def _glibc() -> Any:
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # another C library
+        return lambda _: 0
+
+
+def trim() -> None:
+    """Give freed memory back to the system: glibc keeps blocks below 32 MB, and a layer's weights may be one."""
+    _glibc()(0)
 
 
 def weight_bytes(layers: Mapping[str, tuple[int, int]], weights: Granularity, bits: int, scales: int) -> WeightBytes:

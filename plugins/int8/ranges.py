@@ -8,6 +8,7 @@ is clipped.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Literal
 
 import torch
@@ -17,6 +18,7 @@ Loss = Literal["mse", "entropy", "max", "percentile"]
 
 _OCTAVE = 16  # candidates from a fraction to its half
 _BINS_A_LEVEL = 4  # a candidate with fewer is no better known than its neighbours
+_AT_A_TIME = 1 << 20  # values that are counted at a time
 _PARTS = 4  # places within a bin at which the error of rounding is looked at
 _GAIN = 0.99  # to be clipped, an error must be estimated to fall at least so far: estimates are not that wrong
 
@@ -39,7 +41,10 @@ class Histogram:
 
     def add(self, values: Tensor) -> None:
         """Count the magnitudes of values of any shape and float dtype. Those that are not finite are left out."""
-        magnitudes = values.detach().float().abs().flatten()
+        for part in values.detach().flatten().split(_AT_A_TIME):
+            self._add(part.float().abs())
+
+    def _add(self, magnitudes: Tensor) -> None:
         most = magnitudes.max().item() if magnitudes.numel() else 0.0
         if not most < float("inf"):
             magnitudes = magnitudes[magnitudes.isfinite()]
@@ -75,15 +80,23 @@ def _by_error(counts: Tensor, levels: int, _: float) -> Tensor:
 
     Without a gain beyond what the estimate can be wrong by, nothing is clipped.
     """
-    bins = counts.shape[1]
-    fractions = _candidates(bins, levels)
-    places = ((torch.arange(bins * _PARTS) + 0.5) / (bins * _PARTS))[:, None]  # [bins * parts, 1]
-    steps = fractions / levels
-    rounded = (places / steps).round_().clamp_(max=levels) * steps
-    table = (places - rounded).square_().view(bins, _PARTS, -1).mean(dim=1)
-    errors = counts.double() @ table.double()  # [rows, candidates]
+    fractions = _candidates(counts.shape[1], levels)
+    errors = counts @ _errors(counts.shape[1], levels)  # [rows, candidates]
     errors[:, 0] *= _GAIN
     return fractions[errors.argmin(dim=1)]
+
+
+@cache
+def _errors(bins: int, levels: int) -> Tensor:
+    """The mean squared error of each bin's values under each candidate, float32 [bins, candidates]; the range is 1."""
+    places = (torch.arange(bins * _PARTS) + 0.5) / (bins * _PARTS)
+    fractions = _candidates(bins, levels)
+    table = torch.empty(bins, len(fractions))
+    for number, fraction in enumerate(fractions.tolist()):
+        step = fraction / levels
+        rounded = (places / step).round_().clamp_(max=levels).mul_(step)
+        table[:, number] = rounded.sub_(places).square_().view(bins, _PARTS).mean(dim=1)
+    return table
 
 
 def _by_entropy(counts: Tensor, levels: int, _: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
-from qharness.plugins.int8.options import check_options, convert, linear_names, weight_bytes
+from qharness.plugins.int8.options import check_options, convert, linear_names, trim, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -56,6 +56,7 @@ class Int8Static:
             raise ModelError("int8-static needs a calibration set: name one with --calib")
         names = linear_names(model, self.head)
         found, tokens = observe(model, names, context.calibration.sequences)
+        trim()
         levels = levels_of(self.act_bits)
         ranges = {name: each.choose(self.loss, levels, self.percentile) for name, each in found.items()}
         unseen = [name for name, each in found.items() if each.most == 0]
