@@ -30,7 +30,7 @@ class WeightGrid:
         """
         ranges = self._ranges(weight)
         scale = ranges / levels_of(self.bits)
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        scale = torch.where(scale == 0, torch.ones_like(scale), scale)
         q = torch.empty_like(weight, dtype=torch.int8)
         for rows in _pieces(weight):
             q[rows] = self._round(weight[rows].float(), self._of(scale, rows)).to(torch.int8)
@@ -68,7 +68,7 @@ class WeightGrid:
     def _counts(self, weight: Tensor, most: Tensor) -> Tensor:
         """How many magnitudes of each row of weight [rows, in] are in each bin of 0 .. most: float32 [rows, bins]."""
         bins = _BINS if self.per_column else 1 << 14
-        inverse = bins / torch.where(most > 0, most, torch.ones_like(most))
+        inverse = bins / torch.where(most == 0, torch.ones_like(most), most)
         places = (weight.float().abs() * inverse[:, None]).long().clamp_(max=bins - 1)
         rows = len(weight) if self.per_column else 1
         places = places.reshape(rows, -1) + torch.arange(rows, device=weight.device)[:, None] * bins
@@ -77,7 +77,7 @@ class WeightGrid:
     def _errors(self, weight: Tensor, ranges: Tensor) -> Tensor:
         """The sum of squared errors in those ranges, float64 [out] or [1]."""
         scale = ranges / levels_of(self.bits)
-        scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+        scale = torch.where(scale == 0, torch.ones_like(scale), scale)
         parts = []
         for rows in _pieces(weight):
             piece, step = weight[rows].float(), self._of(scale, rows)

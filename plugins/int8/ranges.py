@@ -66,40 +66,48 @@ class Histogram:
         """The range alpha for a grid of so many levels; 0 where nothing but zeros was counted."""
         if self.most == 0.0 or loss == "max":
             return self.most
-        fraction = choose_fractions(self.counts[None].float(), loss, levels, percentile)
-        return min(fraction.item() * self.range, self.most)
+        whole = self.most / self.range
+        fraction = choose_fractions(self.counts[None].float(), loss, levels, percentile, whole).item()
+        return self.most if fraction >= whole else fraction * self.range
 
 
-def choose_fractions(counts: Tensor, loss: Loss, levels: int, percentile: float) -> Tensor:
-    """The best clipping range of each row of counts [rows, bins], as a fraction of the bins' range: float32 [rows]."""
-    return _LOSSES[loss](counts, levels, percentile)
+def choose_fractions(counts: Tensor, loss: Loss, levels: int, percentile: float, whole: float = 1.0) -> Tensor:
+    """The best clipping range of each row of counts [rows, bins], as a fraction of the bins' range: float32 [rows].
+
+    `whole`: the fraction at which the greatest magnitude stands, and nothing is clipped.
+    """
+    return _LOSSES[loss](counts, levels, percentile, whole)
 
 
-def _by_error(counts: Tensor, levels: int, _: float) -> Tensor:
+def _by_error(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
     """The least sum of squared errors, a bin's values spread evenly over it: counts times a table [bins, candidates].
 
     Without a gain beyond what the estimate can be wrong by, nothing is clipped.
     """
-    fractions = _candidates(counts.shape[1], levels)
-    errors = counts @ _errors(counts.shape[1], levels)  # [rows, candidates]
-    errors[:, 0] *= _GAIN
-    return fractions[errors.argmin(dim=1)]
+    bins = counts.shape[1]
+    fractions = _candidates(bins, levels)
+    errors = counts @ _table(bins, levels)  # [rows, candidates]
+    errors[:, fractions >= whole] = torch.inf
+    unclipped = counts @ _errors(bins, levels, whole)
+    least, best = errors.min(dim=1)
+    return torch.where(least < _GAIN * unclipped, fractions[best], whole)
 
 
 @cache
-def _errors(bins: int, levels: int) -> Tensor:
-    """The mean squared error of each bin's values under each candidate, float32 [bins, candidates]; the range is 1."""
+def _table(bins: int, levels: int) -> Tensor:
+    """The errors of each candidate, float32 [bins, candidates]."""
+    return torch.stack([_errors(bins, levels, each) for each in _candidates(bins, levels).tolist()], dim=1)
+
+
+def _errors(bins: int, levels: int, fraction: float) -> Tensor:
+    """The mean squared error of each bin's values, float32 [bins], where a fraction of the bins' range 1 is clipped to."""
     places = (torch.arange(bins * _PARTS) + 0.5) / (bins * _PARTS)
-    fractions = _candidates(bins, levels)
-    table = torch.empty(bins, len(fractions))
-    for number, fraction in enumerate(fractions.tolist()):
-        step = fraction / levels
-        rounded = (places / step).round_().clamp_(max=levels).mul_(step)
-        table[:, number] = rounded.sub_(places).square_().view(bins, _PARTS).mean(dim=1)
-    return table
+    step = fraction / levels
+    rounded = (places / step).round_().clamp_(max=levels).mul_(step)
+    return rounded.sub_(places).square_().view(bins, _PARTS).mean(dim=1)
 
 
-def _by_entropy(counts: Tensor, levels: int, _: float) -> Tensor:
+def _by_entropy(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
     """The least Kullback-Leibler divergence of clipped values from what the grid makes of them.
 
     As Migacz (2017, "8-bit inference with TensorRT") has it, on a histogram of magnitudes: what is clipped is added to
@@ -119,7 +127,7 @@ def _by_entropy(counts: Tensor, levels: int, _: float) -> Tensor:
         clipped = inside.clone()
         clipped[:, -1] += counts[:, within:].sum(dim=1)
         worst[:, number] = _divergence(clipped, spread)
-    return fractions[worst.argmin(dim=1)]
+    return fractions[worst.argmin(dim=1)].clamp_max(whole)
 
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
@@ -129,18 +137,18 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
     return torch.special.xlogy(p, p / q).sum(dim=1)
 
 
-def _by_percentile(counts: Tensor, _: int, percentile: float) -> Tensor:
+def _by_percentile(counts: Tensor, _: int, percentile: float, whole: float) -> Tensor:
     """The end of the bin that brings the share of the values up to `percentile` percent."""
     shares = counts.double().cumsum(dim=1)
     enough = shares >= shares[:, -1:] * (percentile / 100)
-    return (enough.double().argmax(dim=1) + 1).float() / counts.shape[1]
+    return ((enough.double().argmax(dim=1) + 1).float() / counts.shape[1]).clamp_max(whole)
 
 
-def _by_greatest(counts: Tensor, _levels: int, _percentile: float) -> Tensor:
-    return torch.ones(len(counts))
+def _by_greatest(counts: Tensor, _levels: int, _percentile: float, whole: float) -> Tensor:
+    return torch.full((len(counts),), whole)
 
 
-_LOSSES: dict[Loss, Callable[[Tensor, int, float], Tensor]] = {
+_LOSSES: dict[Loss, Callable[[Tensor, int, float, float], Tensor]] = {
     "mse": _by_error,
     "entropy": _by_entropy,
     "max": _by_greatest,
