@@ -7,7 +7,7 @@ soon"), so that library is called itself.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +34,10 @@ _GROUP = 64  # weights that share a scale in HQQ and in torchao's 4 bits
 class Scheme:
     """One way of a library's. `quantize` returns the model quantized, and may change the one that it is given.
 
-    `module`: whose presence tells that `package` is installed; `batch_dependent`: whether activations are quantized by
-    a look at the whole batch; `saved`: whether transformers writes and loads checkpoints of it.
+    `batch_dependent`: whether activations are quantized by a look at the whole batch; `saved`: whether transformers
+    writes and loads checkpoints of it.
     """
 
-    module: str
     package: str
     quantize: Callable[[PreTrainedModel], PreTrainedModel]
     batch_dependent: bool = False
@@ -117,22 +116,19 @@ def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "bnb-nf4": Scheme("bitsandbytes", "bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
-    "bnb-fp4": Scheme("bitsandbytes", "bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="fp4")),
+    "bnb-nf4": Scheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
+    "bnb-fp4": Scheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="fp4")),
     # A column in which any row of the batch has a great value is multiplied in 16 bits, for all rows.
-    "bnb-int8": Scheme("bitsandbytes", "bitsandbytes", _bnb(load_in_8bit=True), batch_dependent=True),
-    **{f"hqq-{bits}": Scheme("hqq", "hqq", _hqq(bits), saved=False) for bits in (8, 4, 3, 2, 1)},
-    **{
-        f"quanto-{kind}": Scheme("optimum.quanto", "optimum-quanto", _quanto(kind), saved=False)
-        for kind in ("int8", "int4", "int2")
-    },
+    "bnb-int8": Scheme("bitsandbytes", _bnb(load_in_8bit=True), batch_dependent=True),
+    **{f"hqq-{bits}": Scheme("hqq", _hqq(bits), saved=False) for bits in (8, 4, 3, 2, 1)},
+    **{f"quanto-{kind}": Scheme("optimum-quanto", _quanto(kind), saved=False) for kind in ("int8", "int4", "int2")},
 }
 TORCHAO: Mapping[str, Scheme] = {
-    "int8wo": Scheme("torchao", "torchao", _torchao("Int8WeightOnlyConfig")),
-    "int8dq": Scheme("torchao", "torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
-    "int4wo": Scheme("torchao", "torchao", _int4),
-    "int8dq-int4w": Scheme("torchao", "torchao", _torchao("Int8DynamicActivationIntxWeightConfig")),
-    "float8wo": Scheme("torchao", "torchao", _torchao("Float8WeightOnlyConfig")),
+    "int8wo": Scheme("torchao", _torchao("Int8WeightOnlyConfig")),
+    "int8dq": Scheme("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
+    "int4wo": Scheme("torchao", _int4),
+    "int8dq-int4w": Scheme("torchao", _torchao("Int8DynamicActivationIntxWeightConfig")),
+    "float8wo": Scheme("torchao", _torchao("Float8WeightOnlyConfig")),
 }
 
 
@@ -191,8 +187,10 @@ def _find(name: str, scheme: str, schemes: Mapping[str, Scheme]) -> None:
 
 def _run(extra: str, scheme: Scheme, model: PreTrainedModel) -> PreTrainedModel:
     """Raises MissingDependencyError for a package that is not there, and ModelError for what it cannot do."""
-    if importlib.util.find_spec(scheme.module.partition(".")[0]) is None:
-        raise MissingDependencyError(scheme.package, f"pip install 'qharness[{extra}]'")
+    try:
+        importlib.metadata.version(scheme.package)
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingDependencyError(scheme.package, f"pip install 'qharness[{extra}]'") from None
     try:
         return scheme.quantize(model)
     except (ImportError, RuntimeError, ValueError, OSError, NotImplementedError, AssertionError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,12 @@ from tests.tiny_models import make_model, tokenizer
 RUNS_HERE = {"int8wo": 0.03, "int8dq": 0.06, "int8dq-int4w": 0.06, "float8wo": 0.06}
 
 
-def installed(module: str) -> bool:
-    return importlib.util.find_spec(module.partition(".")[0]) is not None
+def installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("scheme", RUNS_HERE)
@@ -40,7 +44,7 @@ def test_torchao(scheme: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["bnb-nf4", "bnb-int8", "hqq-8", "hqq-4", "quanto-int8"])
 def test_hf(scheme: str, tmp_path: Path) -> None:
     loaded = load_model("tinycoder", "cpu", "float32")
-    if not installed(SCHEMES[scheme].module):
+    if not installed(SCHEMES[scheme].package):
         with pytest.raises(MissingDependencyError, match=rf"{SCHEMES[scheme].package} is needed: .*qharness\[hf\]"):
             quantize(loaded, f"hf:{scheme}")
         return
@@ -54,7 +58,10 @@ def test_hf(scheme: str, tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    def missing(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
     with pytest.raises(MissingDependencyError, match=r"torchao is needed: pip install 'qharness\[torchao\]'"):
         quantize(LoadedModel(make_model("llama"), tokenizer(), "llama"), "torchao:int8wo")
 
