@@ -110,15 +110,18 @@ def memory(key: str) -> int:
 
 
 def peak(name: str, spec: str) -> float:
-    """The most a conversion holds, as a ratio to the float32 model: in this process, which must be a fresh one."""
+    """The most that is held while converting, as a ratio to what is held before: in this process, a fresh one.
+
+    What Python and its libraries hold is left out of both.
+    """
     quantized(random_model("tiny"), spec)  # what libraries take once
     gc.collect()
     before = memory("VmRSS")
     model = random_model(name)
-    size = resident_bytes(model)
+    held = memory("VmRSS") - before
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     quantized(model, spec)
-    return (memory("VmHWM") - before) / size
+    return (memory("VmHWM") - before) / held
 
 
 def measured_peak(name: str, spec: str) -> float:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from qharness import ModelError
+from qharness.plugins.int8.options import trim
 from qharness.plugins.int8.ranges import Histogram
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_TOKENS = 512  # at a time, about
+_TOKENS = 256  # at a time, about: what a block holds of them counts beside a small model
 
 
 def observe(
@@ -45,6 +46,7 @@ def observe(
                 with suppress(_Done):
                     model(**_inputs(model, batch.to(model.device)))
                 tokens += batch.numel()
+                trim()
     finally:
         for hook in hooks:
             hook.remove()

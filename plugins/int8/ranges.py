@@ -100,7 +100,7 @@ def _table(bins: int, levels: int) -> Tensor:
 
 
 def _errors(bins: int, levels: int, fraction: float) -> Tensor:
-    """The mean squared error of each bin's values, float32 [bins]; bins end at 1, and values are clipped to `fraction`."""
+    """The mean squared error of each bin's values, float32 [bins]; the last ends at 1, clipped is to `fraction`."""
     places = (torch.arange(bins * _PARTS) + 0.5) / (bins * _PARTS)
     step = fraction / levels
     rounded = (places / step).round_().clamp_(max=levels).mul_(step)
