@@ -93,7 +93,7 @@ def _torch_dynamic(model: PreTrainedModel, weights: Granularity, head: bool) -> 
         linear = model.get_submodule(name)
         if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
             raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")
-        linear.qconfig = config
+        linear.qconfig = config  # type: ignore[assignment]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it is deprecated, and is what the paper ran
             replace_module(model, name, dynamic.Linear.from_float(linear))

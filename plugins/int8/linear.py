@@ -142,7 +142,7 @@ class Int8Linear(nn.Module):
         return self
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)  # type: ignore[no-untyped-call]
+        super()._save_to_state_dict(destination, prefix, keep_vars)
         destination[prefix + "weight"] = self.int8_weight()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -134,7 +134,8 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """KL of rows p and q, each as a distribution; a bin that only p fills counts as a bin with a hair of q's mass."""
     total_p, total_q = (each.sum(dim=1, keepdim=True).clamp_min(1e-30) for each in (p, q))
     p, q = p / total_p, (q / total_q).clamp_min(1e-12)
-    return torch.special.xlogy(p, p / q).sum(dim=1)
+    divergence: Tensor = torch.special.xlogy(p, p / q).sum(dim=1)
+    return divergence
 
 
 def _by_percentile(counts: Tensor, _: int, percentile: float, whole: float) -> Tensor:
