@@ -60,30 +60,38 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] of any float dtype to [..., out] of the same."""
-        rows = x.reshape(-1, self.in_features).float()
+        rows = x.reshape(-1, x.shape[-1]).float()
         scale = self._scale(rows)
         y = self._product(self._round(rows, scale))
-        for start in range(0, len(y), _PIECE):
-            some = slice(start, start + _PIECE)
-            part = y[some].mul_(scale if self.input_scale is not None else scale[some])
-            if self.bias is not None:
-                part.add_(self.bias)
-        return y.to(x.dtype).view(*x.shape[:-1], self.out_features)
+        if len(y) <= _PIECE or self.input_scale is not None:
+            self._finish_(y, scale)
+        else:
+            for part, part_scale in zip(y.split(_PIECE), scale.split(_PIECE), strict=True):
+                self._finish_(part, part_scale)
+        return y.view(*x.shape[:-1], self.out_features).to(x.dtype)
+
+    def _finish_(self, y: Tensor, scale: Tensor) -> None:
+        """Scale [rows, out] and add the bias, each rounded once."""
+        y.mul_(scale)
+        bias = self.bias
+        if bias is not None:
+            y.add_(bias)
 
     def _scale(self, rows: Tensor) -> Tensor:
         """The activations' scale, float32 [rows, 1] or [1]."""
-        if self.input_scale is not None:
-            return self.input_scale
+        scale = self.input_scale
+        if scale is not None:
+            return scale
         return rows.abs().amax(dim=1, keepdim=True).mul_(1 / self.levels).clamp_min_(_TINY)
 
     def _round(self, rows: Tensor, scale: Tensor) -> Tensor:
         return (rows / scale).round_().clamp_(-self.levels, self.levels)
 
     def _product(self, q: Tensor) -> Tensor:
-        if self._packed is None or (self.weight is not None and len(q) >= _MANY_ROWS):
-            assert self.weight is not None
-            return products.plain_product(q, self.weight, self.weight_scale)
-        return products.packed_product(q, self._packed)
+        weight = self.weight
+        if weight is None or (self._packed is not None and len(q) < _MANY_ROWS):
+            return products.packed_product(q, self._packed)
+        return products.plain_product(q, weight, self.weight_scale)
 
     def dequantized_weight(self) -> Tensor:
         """The weight it multiplies with, float32 [out, in]."""
