@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qharness.plugins.int8.ranges import Loss, choose_fractions, levels_of
 
-_BINS = 512  # of a row's histogram
+_BINS, _MATRIX_BINS = 512, 1 << 14  # of a row's histogram, and of a whole matrix's
 _PIECE = 1 << 20  # weights that are in float32 a second time while a matrix is quantized
 
 
@@ -48,13 +48,13 @@ class WeightGrid:
         most = torch.cat([weight[rows].float().abs().amax(dim=1) for rows in _pieces(weight)])
         if not self.per_column:
             most = most.max()[None]
-        if self.loss == "max":
+        if self.loss == "max" or not most.isfinite().all():  # which whoever asked finds in the scales
             return most
         if self.per_column:
             parts = [self._fractions(self._counts(weight[rows], most[rows])) for rows in _pieces(weight)]
             clipped = most * torch.cat(parts).to(most.device)
         else:
-            counts = sum(self._counts(weight[rows], most).sum(dim=0, keepdim=True) for rows in _pieces(weight))
+            counts = sum(self._counts(weight[rows], most) for rows in _pieces(weight))
             assert isinstance(counts, Tensor)
             clipped = most * self._fractions(counts).to(most.device)
         if self.loss == "mse":  # the histogram's error is an estimate: keep what really is the better
@@ -66,13 +66,14 @@ class WeightGrid:
         return choose_fractions(counts, self.loss, levels_of(self.bits), self.percentile)
 
     def _counts(self, weight: Tensor, most: Tensor) -> Tensor:
-        """How many magnitudes of each row of weight [rows, in] are in each bin of 0 .. most: float32 [rows, bins]."""
-        bins = _BINS if self.per_column else 1 << 14
-        inverse = bins / torch.where(most == 0, torch.ones_like(most), most)
-        places = (weight.float().abs() * inverse[:, None]).long().clamp_(max=bins - 1)
-        rows = len(weight) if self.per_column else 1
-        places = places.reshape(rows, -1) + torch.arange(rows, device=weight.device)[:, None] * bins
-        return torch.bincount(places.flatten(), minlength=rows * bins).view(rows, bins).float().cpu()
+        """How many magnitudes of each row of weight [rows, in], or of all, are in each bin: float32 [rows, bins]."""
+        magnitudes = weight.float().abs()
+        if not self.per_column:
+            return torch.histc(magnitudes, _MATRIX_BINS, 0.0, most.item())[None].cpu()
+        inverse = _BINS / torch.where(most == 0, torch.ones_like(most), most)
+        places = magnitudes.mul_(inverse[:, None]).long().clamp_(max=_BINS - 1)
+        places += torch.arange(len(weight), device=weight.device)[:, None] * _BINS
+        return torch.bincount(places.flatten(), minlength=len(weight) * _BINS).view(-1, _BINS).float().cpu()
 
     def _errors(self, weight: Tensor, ranges: Tensor) -> Tensor:
         """The sum of squared errors in those ranges, float64 [out] or [1]."""

@@ -20,6 +20,7 @@ _OCTAVE = 16  # candidates from a fraction to its half
 _BINS_A_LEVEL = 4  # a candidate with fewer is no better known than its neighbours
 _AT_A_TIME = 1 << 20  # values that are counted at a time
 _PARTS = 4  # places within a bin at which the error of rounding is looked at
+_SAME = 1 - 1e-6  # fractions are float32
 _GAIN = 0.99  # to be clipped, an error must be estimated to fall at least so far: estimates are not that wrong
 
 
@@ -68,7 +69,7 @@ class Histogram:
             return self.most
         whole = self.most / self.range
         fraction = choose_fractions(self.counts[None].float(), loss, levels, percentile, whole).item()
-        return self.most if fraction >= whole else fraction * self.range
+        return self.most if fraction >= whole * _SAME else fraction * self.range
 
 
 def choose_fractions(counts: Tensor, loss: Loss, levels: int, percentile: float, whole: float = 1.0) -> Tensor:
