@@ -48,7 +48,7 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import block_linears, find_blocks, quantize, replace_module
+    from qharness.models import block_linears, find_blocks, head_linear, quantize, replace_module
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
@@ -58,6 +58,7 @@ _LATE = {
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
     "find_blocks": "qharness.models",
+    "head_linear": "qharness.models",
     "quantize": "qharness.models",
     "replace_module": "qharness.models",
     "run": "qharness.study",
@@ -104,6 +105,7 @@ __all__ = [
     "compare",
     "execute_programs",
     "find_blocks",
+    "head_linear",
     "hookimpl",
     "mirror_dir",
     "option",

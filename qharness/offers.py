@@ -39,8 +39,19 @@ class SizedQuantizer(Protocol):
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes from shapes alone.
 
-        `layers`: (out, in) of each Linear of the blocks by its name; `element_bytes`: of a number in the model's dtype.
+        `layers`: (out, in) of each Linear of the blocks by its name, and a HeadQuantizer's head;
+        `element_bytes`: of a number in the model's dtype.
         """
+        ...
+
+
+@runtime_checkable
+class HeadQuantizer(Protocol):
+    """A quantizer that can take the output head as well, so that `weight_bytes` is asked for that layer too."""
+
+    @property
+    def head(self) -> bool:
+        """Whether it does, where the head's weights are its own."""
         ...
 
 

@@ -24,6 +24,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.aqlm",
     "qharness.plugins.corpora",
     "qharness.plugins.int8",
+    "qharness.plugins.hf",
     "qharness.plugins.rtn",
     "qharness.plugins.languages",
     "qharness.plugins.local_text",

@@ -82,7 +82,7 @@ def test_dtypes(dtype: str, written: str, in_process: Cli, random_llama: Path, c
         (["--quant", "aqlm"], ["aqlm needs bits"]),
         (["--quant", "aqlm:5"], ["8, 4, 3, 2 bits, not 5"]),
         (["--quant", "rtn:4,pack=true"], ["no option 'pack'"]),
-        (["--quant", "int8-dynamic"], ["int8-dynamic has no checkpoint form that transformers loads"]),
+        (["--quant", "int8-dynamic:activations=tensor"], ["activations=tensor has no checkpoint form"]),
         (["--quant", "aqlm:2", "--calib", "stdlob"], ["unknown calibration set 'stdlob'", "stdlib"]),
         (["--quant", "rtn", "--model", "/no/such/model"], ["there is no such folder"]),
         (["--quant", "rtn", "--device", "tpu"], ["tpu"]),

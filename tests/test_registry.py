@@ -143,7 +143,9 @@ def test_a_folder_with_a_broken_yaml_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown quantizer 'int8-dynmic': did you mean int8-dynamic\?"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown quantizer 'int8-dynmic': did you mean int8-dynamic, int8-static\?"
+    ):
         get_registry().quantizer("int8-dynmic")
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from qharness import Quantizer, hookimpl
 from qharness.plugins.int8.dynamic import Int8Dynamic
+from qharness.plugins.int8.static import Int8Static
 
 
 @hookimpl
 def qharness_quantizers() -> list[type[Quantizer]]:
-    """Offer `int8-dynamic`."""
-    return [Int8Dynamic]
+    """Offer `int8-dynamic` and `int8-static`."""
+    return [Int8Dynamic, Int8Static]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, WeightBytes, option
+from qharness import ModelError, QuantizationContext, SpecError, WeightBytes, option
+from qharness.plugins.int8.checkpoint import Int8Checkpoint
+from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, linear_names, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +24,7 @@ class Int8Dynamic:
 
     name: ClassVar[str] = "int8-dynamic"
     needs_calibration: ClassVar[bool] = False
+    checkpoint: ClassVar[Int8Checkpoint] = Int8Checkpoint()
 
     weights: Literal["per-tensor", "per-column"] = option(
         "per-tensor", "one weight scale for the matrix, or one for each output feature"
@@ -28,6 +33,16 @@ class Int8Dynamic:
         "token",
         "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)",
     )
+    loss: Literal["max", "mse", "entropy", "percentile"] = option("max", "what the weights' clipping range minimises")
+    weight_bits: int = option(8, "8, or 4 in int8's room")
+    act_bits: int = option(8, "8, or 4 in int8's room")
+    percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
+
+    def __post_init__(self) -> None:
+        check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
+        if self.activations == "tensor" and (self.loss, self.weight_bits, self.act_bits) != ("max", 8, 8):
+            raise SpecError("int8-dynamic:activations=tensor is PyTorch's own, which has 8 bits and loss=max only")
 
     @property
     def batch_dependent(self) -> bool:
@@ -35,43 +50,51 @@ class Int8Dynamic:
         return self.activations == "tensor"
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
-        """Replace every Linear of the blocks, one at a time; embeddings and head stay. Changes `model` in place."""
-        from qharness import block_linears, replace_module
-        from qharness.plugins.int8.linear import Int8DynamicLinear
+        """Replace every Linear of the blocks, and the head, one at a time. Changes `model` in place."""
+        from qharness.plugins.int8.grid import WeightGrid
+        from qharness.plugins.int8.linear import Int8Linear
 
-        for name, linear in block_linears(model).items():
-            if self.activations == "tensor":
-                new = _torch_dynamic(linear, self.weights)
-            else:
-                new = Int8DynamicLinear.from_linear(linear, per_column=self.weights == "per-column")
-            replace_module(model, name, new)
+        if self.activations == "tensor":
+            return _torch_dynamic(model, self.weights, self.head)
+        grid = WeightGrid(self.weights == "per-column", self.weight_bits, self.loss, self.percentile)
+        names = linear_names(model, self.head)
+        convert(model, names, lambda _, linear: Int8Linear.from_linear(linear, grid, self.act_bits), context.log)
         return model
 
+    def save(self, model: PreTrainedModel, folder: Path) -> None:
+        """Write a checkpoint of a quantized model."""
+        if self.batch_dependent:
+            raise ModelError("int8-dynamic:activations=tensor has no checkpoint form: it runs with `qharness run`")
+        self.checkpoint.save(model, folder)
+
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): int8, and a scale for the matrix or each of its rows.
+        """Sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.
 
-        A scale is a float32; PyTorch's own are float64, each with an int64 zero point.
+        PyTorch's own scales are float64, each with an int64 zero point.
         """
-        weights = sum(rows * columns for rows, columns in layers.values())
-        count = sum(rows if self.weights == "per-column" else 1 for rows, _ in layers.values())
-        scales = count * (16 if self.activations == "tensor" else 4)
-        return WeightBytes(
-            weights=weights, codes=weights, codebooks=0, scales=scales, packed=weights + scales, nominal_bits=8
-        )
+        sizes = weight_bytes(layers, self.weights, self.weight_bits, scales=0)
+        if not self.batch_dependent:
+            return sizes
+        scales = sizes.scales * 16 // SCALE_BYTES
+        return dataclasses.replace(sizes, scales=scales, packed=sizes.weights + scales)
 
 
-def _torch_dynamic(linear: nn.Linear, weights: str) -> nn.Module:
-    """PyTorch's own dynamically quantized Linear, as `torch.ao.quantization.quantize_dynamic` makes it."""
+def _torch_dynamic(model: PreTrainedModel, weights: Granularity, head: bool) -> PreTrainedModel:
+    """PyTorch's own dynamically quantized Linears, as `torch.ao.quantization.quantize_dynamic` makes them."""
     import torch
     from torch.ao import quantization
     from torch.ao.nn.quantized import dynamic
 
-    if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
-        raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it is deprecated, and is what the paper ran
-        per_column = weights == "per-column"
-        config = quantization.per_channel_dynamic_qconfig if per_column else quantization.default_dynamic_qconfig
+    from qharness import replace_module
+
+    per_column = weights == "per-column"
+    config = quantization.per_channel_dynamic_qconfig if per_column else quantization.default_dynamic_qconfig
+    for name in linear_names(model, head):
+        linear = model.get_submodule(name)
+        if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
+            raise ModelError("int8-dynamic:activations=tensor is PyTorch's own and needs --device cpu --dtype float32")
         linear.qconfig = config  # type: ignore[assignment]
-        converted: nn.Module = dynamic.Linear.from_float(linear)
-    return converted
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it is deprecated, and is what the paper ran
+            replace_module(model, name, dynamic.Linear.from_float(linear))
+    return model

@@ -1,64 +1,62 @@
-"""The arithmetic of int8 Linear layers: symmetric scales, exact integer products."""
+"""A Linear layer of integer weights on integer activations."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_LEVELS = 127  # symmetric: -127 .. 127
+from qharness.plugins.int8 import products
+from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.ranges import levels_of
+
+_TINY = 1e-30  # the scale of a row of zeros, so that it is divided by something
+_MANY_ROWS = 48  # from which a CPU with matrix tiles is faster on the plain weight
+_PIECE = 64  # rows whose sums are scaled at a time, to stay in the cache
 
 
-def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Round each row of `x` [rows, n] to int8 on a symmetric grid of its own.
+class Int8Linear(nn.Module):
+    """y = (sum of q_x q_w) s_w s_x + b, for rows that do not depend on each other.
 
-    Returns q int8 [rows, n] and scale float32 [rows, 1] with q * scale ~ x; a row of zeros has scale 0.
-    """
-    x = x.float()
-    scale = x.abs().amax(dim=1, keepdim=True) / _LEVELS
-    inverse = torch.where(scale > 0, 1 / scale, torch.zeros_like(scale))
-    return (x * inverse).round_().clamp_(-_LEVELS, _LEVELS).to(torch.int8), scale
+    weight int8 [out, in] on the grid that weight_scale, float32 [out] or [1], spans; bias [out] or None. Activations
+    are rounded to -levels .. levels, in a scale of each row's own (dynamic), or in `input_scale`, float32 [1] (static).
 
-
-def quantize_tensor(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with one scale, float32 [1, 1], for the whole of `x` [rows, n]."""
-    q, scale = quantize_rows(x.reshape(1, -1))
-    return q.reshape(x.shape), scale
-
-
-def int8_matmul(x: Tensor, weight: Tensor) -> Tensor:
-    """x int8 [rows, in] times weight int8 [out, in] transposed: int32 [rows, out], exact.
-
-    CUDA's kernel takes more than 16 rows, in multiples of 8; fewer are padded.
-    """
-    if x.device.type != "cuda":
-        return torch._int_mm(x, weight.t())
-    rows = x.shape[0]
-    padded = max(-(-rows // 8) * 8, 24)
-    return torch._int_mm(nn.functional.pad(x, (0, 0, 0, padded - rows)), weight.t())[:rows]
-
-
-class Int8DynamicLinear(nn.Module):
-    """y = (q_x q_w^T) s_x s_w + b with one activation scale a row, so that rows do not depend on each other.
-
-    weight int8 [out, in]; weight_scale float32 [out, 1] (per column) or [1, 1] (per tensor); bias [out] or None.
+    `weight` is None while FBGEMM's packed form stands for it; `state_dict` has it all the same. Scales are float32
+    whatever dtype the model is in.
     """
 
-    weight: Tensor
+    weight: Tensor | None
     weight_scale: Tensor
+    input_scale: Tensor | None
     bias: Tensor | None
 
-    def __init__(self, weight: Tensor, weight_scale: Tensor, bias: Tensor | None) -> None:
+    def __init__(
+        self, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, input_scale: Tensor | None, act_bits: int = 8
+    ) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
+        self.act_bits, self.levels = act_bits, levels_of(act_bits)
         self.register_buffer("weight", weight)
         self.register_buffer("weight_scale", weight_scale)
+        self.register_buffer("input_scale", input_scale)
         self.register_buffer("bias", bias)
+        self._packed: Any = None
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, *, per_column: bool) -> Int8DynamicLinear:
-        """Quantize a Linear's weight; the bias is kept as it is."""
-        weight, scale = (quantize_rows if per_column else quantize_tensor)(linear.weight.detach())
-        return cls(weight, scale, None if linear.bias is None else linear.bias.detach())
+    def from_linear(
+        cls, linear: nn.Linear, grid: WeightGrid, act_bits: int = 8, input_range: float | None = None
+    ) -> Int8Linear:
+        """Quantize a Linear's weight; the bias is kept as it is. `input_range`: of static activations."""
+        weight, scale = grid.quantize(linear.weight.detach())
+        static = None
+        if input_range is not None:
+            static = torch.tensor([max(input_range, _TINY) / levels_of(act_bits)], device=weight.device)
+        bias = None if linear.bias is None else linear.bias.detach()
+        return cls(weight, scale, bias, static, act_bits)
+
+    # -------------------------------------------------------------------------------------------------- arithmetic
 
     def dequantized_weight(self) -> Tensor:
         """The weight [out, in], float32."""
@@ -71,13 +69,114 @@ class Int8DynamicLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] of any float dtype to [..., out] of the same."""
-        rows = x.reshape(-1, self.in_features)
-        q, scale = quantize_rows(rows)
-        y = int8_matmul(q, self.weight).float() * scale * self.weight_scale.t()
-        if self.bias is not None:
-            y = y + self.bias.float()
-        return y.to(x.dtype).reshape(*x.shape[:-1], self.out_features)
+        rows = x.reshape(-1, x.shape[-1]).float()
+        scale = self._scale(rows)
+        y = self._product(self._round(rows, scale))
+        if len(y) <= _PIECE or self.input_scale is not None:
+            self._finish_(y, scale)
+        else:
+            for part, part_scale in zip(y.split(_PIECE), scale.split(_PIECE), strict=True):
+                self._finish_(part, part_scale)
+        return y.view(*x.shape[:-1], self.out_features).to(x.dtype)
+
+    def _finish_(self, y: Tensor, scale: Tensor) -> None:
+        """Scale [rows, out] and add the bias, each rounded once."""
+        y.mul_(scale)
+        bias = self.bias
+        if bias is not None:
+            y.add_(bias)
+
+    def _scale(self, rows: Tensor) -> Tensor:
+        """The activations' scale, float32 [rows, 1] or [1]."""
+        scale = self.input_scale
+        if scale is not None:
+            return scale
+        return rows.abs().amax(dim=1, keepdim=True).mul_(1 / self.levels).clamp_min_(_TINY)
+
+    def _round(self, rows: Tensor, scale: Tensor) -> Tensor:
+        return (rows / scale).round_().clamp_(-self.levels, self.levels)
+
+    def _product(self, q: Tensor) -> Tensor:
+        weight = self.weight
+        if weight is None or (self._packed is not None and len(q) < _MANY_ROWS):
+            return products.packed_product(q, self._packed)
+        return products.plain_product(q, weight, self.weight_scale)
+
+    def dequantized_weight(self) -> Tensor:
+        """The weight it multiplies with, float32 [out, in]."""
+        return self.int8_weight().float() * self.weight_scale[:, None]
+
+    def quantized_input(self, x: Tensor) -> Tensor:
+        """Activations [..., in] as they are multiplied, of the same dtype."""
+        rows = x.reshape(-1, self.in_features).float()
+        scale = self._scale(rows)
+        return (self._round(rows, scale) * scale).to(x.dtype).view(x.shape)
+
+    # ------------------------------------------------------------------------------------------------------- forms
+
+    def int8_weight(self) -> Tensor:
+        """The weight int8 [out, in], in whatever form it is kept."""
+        return products.unpack(self._packed) if self.weight is None else self.weight
+
+    @property
+    def packed_bytes(self) -> int:
+        """What the packed form takes, about: a byte a weight."""
+        return 0 if self._packed is None else self.out_features * self.in_features
+
+    def pack(self, *, keep: bool = False) -> None:
+        """Have the packed form where it can run: the weight is on a CPU. `keep` the plain form beside it, or not."""
+        if self._packed is None and self.weight is not None and self.weight.device.type == "cpu" and products.packs():
+            self._packed = products.pack(self.weight, self.weight_scale)
+        if self._packed is not None:
+            self.weight = self.int8_weight() if keep else None
+
+    def unpack(self) -> None:
+        """Have the plain form only."""
+        self.weight = self.int8_weight()
+        self._packed = None
+
+    def way(self) -> str:
+        """Which products it runs."""
+        if self._packed is not None:
+            return "int8, packed" if self.weight is None else "int8, packed or plain"
+        assert self.weight is not None
+        return "int8, plain" if products.exact(self.weight.device.type) else "int8, simulated"
+
+    # ------------------------------------------------------------------------------------------------------- state
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Int8Linear:
+        """Move it, or change its dtype: scales stay float32, and what is packed is packed anew if still on a CPU."""
+        packed, both = self._packed is not None, self.weight is not None
+        if packed:
+            self.unpack()
+        scales = self.weight_scale, self.input_scale
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, scale in zip(("weight_scale", "input_scale"), scales, strict=True):
+            if scale is not None and getattr(self, name).dtype != scale.dtype:
+                setattr(self, name, scale.to(getattr(self, name).device))
+        if packed:
+            self.pack(keep=both)
+        return self
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination[prefix + "weight"] = self.int8_weight()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickled in the plain form, with a note of whether it is to be packed again."""
+        state = self.__dict__.copy()
+        state["_packed"] = None if self._packed is None else self.weight is not None
+        state["_buffers"] = {**self._buffers, "weight": self.int8_weight()}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        both = state["_packed"]
+        super().__setstate__({**state, "_packed": None})  # type: ignore[no-untyped-call]
+        if both is not None:
+            self.pack(keep=both)
 
     def extra_repr(self) -> str:
         """Shown by `print(model)`."""
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        kind = "dynamic" if self.input_scale is None else "static"
+        shape = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return f"{shape}, {kind}, {self.way()}"

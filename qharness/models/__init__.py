@@ -1,6 +1,6 @@
 """Models: loading, their blocks, sampling, generation, and the class lm-eval knows as `qharness`."""
 
-from qharness.models.blocks import block_linears, find_blocks, replace_module
+from qharness.models.blocks import block_linears, find_blocks, head_linear, replace_module
 from qharness.models.exporting import Export, export_checkpoint, unpack_checkpoint
 from qharness.models.footprint import footprint
 from qharness.models.loading import LoadedModel, load_model, quantize, quantize_loaded
@@ -12,6 +12,7 @@ __all__ = [
     "export_checkpoint",
     "find_blocks",
     "footprint",
+    "head_linear",
     "load_model",
     "quantize",
     "quantize_loaded",

@@ -44,6 +44,14 @@ def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
     }
 
 
+def head_linear(model: PreTrainedModel) -> dict[str, nn.Linear]:
+    """The output head by dotted name; nothing where it is no Linear, or shares its weights with the embeddings."""
+    head = model.get_output_embeddings()
+    if not isinstance(head, nn.Linear) or head.weight is getattr(model.get_input_embeddings(), "weight", None):
+        return {}
+    return {name: module for name, module in model.named_modules() if module is head}
+
+
 def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
     """Put `new` where the module of that dotted name was."""
     parent, _, child = name.rpartition(".")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from qharness.errors import ModelError
-from qharness.models.blocks import block_linears
+from qharness.models.blocks import block_linears, head_linear
 from qharness.models.formats import quant_method
 from qharness.models.loading import load_config, model_class, own_dtype, preset_dtype
-from qharness.offers import SizedQuantizer, WeightBytes
+from qharness.offers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.registry import get_registry
 from qharness.spec import unbind
 
@@ -30,6 +30,7 @@ def resident_bytes(model: nn.Module) -> int:
         packed = getattr(module, "weight", None)
         if callable(packed) and isinstance(weight := packed(), Tensor):
             total += weight.numel() * weight.element_size()
+        total += getattr(module, "packed_bytes", 0)  # of a kernel's own form, which is no tensor
     return total
 
 
@@ -55,7 +56,10 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, preset_dtype(dtype, model))
     empty = skeleton(config)
-    layers = {name: (linear.out_features, linear.in_features) for name, linear in block_linears(empty).items()}
+    linears = block_linears(empty)
+    if isinstance(quantizer, HeadQuantizer) and quantizer.head:
+        linears |= head_linear(empty)
+    layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
     parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(
         layers, element.itemsize
     )

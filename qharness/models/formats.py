@@ -32,11 +32,13 @@ class Hosted:
 
 
 def formats() -> Iterator[CheckpointFormat]:
-    """The formats that the installed quantizers come with."""
+    """The formats that the installed quantizers come with, each once."""
+    found: dict[str, CheckpointFormat] = {}
     for entry in get_registry().quantizers.values():
         checkpoint = getattr(entry.value, "checkpoint", None)
         if isinstance(checkpoint, CheckpointFormat):
-            yield checkpoint
+            found.setdefault(checkpoint.quant_method, checkpoint)
+    yield from found.values()
 
 
 def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:

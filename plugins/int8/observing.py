@@ -1,0 +1,80 @@
+"""What goes into each Linear while a model reads the calibration set, once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from qharness import ModelError
+from qharness.plugins.int8.options import trim
+from qharness.plugins.int8.ranges import Histogram
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_TOKENS = 256  # at a time, about: what a block holds of them counts beside a small model
+
+
+def observe(
+    model: PreTrainedModel, names: Sequence[str], sequences: Sequence[Tensor]
+) -> tuple[dict[str, Histogram], int]:
+    """Histograms of the magnitudes that go into each of the Linears, by name, and how many tokens were read.
+
+    `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
+    """
+    histograms: dict[str, Histogram] = {}
+    hooks = []
+    for name in names:
+        histogram = histograms[name] = Histogram()
+
+        def count(_module: nn.Module, args: tuple[Tensor, ...], histogram: Histogram = histogram) -> None:
+            histogram.add(args[0])
+
+        hooks.append(model.get_submodule(name).register_forward_pre_hook(count))
+    head = model.get_output_embeddings()
+    if head is not None:  # after its own count: logits take more memory than all else
+        hooks.append(head.register_forward_pre_hook(_stop))
+    tokens = 0
+    try:
+        with torch.no_grad():
+            for batch in _batches(sequences):
+                with suppress(_Done):
+                    model(**_inputs(model, batch.to(model.device)))
+                tokens += batch.numel()
+                trim()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not tokens:
+        raise ModelError("int8-static: the calibration set holds no tokens")
+    return histograms, tokens
+
+
+class _Done(Exception):  # noqa: N818 - no error
+    """Ends a forward pass before the head."""
+
+
+def _stop(_module: nn.Module, _args: tuple[Tensor, ...]) -> None:
+    raise _Done
+
+
+def _batches(sequences: Sequence[Tensor]) -> list[Tensor]:
+    """Sequences of one length beside each other, int64 [n, length]."""
+    found = []
+    for length, equal in groupby(sorted((each for each in sequences if len(each)), key=len), key=len):
+        found += torch.stack(list(equal)).split(max(_TOKENS // length, 1))
+    return found
+
+
+def _inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
+    """An encoder gets the first half of each sequence and its decoder the second, behind its first token."""
+    if not model.config.is_encoder_decoder:
+        return {"input_ids": ids, "use_cache": False}
+    read, written = ids.tensor_split([(ids.shape[1] + 1) // 2], dim=1)
+    first = ids.new_full((len(ids), 1), model.config.decoder_start_token_id)
+    return {"input_ids": read, "decoder_input_ids": torch.cat([first, written], dim=1), "use_cache": False}

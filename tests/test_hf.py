@@ -1,0 +1,82 @@
+"""Other libraries' quantizers; those that are not installed are skipped, torchao is there."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+
+import pytest
+import torch
+
+from qharness import MissingDependencyError, ModelError, UnknownNameError
+from qharness.models import LoadedModel, load_model, quantize
+from qharness.models.footprint import resident_bytes
+from qharness.plugins.hf import SCHEMES, TORCHAO
+from qharness.registry import get_registry
+from tests.aqlm_models import logits
+from tests.tiny_models import make_model, tokenizer
+
+RUNS_HERE = {"int8wo": 0.03, "int8dq": 0.06, "int8dq-int4w": 0.06, "float8wo": 0.06}
+
+
+def installed(package: str) -> bool:
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("scheme", RUNS_HERE)
+def test_torchao(scheme: str, tmp_path: Path) -> None:
+    pytest.importorskip("torchao")
+    loaded = load_model("tinycoder", "cpu", "float32")
+    before, size = logits(loaded.model), resident_bytes(loaded.model)
+    model = quantize(loaded, f"torchao:{scheme}")
+    after = logits(model)
+    assert 0 < (after - before).norm() / before.norm() < RUNS_HERE[scheme]
+    assert resident_bytes(model) < 0.45 * size
+    get_registry().quantizer(f"torchao:{scheme}").save(model, tmp_path)
+    loaded.tokenizer.save_pretrained(tmp_path)
+    assert torch.equal(logits(load_model(str(tmp_path), "cpu", "float32").model), after)
+
+
+@pytest.mark.parametrize("scheme", ["bnb-nf4", "bnb-int8", "hqq-8", "hqq-4", "quanto-int8"])
+def test_hf(scheme: str, tmp_path: Path) -> None:
+    loaded = load_model("tinycoder", "cpu", "float32")
+    if not installed(SCHEMES[scheme].package):
+        with pytest.raises(MissingDependencyError, match=rf"{SCHEMES[scheme].package} is needed: .*qharness\[hf\]"):
+            quantize(loaded, f"hf:{scheme}")
+        return
+    before, size = logits(loaded.model), resident_bytes(loaded.model)
+    model = quantize(loaded, f"hf:{scheme}")
+    assert 0 < (logits(model) - before).norm() / before.norm() < 0.4
+    assert resident_bytes(model) < 0.45 * size
+    if not SCHEMES[scheme].saved:
+        with pytest.raises(ModelError, match="no checkpoint form"):
+            get_registry().quantizer(f"hf:{scheme}").save(model, tmp_path)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(MissingDependencyError, match=r"torchao is needed: pip install 'qharness\[torchao\]'"):
+        quantize(LoadedModel(make_model("llama"), tokenizer(), "llama"), "torchao:int8wo")
+
+
+def test_mistakes() -> None:
+    with pytest.raises(UnknownNameError, match="unknown torchao scheme 'int4w': did you mean int4wo"):
+        get_registry().quantizer("torchao:int4w")
+    pytest.importorskip("torchao")
+    with pytest.raises(ModelError, match="made in memory"):
+        quantize(LoadedModel(make_model("llama"), tokenizer(), "llama"), "torchao:int8wo")
+    with pytest.raises(ModelError, match="int4wo needs --device cuda --dtype bfloat16"):
+        quantize("tinycoder", "torchao:int4wo")
+
+
+def test_which_look_at_the_whole_batch() -> None:
+    registry = get_registry()
+    assert registry.quantizer("hf:bnb-int8").batch_dependent
+    assert not any(registry.quantizer(f"torchao:{name}").batch_dependent for name in TORCHAO)
