@@ -58,15 +58,6 @@ class Int8Linear(nn.Module):
 
     # -------------------------------------------------------------------------------------------------- arithmetic
 
-    def dequantized_weight(self) -> Tensor:
-        """The weight [out, in], float32."""
-        return self.weight.float() * self.weight_scale
-
-    def quantized_input(self, x: Tensor) -> Tensor:
-        """x [..., in] rounded to each row's own grid."""
-        q, scale = quantize_rows(x.reshape(-1, self.in_features))
-        return (q.float() * scale).to(x.dtype).reshape(x.shape)
-
     def forward(self, x: Tensor) -> Tensor:
         """x [..., in] of any float dtype to [..., out] of the same."""
         rows = x.reshape(-1, x.shape[-1]).float()
