@@ -25,7 +25,8 @@ from qharness.noise import NoiseSpec, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.measuring import SEQUENCES, TOKENS, draw_inputs
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise, spread
-from qharness.plugins.int8.linear import Int8DynamicLinear, quantize_rows
+from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.rtn import round_to_nearest
 from tests.tiny_models import save_model
 
@@ -60,7 +61,8 @@ def test_equation_1_by_hand() -> None:
 def test_equation_1_agrees_with_its_approximation() -> None:
     """Delta^2 / 12 a weight, as the paper has it, where the steps are small beside the weights."""
     weight = torch.rand(64, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    q, step = quantize_rows(weight)
+    q, step = WeightGrid(per_column=True).quantize(weight)
+    step = step[:, None]
     expected = (step**2 / 12 * weight.shape[1]).sum() / weight.square().sum()
     assert relative_noise(weight, q * step) == pytest.approx(float(expected), rel=0.02)
 
@@ -201,7 +203,7 @@ def test_a_layer_of_any_kind_shows_its_weight_by_running_it() -> None:
 def test_our_int8_layer_shows_what_it_computes_with() -> None:
     draw = torch.Generator().manual_seed(0)
     linear, x = nn.Linear(48, 40), torch.randn(2, 7, 48, generator=draw)
-    layer = Int8DynamicLinear.from_linear(linear, per_column=True)
+    layer = Int8Linear.from_linear(linear, WeightGrid(per_column=True))
     assert isinstance(layer, QuantizedLinear)
     y = nn.functional.linear(layer.quantized_input(x), layer.dequantized_weight(), linear.bias)
     assert torch.allclose(y, layer(x), atol=1e-5)
