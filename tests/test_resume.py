@@ -35,20 +35,27 @@ import lm_eval, transformers, torch
 from qharness import RunSpec, run
 from qharness.evaluate.bridge import load_task
 model, output = sys.argv[1], Path(sys.argv[2])
-spec = RunSpec(task="warmup-python", model=model, output=output, max_new_tokens=150, samples=12, batch_size=3)
-# A child for each attempt, forked before torch has threads; the moments are spread over what one run takes.
+spec = RunSpec(task="warmup-python", model=model, output=output, max_new_tokens=150, samples=20, batch_size=3)
+# A child for each attempt, forked before torch has threads; it is killed at some moment after none to two more batches.
 rng, killed = random.Random(0), 0
+
+def written():
+    return sum(path.stat().st_size for path in output.glob("*/journal.jsonl"))
+
 for attempt in range(60):
     child = os.fork()
     if not child:
         torch.set_num_threads(1)
         run(spec)
         os._exit(0)
-    end, status = time.monotonic() + rng.uniform(0.1, 1.5), None
-    while status is None and time.monotonic() < end:
+    status, sizes, more = None, {written()}, rng.randrange(3)
+    end = time.monotonic() + rng.uniform(0.1, 1.0)
+    while status is None and (time.monotonic() < end if not more else len(sizes) <= more):
         pid, found = os.waitpid(child, os.WNOHANG)
         status = found if pid else None
-        time.sleep(0.005)
+        sizes.add(written())
+        time.sleep(0.002)
+    time.sleep(rng.uniform(0, 0.02))
     if status is None:
         os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
@@ -70,7 +77,7 @@ def test_a_run_killed_at_ten_moments_ends_with_the_same_samples(memorized: Path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "killed 10" in done.stdout
-    whole = run(spec(memorized, tmp_path / "whole", samples=12, batch_size=3))
+    whole = run(spec(memorized, tmp_path / "whole", samples=20, batch_size=3))
     (folder,) = (tmp_path / "killed").iterdir()
     assert folder.name == whole.folder.name
     assert lines(folder / "samples.jsonl") == lines(whole.folder / "samples.jsonl")
