@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import DataDir, Json
+from qharness.cli.options import DataDir, Device, Json, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.types import DEFAULT_MODEL
 
@@ -25,11 +25,8 @@ def noise(
         str | None, typer.Option(help="Run on this calibration set's sequences, not on held-out ones of --calib.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of calibration, inputs and the quantizer's draws.")] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
-    ] = "auto",
+    device: Device = "auto",
+    dtype: RunDType = "auto",
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.")] = None,
     json: Json = False,

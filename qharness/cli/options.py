@@ -19,6 +19,11 @@ Model = Annotated[
     str | None,
     typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
 ]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")]
+RunDType = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
+]
 DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Of what is not integers; auto: the model's own."),

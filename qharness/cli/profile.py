@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, Json, Model
+from qharness.cli.options import DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -37,11 +37,8 @@ def profile(
     country: Annotated[str, typer.Option(help="Whose grid measured energy is from, in three letters.")] = "USA",
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not measure full precision as well.")] = False,
     seed: Annotated[int, typer.Option(help="Of prompts and of calibration.")] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
-    ] = "auto",
+    device: Device = "auto",
+    dtype: RunDType = "auto",
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -17,10 +17,7 @@ from qharness.types import DEFAULT_MODEL, RunResult, RunSpec
 def run(
     task: Annotated[list[str], typer.Option(help="Task names: ours, or any of lm-eval's.")],
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
-    ] = None,
+    model: Model = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
     perturb: Annotated[
@@ -33,11 +30,8 @@ def run(
     limit: Annotated[int | None, typer.Option(min=1, help="The first N problems only.")] = None,
     seed: Annotated[int, typer.Option(help="Of sampling and of calibration.")] = 0,
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")] = "auto",
-    dtype: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        typer.Option(help="Of the weights; auto: float32 on a CPU, the checkpoint's own on a GPU."),
-    ] = "auto",
+    device: Device = "auto",
+    dtype: RunDType = "auto",
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qharness.calibration import definite_set
 from qharness.errors import QHarnessError
 from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.folder import folder_name, read_run
@@ -16,8 +15,8 @@ from qharness.evaluate.perturbed import canonical
 from qharness.models import loading
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
+from qharness.models.store import definite
 from qharness.registry import get_registry
-from qharness.spec import unbind
 from qharness.types import Quantizer, RunSpec
 
 _NOT_IN_KEY = ("allow_unsandboxed", "data_dir", "output", "baseline", "compare", "model", "batch_size")
@@ -41,16 +40,8 @@ class Cell:
 def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     """Fill in the task's defaults, apply the spec's own to the task, and find the run's folder."""
     quantizer = get_registry().quantizer(spec.quant)
-    device = loading.resolve_device(spec.device)
-    definite = dataclasses.replace(
-        spec,
-        quant=str(unbind(quantizer)),
-        calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
-        device=device.type,
-        dtype=str(loading.resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
-        **_decoding(spec, task),
-    )
-    key = {name: value for name, value in dataclasses.asdict(definite).items() if name not in _NOT_IN_KEY}
+    whole = dataclasses.replace(definite(spec), **_decoding(spec, task))
+    key = {name: value for name, value in dataclasses.asdict(whole).items() if name not in _NOT_IN_KEY}
     key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
@@ -59,9 +50,9 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     base, perturbation = canonical(spec.task)
     if perturbation != "none":  # one run, however its name spells it
         key["task"] = f"{base}@{perturbation}"
-    parts = (model, definite.quant, definite.calib or "none", perturbation, base)
+    parts = (model, whole.quant, whole.calib or "none", perturbation, base)
     extent = {name: key.pop(name) for name in ("samples", "limit")}
-    return Cell(definite, quantizer, task, spec.output / folder_name(parts, key, extent))
+    return Cell(whole, quantizer, task, spec.output / folder_name(parts, key, extent))
 
 
 def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:

@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from qharness.calibration import definite_set
 from qharness.errors import QHarnessError
 from qharness.hosting import energy
 from qharness.hosting.costs import estimated_energy, per_1000
 from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance
 from qharness.hosting.measure import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
-from qharness.registry import get_registry
-from qharness.spec import unbind
 from qharness.types import DEFAULT_MODEL, RunSpec
 
 _WEIGHTS = (".safetensors", ".bin")
@@ -74,20 +71,21 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
 
 def _definite(spec: ProfileSpec) -> RunSpec:
     """The model that is meant, with nothing left open; raises for one that does not exist."""
-    from qharness.models import loading
+    from qharness.models.loading import load_config
+    from qharness.models.store import definite
 
-    quantizer = get_registry().quantizer(spec.quant)
-    loading.load_config(spec.model)
-    device = loading.resolve_device(spec.device)
-    return RunSpec(
-        task="",
-        model=spec.model,
-        quant=str(unbind(quantizer)),
-        calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
-        seed=spec.seed,
-        device=device.type,
-        dtype=str(loading.resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
-        data_dir=spec.data_dir,
+    load_config(spec.model)
+    return definite(
+        RunSpec(
+            task="",
+            model=spec.model,
+            quant=spec.quant,
+            calib=spec.calib,
+            seed=spec.seed,
+            device=spec.device,
+            dtype=spec.dtype,
+            data_dir=spec.data_dir,
+        )
     )
 
 

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qharness.calibration import definite_set
 from qharness.errors import ModelError, QHarnessError
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format
-from qharness.models.loading import load_config, own_dtype, preset_dtype, resolve_device, resolve_dtype
-from qharness.models.store import Models
+from qharness.models.loading import load_config, own_dtype, preset_dtype
+from qharness.models.store import Models, definite
 from qharness.offers import SavingQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
-from qharness.spec import unbind
 from qharness.types import RunSpec
 
 if TYPE_CHECKING:
@@ -50,18 +48,18 @@ def export_checkpoint(export: Export) -> None:
     ModelError for a quantizer without such a form.
     """
     quantizer = get_registry().quantizer(export.quant)
-    calib = definite_set(export.calib) if quantizer.needs_calibration else None
     config = load_config(export.model)
-    device = resolve_device(export.device)
-    spec = RunSpec(
-        task="",
-        model=export.model,
-        quant=str(unbind(quantizer)),
-        calib=calib,
-        seed=export.seed,
-        device=device.type,
-        dtype=str(resolve_dtype(export.dtype, device, export.model)).removeprefix("torch."),
-        data_dir=export.data_dir,
+    spec = definite(
+        RunSpec(
+            task="",
+            model=export.model,
+            quant=export.quant,
+            calib=export.calib,
+            seed=export.seed,
+            device=export.device,
+            dtype=export.dtype,
+            data_dir=export.data_dir,
+        )
     )
     with _whole(export.output) as folder:
         made = Models().get(spec, placed=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -16,13 +17,21 @@ from typing import Any
 
 import torch
 
-from qharness.calibration import calibrate
+from qharness.calibration import calibrate, definite_set
 from qharness.data import cache_dir
 from qharness.models.conventions import follow
-from qharness.models.loading import LoadedModel, identity, load_model, quantize_loaded
+from qharness.models.loading import (
+    LoadedModel,
+    identity,
+    load_model,
+    load_tokenizer,
+    quantize_loaded,
+    resolve_device,
+    resolve_dtype,
+)
 from qharness.progress import note
 from qharness.registry import get_registry
-from qharness.spec import parse
+from qharness.spec import parse, unbind
 from qharness.types import RunSpec
 
 KEPT_FROM_S = 10.0
@@ -43,8 +52,24 @@ class QuantizedModel:
     log: Sequence[str] = ()
 
 
+def definite(spec: RunSpec) -> RunSpec:
+    """The spec with nothing of its model left open: quantizer and set as they are bound, device and dtype by name.
+
+    Raises SpecError, UnknownNameError or ModelError.
+    """
+    quantizer = get_registry().quantizer(spec.quant)
+    device = resolve_device(spec.device)
+    return dataclasses.replace(
+        spec,
+        quant=str(unbind(quantizer)),
+        calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
+        device=device.type,
+        dtype=str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
+    )
+
+
 class Models:
-    """Makes the models that runs ask for, each once. Specs must be definite: `quant` and `calib` as they are bound."""
+    """Makes the models that runs ask for, each once. Specs must be `definite`."""
 
     def __init__(self, kept_from_s: float | None = None) -> None:
         self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
@@ -88,8 +113,6 @@ class Models:
         folder = quantized_dir() / key
         if not (folder / _ABOUT).is_file():
             return None
-        from qharness.models.loading import load_tokenizer, resolve_device
-
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)

@@ -16,8 +16,7 @@ from qharness.calibration import calibrate, definite_set
 from qharness.data import cache_dir
 from qharness.errors import DataError
 from qharness.models import LoadedModel, load_model
-from qharness.models.loading import resolve_device, resolve_dtype
-from qharness.models.store import Models
+from qharness.models.store import Models, definite
 from qharness.noise.passes import LayerNoise, Reference, full_precision, quantized
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -50,8 +49,7 @@ def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
     The full-precision model is run first and let go; its weights wait in files in qharness's cache folder, which are
     removed at the end.
     """
-    registry = get_registry()
-    quantizers = [registry.quantizer(quant) for quant in spec.quants]
+    cells = [_cell(spec, quant) for quant in spec.quants]
     for name in (spec.calib, spec.inputs):
         definite_set(name)
     cache_dir().mkdir(parents=True, exist_ok=True)
@@ -61,13 +59,11 @@ def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
         about = _about(spec, loaded, sequences)
         reference = full_precision(loaded.model, sequences, Path(folder))
         del loaded
-        for quantizer in quantizers:
-            calib = definite_set(spec.calib) if quantizer.needs_calibration else None
-            cell = _cell(spec, str(unbind(quantizer)), calib)
+        for cell in cells:
             model = Models().get(cell).loaded.model
             noise = quantized(model, sequences, reference)
             del model
-            yield {**about, "quantizer": cell.quant, "calibration": calib, **document(reference, noise)}
+            yield {**about, "quantizer": cell.quant, "calibration": cell.calib, **document(reference, noise)}
 
 
 def draw_inputs(loaded: LoadedModel, spec: NoiseSpec) -> list[Tensor]:
@@ -86,17 +82,18 @@ def draw_inputs(loaded: LoadedModel, spec: NoiseSpec) -> list[Tensor]:
     return held_out
 
 
-def _cell(spec: NoiseSpec, quant: str, calib: str | None) -> RunSpec:
-    device = resolve_device(spec.device)
-    return RunSpec(
-        task="",
-        model=spec.model,
-        quant=quant,
-        calib=calib,
-        seed=spec.seed,
-        device=device.type,
-        dtype=str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
-        data_dir=spec.data_dir,
+def _cell(spec: NoiseSpec, quant: str) -> RunSpec:
+    return definite(
+        RunSpec(
+            task="",
+            model=spec.model,
+            quant=quant,
+            calib=spec.calib,
+            seed=spec.seed,
+            device=spec.device,
+            dtype=spec.dtype,
+            data_dir=spec.data_dir,
+        )
     )
 
 
