@@ -16,7 +16,7 @@ from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, re
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, execution_options
 from qharness.models.decoding import prompt_sha
-from qharness.models.footprint import resident_bytes
+from qharness.models.footprint import checkpoint_figures, resident_bytes
 from qharness.models.lm import QHarnessLM
 from qharness.models.store import QuantizedModel
 from qharness.registry import get_registry
@@ -73,6 +73,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "hosting": {
             "resident_bytes": resident_bytes(loaded.model),
             "weight_bytes": lm.hosted.weight_bytes,
+            **checkpoint_figures(cell.spec.model, cell.spec.quant),
             "layers": lm.hosted.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
@@ -131,8 +132,8 @@ def metrics_of(cell: Cell, results: Mapping[str, Any]) -> dict[str, dict[str, An
 def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """The lines of samples.jsonl: one for each completion, by document and sample.
 
-    One that was not run, in a task without programs, has no status; it carries its document's metrics, prompt and
-    reference instead.
+    `level` is the problem's difficulty, where the benchmark says it. One that was not run, in a task without programs,
+    has no status; it carries its document's metrics and reference instead.
     """
     rows = []
     for task, logged in samples.items():
@@ -145,6 +146,8 @@ def sample_rows(cell: Cell, samples: Mapping[str, Sequence[Mapping[str, Any]]]) 
                 "task_id": sample["doc"].get("task_id"),
                 "seed": cell.spec.seed,
                 "prompt_sha": prompt_sha(sample["arguments"][0][0]),
+                "prompt": sample["arguments"][0][0],
+                **({"level": sample["doc"]["level"]} if "level" in sample["doc"] else {}),
             }
             for index, verdict in enumerate(_verdicts(sample)):
                 rows.append({**common, "sample": index, **verdict})
@@ -158,7 +161,6 @@ def _verdicts(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     unrun = {"status": None, "passed": None, "seconds": None}
     whole = {
         "metrics": {name: sample[name] for name in sample["metrics"]},
-        "prompt": sample["arguments"][0][0],
         "reference": sample["target"],
     }
     return [{"completion": text, **unrun, **whole} for text in sample["resps"][0]]

@@ -15,7 +15,6 @@ from qharness.hosting.measure import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
 from qharness.types import DEFAULT_MODEL, RunSpec
 
-_WEIGHTS = (".safetensors", ".bin")
 RATIOS = ("latency_s", "tokens_per_s", "storage_bytes", "resident_bytes", "usd_per_1k", "gco2eq_per_1k")
 """Fields that are compared with full precision."""
 
@@ -90,16 +89,9 @@ def _definite(spec: ProfileSpec) -> RunSpec:
 
 
 def _storage_bytes(spec: RunSpec) -> int | None:
-    """Of the checkpoint as it would be written; of the files, for a folder that is quantized already."""
-    from qharness.models import footprint
-    from qharness.models.formats import quant_method
-    from qharness.models.loading import load_config, locate
+    from qharness.models.footprint import checkpoint_figures
 
-    if quant_method(load_config(spec.model)) is None:
-        total: int = footprint(spec.model, spec.quant)["total_bytes"]
-        return total
-    folder = locate(spec.model)
-    return sum(p.stat().st_size for p in folder.iterdir() if p.suffix in _WEIGHTS) if folder.is_dir() else None
+    return checkpoint_figures(spec.model, spec.quant)["storage_bytes"]
 
 
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:

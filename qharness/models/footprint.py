@@ -10,13 +10,16 @@ from torch import Tensor, nn
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
 from qharness.models.formats import quant_method
-from qharness.models.loading import load_config, model_class, own_dtype, preset_dtype
+from qharness.models.loading import load_config, locate, model_class, own_dtype, preset_dtype
 from qharness.offers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.registry import get_registry
 from qharness.spec import unbind
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+
+_WEIGHTS = (".safetensors", ".bin")
 
 
 def resident_bytes(model: nn.Module) -> int:
@@ -69,6 +72,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
         "model": model,
         "quantizer": str(unbind(quantizer)),
         "dtype": str(element).removeprefix("torch."),
+        "parameters": sum(tensor.numel() for tensor in empty.parameters()),
         "total_bytes": unquantized + stored,
         "codes_bytes": parts.codes,
         "codebooks_bytes": parts.codebooks,
@@ -82,6 +86,22 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
             "packed": 8 * parts.packed / parts.weights,
         },
     }
+
+
+def checkpoint_figures(model: str, quant: str) -> dict[str, int | None]:
+    """`storage_bytes` of the checkpoint as it would be written, and the model's `parameters`; None where unknown.
+
+    A folder that is quantized already has the size of its files.
+    """
+    if quant_method(load_config(model)) is None:
+        try:
+            found = footprint(model, quant)
+        except ModelError:  # of an architecture whose layers are not known
+            return {"storage_bytes": None, "parameters": None}
+        return {"storage_bytes": found["total_bytes"], "parameters": found["parameters"]}
+    folder = locate(model)
+    files = [path for path in folder.iterdir() if path.suffix in _WEIGHTS] if folder.is_dir() else []
+    return {"storage_bytes": sum(path.stat().st_size for path in files) or None, "parameters": None}
 
 
 class _AsTheyAre:
