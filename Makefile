@@ -55,7 +55,7 @@ lint: install
 
 # The documentation as a site, in build/site. A broken link is an error.
 docs: install
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # docs/options.md, from the plugins' classes. A test says when it is stale.
 docs-tables: install

@@ -1,7 +1,8 @@
 """A mkdocs hook: what the pages link to outside docs/ becomes a page of the site too, under source/.
 
-Pages are read on disk as well, where `../examples/...` is a plain link. A text file becomes a page that shows it, a folder
-one that shows its files, Markdown is rendered. A link to what does not exist is a warning, which `--strict` makes fatal.
+Pages are read on disk as well, where `../examples/...` is a plain link. A text file becomes a page that shows it, a
+folder one that shows its files, Markdown is rendered. A link to what does not exist is a warning, and so is a page that
+would load anything from elsewhere; `--strict` makes warnings fatal.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.plugins import get_plugin_logger
-from mkdocs.structure.files import File
+from mkdocs.structure.files import File, InclusionLevel
 
 log = get_plugin_logger("links")
 ROOT = Path(__file__).resolve().parents[2]
 LINK = re.compile(r"(?<=\]\()(?!\w+:)([^)#\s]+)(#[^)\s]*)?(?=\))")
+LOADED = re.compile(r'<(?:script|img|link rel="(?:stylesheet|preconnect)")[^>]*?(?:src|href)="(https?:[^"]+)"')
 FENCES = {".py": "python", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml", ".java": "java", ".js": "javascript"}
 SHOWN = (*FENCES, ".md", ".txt", ".jinja", ".cff", "")
 
@@ -61,7 +63,7 @@ def on_files(files: Any, *, config: Any) -> Any:
         if path.suffix == ".md":
             waiting += targets(*_read(path))
         content = relink(*_read(path)) if path.suffix == ".md" else _shown(path)
-        page = File.generated(config, page_of(target), content=content, inclusion=_not_in_nav())
+        page = File.generated(config, page_of(target), content=content, inclusion=InclusionLevel.NOT_IN_NAV)
         files.append(page)
     return files
 
@@ -70,6 +72,13 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Any) -> st
     """Make the links of a page of docs/ point at pages of the site."""
     uri = page.file.src_uri
     return markdown if uri.startswith("source/") else relink(markdown, f"docs/{uri}")
+
+
+def on_post_page(output: str, *, page: Any, config: Any) -> str:
+    """Warn of a page that loads a script, a style or a picture from elsewhere."""
+    for loaded in LOADED.findall(output):
+        log.warning(f"{page.file.src_uri} loads {loaded}")
+    return output
 
 
 def _resolve(link: str, origin: str) -> str:
@@ -94,9 +103,3 @@ def _block(path: Path, *, title: bool) -> str:
     heading = f"## {path.relative_to(ROOT).as_posix()}\n\n" if title else ""
     text = path.read_text(encoding="utf-8").rstrip()
     return f"{heading}~~~~~~ {FENCES.get(path.suffix, 'text')}\n{text}\n~~~~~~"
-
-
-def _not_in_nav() -> Any:
-    from mkdocs.structure.files import InclusionLevel
-
-    return InclusionLevel.NOT_IN_NAV

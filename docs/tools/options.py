@@ -1,4 +1,4 @@
-"""Writes docs/options.md: every option of every built-in plugin, from the classes themselves. `make docs-tables` runs it."""
+"""Writes docs/options.md, every option of every built-in plugin, from the classes: `make docs-tables`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from qharness.registry import Entry, Registry, build_registry
 PAGE = Path(__file__).parents[1] / "options.md"
 HEAD = """# Options of every built-in plugin
 
-Made from the plugins' classes by `docs/tools/options.py`; `qharness list` shows the same. Options are positional in this
-order, or `name=value` ([concepts](concepts.md#spec-strings)).
+Made from the plugins' classes by `docs/tools/options.py`; `qharness list` shows the same. Options are positional in
+this order, or `name=value` ([concepts](concepts.md#spec-strings)).
 """
 
 
