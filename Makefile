@@ -18,7 +18,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml $(APERTIUM)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install -qq -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -qq -c constraints.txt -e ".[dev,docs]"
 	$(BIN)/pip install -qq --no-deps -e $(WARMUP) -e $(APERTIUM)
 	touch $(STAMP)
 
