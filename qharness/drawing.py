@@ -1,0 +1,131 @@
+"""What all figures share: panels, styles that hold up without colours, files that repeat byte for byte."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qharness.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
+"""Okabe and Ito's, which those who cannot see red or green tell apart."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
+LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "+++", "ooo")
+_SHADES = ("#d9d9d9", "#ffffff", "#a6a6a6", "#f2f2f2", "#bfbfbf", "#ffffff", "#8c8c8c", "#e6e6e6")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How one series looks: colour and, for print, marker and dashes. Bars have a shade and a hatch."""
+
+    number: int
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Arguments for `Axes.plot`."""
+        return {**self.points, "linestyle": LINES[self.number % len(LINES)], "linewidth": 1.4}
+
+    @property
+    def points(self) -> dict[str, Any]:
+        """Arguments for `Axes.plot` of points alone."""
+        return {
+            "color": COLOURS[self.number % len(COLOURS)],
+            "marker": MARKERS[self.number % len(MARKERS)],
+            "markersize": 6,
+            "linestyle": "none",
+        }
+
+    @property
+    def bars(self) -> dict[str, Any]:
+        """Arguments for `Axes.bar`."""
+        return {
+            "facecolor": _SHADES[self.number % len(_SHADES)],
+            "edgecolor": "#000000",
+            "linewidth": 0.7,
+            "hatch": HATCHES[self.number % len(HATCHES)],
+        }
+
+
+def styles(names: Sequence[str]) -> dict[str, Style]:
+    """A style for each name, in their order."""
+    return {name: Style(number) for number, name in enumerate(dict.fromkeys(names))}
+
+
+def require_matplotlib() -> None:
+    """Raise MissingDependencyError where figures cannot be drawn."""
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise MissingDependencyError("matplotlib", "pip install 'qharness[figures]'") from None
+
+
+def panels(rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A figure of rows x columns panels, each width x height inches, and the panels row by row."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def finished(figure: Figure, axes: Sequence[Axes]) -> Figure:
+    """The figure with grids and, beside its panels, one legend of all series; its layout is settled then."""
+    named = {}
+    for each in axes:
+        each.set_axisbelow(True)
+        each.grid(alpha=0.3)
+        for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, handle)
+    if named:
+        figure.legend(list(named.values()), list(named), loc="outside right upper", fontsize="small")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # or each file written would move the panels a little
+    return figure
+
+
+def plain(text: str) -> str:
+    """Text as matplotlib draws it unchanged: dollars would begin a formula."""
+    return text.replace("$", r"\$")
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG whose text is text, the same each time."""
+    return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG, 150 dots an inch, the same each time."""
+    return _saved(figure, "png", {"Software": None})
+
+
+def _saved(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness"}):
+        figure.savefig(buffer, format=suffix, dpi=150, metadata=dict(metadata))
+    return buffer.getvalue()
+
+
+def inline_svg(svg: str, key: str, label: str) -> str:
+    """An SVG to stand in a page among others: its ids begin with `key`, its size follows the page's width.
+
+    `label` (escaped here) is what it is called where it is not seen. Styles that would reach the page are left out.
+    """
+    from html import escape
+
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<style[^>]*>.*?</style>|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{key}-', body)
+    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{key}-", body)
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body).groups()  # type: ignore[union-attr]
+    body = re.sub(r'^<svg([^>]*?) width="[^"]*"', rf'<svg\1 width="{float(width) * 4 / 3:.0f}"', body)
+    body = re.sub(r'^<svg([^>]*?) height="[^"]*"', rf'<svg\1 height="{float(height) * 4 / 3:.0f}"', body)
+    return body.replace("<svg", f'<svg role="img" aria-label="{escape(label, quote=True)}"', 1)
