@@ -67,11 +67,14 @@ def require_matplotlib() -> None:
         raise MissingDependencyError("matplotlib", "pip install 'qharness[figures]'") from None
 
 
+_LEGEND = 2.0  # inches beside the panels
+
+
 def panels(rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure of rows x columns panels, each width x height inches, and the panels row by row."""
+    """A figure of rows x columns panels of about width x height inches, with room for a legend; and the panels, row by row."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns + _LEGEND, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
