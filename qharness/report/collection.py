@@ -16,7 +16,7 @@ from qharness.evaluate.folder import JOURNAL, RUN, read_run
 from qharness.report.entries import FULL, Entry
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
-_EXTENT = {"samples": None, "limit": None, "batch_size": None}
+_EXTENT: dict[str, Any] = {"samples": None, "limit": None, "batch_size": None}
 _NO_FIGURES: dict[str, Any] = {}
 
 
