@@ -18,7 +18,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 """Okabe and Ito's, which those who cannot see red or green tell apart."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
-HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "+++", "ooo")
+HATCHES = ("", "///", "\\\\\\", "xx", "--", "||", "..", "++", "//")
 _SHADES = ("#d9d9d9", "#ffffff", "#a6a6a6", "#f2f2f2", "#bfbfbf", "#ffffff", "#8c8c8c", "#e6e6e6")
 
 
@@ -71,15 +71,25 @@ _LEGEND = 2.0  # inches beside the panels
 
 
 def panels(rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure of rows x columns panels of about width x height inches, with room for a legend; and the panels, row by row."""
+    """A figure of panels of about width x height inches, with room for a legend; and the panels, row by row."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width * columns + _LEGEND, height * rows), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def finished(figure: Figure, axes: Sequence[Axes]) -> Figure:
-    """The figure with grids and, beside its panels, one legend of all series; its layout is settled then."""
+@dataclass(frozen=True)
+class PointLabel:
+    """A text beside a point of a panel, in the panel's own units."""
+
+    axes: Axes
+    x: float
+    y: float
+    text: str
+
+
+def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] = ()) -> Figure:
+    """The figure with grids, points' labels, and one legend of all series beside its panels; its layout is settled."""
     named = {}
     for each in axes:
         each.set_axisbelow(True)
@@ -90,7 +100,34 @@ def finished(figure: Figure, axes: Sequence[Axes]) -> Figure:
         figure.legend(list(named.values()), list(named), loc="outside right upper", fontsize="small")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # or each file written would move the panels a little
+    _place(labels)
     return figure
+
+
+_SIZE = 7.0  # points, of labels
+_OFFSETS = ((5, 4), (5, -10), (-5, 4), (-5, -10))  # points: right above, right below, left above, left below
+
+
+def _place(labels: Sequence[PointLabel]) -> None:
+    """Write each label on a side of its point where no other stands; where there is no such side, leave it out."""
+    taken: list[tuple[float, float, float, float]] = []
+    for label in labels:
+        scale = label.axes.figure.dpi / 72
+        x, y = label.axes.transData.transform((label.x, label.y))
+        inside = label.axes.get_window_extent()
+        wide, high = 0.6 * _SIZE * len(label.text) * scale, 1.2 * _SIZE * scale
+        for right, up in _OFFSETS:
+            left = x + right * scale if right > 0 else x + right * scale - wide
+            low = y + up * scale
+            box = (left, low, left + wide, low + high)
+            fits = box[0] > inside.x0 and box[2] < inside.x1 and box[1] > inside.y0 and box[3] < inside.y1
+            if fits and not any(box[0] < t[2] and t[0] < box[2] and box[1] < t[3] and t[1] < box[3] for t in taken):
+                taken.append(box)
+                label.axes.annotate(
+                    plain(label.text), (label.x, label.y), (right, up), textcoords="offset points", fontsize=_SIZE,
+                    ha="left" if right > 0 else "right", va="bottom",
+                )  # fmt: skip
+                break
 
 
 def plain(text: str) -> str:
