@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PASSED = "passed"
-_MOST = 16  # series that a panel can hold
 
 
 def difficulty(collection: Collection, labels: Labels) -> list[Picture]:
@@ -30,7 +29,7 @@ def difficulty(collection: Collection, labels: Labels) -> list[Picture]:
             continue
         models = _by_model([entry for entry, _ in levels], labels)
         found = {id(entry): each for entry, each in levels}
-        figure, places = panels(len(models), height=3.2)
+        figure, places = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
         looks = styles([name for named in models.values() for name in named])
         for axes, (model, named) in zip(places, models.items(), strict=True):
             names = list(found[id(next(iter(named.values())))])
@@ -81,11 +80,9 @@ def _stack(axes: Axes, counts: Sequence[dict[str, int]], kinds: Sequence[str]) -
 
 
 def _by_model(entries: Sequence[Entry], labels: Labels) -> dict[str, dict[str, Entry]]:
-    """Runs by model and by what tells them apart within it, full precision first, as many as a panel can hold."""
+    """Runs by model and by what tells them apart within it, full precision first."""
     found: dict[str, dict[str, Entry]] = {}
     named = zip(entries, point_texts(entries, labels), strict=True)
     for entry, name in sorted(named, key=lambda each: (not each[0].full, each[1])):
-        of_model = found.setdefault(labels.model(entry), {})
-        if len(of_model) < _MOST:
-            of_model.setdefault(name, entry)
+        found.setdefault(labels.model(entry), {}).setdefault(name, entry)
     return found
