@@ -20,6 +20,7 @@ from qharness.report.problems import pack, problem_data
 from qharness.report.summary import findings, what_is_here
 from qharness.report.table import Cell, Column, Table
 
+GRID = "runs"
 _FILES = files("qharness.report") / "templates"
 
 
@@ -29,9 +30,8 @@ def page(
     tables: Sequence[Table],
     pictures: Sequence[Picture],
     title: str,
-    filterable: str = "grid",
 ) -> str:
-    """HTML; `filterable` is the key of the table that can be filtered. Whatever the runs hold stands in it as text.
+    """HTML. Whatever the runs hold stands in it as text.
 
     Scripts run only if they are this module's own: a content security policy names its hash and forbids the network.
     """
@@ -39,7 +39,6 @@ def page(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["order"] = order
     template = environment.from_string((_FILES / "page.html").read_text(encoding="utf-8"))
-    ordered = sorted(tables, key=lambda table: table.key == filterable)
     return template.render(
         title=title,
         policy=_policy(script),
@@ -47,18 +46,22 @@ def page(
         script=Markup(script),  # noqa: S704 - a file of ours
         what=what_is_here(collection),
         findings=findings(collection, labels),
-        tables=[(table, headings(table.columns)) for table in ordered],
-        filterable=filterable,
+        tables=[(table, headings(table.columns), _of_runs(table)) for table in sorted(tables, key=_of_runs)],
         pictures=[(picture, Markup(picture.inline)) for picture in pictures],  # noqa: S704 - made by matplotlib, escaped
         data=pack(problem_data(collection, labels)),
     )
+
+
+def _of_runs(table: Table) -> bool:
+    """Whether it is a grid of all runs, to be filtered; these come last."""
+    return table.key.partition("-")[0] == GRID
 
 
 def _policy(script: str) -> str:
     """Nothing is fetched, nothing is sent, and no script runs but this one. Styles of figures stand in attributes."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; base-uri 'none'; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
         "form-action 'none'"
     )
 

@@ -83,20 +83,22 @@ def _tasks(collection: Collection) -> dict[str, _Fronts]:
 def tables(collection: Collection, labels: Labels) -> list[Table]:
     """One table: each run's pass@1 and costs, marked where it is on that cost's front of its task."""
     rows = []
-    for task, found in _tasks(collection).items():
+    tasks = _tasks(collection)
+    known = [n for n in range(len(COSTS)) if any(row[n] for found in tasks.values() for row in found.on)]
+    for task, found in tasks.items():
         for entry, costs, on in zip(found.entries, found.costs, found.on, strict=True):
-            cells = [figure(cost, kind.form) for cost, kind in zip(costs, COSTS, strict=True)]
-            marks = [Cell(ON_FRONT if each else "", float(each)) for each in on]
+            cells = [figure(costs[n], COSTS[n].form) for n in known]
+            marks = [Cell(ON_FRONT if on[n] else "", float(on[n])) for n in known]
             names = (task, labels.model(entry), labels.calibrated(entry))
             beside = [cell for pair in zip(cells, marks, strict=True) for cell in pair]
             rows.append((*map(Cell, names), figure(entry.metrics[PASS], ".1f", 100), *beside))
     if not rows:
         return []
-    columns = [column for cost in COSTS for column in (Column(cost.name, cost.unit), Column("on its front"))]
+    columns = [c for n in known for c in (Column(COSTS[n].name, COSTS[n].unit), Column("on its front"))]
     caption = (
         f"{ON_FRONT}: no run of the task, of any model, has at least this pass@1 at no more of this cost. Sizes are of "
         f"checkpoints; latency and CO2 are of a prediction as profiled, n/a where there is no profile. "
-        f"{size_of(e for found in _tasks(collection).values() for e in found.entries)}."
+        f"{size_of(e for found in tasks.values() for e in found.entries)}."
     )
     names = stub("task", "model", "quantizer")
     return [Table("pareto", "Who is worth the cost", caption, (*names, Column(PASS, "%"), *columns), tuple(rows))]

@@ -110,9 +110,9 @@ def _smallest(loss: Loss, runs: int) -> str:
     )
     samples = _count(loss.n_problems, "problem") + f" of {_count(loss.n_samples, 'sample')}"
     return (
-        f"{loss.quant} is the smallest of {_count(runs, 'quantized run')} whose loss is not shown: {100 * loss.passed:.1f}% "
-        f"{PASS} against {100 * loss.full:.1f}%, {_points(loss.difference)} points (95% interval "
-        f"{_points(loss.interval[0])} to {_points(loss.interval[1])}, p = {_shown(loss.p_value, '.3f')}), in "
+        f"{loss.quant} is the smallest of {_count(runs, 'quantized run')} whose loss is not shown: "
+        f"{100 * loss.passed:.1f}% {PASS} against {100 * loss.full:.1f}%, {_points(loss.difference)} points (95% "
+        f"interval {_points(loss.interval[0])} to {_points(loss.interval[1])}, p = {_shown(loss.p_value, '.3f')}), in "
         f"{loss.bytes / 1e6:,.1f} MB{less}. On {samples}, {could}."
     )
 

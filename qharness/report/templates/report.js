@@ -14,8 +14,8 @@ const collator = new Intl.Collator("en", { numeric: true });
 
 const compare = (a, b, sign) => {
   const [x, y] = [a.dataset.order, b.dataset.order];
-  if (x === undefined || y === undefined) return sign * collator.compare(a.textContent, b.textContent);
-  if (x === "" || y === "") return (x === "") - (y === ""); // undefined figures come last, either way
+  if (x === undefined && y === undefined) return sign * collator.compare(a.textContent, b.textContent);
+  if (!x || !y) return !x - !y; // what is undefined or does not apply comes last, either way
   return sign * (Number(x) - Number(y));
 };
 
@@ -199,12 +199,10 @@ const showOutcome = (outcome, samples, of, partner, against) => {
   const box = element("div", { class: "outcome" },
     element("p", {}, element("span", { class: "verdict" }, verdict(outcome) || "not run"),
       ` in ${samples.length} of ${of} samples (${samples.map((sample) => sample + 1).join(", ")})`));
-  if (!partner) return [box, box.append(element("pre", {}, completion))][0];
-  if (partner[0] === completion) {
+  if (!partner) box.append(element("pre", {}, completion));
+  else if (partner[0] === completion)
     box.append(element("pre", {}, completion), element("p", { class: "faint" }, `As ${against} in sample ${samples[0] + 1}.`));
-    return box;
-  }
-  box.append(element("details", {}, element("summary", {}, "whole completion"), element("pre", {}, completion)),
+  else box.append(element("details", {}, element("summary", {}, "whole completion"), element("pre", {}, completion)),
     element("p", { class: "faint" }, `Against ${against}, sample ${samples[0] + 1} (${verdict(partner) || "not run"}):`),
     showDifference(partner[0], completion));
   return box;
