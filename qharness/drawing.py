@@ -104,6 +104,7 @@ def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] 
     return figure
 
 
+_LONGEST = 60  # characters
 _SIZE = 7.0  # points, of labels
 _OFFSETS = ((5, 4), (5, -10), (-5, 4), (-5, -10))  # points: right above, right below, left above, left below
 
@@ -131,8 +132,8 @@ def _place(labels: Sequence[PointLabel]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as matplotlib draws it unchanged: dollars would begin a formula."""
-    return text.replace("$", r"\$")
+    """Text as matplotlib draws it unchanged: dollars would begin a formula. What is very long is cut."""
+    return (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…").replace("$", r"\$")
 
 
 def to_svg(figure: Figure) -> str:
