@@ -106,7 +106,7 @@ class Entry:
     @property
     def counts_passes(self) -> bool:
         """Whether its completions are programs that were run."""
-        return PASS in self.metrics
+        return PASS in self.metrics and bool(self.languages)
 
     @property
     def storage_bytes(self) -> int | None:
