@@ -74,7 +74,10 @@ def test_smallest_detectable_difference_is_detected_four_times_in_five() -> None
 def write_run(folder: Path, passed: dict[tuple[int, int], bool], task: str = "t") -> Path:
     folder.mkdir()
     (folder / "run.json").write_text("{}")
-    rows = [{"task": task, "doc_id": d, "sample": s, "passed": p} for (d, s), p in passed.items()]
+    rows = [
+        {"task": task, "doc_id": d, "sample": s, "completion": "", "status": "passed" if p else "failed", "passed": p}
+        for (d, s), p in passed.items()
+    ]
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 

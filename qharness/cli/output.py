@@ -36,7 +36,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*header, box=box.SIMPLE_HEAD, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # brackets and colons are what they are
     if not console.is_terminal:
         console.width = 160
     console.print(table)

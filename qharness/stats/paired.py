@@ -14,6 +14,8 @@ from scipy import stats
 from qharness.stats.intervals import LEVEL, RESAMPLES, mean_interval
 
 POWER = 0.8
+DETECTABLE = {"level": LEVEL, "power": POWER}
+"""What smallest_detectable_difference is meant for."""
 _AT_A_TIME = 1 << 22  # signs drawn
 _TIE = 1e-12  # sums closer than this part of all that is summed are equal
 
