@@ -50,4 +50,9 @@ def usual(entries: Iterable[Entry]) -> list[Entry]:
     for group in grouped(entries, lambda e: (place(e), e.checkpoint, e.calib, without(e.quant, varied))):
         least = min(unusual(entry.quant, varied) for entry in group)
         kept += [entry for entry in group if unusual(entry.quant, varied) == least]
-    return [reference(group) for group in grouped(kept, lambda e: (place(e), e.checkpoint, e.quant))]
+    return on_reference(kept)
+
+
+def on_reference(entries: Iterable[Entry]) -> list[Entry]:
+    """One run a model, task and quantizer: of the reference calibration set."""
+    return [reference(group) for group in grouped(entries, lambda e: (place(e), e.checkpoint, e.quant))]

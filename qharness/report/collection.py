@@ -53,6 +53,12 @@ class Collection:
         """Names for what was run."""
         return Labels(self.entries)
 
+    def by_size(self, entry: Entry) -> tuple[bool, int, str]:
+        """Sorts quantizers: full precision, and then what takes less and less."""
+        if entry.full:
+            return False, 0, ""
+        return True, -(entry.storage_bytes or 0), self.labels.calibrated(entry)
+
     def parameters(self, entry: Entry) -> int | None:
         """How many the model has, as any run of it says; None where none does."""
         return next((e.parameters for e in self.entries if e.model == entry.model and e.parameters), None)

@@ -10,7 +10,7 @@ from typing import Any
 from qharness.registry import get_registry
 from qharness.report.entries import FULL, Entry
 from qharness.report.specs import options, shortest
-from qharness.spec import Spec
+from qharness.spec import Spec, show
 
 FULL_PRECISION = "full precision"
 _SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "device", "dtype")
@@ -93,10 +93,22 @@ def _short(texts: Iterable[str], make: Callable[[str], Any], keep_positional: bo
     for text, spec in specs.items():
         alike = [t for t in ordered if not keep_positional or specs[t].name == spec.name]
         shared = {n for n, v in values[text].items() if all(values[t].get(n, _MISSING) == v for t in alike)}
-        alone = keep_positional and len(alike) == 1
-        labels[text] = str(spec if alone else _without(spec, values[text], shared, keep_positional))
+        if keep_positional and len(alike) == 1:
+            labels[text] = str(spec)
+        elif keep_positional:
+            labels[text] = str(_without(_with_first(spec, values[text], shared), values[text], shared, True))
+        else:
+            labels[text] = str(_without(spec, values[text], shared, False))
     counts = Counter(labels.values())
     return {text: label if counts[label] == 1 else text for text, label in labels.items()}
+
+
+def _with_first(spec: Spec, values: Mapping[str, Any], shared: set[str]) -> Spec:
+    """With its first option written, also where that is the default, if it is what specs differ in."""
+    first = next(iter(values), None)
+    if spec.args or first is None or first in (*shared, *dict(spec.kwargs)) or values[first] is None:
+        return spec
+    return Spec(spec.name, (show(values[first]),), spec.kwargs)
 
 
 def _without(spec: Spec, values: Mapping[str, Any], shared: set[str], keep_positional: bool) -> Spec:
