@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import JOURNAL, RUN, read_run
 from qharness.report.entries import FULL, Entry
+from qharness.report.labels import Labels
+from qharness.types import RunSpec
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
 _EXTENT: dict[str, Any] = {"samples": None, "limit": None, "batch_size": None}
@@ -34,6 +38,31 @@ class Collection:
     unfinished: tuple[Path, ...] = ()
     _compared: dict[tuple[Path, Path], dict[str, Any]] = field(default_factory=dict)
 
+    @cached_property
+    def largest(self) -> tuple[Entry, ...]:
+        """The runs less those of which there is one of more problems or samples."""
+        best: dict[RunSpec, Entry] = {}
+        for entry in self.entries:
+            key = dataclasses.replace(entry.spec, **_EXTENT)
+            if key not in best or _extent(entry) > _extent(best[key]):
+                best[key] = entry
+        return tuple(best.values())
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Names for what was run."""
+        return Labels(self.entries)
+
+    def by_size(self, entry: Entry) -> tuple[bool, int, str]:
+        """Sorts quantizers: full precision, and then what takes less and less."""
+        if entry.full:
+            return False, 0, ""
+        return True, -(entry.storage_bytes or 0), self.labels.calibrated(entry)
+
+    def parameters(self, entry: Entry) -> int | None:
+        """How many the model has, as any run of it says; None where none does."""
+        return next((e.parameters for e in self.entries if e.model == entry.model and e.parameters), None)
+
     def profile_of(self, entry: Entry) -> dict[str, Any]:
         """The profile of a run's model as it was run; an empty one where there is none."""
         asked = (entry.spec.model, entry.quant, entry.calib, entry.spec.device, entry.spec.dtype)
@@ -46,7 +75,7 @@ class Collection:
             return None
         wanted = dataclasses.replace(entry.spec, model=entry.model, quant=FULL, calib=None, baseline=None, **_EXTENT)
         found = [e for e in self.entries if e.full and dataclasses.replace(e.spec, baseline=None, **_EXTENT) == wanted]
-        return max(found, key=lambda e: (_extent(e) == _extent(entry), e.spec.limit is None, *_extent(e)), default=None)
+        return max(found, key=lambda e: (e.spec.limit == entry.spec.limit, _extent(e)), default=None)
 
     def comparison(self, entry: Entry) -> dict[str, Any] | None:
         """The document of `compare` of a run with full precision; None where there is nothing to compare with.
@@ -69,9 +98,9 @@ class Collection:
         return self._compared[key]
 
 
-def _extent(entry: Entry) -> tuple[int, int]:
-    """How many problems and samples were asked for; 0 stands for the task's own number."""
-    return entry.spec.limit or 0, entry.spec.samples or 0
+def _extent(entry: Entry) -> tuple[float, int]:
+    """How many problems and samples were asked for."""
+    return math.inf if entry.spec.limit is None else entry.spec.limit, entry.spec.samples or 0
 
 
 def read_entries(folders: Sequence[Path]) -> Collection:

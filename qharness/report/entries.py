@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qharness.evaluate.folder import SAMPLES, read_lines
+from qharness.stats.pairing import Key as Problem
+from qharness.stats.pairing import Row, by_problem, passes
 from qharness.types import RunSpec
 
 FULL = "none"
 PASS = "pass@1"  # noqa: S105 - a metric's name
 _PREFIX = 2  # letters of a language's name that a task's name may end with, as in `-py`
-
-Problem = tuple[str, int]
-"""A task without its perturbation, and a document's number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ class Entry:
     @property
     def counts_passes(self) -> bool:
         """Whether its completions are programs that were run."""
-        return PASS in self.metrics
+        return PASS in self.metrics and bool(self.languages)
 
     @property
     def storage_bytes(self) -> int | None:
@@ -135,20 +135,31 @@ class Entry:
         return read_lines(path, ("task", "doc_id", "sample")) if path.is_file() else []
 
     @cached_property
-    def pass_rates(self) -> dict[Problem, float]:
-        """The share of each problem's completions that passed; empty where no programs were run."""
-        passed: dict[Problem, list[bool]] = {}
-        for row in self.rows:
-            if row.get("passed") is not None:
-                passed.setdefault((row["task"].partition("@")[0], row["doc_id"]), []).append(row["passed"])
-        return {problem: float(np.mean(each)) for problem, each in passed.items()}
+    def problems(self) -> dict[Problem, list[Row]]:
+        """The rows of each problem, in the order of samples."""
+        return by_problem(self.rows)
 
     @cached_property
+    def passed(self) -> dict[Problem, NDArray[np.bool_]]:
+        """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
+        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].get("passed") is not None}
+
+    @property
+    def pass_rates(self) -> dict[Problem, float]:
+        """The share of each problem's completions that passed."""
+        return {problem: float(passed.mean()) for problem, passed in self.passed.items()}
+
+    def scores(self, metric: str) -> list[float]:
+        """A metric of each problem that has it, of its first sample: what lm-eval scores."""
+        found = ((rows[0].get("metrics") or {}).get(metric) for rows in self.problems.values())
+        return [float(value) for value in found if isinstance(value, int | float)]
+
+    @property
     def n_problems(self) -> int:
         """How many problems it has completions of."""
-        return len({(row["task"], row["doc_id"]) for row in self.rows})
+        return len(self.problems)
 
-    @cached_property
+    @property
     def n_samples(self) -> int:
         """The most completions a problem."""
-        return 1 + max((row["sample"] for row in self.rows), default=-1)
+        return max((len(rows) for rows in self.problems.values()), default=0)

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from qharness.errors import QHarnessError
 from qharness.registry import get_registry
-from qharness.report.entries import Entry
-from qharness.spec import Spec, parse, unbind
+from qharness.report.entries import FULL, Entry
+from qharness.report.specs import options, shortest
+from qharness.spec import Spec, show
 
 FULL_PRECISION = "full precision"
 _SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "device", "dtype")
-
-
-def options(text: str, make: Callable[[str], Any]) -> dict[str, Any]:
-    """The options of a spec, by name; those that are written, where its plugin is not installed."""
-    try:
-        plugin = make(text)
-        return {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
-    except QHarnessError:
-        spec = parse(text)
-        return {**{str(n): value for n, value in enumerate(spec.args)}, **dict(spec.kwargs)}
-
-
-def quantizer_options(text: str) -> dict[str, Any]:
-    """The options of a quantizer's spec."""
-    return options(text, get_registry().quantizer)
-
-
-def calibration_options(text: str) -> dict[str, Any]:
-    """The options of a calibration set's spec."""
-    return options(text, get_registry().calibration_set)
+_MISSING = object()
 
 
 def setting(entry: Entry) -> tuple[Any, ...]:
@@ -42,35 +23,41 @@ def setting(entry: Entry) -> tuple[Any, ...]:
 
 
 class Labels:
-    """Names for the models, quantizers, calibration sets and settings of these runs."""
+    """Names for the models, quantizers, calibration sets and benchmarks of these runs."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         registry = get_registry()
-        models = {each for entry in entries for each in (entry.model, entry.checkpoint) if each}
-        self._models = _last_parts(models)
+        self._models = _last_parts({each for e in entries for each in (e.model, e.checkpoint) if each})
         self._quants = _short({e.quant for e in entries}, registry.quantizer, keep_positional=True)
         self._calibs = _short({e.calib for e in entries if e.calib}, registry.calibration_set, keep_positional=False)
+        tasks = {e.task: (e.benchmark, e.language) for e in entries}
+        shared = Counter(tasks.values())
+        self._clashing = {e.task for e in entries if shared[e.benchmark, e.language] > 1}
         seen: dict[str, set[tuple[Any, ...]]] = {}
         for entry in entries:
-            seen.setdefault(entry.task, set()).add(setting(entry))
+            seen.setdefault(entry.spec.task, set()).add(setting(entry))
         self._vary = {task: [len(set(each)) > 1 for each in zip(*found, strict=True)] for task, found in seen.items()}
+
+    def benchmark(self, entry: Entry) -> str:
+        """The task without its language; with it, where two tasks would be one."""
+        return entry.task if entry.task in self._clashing else entry.benchmark
 
     def model(self, entry: Entry) -> str:
         """The model, and what else sets this run apart from others of its task: seed, temperature, device."""
-        varying = self._vary.get(entry.task, [])
-        apart = [
-            f"{name.replace('_', ' ')} {value}"
-            for name, value, varies in zip(_SETTING, setting(entry), varying, strict=False)
-            if varies
-        ]
-        return ", ".join([self._models[entry.model], *apart])
+        return ", ".join([self._models[entry.model], *self.apart(entry)])
+
+    def apart(self, entry: Entry) -> tuple[str, ...]:
+        """What sets a run apart from others of its task besides its model and how that is quantized."""
+        varying = self._vary[entry.spec.task]
+        parts = zip(_SETTING, setting(entry), varying, strict=True)
+        return tuple(f"{name.replace('_', ' ')} {value}" for name, value, varies in parts if varies)
 
     def quant(self, entry: Entry) -> str:
         """The quantizer, `full precision`, or the checkpoint that was quantized already."""
         if entry.full:
             return FULL_PRECISION
         own = [self._models[entry.checkpoint]] if entry.checkpoint else []
-        return ", ".join([*own, *([self._quants[entry.quant]] if entry.quant != "none" else [])])
+        return ", ".join([*own, *([self._quants[entry.quant]] if entry.quant != FULL else [])])
 
     def calib(self, entry: Entry) -> str:
         """The calibration set; empty where there is none."""
@@ -84,49 +71,47 @@ class Labels:
 def _last_parts(names: Iterable[str]) -> dict[str, str]:
     """Each path's last parts, as few as tell it from the others."""
     paths = {name: PurePosixPath(name).parts for name in sorted(names)}
-    found: dict[str, str] = {}
+    found = {}
     for name, parts in paths.items():
-        for count in range(1, len(parts) + 1):
-            tail = parts[-count:]
-            if count == len(parts) or not any(other[-count:] == tail for n, other in paths.items() if n != name):
-                found[name] = str(PurePosixPath(*tail))
-                break
+        others = [other for n, other in paths.items() if n != name]
+        counts = range(1, len(parts) + 1)
+        least = next((n for n in counts if not any(other[-n:] == parts[-n:] for other in others)), len(parts))
+        found[name] = str(PurePosixPath(*parts[-least:]))
     return found
 
 
 def _short(texts: Iterable[str], make: Callable[[str], Any], keep_positional: bool) -> dict[str, str]:
-    """Spec texts without the options that all of them share, or all of one name where these are several.
+    """Spec texts without the options that all of them share.
 
-    A label that would not be one spec's alone stays whole.
+    With `keep_positional`, specs of each name are looked at by themselves, and keep the options they begin with.
+    A label that would be another spec's too stays whole.
     """
     ordered = sorted(texts)
-    whole = {text: _bound(text, make) for text in ordered}
+    specs = {text: shortest(text, make) for text in ordered}
     values = {text: options(text, make) for text in ordered}
     labels = {}
-    for text, spec in whole.items():
-        alike = [t for t in ordered if not keep_positional or whole[t].name == spec.name]
+    for text, spec in specs.items():
+        alike = [t for t in ordered if not keep_positional or specs[t].name == spec.name]
+        shared = {n for n, v in values[text].items() if all(values[t].get(n, _MISSING) == v for t in alike)}
         if keep_positional and len(alike) == 1:
             labels[text] = str(spec)
-            continue
-        shared = {n for n, v in values[text].items() if all(values[t].get(n, _MISSING) == v for t in alike)}
-        labels[text] = str(_without(spec, values[text], shared, keep_positional))
-    counts = [*labels.values()]
-    return {text: label if counts.count(label) == 1 else text for text, label in labels.items()}
+        elif keep_positional:
+            labels[text] = str(_without(_with_first(spec, values[text], shared), values[text], shared, True))
+        else:
+            labels[text] = str(_without(spec, values[text], shared, False))
+    counts = Counter(labels.values())
+    return {text: label if counts[label] == 1 else text for text, label in labels.items()}
 
 
-_MISSING = object()
-
-
-def _bound(text: str, make: Callable[[str], Any]) -> Spec:
-    """The shortest spec of the plugin; the spec as it is written where the plugin is not installed."""
-    try:
-        return unbind(make(text))
-    except QHarnessError:
-        return parse(text)
+def _with_first(spec: Spec, values: Mapping[str, Any], shared: set[str]) -> Spec:
+    """With its first option written, also where that is the default, if it is what specs differ in."""
+    first = next(iter(values), None)
+    if spec.args or first is None or first in (*shared, *dict(spec.kwargs)) or values[first] is None:
+        return spec
+    return Spec(spec.name, (show(values[first]),), spec.kwargs)
 
 
 def _without(spec: Spec, values: Mapping[str, Any], shared: set[str], keep_positional: bool) -> Spec:
     kwargs = tuple((name, value) for name, value in spec.kwargs if name not in shared)
-    names = list(values)
-    args = tuple(a for a, name in zip(spec.args, names, strict=False) if keep_positional or name not in shared)
+    args = tuple(a for a, name in zip(spec.args, values, strict=False) if keep_positional or name not in shared)
     return Spec(spec.name, args, kwargs)

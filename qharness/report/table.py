@@ -41,7 +41,7 @@ def figure(
     """A number in a format, and a difference beside it with its sign; undefined ones are n/a."""
     if value is None or math.isnan(value):
         return Cell(UNDEFINED, math.nan)
-    text = "∞" if math.isinf(value) else format(value * scale, form)
+    text = "∞" if math.isinf(value) else format(value if scale == 1 else value * scale, form)
     beside = "" if note is None else UNDEFINED if math.isnan(note) else format(note * scale, f"+{form}")
     return Cell(text, value * scale, beside, emphasis)
 
@@ -83,18 +83,18 @@ def stub(*names: str) -> tuple[Column, ...]:
 def to_markdown(table: Table) -> str:
     """Title, table and caption. Groups stand before their columns' names, for Markdown has no common headings."""
     lines = [
-        _line([_markdown(_flat(column)) for column in table.columns]),
+        _line([markdown_text(_flat(column)) for column in table.columns]),
         _line([":--" if column.stub else "--:" for column in table.columns]),
-        *(_line([_emphasized(cell, "**{}**", _markdown) for cell in row]) for row in table.rows),
+        *(_line([_emphasized(cell, "**{}**", markdown_text) for cell in row]) for row in table.rows),
     ]
-    return f"## {table.title}\n\n" + "\n".join(lines) + f"\n\n{_markdown(table.caption)}\n"
+    return f"## {markdown_text(table.title)}\n\n" + "\n".join(lines) + f"\n\n{markdown_text(table.caption)}\n"
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """As text: nothing in it is markup, of Markdown's or of HTML's."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", " ".join(text.split()))
