@@ -31,7 +31,9 @@ def write_run(
     """A finished run: completions [problem][sample]."""
     folder = top / "--".join(part.replace("/", "_").replace(":", "_") for part in (model, quant, calib or "none", task))
     folder.mkdir(parents=True)
-    spec = RunSpec(task=task, model=model, quant=quant, calib=calib, samples=len(completions[0]), device="cpu", dtype="float32")
+    spec = RunSpec(
+        task=task, model=model, quant=quant, calib=calib, samples=len(completions[0]), device="cpu", dtype="float32"
+    )
     passed = [[status == "passed" for _, status in each] for each in completions]
     document: dict[str, Any] = {
         "spec": {**dataclasses.asdict(spec), "output": str(top)},
@@ -60,7 +62,7 @@ def write_profile(top: Path, quant: str, seconds: float, grams: float, *, model:
     document = {
         "model": model, "quantizer": quant, "calibration": None, "device": "cpu", "dtype": "float32",
         "latency_s": {"median": seconds, "q1": seconds, "q3": seconds}, "usd_per_1k": 1.0, "gco2eq_per_1k": grams,
-        "storage_bytes": 1, "resident_bytes": 1, "batches": [], "notes": [], "energy": {}, "instance": "x",
+        "prompt_tokens": 128, "new_tokens": 20, "storage_bytes": 1, "resident_bytes": 1, "batches": [], "notes": [], "energy": {}, "instance": "x",
     }  # fmt: skip
     path = top / f"profile-{quant.replace(':', '_')}.json"
     path.write_text(json.dumps(document))

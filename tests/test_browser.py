@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,19 +87,20 @@ def requests(driver: Any) -> list[str]:
 
 def texts(driver: Any, selector: str) -> list[str]:
     """What stands in the elements that are seen."""
-    script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.offsetParent).map(e => e.innerText.trim())"
+    script = (
+        "return [...document.querySelectorAll(arguments[0])].filter(e => e.offsetParent).map(e => e.innerText.trim())"
+    )
     found: list[str] = driver.execute_script(script, selector)
     return found
 
 
-def choose(driver: Any, label: str, wanted: str) -> None:
-    """Choose what is shown as `wanted` in the select that is seen under this label."""
+def choose(driver: Any, place: str, label: str, wanted: str) -> None:
+    """Choose what is shown as `wanted` in the select that has this label, within an element by its id."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import Select
 
-    labels = driver.find_elements(By.XPATH, f"//label[starts-with(normalize-space(text()), '{label}')]")
-    (select,) = [each.find_element(By.TAG_NAME, "select") for each in labels if each.is_displayed()][-1:]
-    Select(select).select_by_visible_text(wanted)
+    path = f"//*[@id='{place}']//label[text()='{label}']/select"
+    Select(driver.find_element(By.XPATH, path)).select_by_visible_text(wanted)
 
 
 def test_what_is_seen_first(opened: Any) -> None:
@@ -142,11 +142,11 @@ def test_filters_runs(opened: Any) -> None:
 
     rows = "#table-runs tbody tr"
     assert len(texts(opened, rows)) == 5
-    choose(opened, "quantizer", "rtn:2")
+    choose(opened, "table-runs", "quantizer", "rtn:2")
     assert len(texts(opened, rows)) == 2
-    choose(opened, "task", TASK)
+    choose(opened, "table-runs", "task", TASK)
     assert len(texts(opened, rows)) == 1 and "rtn:2" in texts(opened, rows)[0]
-    choose(opened, "quantizer", "all")
+    choose(opened, "table-runs", "quantizer", "all")
     opened.find_element(By.CSS_SELECTOR, "#table-runs input").send_keys("RTN:3")
     assert len(texts(opened, rows)) == 1 and texts(opened, "#table-runs output") == ["1 of 5 runs"]
 
@@ -154,24 +154,26 @@ def test_filters_runs(opened: Any) -> None:
 def test_problems_lost_and_their_completions(opened: Any) -> None:
     from selenium.webdriver.common.by import By
 
-    choose(opened, "task", TASK)
+    choose(opened, "problems", "task", TASK)
     listed = "#problem-list tbody tr"
-    choose(opened, "second run", "coder, rtn:3")
+    choose(opened, "problems", "second run", "coder, rtn:3")
     assert len(texts(opened, listed)) == 12
-    choose(opened, "problems", "lost")
+    choose(opened, "problems", "problems", "lost")
     assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t-75.0" in texts(opened, listed)[0]
-    choose(opened, "problems", "won")
+    choose(opened, "problems", "problems", "won")
     assert texts(opened, listed) == []
-    choose(opened, "problems", "lost")
+    choose(opened, "problems", "problems", "lost")
     opened.find_element(By.LINK_TEXT, f"{TASK}/3").click()
     assert texts(opened, "#problem h2") == [f"{TASK}: {TASK}/3"] and texts(opened, "#report") == []
     assert texts(opened, ".prompt") == ["def f(x):  # 3"]
     runs = texts(opened, ".run summary")
-    assert "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
+    assert (
+        "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
+    )
     assert "failed: why 3 failed in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
     assert texts(opened, ".diff .del")[:2] == ["-     y = x", "-     return y + 1"]
     assert texts(opened, ".diff .add")[:2] == ["+     z = x", "+     return z"]
-    choose(opened, "differences to", "coder, rtn:2")
+    choose(opened, "problem", "differences to", "coder, rtn:2")
     assert "+     y = x" in texts(opened, ".diff .add")
     opened.find_element(By.LINK_TEXT, "All problems").click()
     assert texts(opened, "#problem") == [] and len(texts(opened, listed)) == 4
@@ -180,7 +182,7 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
 def test_nothing_that_runs_hold_is_run(opened: Any, page: str) -> None:
     from urllib.parse import quote
 
-    choose(opened, "task", HOSTILE)
+    choose(opened, "problems", "task", HOSTILE)
     assert len(texts(opened, "#problem-list tbody tr")) == 2
     opened_at(opened, f"{page}#/problem/{quote(HOSTILE, safe='')}/1")
     assert texts(opened, ".prompt") == [f"{ATTACK}  # 1"]
@@ -192,7 +194,9 @@ def test_nothing_that_runs_hold_is_run(opened: Any, page: str) -> None:
 def test_its_policy_stops_scripts_and_requests(driver: Any, page: str) -> None:
     """Even if something were taken for markup one day."""
     opened_at(driver, page)
-    driver.execute_script("document.body.insertAdjacentHTML('beforeend', '<img src=\"http://127.0.0.1:9/x\" onerror=\"document.title=1\">')")
+    driver.execute_script(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"http://127.0.0.1:9/x\" onerror=\"document.title=1\">')"
+    )
     script = "return fetch('http://127.0.0.1:9/y').then(() => 'sent', () => 'refused')"
     assert driver.execute_script(script) == "refused"
     blocked = [entry["message"] for entry in driver.get_log("browser")]
@@ -213,7 +217,9 @@ def test_no_wider_than_a_phone(opened: Any, page: str, place: str) -> None:
 
 
 def test_dark_and_without_script(driver: Any, page: str) -> None:
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         driver.get("about:blank")

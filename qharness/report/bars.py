@@ -10,8 +10,8 @@ import numpy as np
 from qharness.drawing import finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
-from qharness.report.labels import Labels
-from qharness.report.pictures import Picture, by_task, point_texts, size_of, slug
+from qharness.report.pictures import Picture, by_task, point_texts, slug
+from qharness.report.showing import extent
 from qharness.stats.analyses import by_level, failure_kinds
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _PASSED = "passed"
 
 
-def difficulty(collection: Collection, labels: Labels) -> list[Picture]:
+def difficulty(collection: Collection) -> list[Picture]:
     """pass@1 by level, a figure a task that has levels, a panel a model and a bar a quantizer."""
     made = []
-    for task, entries in by_task(collection.entries).items():
+    for task, entries in by_task(collection).items():
         levels = [(entry, found) for entry in entries if (found := by_level(entry.rows))]
         if not levels:
             continue
-        models = _by_model([entry for entry, _ in levels], labels)
+        models = _by_model(collection, [entry for entry, _ in levels])
         found = {id(entry): each for entry, each in levels}
         figure, places = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
         looks = styles([name for named in models.values() for name in named])
@@ -42,17 +42,17 @@ def difficulty(collection: Collection, labels: Labels) -> list[Picture]:
             texts = [plain(f"{name}\nn = {first[name].n_problems}") for name in names]
             axes.set_xticks(range(len(names)), texts)
             axes.set(ylabel="pass@1 (%)", xlabel="level (n: problems)", title=plain(model))
-        caption = f"Mean pass rate of the problems of each level. {size_of(entry for entry, _ in levels)}."
+        caption = f"Mean pass rate of the problems of each level. {extent(entry for entry, _ in levels)}"
         title = f"{task}: pass@1 by difficulty"
         made.append(Picture(f"difficulty-{slug(task)}", title, caption, finished(figure, places)))
     return made
 
 
-def failures(collection: Collection, labels: Labels) -> list[Picture]:
+def failures(collection: Collection) -> list[Picture]:
     """How completions end, stacked to what does not pass, a figure a task, a panel a model and a bar a quantizer."""
     made = []
-    for task, entries in by_task(collection.entries).items():
-        models = _by_model(entries, labels)
+    for task, entries in by_task(collection).items():
+        models = _by_model(collection, entries)
         counts = {id(entry): failure_kinds(entry.rows) for entry in entries}
         kinds = [k for k in next(iter(counts.values())) if k != _PASSED and any(each[k] for each in counts.values())]
         if not kinds:
@@ -64,7 +64,7 @@ def failures(collection: Collection, labels: Labels) -> list[Picture]:
             axes.set_yticks(range(len(named)), [plain(name) for name in named])
             axes.invert_yaxis()
             axes.set(xlabel="completions that fail (% of all)", title=plain(model))
-        caption = f"Completions that do not pass, by how they end. {size_of(entries)}."
+        caption = f"Completions that do not pass, by how they end. {extent(entries)}"
         title = f"{task}: how completions fail"
         made.append(Picture(f"failures-{slug(task)}", title, caption, finished(figure, places)))
     return made
@@ -79,10 +79,10 @@ def _stack(axes: Axes, counts: Sequence[dict[str, int]], kinds: Sequence[str]) -
         left += shares
 
 
-def _by_model(entries: Sequence[Entry], labels: Labels) -> dict[str, dict[str, Entry]]:
+def _by_model(collection: Collection, entries: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
     """Runs by model and by what tells them apart within it, full precision first."""
     found: dict[str, dict[str, Entry]] = {}
-    named = zip(entries, point_texts(entries, labels), strict=True)
+    named = zip(entries, point_texts(collection, entries), strict=True)
     for entry, name in sorted(named, key=lambda each: (not each[0].full, each[1])):
-        found.setdefault(labels.model(entry), {}).setdefault(name, entry)
+        found.setdefault(collection.labels.model(entry), {}).setdefault(name, entry)
     return found

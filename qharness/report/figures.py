@@ -8,19 +8,18 @@ from qharness.drawing import require_matplotlib
 from qharness.noise.figures import accumulated_noise, activation_maxima, weight_noise
 from qharness.report import bars, calibration_sizes, pareto, savings
 from qharness.report.collection import Collection
-from qharness.report.labels import Labels
 from qharness.report.pictures import Picture
 
 
-def draw_figures(collection: Collection, labels: Labels) -> list[Picture]:
+def draw_figures(collection: Collection) -> list[Picture]:
     """Each figure of the report; raises MissingDependencyError where there is no matplotlib."""
     require_matplotlib()
     return [
-        *savings.picture(collection, labels),
-        *pareto.pictures(collection, labels),
-        *calibration_sizes.pictures(collection, labels),
-        *bars.difficulty(collection, labels),
-        *bars.failures(collection, labels),
+        *savings.picture(collection),
+        *pareto.pictures(collection),
+        *calibration_sizes.pictures(collection),
+        *bars.difficulty(collection),
+        *bars.failures(collection),
         *noise(collection),
     ]
 

@@ -14,11 +14,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from qharness.report.collection import Collection
-from qharness.report.labels import Labels
 from qharness.report.pictures import Picture
 from qharness.report.problems import pack, problem_data
-from qharness.report.summary import findings, what_is_here
+from qharness.report.summary import findings
 from qharness.report.table import Cell, Column, Table
+from qharness.report.writing import summary as found_here
 
 GRID = "runs"
 _FILES = files("qharness.report") / "templates"
@@ -26,7 +26,6 @@ _FILES = files("qharness.report") / "templates"
 
 def page(
     collection: Collection,
-    labels: Labels,
     tables: Sequence[Table],
     pictures: Sequence[Picture],
     title: str,
@@ -44,11 +43,11 @@ def page(
         policy=_policy(script),
         style=Markup((_FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         script=Markup(script),  # noqa: S704 - a file of ours
-        what=what_is_here(collection),
-        findings=findings(collection, labels),
+        what=found_here(collection),
+        findings=findings(collection),
         tables=[(table, headings(table.columns), _of_runs(table)) for table in sorted(tables, key=_of_runs)],
         pictures=[(picture, Markup(picture.inline)) for picture in pictures],  # noqa: S704 - made by matplotlib, escaped
-        data=pack(problem_data(collection, labels)),
+        data=pack(problem_data(collection)),
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from qharness.drawing import inline_svg, to_png, to_svg
+from qharness.report.choosing import grouped, unperturbed
+from qharness.report.collection import Collection
 from qharness.report.entries import Entry
-from qharness.report.labels import Labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,29 +47,16 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"
 
 
-def size_of(entries: Iterable[Entry]) -> str:
-    """How many problems and samples stand behind these runs' figures."""
-    found = list(entries)
-    return f"n = {_range([e.n_problems for e in found])} problems × {_range([e.n_samples for e in found])} samples"  # noqa: RUF001
+def by_task(collection: Collection) -> dict[str, list[Entry]]:
+    """The runs on original prompts whose programs were run, by task; the largest of those alike."""
+    groups = grouped(unperturbed(collection.largest), lambda entry: entry.task)
+    return {group[0].task: group for group in groups}
 
 
-def _range(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def by_task(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """The runs on original prompts whose programs were run, by task."""
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        if entry.counts_passes and not entry.perturbation:
-            found.setdefault(entry.task, []).append(entry)
-    return found
-
-
-def point_texts(entries: Sequence[Entry], labels: Labels) -> list[str]:
+def point_texts(collection: Collection, entries: Sequence[Entry]) -> list[str]:
     """What stands beside points of one task's runs: the quantizer, and its calibration set where it has several."""
     sets: dict[str, set[str | None]] = {}
     for entry in entries:
         sets.setdefault(entry.quant, set()).add(entry.calib)
+    labels = collection.labels
     return [labels.calibrated(e) if len(sets[e.quant]) > 1 else labels.quant(e) for e in entries]

@@ -10,7 +10,6 @@ from typing import Any
 
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
-from qharness.report.labels import Labels
 
 
 def pack(data: Mapping[str, Any]) -> str:
@@ -19,7 +18,7 @@ def pack(data: Mapping[str, Any]) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()
 
 
-def problem_data(collection: Collection, labels: Labels) -> dict[str, Any]:
+def problem_data(collection: Collection) -> dict[str, Any]:
     """Runs and problems, each distinct completion of a problem once.
 
     `runs`: {label, task, full, against}, the last being the number of the run it is compared with, full precision on
@@ -27,7 +26,7 @@ def problem_data(collection: Collection, labels: Labels) -> dict[str, Any]:
     is [completion, status, detail, passed], `runs` maps a run's number to [prompt, [outcome by sample]], as places in
     those lists.
     """
-    entries = [entry for entry in collection.entries if entry.rows]
+    entries = [entry for entry in collection.largest if entry.rows]
     places = {id(entry): place for place, entry in enumerate(entries)}
     problems: dict[str, dict[int, _Problem]] = {}
     for place, entry in enumerate(entries):
@@ -36,7 +35,7 @@ def problem_data(collection: Collection, labels: Labels) -> dict[str, Any]:
             problems.setdefault(task, {}).setdefault(row["doc_id"], _Problem(row)).add(place, row)
     runs = [
         {
-            "label": _label(entry, labels),
+            "label": _label(collection, entry),
             "task": entry.task,
             "full": entry.full,
             "against": places.get(id(_against(collection, entry))),
@@ -47,8 +46,12 @@ def problem_data(collection: Collection, labels: Labels) -> dict[str, Any]:
     return {"runs": runs, "problems": listed}
 
 
-def _label(entry: Entry, labels: Labels) -> str:
-    parts = (labels.model(entry), labels.calibrated(entry), f"prompts: {entry.perturbation}" * bool(entry.perturbation))
+def _label(collection: Collection, entry: Entry) -> str:
+    parts = (
+        collection.labels.model(entry),
+        collection.labels.calibrated(entry),
+        entry.perturbation and f"prompts: {entry.perturbation}",
+    )
     return ", ".join(part for part in parts if part)
 
 
@@ -56,7 +59,7 @@ def _against(collection: Collection, entry: Entry) -> Entry | None:
     """Full precision of a quantized run; of full precision on perturbed prompts, that on the original ones."""
     if not entry.full:
         return collection.baseline_of(entry)
-    alike = (e for e in collection.entries if e.full and e.task == entry.task and e.model == entry.model)
+    alike = (e for e in collection.largest if e.full and e.task == entry.task and e.model == entry.model)
     return next((e for e in alike if entry.perturbation and not e.perturbation and e.seed == entry.seed), None)
 
 

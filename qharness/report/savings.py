@@ -9,8 +9,8 @@ import numpy as np
 
 from qharness.drawing import LINES, PointLabel, finished, panels, plain, styles
 from qharness.report.collection import Collection
-from qharness.report.labels import Labels
-from qharness.report.pictures import Picture, by_task, point_texts, size_of
+from qharness.report.pictures import Picture, by_task, point_texts
+from qharness.report.showing import extent
 from qharness.spec import parse
 
 
@@ -27,11 +27,11 @@ class Saving:
     change: float
 
 
-def savings(collection: Collection, labels: Labels) -> list[Saving]:
+def savings(collection: Collection) -> list[Saving]:
     """Of each quantized run on original prompts whose sizes are known and whose full precision passes anything."""
     found = []
-    for entries in by_task(collection.entries).values():
-        for entry, text in zip(entries, point_texts(entries, labels), strict=True):
+    for entries in by_task(collection).values():
+        for entry, text in zip(entries, point_texts(collection, entries), strict=True):
             baseline, document = collection.baseline_of(entry), collection.comparison(entry)
             if baseline is None or document is None or not (entry.storage_bytes and baseline.storage_bytes):
                 continue
@@ -42,8 +42,8 @@ def savings(collection: Collection, labels: Labels) -> list[Saving]:
                 Saving(
                     entry.language,
                     entry.benchmark,
-                    labels.model(entry),
-                    labels.quant(entry) if entry.checkpoint else parse(entry.quant).name,
+                    collection.labels.model(entry),
+                    collection.labels.quant(entry) if entry.checkpoint else parse(entry.quant).name,
                     text,
                     100 * (1 - entry.storage_bytes / baseline.storage_bytes),
                     100 * (passed["b"] - passed["a"]) / passed["a"],
@@ -52,9 +52,9 @@ def savings(collection: Collection, labels: Labels) -> list[Saving]:
     return found
 
 
-def picture(collection: Collection, labels: Labels) -> list[Picture]:
+def picture(collection: Collection) -> list[Picture]:
     """The figure, a panel a language; none where no run has a size and a full precision to stand against."""
-    points = savings(collection, labels)
+    points = savings(collection)
     if not points:
         return []
     languages = sorted({p.language for p in points})
@@ -74,11 +74,11 @@ def picture(collection: Collection, labels: Labels) -> list[Picture]:
             named += [PointLabel(axes, p.saved, p.change, p.quant) for p in of_series]
         axes.axhline(0, color="#000000", linewidth=0.8)
         axes.set(title=language, xlabel="checkpoint's bytes saved (%)", ylabel="pass@1, change (% of full precision's)")
-    quantized = [e for found in by_task(collection.entries).values() for e in found]
+    quantized = [e for found in by_task(collection).values() for e in found]
     caption = (
         "Each point is a run of a quantized model against full precision of the same model; a line goes through the "
         "mean of those of one size and begins at full precision, where nothing is saved or lost. Below 0, pass@1 is "
-        f"lost. {size_of(quantized)}. After figure 1 of Giagnorio et al. 2025."
+        f"lost. {extent(quantized)} After figure 1 of Giagnorio et al. 2025."
     )
     return [Picture("savings", "Memory saved against pass@1 lost", caption, finished(figure, places, named))]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
-from qharness.report.labels import Labels
 from qharness.report.pictures import by_task, point_texts
 from qharness.stats.paired import LEVEL, POWER
 
@@ -68,14 +67,16 @@ class Finding:
         return said
 
 
-def findings(collection: Collection, labels: Labels) -> list[Finding]:
+def findings(collection: Collection) -> list[Finding]:
     """A finding for each model and task with runs to compare, in their order."""
     found: dict[tuple[str, str], list[Loss]] = {}
-    for task, entries in by_task(collection.entries).items():
-        for entry, text in zip(entries, point_texts(entries, labels), strict=True):
+    for task, entries in by_task(collection).items():
+        for entry, text in zip(entries, point_texts(collection, entries), strict=True):
             baseline, document = collection.baseline_of(entry), collection.comparison(entry)
             if document is not None and not entry.full and "paper" in document:
-                found.setdefault((labels.model(entry), task), []).append(_loss(entry, baseline, document, text))
+                found.setdefault((collection.labels.model(entry), task), []).append(
+                    _loss(entry, baseline, document, text)
+                )
     return [Finding(model, task, tuple(losses)) for (model, task), losses in found.items()]
 
 
@@ -127,22 +128,3 @@ def _shown(value: float, form: str) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def what_is_here(collection: Collection) -> Sequence[str]:
-    """What the report is made of, and what is missing."""
-    entries = collection.entries
-    said = [
-        ", ".join(
-            [
-                _count(len(entries), "run"),
-                _count(len({entry.task for entry in entries}), "task"),
-                _count(len({entry.model for entry in entries}), "model"),
-                _count(len(collection.profiles), "profile"),
-                _count(len(collection.noise), "noise document"),
-            ]
-        )
-    ]
-    if collection.unfinished:
-        said.append(f"{_count(len(collection.unfinished), 'run')} not finished and left out")
-    return said
