@@ -41,8 +41,9 @@ const makeSortable = (table) => {
 
 const labelled = (text, control) => element("label", {}, text, control);
 
-const choice = (text, options, chosen = options[0]?.[0]) => {
+const choice = (text, options, changed, chosen = options[0]?.[0]) => {
   const select = element("select", {});
+  select.addEventListener("change", () => changed());
   for (const [value, shown] of options) select.append(element("option", { value }, shown));
   if (chosen !== undefined) select.value = chosen;
   return { select, label: labelled(text, select) };
@@ -59,7 +60,8 @@ const makeFilterable = (section) => {
     const column = Number(heading.dataset.column);
     const values = [...new Set(rows.map((row) => row.cells[column].textContent))].sort(collator.compare);
     if (values.length < 2) continue;
-    const { select, label } = choice(heading.textContent, [["", "all"], ...values.map((v) => ["=" + v, v || "none"])]);
+    const options = [["", "all"], ...values.map((value) => ["=" + value, value || "none"])];
+    const { select, label } = choice(heading.textContent, options, () => apply());
     facets.push({ column, select });
     bar.append(label);
   }
@@ -75,7 +77,7 @@ const makeFilterable = (section) => {
     }
     count.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} runs`;
   };
-  bar.addEventListener("input", apply);
+  text.addEventListener("input", apply);
   bar.hidden = false;
   apply();
 };
@@ -138,8 +140,8 @@ const showProblems = (data) => {
     place.append("No run here has completions.");
     return;
   }
-  const task = choice("task", tasks.map((name) => [name, name]));
-  const kind = choice("problems", Object.keys(CHANGES).map((name) => [name, name]));
+  const task = choice("task", tasks.map((name) => [name, name]), () => begin());
+  const kind = choice("problems", Object.keys(CHANGES).map((name) => [name, name]), () => apply());
   const text = element("input", { type: "search", placeholder: "words of name or prompt" });
   const count = element("output", { "aria-live": "polite", class: "faint" });
   let pair = [];
@@ -154,12 +156,11 @@ const showProblems = (data) => {
     const second = runs.find((run) => run.against !== null) ?? runs[1] ?? runs[0];
     const first = second.against ?? runs[0].number;
     const options = runs.map(({ number, label }) => [number, label]);
-    pair = [choice("first run", options, first), choice("second run", options, second.number)];
+    pair = [choice("first run", options, apply, first), choice("second run", options, apply, second.number)];
     bar.replaceChildren(task.label, ...pair.map(({ label }) => label), kind.label, labelled("text", text), count);
     apply();
   };
-  task.select.addEventListener("input", (event) => { event.stopPropagation(); begin(); });
-  bar.addEventListener("input", apply);
+  text.addEventListener("input", apply);
   bar.hidden = false;
   begin();
 };
@@ -236,14 +237,14 @@ const showProblem = (data, task, doc) => {
   }
   const runs = runsOf(data, task).filter(({ number }) => problem.runs[number])
     .sort((a, b) => b.full - a.full || a.number - b.number);
-  const against = choice("differences to", [["", "full precision"], ...runs.map(({ number, label }) => [number, label])]);
+  const others = [["", "full precision"], ...runs.map(({ number, label }) => [number, label])];
+  const against = choice("differences to", others, () => apply());
   const list = element("div", { id: "runs" });
   const apply = () => {
     const chosen = against.select.value;
     list.replaceChildren(...runs.map(({ number, against: own }, place) =>
       showRun(data, problem, number, chosen === "" ? own ?? undefined : Number(chosen), place < 3)));
   };
-  against.select.addEventListener("input", apply);
   apply();
   const prompt = problem.prompts[0];
   place.replaceChildren(back, element("h2", {}, `${task}: ${nameOf(problem)}`),
