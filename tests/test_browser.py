@@ -17,7 +17,7 @@ webdriver = pytest.importorskip("selenium.webdriver")
 ATTACK = "</script><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 HOSTILE = f"evil{ATTACK}"
 GOOD, BAD = "def f(x):\n    y = x\n    return y + 1", "def f(x):\n    z = x\n    return z"
-TASK, SAMPLES = "try-python", 4
+TASK, SAMPLES, PROBLEMS = "try-python", 4, 16
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +26,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     from qharness.report import write_report
 
     runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("report")
-    full = [[(GOOD, "passed")] * SAMPLES for _ in range(12)]
-    three = [each if doc % 3 else [(GOOD, "passed"), *[(BAD, "failed")] * 3] for doc, each in enumerate(full)]
-    two = [[(BAD, "failed")] * SAMPLES for _ in range(12)]
+    full = [[(GOOD, "passed")] * SAMPLES for _ in range(PROBLEMS)]
+    three = [each if doc % 4 else [(GOOD, "passed"), *[(BAD, "failed")] * 3] for doc, each in enumerate(full)]
+    two = [[(BAD, "failed")] * SAMPLES for _ in range(PROBLEMS)]
     for quant, storage, completions in (("none", 4_000_000, full), ("rtn:3", 900_000, three), ("rtn:2", 600_000, two)):
         write_run(runs, TASK, quant, completions, storage=storage)
     for quant in ("none", "rtn:2"):
@@ -157,20 +157,20 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
     choose(opened, "problems", "task", TASK)
     listed = "#problem-list tbody tr"
     choose(opened, "problems", "second run", "coder, rtn:3")
-    assert len(texts(opened, listed)) == 12
+    assert len(texts(opened, listed)) == PROBLEMS
     choose(opened, "problems", "problems", "lost")
     assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t-75.0" in texts(opened, listed)[0]
     choose(opened, "problems", "problems", "won")
     assert texts(opened, listed) == []
     choose(opened, "problems", "problems", "lost")
-    opened.find_element(By.LINK_TEXT, f"{TASK}/3").click()
-    assert texts(opened, "#problem h2") == [f"{TASK}: {TASK}/3"] and texts(opened, "#report") == []
-    assert texts(opened, ".prompt") == ["def f(x):  # 3"]
+    opened.find_element(By.LINK_TEXT, f"{TASK}/4").click()
+    assert texts(opened, "#problem h2") == [f"{TASK}: {TASK}/4"] and texts(opened, "#report") == []
+    assert texts(opened, ".prompt") == ["def f(x):  # 4"]
     runs = texts(opened, ".run summary")
     assert (
         "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
     )
-    assert "failed: why 3 failed in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
+    assert "failed: why 4 failed in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
     assert texts(opened, ".diff .del")[:2] == ["-     y = x", "-     return y + 1"]
     assert texts(opened, ".diff .add")[:2] == ["+     z = x", "+     return z"]
     choose(opened, "problem", "differences to", "coder, rtn:2")
@@ -205,7 +205,7 @@ def test_its_policy_stops_scripts_and_requests(driver: Any, page: str) -> None:
     assert driver.title != "1"
 
 
-@pytest.mark.parametrize("place", ["", f"#/problem/{TASK}/3"])
+@pytest.mark.parametrize("place", ["", f"#/problem/{TASK}/4"])
 def test_no_wider_than_a_phone(opened: Any, page: str, place: str) -> None:
     phone = {"width": 375, "height": 700, "deviceScaleFactor": 2, "mobile": True}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
