@@ -70,12 +70,18 @@ def require_matplotlib() -> None:
 _LEGEND = 2.0  # inches beside the panels
 
 
-def panels(rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of about width x height inches, with room for a legend; and the panels, row by row."""
+def panels(
+    rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6, heights: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of panels of about width x height inches, with room for a legend; and the panels, row by row.
+
+    `heights`, where given, are the rows' own, in inches.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width * columns + _LEGEND, height * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+    tall = list(heights or [height] * rows)
+    figure = Figure(figsize=(width * columns + _LEGEND, sum(tall)), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, height_ratios=tall).flat)
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_what_is_seen_first(opened: Any) -> None:
     assert opened.title.startswith("Costs </script>")
     assert texts(opened, "h2") == ["Summary", "Tables", "Figures", "Problems"]
     first = texts(opened, "dl")[0]
-    assert "rtn:3 is the smallest of 2 quantized runs whose loss is not shown" in first
+    assert "rtn:3 is the smallest whose loss is not shown, of 2 quantized runs" in first
     assert "rtn:2 (-100.0)" in first and "78% less" in first
     assert len(texts(opened, "figure")) >= 4
     drawn = opened.execute_script("return [...document.querySelectorAll('figure svg text')].map(e => e.textContent)")

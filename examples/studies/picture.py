@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="PNG to write")
     parser.add_argument("--width", type=int, default=1200)
     parser.add_argument("--height", type=int, default=1600)
-    parser.add_argument("--section", default="", help="begin at a section: summary, tables, figures, problems")
     arguments = parser.parse_args()
     page, browser = arguments.report / "index.html", shutil.which("chromium") or shutil.which("google-chrome")
     if not page.is_file():
@@ -27,13 +26,12 @@ def main() -> None:
     if browser is None:
         parser.error("needs a browser: apt-get install chromium")
     picture = arguments.picture.absolute()
-    address = page.absolute().as_uri() + (f"#{arguments.section}" if arguments.section else "")
     with tempfile.TemporaryDirectory() as profile:
         command = [
             browser, "--headless=new", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}",
             *(["--no-sandbox"] if os.geteuid() == 0 else []),  # its sandbox does not work for root
             f"--window-size={arguments.width},{arguments.height}", "--virtual-time-budget=5000",
-            f"--screenshot={picture}", address,
+            f"--screenshot={picture}", page.absolute().as_uri(),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=120)
     print(f"{picture}: {picture.stat().st_size / 1e3:.0f} kB")  # noqa: T201

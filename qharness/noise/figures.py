@@ -33,7 +33,7 @@ def weight_noise(documents: Sequence[Document]) -> Figure:
     for quantizer, style in styles(_names(documents, "quantizer")).items():
         points = sorted((d["parameters"], d["mean"]["weight_noise"]) for d in documents if d["quantizer"] == quantizer)
         _line(axes, points, quantizer, style)
-    axes.set(xscale="log", xlabel="model's parameters (count)", ylabel=f"weight noise ({_RATIO}), mean of layers")
+    axes.set(xscale="log", xlabel="model's parameters (count)", ylabel=f"mean weight noise ({_RATIO})")
     return finished(figure, [axes])
 
 

@@ -57,13 +57,12 @@ def failures(collection: Collection) -> list[Picture]:
         kinds = [k for k in next(iter(counts.values())) if k != _PASSED and any(each[k] for each in counts.values())]
         if not kinds:
             continue
-        tall = 1.6 + 0.3 * max(map(len, models.values()))
-        figure, places = panels(len(models), height=tall)
+        figure, places = panels(len(models), heights=[1.2 + 0.3 * len(named) for named in models.values()])
         for axes, (model, named) in zip(places, models.items(), strict=True):
             _stack(axes, [counts[id(entry)] for entry in named.values()], kinds)
             axes.set_yticks(range(len(named)), [plain(name) for name in named])
             axes.invert_yaxis()
-            axes.set(xlabel="completions that fail (% of all)", title=plain(model))
+            axes.set(xlim=(0, 100), xlabel="completions that fail (% of all)", title=plain(model))
         caption = f"Completions that do not pass, by how they end. {extent(entries)}"
         title = f"{task}: how completions fail"
         made.append(Picture(f"failures-{slug(task)}", title, caption, finished(figure, places)))

@@ -107,11 +107,11 @@ def _smallest(loss: Loss, runs: int) -> str:
     could = (
         "no difference between problems is known, so neither is what could have been shown"
         if math.isnan(loss.detectable)
-        else f"a difference of {100 * loss.detectable:.1f} points could have been shown with power {POWER}"
+        else f"a difference of {100 * loss.detectable:.1f} points or more could have been shown with power {POWER}"
     )
     samples = _count(loss.n_problems, "problem") + f" of {_count(loss.n_samples, 'sample')}"
     return (
-        f"{loss.quant} is the smallest of {_count(runs, 'quantized run')} whose loss is not shown: "
+        f"{loss.quant} is the smallest whose loss is not shown, of {_count(runs, 'quantized run')}: "
         f"{100 * loss.passed:.1f}% {PASS} against {100 * loss.full:.1f}%, {_points(loss.difference)} points (95% "
         f"interval {_points(loss.interval[0])} to {_points(loss.interval[1])}, p = {_shown(loss.p_value, '.3f')}), in "
         f"{loss.bytes / 1e6:,.1f} MB{less}. On {samples}, {could}."
