@@ -75,7 +75,8 @@ class Collection:
             return None
         wanted = dataclasses.replace(entry.spec, model=entry.model, quant=FULL, calib=None, baseline=None, **_EXTENT)
         found = [e for e in self.entries if e.full and dataclasses.replace(e.spec, baseline=None, **_EXTENT) == wanted]
-        return max(found, key=lambda e: (e.spec.limit == entry.spec.limit, _extent(e)), default=None)
+        wish = _extent(entry)
+        return max(found, key=lambda e: (_extent(e) == wish, _extent(e)[0] == wish[0], _extent(e)), default=None)
 
     def comparison(self, entry: Entry) -> dict[str, Any] | None:
         """The document of `compare` of a run with full precision; None where there is nothing to compare with.
@@ -130,7 +131,7 @@ def read_entries(folders: Sequence[Path]) -> Collection:
                     noise.append(each)
     if not (entries or profiles or noise):
         where = ", ".join(map(str, folders))
-        half = f"; {len(unfinished)} runs are not finished" if unfinished else ""
+        half = f"; runs that are not finished: {len(unfinished)}" if unfinished else ""
         raise SamplesError(f"nothing to report in {where}: it holds no finished run{half}")
     return Collection(tuple(entries.values()), tuple(profiles), tuple(noise), tuple(unfinished))
 

@@ -166,10 +166,11 @@ def _cells(collection: Collection, form: _Form, entry: Entry, judged: Judged | N
         sign = (judged.difference > 0) - (judged.difference < 0)
         rate = Cell(f"{_ARROWS[sign]} {rate.text}", rate.value)
     yield Column(PASS, "%", language), rate
-    empty = judged is None
-    yield Column("p", "", language), NOT_APPLICABLE if empty else mark(judged.adjusted)
-    yield Column("p by problem", "", language), NOT_APPLICABLE if empty else mark(judged.clustered)
-    yield Column("OR", "", language), NOT_APPLICABLE if empty else figure(judged.odds_ratio)
+    tests = {"p": NOT_APPLICABLE, "p by problem": NOT_APPLICABLE, "OR": NOT_APPLICABLE}
+    if judged is not None:
+        tests = {"p": mark(judged.adjusted), "p by problem": mark(judged.clustered), "OR": figure(judged.odds_ratio)}
+    for name, cell in tests.items():
+        yield Column(name, "", language), cell
     if form.decrease:
         baseline = collection.baseline_of(entry)
         change = relative_decrease(baseline.metrics[PASS], entry.metrics[PASS]) if baseline else None

@@ -106,7 +106,7 @@ def _emphasized(cell: Cell, form: str, escape: Callable[[str], str]) -> str:
 
 
 def _flat(column: Column) -> str:
-    return f"{column.group}: {column.heading}" if column.group else column.heading
+    return f"{column.group}: {column.heading}" if column.group not in ("", column.name) else column.heading
 
 
 # ---------------------------------------------------------------------------------------------------------------- CSV

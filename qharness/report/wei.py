@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from qharness.report.choosing import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.collection import Collection
@@ -17,6 +18,7 @@ from qharness.study.robustness import Robustness
 from qharness.types import RunResult
 
 PAPER = "Wei et al. 2023"
+_MEAN = Column("mean", "%", "all settings")
 _COST = "the difference to full precision, in points, in parentheses"
 
 
@@ -143,25 +145,28 @@ def largest_model(collection: Collection) -> list[Table]:
 
 def robustness(collection: Collection) -> list[Table]:
     """Table VII: what perturbed prompts cost, and each quantizer's average."""
-    runs = {entry.folder: entry for entry in on_reference(e for e in collection.largest if e.counts_passes)}
+    runs = {entry.folder: entry for entry in collection.largest if entry.counts_passes}
     found = Robustness([(e.spec, RunResult(e.folder, e.document)) for e in runs.values()])
-    placed = [(runs[folder], row.drop_percent) for folder, row in zip(found.folders, found.rows, strict=True)]
+    drops = {runs[folder]: row.drop_percent for folder, row in zip(found.folders, found.rows, strict=True)}
     labels, pivot = collection.labels, Pivot(stub("model", "quantizer"))
-    for group in grouped([e for e, _ in placed], labels.model):
-        drops = {entry: drop for entry, drop in placed if entry in group}
+    name = labels.calibrated if len({entry.calib for entry in drops if entry.calib}) > 1 else labels.quant
+    own: dict[tuple[str, str], list[float]] = {}
+    for group in grouped(drops, labels.model):
         for entry in sorted(group, key=collection.by_size):
-            others = [drop for e, drop in drops.items() if e.spec.task == entry.spec.task and math.isfinite(drop)]
+            others = [drops[e] for e in group if e.spec.task == entry.spec.task and math.isfinite(drops[e])]
             least = len(others) > 1 and drops[entry] == min(others)
-            column = Column(entry.perturbation, "%", entry.task)
-            row = (labels.model(entry), labels.quant(entry))
+            row, column = (labels.model(entry), name(entry)), Column(entry.perturbation, "%", entry.task)
             pivot.put(row, column, figure(drops[entry], ".2f", emphasis=least))
-    names = {(entry.quant, entry.calib): labels.quant(entry) for entry, _ in placed}
-    for average in found.averages():
-        row = ("average of all", names[average["quant"], average["calib"]])
-        pivot.put(row, Column("mean", "%", "all settings"), figure(average["drop_percent"], ".2f"))
+            own.setdefault(row, []).extend([drops[entry]] if math.isfinite(drops[entry]) else [])
+    for row, defined in own.items():
+        pivot.put(row, _MEAN, figure(fmean(defined) if defined else math.nan, ".2f"))
+    averages = {(each["quant"], each["calib"]): each["drop_percent"] for each in found.averages()}
+    quantizers = {(entry.quant, entry.calib): entry for entry in drops}
+    for (quant, calib), entry in sorted(quantizers.items(), key=lambda item: collection.by_size(item[1])):
+        pivot.put(("all models", name(entry)), _MEAN, figure(averages[quant, calib], ".2f"))
     caption = (
         "Drop in pass@1 from the prompts as they are to the perturbed ones, in percent of the former: the lower, the "
-        "more robust. Bold: the least of each model and setting. The mean is of the defined drops of a quantizer. "
-        f"{extent(entry for entry, _ in placed)} After table VII of {PAPER}."
+        "more robust. Bold: the least of each model and setting. Means are of the drops that are defined. "
+        f"{extent(drops)} After table VII of {PAPER}."
     )
     return pivot.tables("wei-7", "What perturbed prompts cost", caption)
