@@ -16,6 +16,8 @@ import pytest
 import qharness
 from qharness import QHarnessError, RunSpec, SamplesError
 from qharness.cli import main
+from qharness.evaluate.folder import json_safe
+from qharness.hosting import ProfileSpec, profile
 from qharness.report import Cell, Column, Table, read_entries, write_report
 from qharness.report.labels import Labels
 from qharness.report.table import figure, stub, to_csv, to_latex, to_markdown
@@ -196,7 +198,7 @@ def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("")
     for taken in (tmp_path / "mine", tmp_path / "mine/thesis.tex"):
-        with pytest.raises(QHarnessError, match="--output .*(something else|cannot be written)"):
+        with pytest.raises(QHarnessError, match=r"--output .*(something else|cannot be written)"):
             write_report([tmp_path / "runs"], taken)
 
 
@@ -219,6 +221,8 @@ def test_a_report_of_real_runs(
         for task, quant in (("tiny-python", "rtn:3"), ("tiny-python@char", "rtn:3"))
     ]
     text = {**short, "samples": None, "temperature": None}
+    known = profile(ProfileSpec(str(random_llama), "rtn:3", latency=2.0))
+    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(
         sys,
@@ -229,7 +233,7 @@ def test_a_report_of_real_runs(
         main()
     assert stopped.value.code == 0 and "report of 6 runs" in capsys.readouterr().out
     keys = {path.stem for path in (tmp_path / "out/tables").glob("*.csv")}
-    assert keys >= {"runs", "wei-4", "wei-6", "wei-7", "wei-9", "giagnorio-4", "failures"}
+    assert keys >= {"runs", "wei-2", "wei-4", "wei-6", "wei-7", "wei-9", "giagnorio-4", "failures"}
     with (tmp_path / "out/tables/runs.csv").open(newline="") as file:
         grid = {(row["quantizer"], row["perturbation"]): row for row in csv.DictReader(file)}
     assert set(grid) == {(q, p) for q in ("full precision", "rtn:3") for p in ("", "char")}
@@ -238,7 +242,8 @@ def test_a_report_of_real_runs(
         assert float(row["pass@1, %"]) == pytest.approx(100 * run.metrics["pass@1"])
         assert float(row["p: by problem"]) == run.document["baseline"]["clustered"]["p_value"]
         assert float(row["hosting: size, MB"]) == pytest.approx(run.document["hosting"]["storage_bytes"] / 1e6)
-        assert (row["problems, n"], row["samples, a problem"]) == ("2.0", "2.0")
+        assert (row["problems, n"], row["samples, a problem"]) == ("2", "2")
+        assert (row["hosting: latency, s"], grid["full precision", ""]["hosting: latency, s"]) == ("2", "n/a")
     bleu = next(iter(summary.metrics))
     with (tmp_path / f"out/tables/runs-{bleu}.csv").open(newline="") as file:
         scores = {row["quantizer"]: float(row[bleu]) for row in csv.DictReader(file)}

@@ -8,8 +8,7 @@ from statistics import fmean
 
 from qharness.report.choosing import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.collection import Collection
-from qharness.report.entries import Entry
-from qharness.report.labels import FULL_PRECISION
+from qharness.report.entries import FULL, Entry
 from qharness.report.pivot import Pivot
 from qharness.report.showing import extent, gigabytes, passing
 from qharness.report.specs import quantizer_options, without
@@ -30,24 +29,24 @@ def tables(collection: Collection) -> list[Table]:
 
 def hosting(collection: Collection) -> list[Table]:
     """Table II: what hosting takes, from profiles. Models are rows here, and metrics columns."""
-    pivot = Pivot(stub("model", "quantizer", "device", "dtype"))
-    known = {(e.spec.model, e.quant): e for e in collection.entries}
-    for document in collection.profiles:
-        entry = known.get((document["model"], document["quantizer"]))
-        model = collection.labels.model(entry) if entry else document["model"]
-        full = document["quantizer"] == "none"
-        row = (model, FULL_PRECISION if full else document["quantizer"], document["device"], document["dtype"])
+    labels, pivot = collection.labels, Pivot(stub("model", "quantizer", "device", "dtype", "tokens", "instance"))
+    for document in sorted(collection.profiles, key=lambda d: (labels.short(d["model"]), d["quantizer"] != FULL)):
+        row = (
+            labels.short(document["model"]),
+            labels.quantizer(document["quantizer"]),
+            document["device"],
+            document["dtype"],
+            f"{document['prompt_tokens']} + {document['new_tokens']}",
+            document["instance"],
+        )
         pivot.put(row, Column("latency", "s"), figure(document["latency_s"]["median"], ".3g"))
         pivot.put(row, Column("storage", "GB"), gigabytes(document["storage_bytes"]))
-        pivot.put(row, Column("weights in memory", "GB"), gigabytes(document["resident_bytes"]))
+        pivot.put(row, Column("memory", "GB"), gigabytes(document["resident_bytes"]))
         pivot.put(row, Column("1,000 predictions", "$"), figure(document["usd_per_1k"], ".3g"))
-        pivot.put(row, Column("1,000 predictions, CO2", "gCO2eq"), figure(document["gco2eq_per_1k"], ".3g"))
-    tokens = {(d["prompt_tokens"], d["new_tokens"]) for d in collection.profiles}
-    sizes = ", ".join(f"{prompt} + {new}" for prompt, new in sorted(tokens))
-    instances = ", ".join(sorted({d["instance"] for d in collection.profiles}))
+        pivot.put(row, Column("1,000 predictions, CO2", "g"), figure(document["gco2eq_per_1k"], ".4g"))
     caption = (
-        f"Median latency of a prediction at batch 1, of prompt + generated tokens {sizes}; dollars of {instances}. "
-        f"After table II of {PAPER}, turned round."
+        "Median latency of one prediction at batch 1, of so many tokens of prompt + generated; memory: of the weights; "
+        f"dollars: of the instance. After table II of {PAPER}, turned round."
     )
     return pivot.tables("wei-2", "What hosting takes", caption)
 
@@ -123,7 +122,7 @@ def precisions(collection: Collection) -> list[Table]:
 
 def _bits(entry: Entry) -> tuple[int, int]:
     values = quantizer_options(entry.quant)
-    return values[BITS[0]], values[BITS[1]]
+    return int(values[BITS[0]]), int(values[BITS[1]])
 
 
 def largest_model(collection: Collection) -> list[Table]:
