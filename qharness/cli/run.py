@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model, RunDType
-from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.types import DEFAULT_MODEL, RunResult, RunSpec
@@ -143,7 +143,7 @@ def print_comparison(document: dict[str, Any]) -> None:
             ("difference", number(figures["difference"], "+.4f")),
             ("95% interval, by problem", _interval(figures["ci95"], "+.4f")),
             ("relative change, %", number(figures["relative_change"], "+.2f")),
-            ("p, by problem (permutation)", number(document["clustered"]["p_value"], ".4f")),
+            ("p, by problem (permutation)", p_value(document["clustered"]["p_value"])),
             *_pooled_rows(document.get("paper")),
             *_rank_rows(document.get("ranks")),
             (
@@ -171,8 +171,8 @@ def _rank_rows(ranks: dict[str, Any] | None) -> list[tuple[str, str]]:
     if ranks is None:
         return []
     return [
-        ("p, ranks of problems, paired (Wilcoxon)", number(ranks["wilcoxon"], ".4f")),
-        ("p, ranks of problems, unrelated (Mann-Whitney)", number(ranks["mann_whitney"], ".4f")),
+        ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks["wilcoxon"])),
+        ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks["mann_whitney"])),
     ]
 
 
@@ -186,7 +186,7 @@ def _pooled_rows(paper: dict[str, Any] | None) -> list[tuple[str, str]]:
     if paper is None:
         return []
     return [
-        ("p, pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
+        ("p, pooled pairs (exact McNemar)", p_value(paper["p_value"])),
         ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
         ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
     ]

@@ -21,6 +21,10 @@ from qharness.types import RunSpec
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
 _EXTENT: dict[str, Any] = {"samples": None, "limit": None, "batch_size": None}
+_AS_RUN = ("model", "quantizer", "calibration", "device", "dtype")
+_OF_PROFILE = (*_AS_RUN, "prompt_tokens", "new_tokens", "instance")
+_PROFILE = {*_OF_PROFILE, "latency_s", "storage_bytes", "resident_bytes", "usd_per_1k", "gco2eq_per_1k"}
+_NOISE = {"model", "quantizer", "layers", "mean"}
 _NO_FIGURES: dict[str, Any] = {}
 
 
@@ -51,7 +55,8 @@ class Collection:
     @cached_property
     def labels(self) -> Labels:
         """Names for what was run."""
-        return Labels(self.entries)
+        documents = (*self.profiles, *self.noise)
+        return Labels(self.entries, [(each["model"], each["quantizer"]) for each in documents])
 
     def by_size(self, entry: Entry) -> tuple[bool, int, str]:
         """Sorts quantizers: full precision, and then what takes less and less."""
@@ -66,8 +71,7 @@ class Collection:
     def profile_of(self, entry: Entry) -> dict[str, Any]:
         """The profile of a run's model as it was run; an empty one where there is none."""
         asked = (entry.spec.model, entry.quant, entry.calib, entry.spec.device, entry.spec.dtype)
-        names = ("model", "quantizer", "calibration", "device", "dtype")
-        return next((p for p in self.profiles if tuple(p.get(n) for n in names) == asked), _NO_FIGURES)
+        return next((p for p in self.profiles if tuple(p[name] for name in _AS_RUN) == asked), _NO_FIGURES)
 
     def baseline_of(self, entry: Entry) -> Entry | None:
         """The same run in full precision, of as many completions as there are; None for one that is that itself."""
@@ -75,7 +79,8 @@ class Collection:
             return None
         wanted = dataclasses.replace(entry.spec, model=entry.model, quant=FULL, calib=None, baseline=None, **_EXTENT)
         found = [e for e in self.entries if e.full and dataclasses.replace(e.spec, baseline=None, **_EXTENT) == wanted]
-        return max(found, key=lambda e: (e.spec.limit == entry.spec.limit, _extent(e)), default=None)
+        wish = _extent(entry)
+        return max(found, key=lambda e: (_extent(e) == wish, _extent(e)[0] == wish[0], _extent(e)), default=None)
 
     def comparison(self, entry: Entry) -> dict[str, Any] | None:
         """The document of `compare` of a run with full precision; None where there is nothing to compare with.
@@ -113,7 +118,7 @@ def read_entries(folders: Sequence[Path]) -> Collection:
             raise SamplesError(f"{folder} is no folder: name a run's, or one that holds runs")
     entries: dict[Path, Entry] = {}
     unfinished: dict[Path, None] = {}
-    profiles: list[dict[str, Any]] = []
+    profiles: dict[tuple[Any, ...], dict[str, Any]] = {}
     noise: list[dict[str, Any]] = []
     for path in dict.fromkeys(path for folder in folders for path in _walk(folder.resolve())):
         if path.is_dir():
@@ -124,15 +129,16 @@ def read_entries(folders: Sequence[Path]) -> Collection:
                 entries[path] = Entry(path, document)
         else:
             for each in _documents(path):
-                if "latency_s" in each and "quantizer" in each:
-                    profiles += [each, *([each["baseline"]] if each.get("baseline") else [])]
-                elif "layers" in each and "mean" in each:
+                if each.keys() >= _PROFILE:
+                    for one in (each, each.get("baseline") or each):
+                        profiles.setdefault(tuple(one[name] for name in _OF_PROFILE), one)
+                elif each.keys() >= _NOISE:
                     noise.append(each)
     if not (entries or profiles or noise):
         where = ", ".join(map(str, folders))
-        half = f"; {len(unfinished)} runs are not finished" if unfinished else ""
+        half = f"; runs that are not finished: {len(unfinished)}" if unfinished else ""
         raise SamplesError(f"nothing to report in {where}: it holds no finished run{half}")
-    return Collection(tuple(entries.values()), tuple(profiles), tuple(noise), tuple(unfinished))
+    return Collection(tuple(entries.values()), tuple(profiles.values()), tuple(noise), tuple(unfinished))
 
 
 def _walk(top: Path) -> Iterator[Path]:

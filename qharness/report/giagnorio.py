@@ -115,9 +115,12 @@ def _of_several_sizes(collection: Collection) -> _Pairs:
     sets.pop(None, None)
     chosen = max(sets, key=lambda calib: sets[calib], default=None)
     runs = [entry for entry in runs if entry.calib in (None, chosen)]
-    models = {e.quant: {other.model for other in runs if other.quant == e.quant} for e in runs}
-    sharing = {entry.model for entry in runs if not entry.full and len(models[entry.quant]) > 1}
-    return [(e, None) for e in runs if e.full or len(models[e.quant]) > 1 or e.model not in sharing]
+    models: dict[str, set[str]] = {}
+    for entry in runs:
+        models.setdefault(entry.checkpoint or entry.quant, set()).add(entry.model)
+    shared = [e for e in runs if not e.full and len(models[e.checkpoint or e.quant]) > 1]
+    sharing = {entry.model for entry in shared}
+    return [(e, None) for e in runs if e.full or e in shared or e.model not in sharing]
 
 
 def _tables(collection: Collection, form: _Form, pairs: _Pairs) -> list[Table]:
@@ -166,10 +169,11 @@ def _cells(collection: Collection, form: _Form, entry: Entry, judged: Judged | N
         sign = (judged.difference > 0) - (judged.difference < 0)
         rate = Cell(f"{_ARROWS[sign]} {rate.text}", rate.value)
     yield Column(PASS, "%", language), rate
-    empty = judged is None
-    yield Column("p", "", language), NOT_APPLICABLE if empty else mark(judged.adjusted)
-    yield Column("p by problem", "", language), NOT_APPLICABLE if empty else mark(judged.clustered)
-    yield Column("OR", "", language), NOT_APPLICABLE if empty else figure(judged.odds_ratio)
+    tests = {"p": NOT_APPLICABLE, "p by problem": NOT_APPLICABLE, "OR": NOT_APPLICABLE}
+    if judged is not None:
+        tests = {"p": mark(judged.adjusted), "p by problem": mark(judged.clustered), "OR": figure(judged.odds_ratio)}
+    for name, cell in tests.items():
+        yield Column(name, "", language), cell
     if form.decrease:
         baseline = collection.baseline_of(entry)
         change = relative_decrease(baseline.metrics[PASS], entry.metrics[PASS]) if baseline else None

@@ -23,12 +23,17 @@ def setting(entry: Entry) -> tuple[Any, ...]:
 
 
 class Labels:
-    """Names for the models, quantizers, calibration sets and benchmarks of these runs."""
+    """Names for the models, quantizers, calibration sets and benchmarks of these runs.
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    `besides`: model and quantizer of what else a report shows, as profiles.
+    """
+
+    def __init__(self, entries: Sequence[Entry], besides: Sequence[tuple[str, str]] = ()) -> None:
         registry = get_registry()
-        self._models = _last_parts({each for e in entries for each in (e.model, e.checkpoint) if each})
-        self._quants = _short({e.quant for e in entries}, registry.quantizer, keep_positional=True)
+        models = {each for e in entries for each in (e.model, e.checkpoint) if each}
+        self._models = _last_parts(models | {model for model, _ in besides})
+        quants = {e.quant for e in entries} | {quant for _, quant in besides}
+        self._quants = _short(quants, registry.quantizer, keep_positional=True)
         self._calibs = _short({e.calib for e in entries if e.calib}, registry.calibration_set, keep_positional=False)
         tasks = {e.task: (e.benchmark, e.language) for e in entries}
         shared = Counter(tasks.values())
@@ -42,9 +47,17 @@ class Labels:
         """The task without its language; with it, where two tasks would be one."""
         return entry.task if entry.task in self._clashing else entry.benchmark
 
+    def short(self, model: str) -> str:
+        """A model's name alone."""
+        return self._models[model]
+
+    def quantizer(self, text: str) -> str:
+        """A quantizer's spec alone."""
+        return FULL_PRECISION if text == FULL else self._quants[text]
+
     def model(self, entry: Entry) -> str:
         """The model, and what else sets this run apart from others of its task: seed, temperature, device."""
-        return ", ".join([self._models[entry.model], *self.apart(entry)])
+        return ", ".join([self.short(entry.model), *self.apart(entry)])
 
     def apart(self, entry: Entry) -> tuple[str, ...]:
         """What sets a run apart from others of its task besides its model and how that is quantized."""
@@ -54,10 +67,10 @@ class Labels:
 
     def quant(self, entry: Entry) -> str:
         """The quantizer, `full precision`, or the checkpoint that was quantized already."""
-        if entry.full:
-            return FULL_PRECISION
-        own = [self._models[entry.checkpoint]] if entry.checkpoint else []
-        return ", ".join([*own, *([self._quants[entry.quant]] if entry.quant != FULL else [])])
+        if entry.checkpoint is None:
+            return self.quantizer(entry.quant)
+        own = self.short(entry.checkpoint)
+        return own if entry.quant == FULL else f"{own}, {self._quants[entry.quant]}"
 
     def calib(self, entry: Entry) -> str:
         """The calibration set; empty where there is none."""

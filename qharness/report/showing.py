@@ -44,7 +44,7 @@ def extent(entries: Iterable[Entry]) -> str:
     for entry in entries:
         found.setdefault(entry.task, set()).add((entry.n_problems, entry.n_samples))
     sizes = (
-        f"{task} {_range(n for n, _ in each)} problems of {_range(k for _, k in each)} samples"
+        f"{task} {_range(n for n, _ in each)} problems, completions of each: {_range(k for _, k in each)}"
         for task, each in found.items()
     )
     return f"n: {'; '.join(sizes)}."

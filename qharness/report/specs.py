@@ -51,4 +51,4 @@ def unusual(text: str, names: Sequence[str]) -> int:
     if entry is None:
         return sum(name in quantizer_options(text) for name in names)
     defaults = {f.name: f.default for f in dataclasses.fields(entry.value)}  # type: ignore[arg-type]
-    return sum(name in names and value != defaults[name] for name, value in quantizer_options(text).items())
+    return sum(name in names and value != defaults.get(name) for name, value in quantizer_options(text).items())

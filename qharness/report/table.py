@@ -106,7 +106,7 @@ def _emphasized(cell: Cell, form: str, escape: Callable[[str], str]) -> str:
 
 
 def _flat(column: Column) -> str:
-    return f"{column.group}: {column.heading}" if column.group else column.heading
+    return f"{column.group}: {column.heading}" if column.group not in ("", column.name) else column.heading
 
 
 # ---------------------------------------------------------------------------------------------------------------- CSV
@@ -124,7 +124,9 @@ def to_csv(table: Table) -> str:
 def _plain(cell: Cell) -> str:
     if cell.value is None or cell.note:
         return cell.shown
-    return UNDEFINED if math.isnan(cell.value) else repr(float(cell.value))
+    if math.isnan(cell.value):
+        return UNDEFINED
+    return str(int(cell.value)) if float(cell.value).is_integer() else repr(float(cell.value))
 
 
 # -------------------------------------------------------------------------------------------------------------- LaTeX
@@ -146,6 +148,7 @@ _LATEX = {
     "—": "---",
     "×": r"$\times$",  # noqa: RUF001
 }
+_MINUS = re.compile(r"(?<![^\s(])-(?=\d)")  # of a number, where a hyphen joins words
 _PACKAGES = r"% needs \usepackage[T1]{fontenc} \usepackage{amssymb,booktabs,graphicx}"
 
 
@@ -165,7 +168,8 @@ def to_latex(table: Table) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return _MINUS.sub("$-$", escaped)
 
 
 def _latex_line(cells: Sequence[str]) -> str:

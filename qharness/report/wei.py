@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 from qharness.report.choosing import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.collection import Collection
-from qharness.report.entries import Entry
-from qharness.report.labels import FULL_PRECISION
+from qharness.report.entries import FULL, Entry
 from qharness.report.pivot import Pivot
 from qharness.report.showing import extent, gigabytes, passing
 from qharness.report.specs import quantizer_options, without
@@ -17,6 +17,7 @@ from qharness.study.robustness import Robustness
 from qharness.types import RunResult
 
 PAPER = "Wei et al. 2023"
+_MEAN = Column("mean", "%", "all settings")
 _COST = "the difference to full precision, in points, in parentheses"
 
 
@@ -28,24 +29,24 @@ def tables(collection: Collection) -> list[Table]:
 
 def hosting(collection: Collection) -> list[Table]:
     """Table II: what hosting takes, from profiles. Models are rows here, and metrics columns."""
-    pivot = Pivot(stub("model", "quantizer", "device", "dtype"))
-    known = {(e.spec.model, e.quant): e for e in collection.entries}
-    for document in collection.profiles:
-        entry = known.get((document["model"], document["quantizer"]))
-        model = collection.labels.model(entry) if entry else document["model"]
-        full = document["quantizer"] == "none"
-        row = (model, FULL_PRECISION if full else document["quantizer"], document["device"], document["dtype"])
+    labels, pivot = collection.labels, Pivot(stub("model", "quantizer", "device", "dtype", "tokens", "instance"))
+    for document in sorted(collection.profiles, key=lambda d: (labels.short(d["model"]), d["quantizer"] != FULL)):
+        row = (
+            labels.short(document["model"]),
+            labels.quantizer(document["quantizer"]),
+            document["device"],
+            document["dtype"],
+            f"{document['prompt_tokens']} + {document['new_tokens']}",
+            document["instance"],
+        )
         pivot.put(row, Column("latency", "s"), figure(document["latency_s"]["median"], ".3g"))
         pivot.put(row, Column("storage", "GB"), gigabytes(document["storage_bytes"]))
-        pivot.put(row, Column("weights in memory", "GB"), gigabytes(document["resident_bytes"]))
+        pivot.put(row, Column("memory", "GB"), gigabytes(document["resident_bytes"]))
         pivot.put(row, Column("1,000 predictions", "$"), figure(document["usd_per_1k"], ".3g"))
-        pivot.put(row, Column("1,000 predictions, CO2", "gCO2eq"), figure(document["gco2eq_per_1k"], ".3g"))
-    tokens = {(d["prompt_tokens"], d["new_tokens"]) for d in collection.profiles}
-    sizes = ", ".join(f"{prompt} + {new}" for prompt, new in sorted(tokens))
-    instances = ", ".join(sorted({d["instance"] for d in collection.profiles}))
+        pivot.put(row, Column("1,000 predictions, CO2", "g"), figure(document["gco2eq_per_1k"], ".4g"))
     caption = (
-        f"Median latency of a prediction at batch 1, of prompt + generated tokens {sizes}; dollars of {instances}. "
-        f"After table II of {PAPER}, turned round."
+        "Median latency of one prediction at batch 1, of so many tokens of prompt + generated; memory: of the weights; "
+        f"dollars: of the instance. After table II of {PAPER}, turned round."
     )
     return pivot.tables("wei-2", "What hosting takes", caption)
 
@@ -121,7 +122,7 @@ def precisions(collection: Collection) -> list[Table]:
 
 def _bits(entry: Entry) -> tuple[int, int]:
     values = quantizer_options(entry.quant)
-    return values[BITS[0]], values[BITS[1]]
+    return int(values[BITS[0]]), int(values[BITS[1]])
 
 
 def largest_model(collection: Collection) -> list[Table]:
@@ -143,25 +144,28 @@ def largest_model(collection: Collection) -> list[Table]:
 
 def robustness(collection: Collection) -> list[Table]:
     """Table VII: what perturbed prompts cost, and each quantizer's average."""
-    runs = {entry.folder: entry for entry in on_reference(e for e in collection.largest if e.counts_passes)}
+    runs = {entry.folder: entry for entry in collection.largest if entry.counts_passes}
     found = Robustness([(e.spec, RunResult(e.folder, e.document)) for e in runs.values()])
-    placed = [(runs[folder], row.drop_percent) for folder, row in zip(found.folders, found.rows, strict=True)]
+    drops = {runs[folder]: row.drop_percent for folder, row in zip(found.folders, found.rows, strict=True)}
     labels, pivot = collection.labels, Pivot(stub("model", "quantizer"))
-    for group in grouped([e for e, _ in placed], labels.model):
-        drops = {entry: drop for entry, drop in placed if entry in group}
+    name = labels.calibrated if len({entry.calib for entry in drops if entry.calib}) > 1 else labels.quant
+    own: dict[tuple[str, str], list[float]] = {}
+    for group in grouped(drops, labels.model):
         for entry in sorted(group, key=collection.by_size):
-            others = [drop for e, drop in drops.items() if e.spec.task == entry.spec.task and math.isfinite(drop)]
+            others = [drops[e] for e in group if e.spec.task == entry.spec.task and math.isfinite(drops[e])]
             least = len(others) > 1 and drops[entry] == min(others)
-            column = Column(entry.perturbation, "%", entry.task)
-            row = (labels.model(entry), labels.quant(entry))
+            row, column = (labels.model(entry), name(entry)), Column(entry.perturbation, "%", entry.task)
             pivot.put(row, column, figure(drops[entry], ".2f", emphasis=least))
-    names = {(entry.quant, entry.calib): labels.quant(entry) for entry, _ in placed}
-    for average in found.averages():
-        row = ("average of all", names[average["quant"], average["calib"]])
-        pivot.put(row, Column("mean", "%", "all settings"), figure(average["drop_percent"], ".2f"))
+            own.setdefault(row, []).extend([drops[entry]] if math.isfinite(drops[entry]) else [])
+    for row, defined in own.items():
+        pivot.put(row, _MEAN, figure(fmean(defined) if defined else math.nan, ".2f"))
+    averages = {(each["quant"], each["calib"]): each["drop_percent"] for each in found.averages()}
+    quantizers = {(entry.quant, entry.calib): entry for entry in drops}
+    for (quant, calib), entry in sorted(quantizers.items(), key=lambda item: collection.by_size(item[1])):
+        pivot.put(("all models", name(entry)), _MEAN, figure(averages[quant, calib], ".2f"))
     caption = (
         "Drop in pass@1 from the prompts as they are to the perturbed ones, in percent of the former: the lower, the "
-        "more robust. Bold: the least of each model and setting. The mean is of the defined drops of a quantizer. "
-        f"{extent(entry for entry, _ in placed)} After table VII of {PAPER}."
+        "more robust. Bold: the least of each model and setting. Means are of the drops that are defined. "
+        f"{extent(drops)} After table VII of {PAPER}."
     )
     return pivot.tables("wei-7", "What perturbed prompts cost", caption)
