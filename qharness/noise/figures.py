@@ -7,21 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.errors import MissingDependencyError
+from qharness.drawing import Style, finished, panels, plain, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Document = Mapping[str, Any]
-
-
-def require_matplotlib() -> None:
-    """Raise MissingDependencyError where figures cannot be drawn."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise MissingDependencyError("matplotlib", "pip install 'qharness[figures]'") from None
 
 
 def draw(documents: Sequence[Document], folder: Path) -> None:
@@ -37,30 +29,36 @@ def draw(documents: Sequence[Document], folder: Path) -> None:
 
 def weight_noise(documents: Sequence[Document]) -> Figure:
     """Mean weight noise of the layers by the model's size, a line a quantizer."""
-    figure, (axes,) = _panels(1)
-    for quantizer in _names(documents, "quantizer"):
+    figure, (axes,) = panels(1)
+    for quantizer, style in styles(_names(documents, "quantizer")).items():
         points = sorted((d["parameters"], d["mean"]["weight_noise"]) for d in documents if d["quantizer"] == quantizer)
-        _line(axes, points, quantizer)
-    axes.set(xscale="log", xlabel="parameters", ylabel="weight noise, mean of layers")
-    return _finished(figure, [axes])
+        _line(axes, points, quantizer, style)
+    axes.set(xscale="log", xlabel="model's parameters (count)", ylabel=f"mean weight noise ({_RATIO})")
+    return finished(figure, [axes])
 
 
 def activation_maxima(documents: Sequence[Document]) -> Figure:
     """Largest activation of each layer's input, over tokens and over inputs: a row a model, in full precision."""
     models = _names(documents, "model")
-    figure, panels = _panels(len(models), 2)
+    figure, places = panels(len(models), 2)
     for number, model in enumerate(models):
-        layers = next(d for d in documents if d["model"] == model)["layers"]
-        for axes, of in zip(panels[2 * number :], ("tokens", "inputs"), strict=False):
+        document = next(d for d in documents if d["model"] == model)
+        layers = document["layers"]
+        for axes, of in zip(places[2 * number :], ("tokens", "inputs"), strict=False):
             found = [(i, layer["activation_max"][of]) for i, layer in enumerate(layers) if layer["activation_max"][of]]
-            places = [i for i, _ in found]
-            for low, high, shade in (("min", "max", 0.2), ("q1", "q3", 0.4)):
+            at = [i for i, _ in found]
+            for low, high, shade, dashes in (("min", "max", "#dddddd", ":"), ("q1", "q3", "#999999", "--")):
                 below, above = ([each[end] for _, each in found] for end in (low, high))
-                axes.fill_between(places, below, above, alpha=shade, color="C0", linewidth=0, label=f"{low} to {high}")
-            axes.plot(places, [each["median"] for _, each in found], color="C0", label="median")
-            axes.set(xlabel="layer", ylabel=f"max|x| by {of[:-1]}", title=model)
+                axes.fill_between(
+                    at, below, above, facecolor=shade, edgecolor="#000000", linestyle=dashes, linewidth=0.7,
+                    label=f"{low} to {high}",
+                )  # fmt: skip
+            axes.plot(at, [each["median"] for _, each in found], color="#000000", label="median")
+            count = _count(document, "tokens" if of == "tokens" else "sequences")
+            axes.set(xlabel="layer (number)", ylabel=f"max|x| by {of[:-1]} (activation's unit)")
+            axes.set_title(plain(f"{model}{count}"))
             _logarithmic(axes, (each["min"] for _, each in found))
-    return _finished(figure, panels)
+    return finished(figure, places)
 
 
 def accumulated_noise(documents: Sequence[Document]) -> Figure:
@@ -68,32 +66,37 @@ def accumulated_noise(documents: Sequence[Document]) -> Figure:
     models = _names(documents, "model")
     from matplotlib.ticker import MaxNLocator
 
-    figure, panels = _panels(len(models))
-    for axes, model in zip(panels, models, strict=True):
-        for document in (d for d in documents if d["model"] == model):
+    look = styles(_names(documents, "quantizer"))
+    figure, places = panels(len(models))
+    for axes, model in zip(places, models, strict=True):
+        of_model = [d for d in documents if d["model"] == model]
+        for document in of_model:
             points = {layer["depth"]: layer["accumulated_noise"] for layer in document["layers"]}
-            _line(axes, sorted(points.items()), document["quantizer"])
+            _line(axes, sorted(points.items()), document["quantizer"], look[document["quantizer"]])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="depth, blocks", ylabel="accumulated noise", title=model)
-    return _finished(figure, panels)
+        axes.set(xlabel="depth (blocks)", ylabel=f"accumulated noise ({_RATIO})")
+        axes.set_title(plain(f"{model}{_count(of_model[0], 'sequences')}"))
+    return finished(figure, places)
+
+
+_RATIO = "ratio of energies"
+
+
+def _count(document: Document, of: str) -> str:
+    """What was measured on, as titles say it; nothing where a document of another making does not say it."""
+    count = document.get("inputs", {}).get(of)
+    return "" if count is None else f" (n = {count} {of})"
 
 
 def _names(documents: Sequence[Document], key: str) -> list[str]:
     return list(dict.fromkeys(document[key] for document in documents))
 
 
-def _panels(rows: int, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * columns, 3.6 * rows), layout="constrained")
-    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
-
-
-def _line(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+def _line(axes: Axes, points: Sequence[tuple[float, float]], label: str, style: Style) -> None:
     """Undefined points are left out."""
-    known = [(x, y) for x, y in points if math.isfinite(y)]
+    known = [(x, y) for x, y in points if x is not None and y is not None and math.isfinite(y)]
     if known:
-        axes.plot([x for x, _ in known], [y for _, y in known], marker="o", label=label)
+        axes.plot([x for x, _ in known], [y for _, y in known], **style.line, label=plain(label))
         _logarithmic(axes, (y for _, y in known))
 
 
@@ -104,11 +107,3 @@ def _logarithmic(axes: Axes, values: Iterable[float]) -> None:
         axes.set_yscale("log")
     elif smallest <= 0:
         axes.set_yscale("symlog", linthresh=1e-6)
-
-
-def _finished(figure: Figure, panels: Sequence[Axes]) -> Figure:
-    for axes in panels:
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="small")
-    return figure

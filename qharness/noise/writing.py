@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qharness.drawing import require_matplotlib
 from qharness.errors import QHarnessError
 from qharness.evaluate.folder import json_safe, write_atomically
-from qharness.noise.figures import draw, require_matplotlib
+from qharness.noise.figures import draw
 from qharness.noise.relative import SPREAD
 
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")

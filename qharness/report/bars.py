@@ -1,0 +1,87 @@
+"""pass@1 by difficulty, and how completions fail, as bars with hatches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qharness.drawing import finished, panels, plain, styles
+from qharness.report.collection import Collection
+from qharness.report.entries import Entry
+from qharness.report.pictures import Picture, by_task, point_texts, slug
+from qharness.report.showing import extent
+from qharness.stats.analyses import by_level, failure_kinds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_PASSED = "passed"
+
+
+def difficulty(collection: Collection) -> list[Picture]:
+    """pass@1 by level, a figure a task that has levels, a panel a model and a bar a quantizer."""
+    made = []
+    for task, entries in by_task(collection).items():
+        levels = [(entry, found) for entry in entries if (found := by_level(entry.rows))]
+        if not levels:
+            continue
+        models = _by_model(collection, [entry for entry, _ in levels])
+        found = {id(entry): each for entry, each in levels}
+        figure, places = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
+        looks = styles([name for named in models.values() for name in named])
+        for axes, (model, named) in zip(places, models.items(), strict=True):
+            names = list(found[id(next(iter(named.values())))])
+            wide = 0.8 / len(named)
+            for number, (quant, entry) in enumerate(named.items()):
+                at = np.arange(len(names)) - 0.4 + wide * (number + 0.5)
+                heights = [100 * found[id(entry)][name].pass_at_1 if name in found[id(entry)] else 0 for name in names]
+                axes.bar(at, heights, wide, **looks[quant].bars, label=plain(quant))
+            first = found[id(next(iter(named.values())))]
+            texts = [plain(f"{name}\nn = {first[name].n_problems}") for name in names]
+            axes.set_xticks(range(len(names)), texts)
+            axes.set(ylabel="pass@1 (%)", xlabel="level (n: problems)", title=plain(model))
+        caption = f"Mean pass rate of the problems of each level. {extent(entry for entry, _ in levels)}"
+        title = f"{task}: pass@1 by difficulty"
+        made.append(Picture(f"difficulty-{slug(task)}", title, caption, finished(figure, places)))
+    return made
+
+
+def failures(collection: Collection) -> list[Picture]:
+    """How completions end, stacked to what does not pass, a figure a task, a panel a model and a bar a quantizer."""
+    made = []
+    for task, entries in by_task(collection).items():
+        models = _by_model(collection, entries)
+        counts = {id(entry): failure_kinds(entry.rows) for entry in entries}
+        kinds = [k for k in next(iter(counts.values())) if k != _PASSED and any(each[k] for each in counts.values())]
+        if not kinds:
+            continue
+        figure, places = panels(len(models), heights=[1.2 + 0.3 * len(named) for named in models.values()])
+        for axes, (model, named) in zip(places, models.items(), strict=True):
+            _stack(axes, [counts[id(entry)] for entry in named.values()], kinds)
+            axes.set_yticks(range(len(named)), [plain(name) for name in named])
+            axes.invert_yaxis()
+            axes.set(xlim=(0, 100), xlabel="completions that fail (% of all)", title=plain(model))
+        caption = f"Completions that do not pass, by how they end. {extent(entries)}"
+        title = f"{task}: how completions fail"
+        made.append(Picture(f"failures-{slug(task)}", title, caption, finished(figure, places)))
+    return made
+
+
+def _stack(axes: Axes, counts: Sequence[dict[str, int]], kinds: Sequence[str]) -> None:
+    """A horizontal bar for each run's counts, a part for each kind, in percent of its completions."""
+    left = np.zeros(len(counts))
+    for kind, style in styles(kinds).items():
+        shares = np.array([100 * each[kind] / max(1, sum(each.values())) for each in counts])
+        axes.barh(range(len(counts)), shares, left=left, height=0.7, **style.bars, label=kind)
+        left += shares
+
+
+def _by_model(collection: Collection, entries: Sequence[Entry]) -> dict[str, dict[str, Entry]]:
+    """Runs by model and by what tells them apart within it, full precision first."""
+    found: dict[str, dict[str, Entry]] = {}
+    named = zip(entries, point_texts(collection, entries), strict=True)
+    for entry, name in sorted(named, key=lambda each: (not each[0].full, each[1])):
+        found.setdefault(collection.labels.model(entry), {}).setdefault(name, entry)
+    return found

@@ -1,0 +1,51 @@
+"""What stands behind pass@1: levels of difficulty, and kinds of failure."""
+
+from __future__ import annotations
+
+from qharness.report.choosing import on_reference, unperturbed
+from qharness.report.collection import Collection
+from qharness.report.entries import Entry
+from qharness.report.pivot import Pivot
+from qharness.report.showing import extent
+from qharness.report.table import Column, Table, figure, stub
+from qharness.stats.analyses import by_level, failure_kinds
+
+_STUBS = stub("task", "model", "quantizer")
+
+
+def tables(collection: Collection) -> list[Table]:
+    """Those for which there are runs."""
+    runs = on_reference(unperturbed(collection.largest))
+    runs.sort(key=lambda e: (e.task, collection.labels.model(e), *collection.by_size(e)))
+    return [*levels(collection, runs), *failures(collection, runs)]
+
+
+def levels(collection: Collection, runs: list[Entry]) -> list[Table]:
+    """pass@1 by level of difficulty, of benchmarks that have levels."""
+    pivot, shown = Pivot(_STUBS), []
+    for entry in runs:
+        for level, found in by_level(entry.rows).items():
+            pivot.put(_row(collection, entry), Column(level, "%"), figure(found.pass_at_1, ".1f", 100))
+            pivot.put(_row(collection, entry), Column(f"{level}: problems", "n"), figure(found.n_problems, "d"))
+            shown.append(entry)
+    caption = f"pass@1 in percent by the benchmark's level of difficulty. {extent(shown)}"
+    return pivot.tables("levels", "pass@1 by difficulty", caption)
+
+
+def failures(collection: Collection, runs: list[Entry]) -> list[Table]:
+    """How completions ended: passed, or failed in which way."""
+    pivot = Pivot(_STUBS)
+    for entry in runs:
+        counts = failure_kinds(entry.rows)
+        pivot.put(_row(collection, entry), Column("completions", "n"), figure(sum(counts.values()), "d"))
+        for kind, count in counts.items():
+            pivot.put(_row(collection, entry), Column(kind, "n"), figure(count, "d"))
+    caption = (
+        "Completions by how they ended. Assertion: a test failed; exception: any other error; missing-name: a name, "
+        f"method or package that does not exist, found by compiler or interpreter. {extent(runs)}"
+    )
+    return pivot.tables("failures", "Failures by kind", caption)
+
+
+def _row(collection: Collection, entry: Entry) -> tuple[str, str, str]:
+    return entry.task, collection.labels.model(entry), collection.labels.quant(entry)

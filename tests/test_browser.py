@@ -1,0 +1,232 @@
+"""The report's page as a reader sees it, in a headless Chromium, from a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.page_runs import write_profile, write_run
+
+webdriver = pytest.importorskip("selenium.webdriver")
+
+ATTACK = "</script><img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+HOSTILE = f"evil{ATTACK}"
+GOOD, BAD = "def f(x):\n    y = x\n    return y + 1", "def f(x):\n    z = x\n    return z"
+TASK, SAMPLES, PROBLEMS = "try-python", 4, 16
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report of three runs of one task, and of two whose task and completions attack the reader; its address."""
+    from qharness.report import write_report
+
+    runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("report")
+    full = [[(GOOD, "passed")] * SAMPLES for _ in range(PROBLEMS)]
+    three = [each if doc % 4 else [(GOOD, "passed"), *[(BAD, "failed")] * 3] for doc, each in enumerate(full)]
+    two = [[(BAD, "failed")] * SAMPLES for _ in range(PROBLEMS)]
+    for quant, storage, completions in (("none", 4_000_000, full), ("rtn:3", 900_000, three), ("rtn:2", 600_000, two)):
+        write_run(runs, TASK, quant, completions, storage=storage)
+    for quant in ("none", "rtn:2"):
+        attack = [[(f"{ATTACK}{quant}", "failed"), (ATTACK, "passed")] for _ in range(2)]
+        write_run(runs, HOSTILE, quant, attack, model=f"m{ATTACK}", prompt=ATTACK)
+    write_profile(runs, "none", 2.0, 800.0)
+    write_profile(runs, "rtn:3", 1.0, 400.0)
+    write_report([runs], out, f"Costs {ATTACK}")
+    return (out / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[Any]:
+    """One Chromium for all; skips where there is none."""
+    from selenium.webdriver.chrome.service import Service
+
+    browser, server = shutil.which("chromium"), shutil.which("chromedriver")
+    if not browser or not server:
+        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    for flag in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900", *root):
+        options.add_argument(flag)
+    found = webdriver.Chrome(options=options, service=Service(server))
+    try:
+        yield found
+    finally:
+        found.quit()
+
+
+@pytest.fixture
+def opened(driver: Any, page: str) -> Any:
+    """The page, opened anew, its data unpacked; whatever a test did, nothing was sent and nothing complained."""
+    opened_at(driver, page)
+    yield driver
+    assert [entry for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    assert [url for url in requests(driver) if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert driver.title != "owned"
+
+
+def opened_at(driver: Any, address: str) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    driver.get("about:blank")
+    driver.get_log("browser"), driver.get_log("performance")  # of before
+    driver.get(address)
+    WebDriverWait(driver, 10, 0.02).until(lambda d: d.execute_script("return document.documentElement.dataset.ready"))
+
+
+def requests(driver: Any) -> list[str]:
+    events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
+    return [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+
+
+def texts(driver: Any, selector: str) -> list[str]:
+    """What stands in the elements that are seen."""
+    script = (
+        "return [...document.querySelectorAll(arguments[0])].filter(e => e.offsetParent).map(e => e.innerText.trim())"
+    )
+    found: list[str] = driver.execute_script(script, selector)
+    return found
+
+
+def choose(driver: Any, place: str, label: str, wanted: str) -> None:
+    """Choose what is shown as `wanted` in the select that has this label, within an element by its id."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import Select
+
+    path = f"//*[@id='{place}']//label[text()='{label}']/select"
+    Select(driver.find_element(By.XPATH, path)).select_by_visible_text(wanted)
+
+
+def test_what_is_seen_first(opened: Any) -> None:
+    assert opened.title.startswith("Costs </script>")
+    assert texts(opened, "h2") == ["Summary", "Tables", "Figures", "Problems"]
+    first = texts(opened, "dl")[0]
+    assert "rtn:3 is the smallest whose loss is not shown, of 2 quantized runs" in first
+    assert "rtn:2 (-100.0)" in first and "78% less" in first
+    assert len(texts(opened, "figure")) >= 4
+    drawn = opened.execute_script("return [...document.querySelectorAll('figure svg text')].map(e => e.textContent)")
+    assert {"checkpoint (GB)", "rtn:2", "python"} <= set(drawn)
+
+
+def column(driver: Any, table: str, number: int) -> list[str]:
+    return texts(driver, f"#{table} tbody td:nth-child({number})")
+
+
+def test_sorts_by_mouse_and_keyboard(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    heads = texts(opened, "#table-pareto th")
+    place = heads.index("checkpoint, GB")
+    button = opened.find_elements(By.CSS_SELECTOR, "#table-pareto th button")[place]
+    button.click()
+    sizes = [float(each) for each in column(opened, "table-pareto", place + 1)]
+    assert sizes == sorted(sizes) and len(set(sizes)) == 3
+    assert button.find_element(By.XPATH, "..").get_attribute("aria-sort") == "ascending"
+    button.send_keys(Keys.ENTER)
+    assert [float(each) for each in column(opened, "table-pareto", place + 1)] == sizes[::-1]
+    latency = heads.index("latency, s")
+    for _ in range(2):  # undefined figures stay last, whichever way
+        opened.find_elements(By.CSS_SELECTOR, "#table-pareto th button")[latency].click()
+        assert column(opened, "table-pareto", latency + 1)[-3:] == ["n/a"] * 3
+
+
+def test_filters_runs(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+
+    rows = "#table-runs tbody tr"
+    assert len(texts(opened, rows)) == 5
+    choose(opened, "table-runs", "quantizer", "rtn:2")
+    assert len(texts(opened, rows)) == 2
+    choose(opened, "table-runs", "task", TASK)
+    assert len(texts(opened, rows)) == 1 and "rtn:2" in texts(opened, rows)[0]
+    choose(opened, "table-runs", "quantizer", "all")
+    opened.find_element(By.CSS_SELECTOR, "#table-runs input").send_keys("RTN:3")
+    assert len(texts(opened, rows)) == 1 and texts(opened, "#table-runs output") == ["1 of 5 runs"]
+
+
+def test_problems_lost_and_their_completions(opened: Any) -> None:
+    from selenium.webdriver.common.by import By
+
+    choose(opened, "problems", "task", TASK)
+    listed = "#problem-list tbody tr"
+    choose(opened, "problems", "second run", "coder, rtn:3")
+    assert len(texts(opened, listed)) == PROBLEMS
+    choose(opened, "problems", "problems", "lost")
+    assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t-75.0" in texts(opened, listed)[0]
+    choose(opened, "problems", "problems", "won")
+    assert texts(opened, listed) == []
+    choose(opened, "problems", "problems", "lost")
+    opened.find_element(By.LINK_TEXT, f"{TASK}/4").click()
+    assert texts(opened, "#problem h2") == [f"{TASK}: {TASK}/4"] and texts(opened, "#report") == []
+    assert texts(opened, ".prompt") == ["def f(x):  # 4"]
+    runs = texts(opened, ".run summary")
+    assert (
+        "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
+    )
+    assert "failed: why 4 failed in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
+    assert texts(opened, ".diff .del")[:2] == ["-     y = x", "-     return y + 1"]
+    assert texts(opened, ".diff .add")[:2] == ["+     z = x", "+     return z"]
+    choose(opened, "problem", "differences to", "coder, rtn:2")
+    assert "+     y = x" in texts(opened, ".diff .add")
+    opened.find_element(By.LINK_TEXT, "All problems").click()
+    assert texts(opened, "#problem") == [] and len(texts(opened, listed)) == 4
+
+
+def test_nothing_that_runs_hold_is_run(opened: Any, page: str) -> None:
+    from urllib.parse import quote
+
+    choose(opened, "problems", "task", HOSTILE)
+    assert len(texts(opened, "#problem-list tbody tr")) == 2
+    opened_at(opened, f"{page}#/problem/{quote(HOSTILE, safe='')}/1")
+    assert texts(opened, ".prompt") == [f"{ATTACK}  # 1"]
+    assert ATTACK in texts(opened, ".outcome pre")
+    assert opened.execute_script("return document.querySelectorAll('img').length") == 0
+    assert opened.execute_script("return document.scripts.length") == 2
+
+
+def test_its_policy_stops_scripts_and_requests(driver: Any, page: str) -> None:
+    """Even if something were taken for markup one day."""
+    opened_at(driver, page)
+    driver.execute_script(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=\"http://127.0.0.1:9/x\" onerror=\"document.title=1\">')"
+    )
+    script = "return fetch('http://127.0.0.1:9/y').then(() => 'sent', () => 'refused')"
+    assert driver.execute_script(script) == "refused"
+    blocked = [entry["message"] for entry in driver.get_log("browser")]
+    assert sum("Content Security Policy" in message for message in blocked) >= 2
+    assert not any("127.0.0.1" in url for url in requests(driver) if url.startswith("http://127.0.0.1:9/z"))
+    assert driver.title != "1"
+
+
+@pytest.mark.parametrize("place", ["", f"#/problem/{TASK}/4"])
+def test_no_wider_than_a_phone(opened: Any, page: str, place: str) -> None:
+    phone = {"width": 375, "height": 700, "deviceScaleFactor": 2, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    try:
+        opened_at(opened, page + place)
+        assert opened.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [375, 375]
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_dark_and_without_script(driver: Any, page: str) -> None:
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    )
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        driver.get("about:blank")
+        driver.get(page)
+        assert driver.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 27)"
+        assert len(texts(driver, "#table-runs tbody tr")) == 5
+        assert "samples.jsonl" in texts(driver, "#problems")[0]
+    finally:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,202 @@
+"""What the report's page is made from: the summary, the front, the figures, the packed completions."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import itertools
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qharness.drawing import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
+from qharness.report import Collection, read_entries
+from qharness.report.calibration_sizes import pictures as calibration_pictures
+from qharness.report.page import Heading, headings, order
+from qharness.report.pareto import ON_FRONT, front
+from qharness.report.pareto import pictures as pareto_pictures
+from qharness.report.pareto import tables as pareto_tables
+from qharness.report.problems import pack, problem_data
+from qharness.report.savings import savings
+from qharness.report.summary import findings
+from qharness.report.table import Cell, Column
+from tests.page_runs import Completion, write_profile, write_run
+
+PASS: Completion = ("return 1", "passed")
+FAIL: Completion = ("return 2", "failed")
+
+
+def some(passing: int, of: int = 40) -> list[list[Completion]]:
+    """Problems of one sample, of which the first pass."""
+    return [[PASS if doc < passing else FAIL] for doc in range(of)]
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Full precision and three quantized runs: as good, a little worse, much worse; the last is the smallest."""
+    top = tmp_path_factory.mktemp("runs")
+    for quant, storage, passing in (
+        ("none", 4_000_000, 36),
+        ("rtn:8", 3_000_000, 36),
+        ("rtn:4", 1_000_000, 34),
+        ("rtn:2", 500_000, 4),
+    ):
+        write_run(top, "made-python", quant, some(passing), storage=storage)
+    for quant, seconds in (("none", 2.0), ("rtn:8", 1.5), ("rtn:4", 3.0)):
+        write_profile(top, quant, seconds, 100 * seconds)
+    return read_entries([top])
+
+
+# --------------------------------------------------------------------------------------------------------- the front
+
+points = st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, math.nan]), st.sampled_from([0.0, 0.5, 1.0])), max_size=8)
+
+
+@given(points)
+def test_front_is_what_nothing_dominates(found: list[tuple[float, float]]) -> None:
+    on = front(found)
+    known = [p for p in found if not math.isnan(p[0])]
+    for point, chosen in zip(found, on, strict=True):
+        better = [o for o in known if o != point and o[0] <= point[0] and o[1] >= point[1]]
+        assert chosen == (not math.isnan(point[0]) and not better)
+    assert any(on) == bool(known)
+
+
+def test_who_is_on_the_front(collection: Collection) -> None:
+    (table,) = pareto_tables(collection)
+    assert [column.heading for column in table.columns[3:]] == [
+        "pass@1, %", "checkpoint, GB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
+    ]  # fmt: skip
+    rows = {row[2].text: [cell.text for cell in row[3:]] for row in table.rows}
+    assert rows["full precision"] == ["90.0", "0.0040", "", "2.000", "", "200", ""]
+    assert rows["rtn:8"] == ["90.0", "0.0030", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
+    assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", "", "300", ""]
+    assert rows["rtn:2"] == ["10.0", "0.0005", ON_FRONT, "n/a", "", "n/a", ""]
+    assert len(pareto_pictures(collection)) == 1
+
+
+# ------------------------------------------------------------------------------------------------------- the summary
+
+
+def test_the_smallest_whose_loss_is_not_shown(collection: Collection) -> None:
+    (finding,) = findings(collection)
+    assert (finding.model, finding.task) == ("coder", "made-python")
+    assert finding.smallest is not None and finding.smallest.quant == "rtn:4"
+    first, second = finding.sentences
+    assert first.startswith(
+        "rtn:4 is the smallest whose loss is not shown, of 3 quantized runs: 85.0% pass@1 against 90.0%, -5.0 points"
+    )
+    assert "in 1.0 MB, 75% less than full precision. On 40 problems of 1 sample, a difference of" in first
+    assert second == "Shown to lose, in points of pass@1: rtn:2 (-80.0)."
+
+
+def test_a_summary_of_equal_runs_and_of_losses_only(tmp_path: Path) -> None:
+    write_run(tmp_path / "same", "made-python", "none", some(40))
+    write_run(tmp_path / "same", "made-python", "rtn:8", some(40), storage=3_000_000)
+    ((sentence,),) = (finding.sentences for finding in findings(read_entries([tmp_path / "same"])))
+    assert "neither is what could have been shown" in sentence
+    write_run(tmp_path / "lost", "made-python", "none", some(40))
+    write_run(tmp_path / "lost", "made-python", "rtn:2", some(0))
+    (finding,) = findings(read_entries([tmp_path / "lost"]))
+    assert finding.smallest is None and finding.sentences[0] == "Every one of 1 quantized run loses, and is shown to."
+
+
+def test_what_is_saved_and_lost_in_percent(collection: Collection) -> None:
+    found = {point.quant: (round(point.saved, 6), round(point.change, 6)) for point in savings(collection)}
+    assert found == {"rtn:8": (25, 0), "rtn:4": (75, -5.555556), "rtn:2": (87.5, -88.888889)}
+
+
+# ------------------------------------------------------------------------------------------------------- completions
+
+
+def unpacked(text: str) -> Any:
+    return json.loads(gzip.decompress(base64.b64decode(text)))
+
+
+def test_each_distinct_completion_stands_once(tmp_path: Path) -> None:
+    write_run(tmp_path, "made-python", "none", [[PASS, PASS, FAIL], [PASS, FAIL, FAIL]], levels={0: "easy", 1: "hard"})
+    write_run(tmp_path, "made-python", "rtn:4", [[PASS, FAIL, FAIL], [("été", "failed"), FAIL, FAIL]])
+    write_run(tmp_path, "made-python@word", "none", [[FAIL] * 3, [FAIL] * 3], prompt="other")
+    data = unpacked(pack(problem_data(read_entries([tmp_path]))))
+    runs = {run["label"]: (number, run["against"]) for number, run in enumerate(data["runs"])}
+    full = runs["coder, full precision"][0]
+    assert runs["coder, rtn:4"][1] == full == runs["coder, full precision, prompts: word"][1]
+    assert runs["coder, full precision"][1] is None
+    problem = data["problems"]["made-python"][0]
+    assert [outcome[:2] for outcome in problem["outcomes"]] == [["return 1", "passed"], ["return 2", "failed"]]
+    assert problem["runs"][str(full)] == [0, [0, 0, 1]]
+    assert problem["runs"][str(runs["coder, rtn:4"][0])] == [0, [0, 1, 1]]
+    perturbed = problem["runs"][str(runs["coder, full precision, prompts: word"][0])]
+    assert problem["prompts"][perturbed[0]] == "other  # 0" and perturbed[1] == [1, 1, 1]
+    assert data["problems"]["made-python"][0]["level"] == "easy"
+
+
+@settings(max_examples=25)
+@given(st.dictionaries(st.text(), st.text(), max_size=5))
+def test_packing_is_lossless_and_no_markup(found: dict[str, str]) -> None:
+    text = pack(found)
+    assert unpacked(text) == found and re.fullmatch(r"[A-Za-z0-9+/=]*", text) and text == pack(found)
+
+
+# ------------------------------------------------------------------------------------------------------------ figures
+
+
+def test_series_differ_without_colours() -> None:
+    lines = [(Style(n).line["marker"], str(Style(n).line["linestyle"])) for n in range(len(MARKERS) * len(LINES))]
+    assert len(set(lines)) == len(lines)
+    bars = [(Style(n).bars["hatch"], Style(n).bars["facecolor"]) for n in range(len(HATCHES))]
+    assert len(set(bars)) == len(bars)
+
+
+def test_figures_repeat_and_their_text_is_text() -> None:
+    def drawn() -> Any:
+        figure, (axes,) = panels(1)
+        axes.plot([1, 2], [3, 4], **Style(1).line, label=plain("a $1 <b> & $2"))
+        return finished(figure, [axes])
+
+    first, second = drawn(), drawn()
+    assert to_png(first) == to_png(second)  # before the SVG or after it
+    svg = to_svg(first)
+    assert svg == to_svg(second) and "a $1 &lt;b&gt; &amp; $2" in svg and "<dc:date>" not in svg
+    page = inline_svg(svg, "k", 'what "it" <is>')
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert ids and all(each.startswith("k-") for each in ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(ids)
+    ElementTree.fromstring(page)
+    assert "<style" not in page
+
+
+def test_calibration_sizes(tmp_path: Path) -> None:
+    write_run(tmp_path, "made-python", "none", some(36))
+    for n, passing in ((16, 20), (64, 30)):
+        write_run(tmp_path, "made-python", "aqlm:2", some(passing), calib=f"stdlib:n={n}")
+    write_run(tmp_path, "made-python", "aqlm:3", some(30), calib="stdlib:n=16")
+    (picture,) = calibration_pictures(read_entries([tmp_path]))
+    axes = picture.figure.axes[0]
+    line, whole = axes.lines
+    assert list(line.get_xdata()) == [16, 64] and list(line.get_ydata()) == [50, 75]
+    assert list(whole.get_ydata()) == [90, 90] and whole.get_linestyle() == ":"
+    assert "sequences" in axes.get_xlabel() and "%" in axes.get_ylabel()
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def test_headings_in_groups() -> None:
+    columns = (Column("model", stub=True), Column("a", "%", "g"), Column("b", "", "g"), Column("c"))
+    assert headings(columns) == [
+        [Heading("model", 1, 2, 0), Heading("g", 2, 1, None), Heading("c", 1, 2, 3)],
+        [Heading("a, %", 1, 1, 1), Heading("b", 1, 1, 2)],
+    ]
+    widths = [sum(heading.columns for heading in line) for line in headings(columns)]
+    assert widths[0] == len(columns)
+    assert [order(Cell("x")), order(Cell("n/a", math.nan)), order(Cell("1.50", 1.5))] == [None, "", "1.5"]
+    assert headings(columns[:1] + columns[3:]) == [[Heading("model", 1, 1, 0), Heading("c", 1, 1, 1)]]
+    assert list(itertools.chain(*headings(()))) == []
