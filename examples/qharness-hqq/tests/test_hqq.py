@@ -84,21 +84,18 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
         spec = RunSpec("tiny-python", quant=quant, samples=2, limit=10, output=output, compare=False)
         return qharness.run(spec).document
 
-    return {quant: document(quant) for quant in ("none", "hqq:4", "hqq:1")}
-
-
-def passed(document: dict) -> float:
-    return document["metrics"]["tiny-python"]["pass@1"]
+    return {quant: document(quant) for quant in ("none", "hqq:4")}
 
 
 def test_a_run_passes_some(runs: dict[str, dict]) -> None:
-    assert passed(runs["hqq:4"]) >= 0.5 * passed(runs["none"]) > 0
-    assert passed(runs["hqq:1"]) < passed(runs["hqq:4"])
+    passed = {quant: document["metrics"]["tiny-python"]["pass@1"] for quant, document in runs.items()}
+    assert passed["hqq:4"] >= 0.5 * passed["none"] > 0
 
 
-def test_a_run_takes_less_memory(runs: dict[str, dict]) -> None:
-    sizes = [runs[quant]["hosting"]["weight_bytes"] for quant in ("hqq:1", "hqq:4", "none")]
-    assert sizes == sorted(sizes) and sizes[1] < 0.6 * sizes[2]
+def test_a_run_takes_less_memory_and_a_checkpoint_would_be_smaller(runs: dict[str, dict]) -> None:
+    for size in ("weight_bytes", "storage_bytes"):
+        small, large = (runs[quant]["hosting"][size] for quant in ("hqq:4", "none"))
+        assert 0.15 * large < small < 0.5 * large
 
 
 def test_every_linear_of_the_blocks_is_replaced() -> None:
