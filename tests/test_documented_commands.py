@@ -5,11 +5,12 @@ A command on a page that is neither run nor excused fails `test_every_command_is
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+import textwrap
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -31,22 +32,31 @@ PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_]*(?:\.\w+)?")
 RUN = {
     "list": "",
     "list presets": "",
+    "list languages": "",
     "list tasks --path": "",
-    "run --quant rtn:3 --task tiny-python": "--limit 2 --samples 2 --output runs/docs",
+    "run --quant rtn:3 --task tiny-python --samples 2": "--limit 2",
     "run --model DIR --quant int8-dynamic --task mceval-java --data-dir MIRROR": "--limit 1 --samples 1 --max-new-tokens 8",
+    "quantize --quant rtn:3 --output rounded": "",
+    "run --model rounded --baseline tinycoder --task tiny-python --samples 2": "--limit 2",
     "compare RUN_A RUN_B": "",
     "compare RUN_A RUN_B --examples 5": "",
+    "report runs --output report": "",
+    "footprint --quant aqlm:3": "",
     "footprint --model DIR --quant aqlm:3": "",
     "profile --quant int8-dynamic --latency 2.47": "",
+    "study first.toml --dry-run": "",
     "study examples/studies/tinycoder.toml": "--dry-run",
-    "perturb --task mbpp --perturb word --output perturbed.md": "--data-dir MIRROR",
+    "study examples/studies/aqlm.toml": "--dry-run",
     "perturb --task tiny-python --perturb apertium --output perturbed.md": "",
+    "new-plugin mine": "",
 }
 
-# The others, by what they need; patterns of fnmatch, in which [ ] are not special.
+# The others, by what they need; patterns of fnmatch, in which [ is not special.
 NOT_RUN = {
-    "weights of the papers' models, or a checkpoint or files of the reader's": (
+    "a checkpoint, files, weights or a server of the reader's": (
         "* Salesforce/*",
+        "study examples/studies/wei-2023-rq2.toml *",
+        "report runs/wei-2023 *",
         "quantize *DIR*",
         "run --model DIR *",
         "run --model OUT *",
@@ -57,18 +67,27 @@ NOT_RUN = {
         "run --quant aqlm:3 --task mceval-java",
         "run --quant hf:bnb-nf4 --task mceval-java",
         "run --task mbpp*",
+        "perturb --task mbpp --perturb word *",
         "run --task mceval-java@char+word",
         "perturb --task mceval-java --perturb word:0.3,tagger=nltk *",
     ),
-    "minutes: test_hosting.py, test_noise.py, test_perturbed.py and test_tinycoder.py have such in small": (
+    "minutes: test_hosting.py, test_noise.py, test_perturbed.py, test_study.py and test_tinycoder.py have such in small": (
         "run --quant int8-dynamic --task tiny-java",
+        "run --quant rtn:3 --task tiny-python",
         "run --task tiny-python@word:0.5 --quant rtn:3",
-        "noise --quant int8-dynamic --output OUT",
-        "profile --quant int8-dynamic",
-        "profile --model DIR *",
-        "noise --quant int8-dynamic --quant *",
         "run --task tiny-python --perturb apertium",
+        "noise --quant int8-dynamic --*",
+        "profile --quant int8-dynamic*",
+        "profile --model DIR *",
+        "study first.toml",
     ),
+    "a plugin that is not installed here: .ci/plugins installs these": (
+        "run --quant mine *",
+        "run --quant hqq:4 *",
+        "footprint --quant hqq:4,group=32",
+        "run --quant rtn:4 --task js-ten",
+    ),
+    "seconds of its own: tests/test_cli.py": ("doctor",),
     "lm-eval's own command line; tests/test_run.py goes through it": ("lm-eval *",),
 }
 
@@ -127,9 +146,9 @@ def test_a_command_parses_and_names_what_exists(text: str) -> None:
     for spec in texts(values.get("perturb")):
         check_task(f"tiny-python@{spec}")
     for model in [*texts(values.get("model")), *texts(values.get("baseline"))]:
-        assert model == "tinycoder" or model in PRESETS or re.fullmatch(r"[\w-]+/[\w.-]+", model), model
+        assert model in {"tinycoder", *PRESETS, *made()} or re.fullmatch(r"[\w-]+/[\w.-]+", model), model
     if name == "study" and not PLACEHOLDER.fullmatch(str(values["file"])):
-        assert (REPOSITORY / values["file"]).is_file(), values["file"]
+        assert (REPOSITORY / values["file"]).is_file() or f"Write `{values['file']}`" in all_text(), values["file"]
 
 
 def texts(value: Any) -> list[str]:
@@ -159,7 +178,19 @@ def example_names() -> set[str]:
     """What the example packages and the pages' own examples are called, which need not be installed."""
     sources = [*REPOSITORY.glob("examples/*/*/*.py"), *REPOSITORY.glob("examples/*/*/*.yaml"), *PAGES]
     named = re.compile(r'^\s*(?:name: ClassVar\[str\] = "([\w-]+)"|task: ([\w-]+))', re.MULTILINE)
-    return {a or b for path in sources for a, b in named.findall(path.read_text(encoding="utf-8"))}
+    written = {command.words[1] for command in commands() if command.name == "new-plugin" and command.words[1:]}
+    return written | {a or b for path in sources for a, b in named.findall(path.read_text(encoding="utf-8"))}
+
+
+def made() -> set[str]:
+    """The folders that commands on the pages write."""
+    pairs = [pair for command in all_blocks() for pair in itertools.pairwise(command.words)]
+    return {word for flag, word in pairs if flag == "--output"}
+
+
+def all_text() -> str:
+    """The pages in one."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
 def test_make_targets_and_scripts_exist() -> None:
@@ -174,7 +205,7 @@ def test_make_targets_and_scripts_exist() -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Iterator[Path]:
+def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
     """Where the commands are run: with the repository's examples, and a model's folder as DIR."""
     from qharness.models.loading import BUNDLED
 
@@ -182,7 +213,10 @@ def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Iterator[
     (folder / "examples").symlink_to(REPOSITORY / "examples")
     shutil.copytree(BUNDLED["tinycoder"], folder / "DIR")
     (folder / "MIRROR").symlink_to(data_dir)
-    yield folder
+    start = (REPOSITORY / "docs/start.md").read_text(encoding="utf-8")
+    first = start.split("Write `first.toml`:\n\n")[1].split("\n\n")[0]
+    (folder / "first.toml").write_text(textwrap.dedent(first), encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize("text", RUN)
@@ -192,12 +226,12 @@ def test_run(text: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.chdir(place)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     words = shlex.split(text) + shlex.split(RUN[text])
-    runs = sorted(path.parent.name for path in place.glob("runs/docs/*/run.json"))
-    named = dict(zip(("RUN_A", "RUN_B"), runs, strict=False))
-    arguments = [f"runs/docs/{named[word]}" if word in named else word for word in words]
+    named = {"RUN_A": "runs/tinycoder--none--*tiny-python*", "RUN_B": "runs/tinycoder--rtn_3--*tiny-python*"}
+    arguments = [str(*place.glob(named[word])) if word in named else word for word in words]
     monkeypatch.setattr(sys, "argv", ["qharness", *arguments])
     with pytest.raises(SystemExit) as end:
         main()
     output = capsys.readouterr()
     assert end.value.code in (0, None), output.err
-    assert output.out.strip() or (place / "perturbed.md").stat().st_size
+    written = words[words.index("--output") + 1] if "--output" in words else ""
+    assert output.out.strip() or (place / written).stat().st_size
