@@ -96,10 +96,10 @@ def _shown(path: Path) -> str:
     )
     name = path.relative_to(ROOT).as_posix()
     shown = [ROOT / line for line in listed.stdout.splitlines() if Path(line).suffix in SHOWN]
-    return f"# {name}\n\n" + "\n\n".join(_block(file, title=file != path) for file in shown if file.is_file())
+    return f"# `{name}`\n\n" + "\n\n".join(_block(file, path) for file in shown if file.is_file())
 
 
-def _block(path: Path, *, title: bool) -> str:
-    heading = f"## {path.relative_to(ROOT).as_posix()}\n\n" if title else ""
-    text = path.read_text(encoding="utf-8").rstrip()
-    return f"{heading}~~~~~~ {FENCES.get(path.suffix, 'text')}\n{text}\n~~~~~~"
+def _block(file: Path, within: Path) -> str:
+    heading = f"## `{file.relative_to(within).as_posix()}`\n\n" if file != within else ""
+    text = file.read_text(encoding="utf-8").rstrip()
+    return f"{heading}~~~~~~ {FENCES.get(file.suffix, 'text')}\n{text}\n~~~~~~"
