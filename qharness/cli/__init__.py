@@ -81,7 +81,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except (QHarnessError, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        note(f"qharness: {' '.join(text.split())}")
+        if text:  # without a command, help has been shown and there is nothing to say
+            note(f"qharness: {' '.join(text.split())}")
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
