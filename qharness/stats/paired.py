@@ -88,7 +88,7 @@ def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float
     """RESAMPLES rows of signs, some at a time: float64 [rows, n]."""
     rows = max(1, _AT_A_TIME // n)
     for start in range(0, RESAMPLES, rows):
-        yield rng.integers(0, 2, size=(min(rows, RESAMPLES - start), n), dtype=np.int8) * 2.0 - 1.0
+        yield rng.choice([-1.0, 1.0], size=(min(rows, RESAMPLES - start), n))
 
 
 def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
