@@ -1,0 +1,50 @@
+"""What a study measures of its models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from qharness.errors import StudyError
+from qharness.study.grid import read_study
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    return file
+
+
+def test_each_model_is_measured_once_and_full_precision_with_it(tmp_path: Path) -> None:
+    study = read_study(
+        write(
+            tmp_path,
+            'quants = ["rtn:3"]\ntasks = ["tiny-python", "tiny-java"]\nseeds = [0, 1]\nmeasure = ["profile", "noise"]',
+        )
+    )
+    found = [(each.kind, each.spec.quant) for each in study.measurements(tmp_path)]
+    quant = study.specs(tmp_path)[0].quant
+    assert found == [("profile", "none"), ("profile", quant), ("noise", quant)]
+
+
+def test_a_study_may_measure_only(tmp_path: Path) -> None:
+    study = read_study(write(tmp_path, 'quants = ["rtn:3"]\nmeasure = ["noise"]'))
+    assert study.specs(tmp_path) == []
+    assert len(study.measurements(tmp_path)) == 1
+    with pytest.raises(StudyError, match=r"measure\.0"):
+        read_study(write(tmp_path, 'measure = ["speed"]'))
+
+
+def test_noise_is_measured_and_not_again(random_llama: Path, tmp_path: Path) -> None:
+    study = read_study(
+        write(tmp_path, f'models = ["{random_llama}"]\nquants = ["rtn:3"]\nmeasure = ["noise"]\ndtype = "float32"')
+    )
+    (noise,) = study.measurements(tmp_path)
+    path = noise.measure()
+    assert path.parent == tmp_path / "noise"
+    document = json.loads(path.read_text())
+    assert document["quantizer"] == noise.spec.quant and document["layers"]
+    before = path.stat().st_mtime_ns
+    assert noise.measure().stat().st_mtime_ns == before
