@@ -61,12 +61,12 @@ def make(top: Path, arguments: argparse.Namespace, distinct: float) -> int:
 
 
 def sample(stretch: list[str], lines: list[str], distinct: float, worse: float, rng: random.Random) -> Completion:
-    """A completion and its status."""
+    """A completion, and whether it passed."""
     text = list(stretch)
     if rng.random() < distinct:
         for at in rng.sample(range(len(text)), 3):
             text[at] = rng.choice(lines)
-    return "\n".join(text), "failed" if rng.random() < worse else "passed"
+    return "\n".join(text), rng.random() >= worse
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qharness.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -96,14 +97,14 @@ class PointLabel:
 
 def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] = ()) -> Figure:
     """The figure with grids, points' labels, and one legend of all series beside its panels; its layout is settled."""
-    named = {}
+    named: dict[str, Artist] = {}
     for each in axes:
         each.set_axisbelow(True)
         each.grid(alpha=0.3)
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
+            named.setdefault(str(label), handle)
     if named:
-        figure.legend(list(named.values()), list(named), loc="outside right upper", fontsize="small")
+        figure.legend(handles=list(named.values()), labels=list(named), loc="outside right upper", fontsize="small")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # or each file written would move the panels a little
     _place(labels)

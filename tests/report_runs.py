@@ -29,8 +29,13 @@ def write_run(
     parameters: int | None = 6_738_000_000,
     baseline: Path | None = None,
     fields: Mapping[str, Any] | None = None,
+    completions: Sequence[Sequence[str]] | None = None,
+    by_problem: Sequence[Mapping[str, Any]] | None = None,
 ) -> Path:
-    """A run of programs with these passes, a row a problem; with the comparison that `run` would put into it."""
+    """A run of programs with these passes, a row a problem; with the comparison that `run` would put into it.
+
+    `fields` are put into every line of its samples, `by_problem` into those of each problem.
+    """
     name = "--".join((spec.model, spec.quant, spec.calib or "none", spec.task, str(spec.seed), str(spec.temperature)))
     folder = runs / name.replace("/", "_")
     folder.mkdir(parents=True)
@@ -42,12 +47,13 @@ def write_run(
             "seed": spec.seed,
             "prompt": f"def f{problem}():\n",
             "sample": sample,
-            "completion": f"    return {each}\n",
+            "completion": completions[problem][sample] if completions else f"    return {each}\n",
             "status": VERDICTS[bool(each)][0],
             "passed": bool(each),
             "detail": VERDICTS[bool(each)][1],
             "seconds": 0.01,
             **(fields or {}),
+            **(by_problem[problem] if by_problem else {}),
         }
         for problem, samples in enumerate(passed)
         for sample, each in enumerate(samples)

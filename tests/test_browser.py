@@ -26,13 +26,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     from qharness.report import write_report
 
     runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("report")
-    full = [[(GOOD, "passed")] * SAMPLES for _ in range(PROBLEMS)]
-    three = [each if doc % 4 else [(GOOD, "passed"), *[(BAD, "failed")] * 3] for doc, each in enumerate(full)]
-    two = [[(BAD, "failed")] * SAMPLES for _ in range(PROBLEMS)]
+    full = [[(GOOD, True)] * SAMPLES for _ in range(PROBLEMS)]
+    three = [each if doc % 4 else [(GOOD, True), *[(BAD, False)] * 3] for doc, each in enumerate(full)]
+    two = [[(BAD, False)] * SAMPLES for _ in range(PROBLEMS)]
     for quant, storage, completions in (("none", 4_000_000, full), ("rtn:3", 900_000, three), ("rtn:2", 600_000, two)):
         write_run(runs, TASK, quant, completions, storage=storage)
     for quant in ("none", "rtn:2"):
-        attack = [[(f"{ATTACK}{quant}", "failed"), (ATTACK, "passed")] for _ in range(2)]
+        attack = [[(f"{ATTACK}{quant}", False), (ATTACK, True)] for _ in range(2)]
         write_run(runs, HOSTILE, quant, attack, model=f"m{ATTACK}", prompt=ATTACK)
     write_profile(runs, "none", 2.0, 800.0)
     write_profile(runs, "rtn:3", 1.0, 400.0)
@@ -170,7 +170,7 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
     assert (
         "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
     )
-    assert "failed: why 4 failed in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
+    assert "failed: AssertionError: 1 != 2 in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
     assert texts(opened, ".diff .del")[:2] == ["-     y = x", "-     return y + 1"]
     assert texts(opened, ".diff .add")[:2] == ["+     z = x", "+     return z"]
     choose(opened, "problem", "differences to", "coder, rtn:2")

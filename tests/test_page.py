@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from qharness.drawing import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
 from qharness.report import Collection, read_entries
+from qharness.report.bars import difficulty, failures
 from qharness.report.calibration_sizes import pictures as calibration_pictures
 from qharness.report.page import Heading, headings, order
 from qharness.report.pareto import ON_FRONT, front
@@ -29,8 +30,8 @@ from qharness.report.summary import findings
 from qharness.report.table import Cell, Column
 from tests.page_runs import Completion, write_profile, write_run
 
-PASS: Completion = ("return 1", "passed")
-FAIL: Completion = ("return 2", "failed")
+PASS: Completion = ("return 1", True)
+FAIL: Completion = ("return 2", False)
 
 
 def some(passing: int, of: int = 40) -> list[list[Completion]]:
@@ -122,17 +123,17 @@ def unpacked(text: str) -> Any:
 
 def test_each_distinct_completion_stands_once(tmp_path: Path) -> None:
     write_run(tmp_path, "made-python", "none", [[PASS, PASS, FAIL], [PASS, FAIL, FAIL]], levels={0: "easy", 1: "hard"})
-    write_run(tmp_path, "made-python", "rtn:4", [[PASS, FAIL, FAIL], [("été", "failed"), FAIL, FAIL]])
+    write_run(tmp_path, "made-python", "rtn:3", [[PASS, FAIL, FAIL], [("été", False), FAIL, FAIL]])
     write_run(tmp_path, "made-python@word", "none", [[FAIL] * 3, [FAIL] * 3], prompt="other")
     data = unpacked(pack(problem_data(read_entries([tmp_path]))))
     runs = {run["label"]: (number, run["against"]) for number, run in enumerate(data["runs"])}
     full = runs["coder, full precision"][0]
-    assert runs["coder, rtn:4"][1] == full == runs["coder, full precision, prompts: word"][1]
+    assert runs["coder, rtn:3"][1] == full == runs["coder, full precision, prompts: word"][1]
     assert runs["coder, full precision"][1] is None
     problem = data["problems"]["made-python"][0]
     assert [outcome[:2] for outcome in problem["outcomes"]] == [["return 1", "passed"], ["return 2", "failed"]]
     assert problem["runs"][str(full)] == [0, [0, 0, 1]]
-    assert problem["runs"][str(runs["coder, rtn:4"][0])] == [0, [0, 1, 1]]
+    assert problem["runs"][str(runs["coder, rtn:3"][0])] == [0, [0, 1, 1]]
     perturbed = problem["runs"][str(runs["coder, full precision, prompts: word"][0])]
     assert problem["prompts"][perturbed[0]] == "other  # 0" and perturbed[1] == [1, 1, 1]
     assert data["problems"]["made-python"][0]["level"] == "easy"
@@ -184,6 +185,20 @@ def test_calibration_sizes(tmp_path: Path) -> None:
     assert list(line.get_xdata()) == [16, 64] and list(line.get_ydata()) == [50, 75]
     assert list(whole.get_ydata()) == [90, 90] and whole.get_linestyle() == ":"
     assert "sequences" in axes.get_xlabel() and "%" in axes.get_ylabel()
+
+
+def test_bars_by_level_and_by_failure(tmp_path: Path) -> None:
+    levels = {n: "easy" if n < 10 else "hard" for n in range(40)}
+    write_run(tmp_path, "made-python", "none", some(25), levels=levels)
+    write_run(tmp_path, "made-python", "rtn:3", some(5), levels=levels)
+    found = read_entries([tmp_path])
+    (picture,) = difficulty(found)
+    axes = picture.figure.axes[0]
+    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[100, 50], [50, 0]]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["easy\nn = 10", "hard\nn = 30"]
+    (picture,) = failures(found)
+    (bars,) = picture.figure.axes[0].containers
+    assert [bar.get_width() for bar in bars] == [37.5, 87.5] and bars.get_label() == "assertion"
 
 
 # ------------------------------------------------------------------------------------------------------------- tables

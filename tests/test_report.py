@@ -104,6 +104,25 @@ def test_a_run_that_a_larger_one_includes_stands_in_the_grid_only(tmp_path: Path
         assert baseline is None or baseline.spec.samples == entry.spec.samples
 
 
+def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
+    base = write_run(tmp_path / "elsewhere", SPEC, HALF)
+    folder = write_run(tmp_path / "runs", of("rtn:3"), discordant(HALF, 4, 1), baseline=base)
+    (found,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "runs"]
+    rows = list(csv.DictReader(to_csv(found).splitlines()))
+    kept = json.loads((folder / "run.json").read_text())["baseline"]
+    there = [float(rows[0][f"difference to full precision: {name}, points"]) for name in ("from", "to", "detectable")]
+    assert there == pytest.approx([100 * x for x in (*kept["pass@1"]["ci95"], kept["smallest_detectable_difference"])])
+    assert float(rows[0]["difference to full precision, points"]) == pytest.approx(-15)
+    assert float(rows[0]["difference to full precision: relative, %"]) == pytest.approx(-30)
+    assert float(rows[0]["p: by problem"]) == kept["clustered"]["p_value"]
+    assert float(rows[0]["p: pooled, adjusted"]) == kept["paper"]["p_value"]  # one comparison: nothing to adjust for
+    low, high = (float(rows[0][f"pass@1: {end}, %"]) for end in ("from", "to"))
+    assert low < float(rows[0]["pass@1, %"]) == 35 < high
+    assert rows[0]["hosting: size, MB"] == "13480" and rows[0]["hosting: latency, s"] == "n/a"
+    (iv,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "wei-4"]
+    assert iv.rows[0][-1].shown == "35.00 (-15.00)"  # full precision is not among the runs at hand
+
+
 # -------------------------------------------------------------------------------------------------------------- naming
 
 

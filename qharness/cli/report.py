@@ -15,10 +15,10 @@ def report(
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
 ) -> None:
-    """Report what runs, profiles and noise say: the papers' tables, as Markdown, CSV and LaTeX."""
-    from qharness.report import TITLE, write_report
+    """Report what runs, profiles and noise say: a page to read, the papers' tables and figures."""
+    from qharness.report import PAGE, TITLE, write_report
 
     found = write_report(folders, output, title or TITLE)
     for folder in found.unfinished:
         note(f"not finished, and left out: {folder}")
-    typer.echo(f"report of {len(found.entries)} runs: {output}")
+    typer.echo(f"report of {len(found.entries)} runs: {output / PAGE}")

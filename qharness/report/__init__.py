@@ -15,7 +15,7 @@ from qharness.report.table import Cell, Column, Table
 from qharness.report.tables import all_tables
 from qharness.report.writing import PAGE, make_folder, write_figures, write_markdown, write_tables
 
-__all__ = ["Cell", "Collection", "Column", "Entry", "Table", "read_entries", "write_report"]
+__all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "Entry", "Table", "read_entries", "write_report"]
 
 TITLE = "What quantization costs, and what it saves"
 

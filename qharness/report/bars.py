@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qharness.drawing import finished, panels, plain, styles
+from qharness.drawing import Style, finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
 from qharness.report.pictures import Picture, by_task, point_texts, slug
 from qharness.report.showing import extent
-from qharness.stats.analyses import by_level, failure_kinds
+from qharness.stats.analyses import Level, by_level, failure_kinds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,29 +23,33 @@ _PASSED = "passed"
 def difficulty(collection: Collection) -> list[Picture]:
     """pass@1 by level, a figure a task that has levels, a panel a model and a bar a quantizer."""
     made = []
-    for task, entries in by_task(collection).items():
-        levels = [(entry, found) for entry in entries if (found := by_level(entry.rows))]
+    for task, runs in by_task(collection).items():
+        levels = {entry: each for entry in runs if (each := by_level(entry.rows))}
         if not levels:
             continue
-        models = _by_model(collection, [entry for entry, _ in levels])
-        found = {id(entry): each for entry, each in levels}
+        models = _by_model(collection, list(levels))
         figure, places = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
         looks = styles([name for named in models.values() for name in named])
         for axes, (model, named) in zip(places, models.items(), strict=True):
-            names = list(found[id(next(iter(named.values())))])
-            wide = 0.8 / len(named)
-            for number, (quant, entry) in enumerate(named.items()):
-                at = np.arange(len(names)) - 0.4 + wide * (number + 0.5)
-                heights = [100 * found[id(entry)][name].pass_at_1 if name in found[id(entry)] else 0 for name in names]
-                axes.bar(at, heights, wide, **looks[quant].bars, label=plain(quant))
-            first = found[id(next(iter(named.values())))]
-            texts = [plain(f"{name}\nn = {first[name].n_problems}") for name in names]
-            axes.set_xticks(range(len(names)), texts)
+            _levels(axes, {quant: levels[entry] for quant, entry in named.items()}, looks)
             axes.set(ylabel="pass@1 (%)", xlabel="level (n: problems)", title=plain(model))
-        caption = f"Mean pass rate of the problems of each level. {extent(entry for entry, _ in levels)}"
+        caption = f"Mean pass rate of the problems of each level. {extent(levels)}"
         title = f"{task}: pass@1 by difficulty"
         made.append(Picture(f"difficulty-{slug(task)}", title, caption, finished(figure, places)))
     return made
+
+
+def _levels(axes: Axes, found: Mapping[str, Mapping[str, Level]], looks: Mapping[str, Style]) -> None:
+    """Bars of each quantizer side by side at each level; a level that a run has no problems of has none."""
+    counts = {name: level.n_problems for levels in found.values() for name, level in levels.items()}
+    places = {name: float(place) for place, name in enumerate(counts)}
+    wide = 0.8 / len(found)
+    for number, (quant, levels) in enumerate(found.items()):
+        at = [places[name] - 0.4 + wide * (number + 0.5) for name in levels]
+        axes.bar(
+            at, [100 * level.pass_at_1 for level in levels.values()], wide, **looks[quant].bars, label=plain(quant)
+        )
+    axes.set_xticks(list(places.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
 
 
 def failures(collection: Collection) -> list[Picture]:

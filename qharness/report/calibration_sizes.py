@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qharness.drawing import COLOURS, LINES, finished, panels, plain, styles
 from qharness.report.collection import Collection
@@ -28,7 +29,7 @@ def pictures(collection: Collection) -> list[Picture]:
             axes.plot(*zip(*points, strict=True), **style.line, label=plain(name))
         whole = _full_precision(collection, [entry for runs in series.values() for _, entry in runs])
         for number, (name, entry) in enumerate(whole.items()):
-            look = {"color": COLOURS[-1 - number % len(COLOURS)], "linestyle": LINES[2 + number % 4]}
+            look: dict[str, Any] = {"color": COLOURS[-1 - number % len(COLOURS)], "linestyle": LINES[2 + number % 4]}
             axes.axhline(100 * entry.metrics[PASS], **look, label=plain(f"{name}, full precision"))
         axes.set(xlabel="calibration sequences (count)", ylabel=f"{PASS} (%)", title=plain(task))
         caption = (

@@ -123,7 +123,7 @@ def read_entries(folders: Sequence[Path]) -> Collection:
     for path in dict.fromkeys(path for folder in folders for path in _walk(folder.resolve())):
         if path.is_dir():
             document = read_run(path)
-            if document is None or "spec" not in document:
+            if document is None or "task" not in (document.get("spec") or {}):
                 unfinished[path] = None
             else:
                 entries[path] = Entry(path, document)

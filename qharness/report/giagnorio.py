@@ -141,7 +141,7 @@ def _tables(collection: Collection, form: _Form, pairs: _Pairs) -> list[Table]:
             labels.calibrated(entry) if several else labels.quant(entry),
             gigabytes(entry.storage_bytes),
         )
-        for column, cell in _cells(collection, form, entry, judged.get(entry)):
+        for column, cell in _cells(form, entry, judged.get(entry)):
             pivot.put(row, column, cell)
     return pivot.tables(f"giagnorio-{form.number}", form.title, _caption(form, shown))
 
@@ -161,12 +161,13 @@ def _order(collection: Collection, entry: Entry) -> tuple[Any, ...]:
     )
 
 
-def _cells(collection: Collection, form: _Form, entry: Entry, judged: Judged | None) -> Iterator[tuple[Column, Cell]]:
+def _cells(form: _Form, entry: Entry, judged: Judged | None) -> Iterator[tuple[Column, Cell]]:
     """The figures of one run, under its language."""
     language = entry.language
     rate = figure(entry.metrics[PASS], ".1f", 100)
     if form.arrows and judged is not None:
-        sign = (judged.difference > 0) - (judged.difference < 0)
+        other, own = judged.rates
+        sign = (own > other) - (own < other)
         rate = Cell(f"{_ARROWS[sign]} {rate.text}", rate.value)
     yield Column(PASS, "%", language), rate
     tests = {"p": NOT_APPLICABLE, "p by problem": NOT_APPLICABLE, "OR": NOT_APPLICABLE}
@@ -175,9 +176,8 @@ def _cells(collection: Collection, form: _Form, entry: Entry, judged: Judged | N
     for name, cell in tests.items():
         yield Column(name, "", language), cell
     if form.decrease:
-        baseline = collection.baseline_of(entry)
-        change = relative_decrease(baseline.metrics[PASS], entry.metrics[PASS]) if baseline else None
-        yield Column("Dec", "%", language), NOT_APPLICABLE if change is None else figure(change, ".1f")
+        change = NOT_APPLICABLE if judged is None else figure(relative_decrease(*judged.rates), ".1f")
+        yield Column("Dec", "%", language), change
 
 
 def _caption(form: _Form, entries: Sequence[Entry]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qharness.report.collection import Collection
-from qharness.report.entries import Entry
+from qharness.report.entries import PASS, Entry
 from qharness.stats.adjusting import Compared, Kind, adjust
 
 
@@ -18,11 +18,6 @@ class Judged:
 
     document: dict[str, Any]
     adjusted: float
-
-    @property
-    def pooled(self) -> float:
-        """The p-value of pooled pairs, as it is."""
-        return _number(self.document["paper"]["p_value"])
 
     @property
     def clustered(self) -> float:
@@ -36,9 +31,9 @@ class Judged:
         return b / c if c else math.inf if b else math.nan
 
     @property
-    def difference(self) -> float:
-        """Of pass@1: this run less the other."""
-        return _number(self.document["pass@1"]["difference"])
+    def rates(self) -> tuple[float, float]:
+        """pass@1 of the other run and of this one."""
+        return self.document[PASS]["a"], self.document[PASS]["b"]
 
 
 def judge(collection: Collection, pairs: Iterable[tuple[Entry, Entry | None]], kind: Kind) -> dict[Entry, Judged]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qharness.drawing import PointLabel, finished, panels, plain, styles
 from qharness.report.collection import Collection
@@ -100,8 +100,8 @@ def tables(collection: Collection) -> list[Table]:
         f"checkpoints; latency and CO2 are of a prediction as profiled, n/a where there is no profile. "
         f"{extent(e for found in tasks.values() for e in found.entries)}"
     )
-    names = stub("task", "model", "quantizer")
-    return [Table("pareto", "Who is worth the cost", caption, (*names, Column(PASS, "%"), *columns), tuple(rows))]
+    heads = (*stub("task", "model", "quantizer"), Column(PASS, "%"), *columns)
+    return [Table("pareto", "Who is worth the cost", caption, heads, tuple(rows))]
 
 
 def pictures(collection: Collection) -> list[Picture]:
@@ -131,7 +131,7 @@ def pictures(collection: Collection) -> list[Picture]:
     return made
 
 
-def _points(axes: Axes, points: Sequence[tuple[float, float, bool]], look: dict[str, object], model: str) -> None:
+def _points(axes: Axes, points: Sequence[tuple[float, float, bool]], look: dict[str, Any], model: str) -> None:
     """Points of one model, filled where on the front; its name stands in the legend once."""
     for on, filled in ((True, {}), (False, {"markerfacecolor": "none"})):
         chosen = [(x, y) for x, y, at in points if at == on and not math.isnan(x)]

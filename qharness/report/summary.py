@@ -10,7 +10,8 @@ from typing import Any
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import by_task, point_texts
-from qharness.stats.paired import LEVEL, POWER
+from qharness.stats.intervals import LEVEL
+from qharness.stats.paired import POWER
 
 
 @dataclass(frozen=True)

@@ -87,10 +87,16 @@ def _by_quantizer(collection: Collection, entries: Sequence[Entry], metrics: Seq
 
 def _score(collection: Collection, entry: Entry, metric: str, scale: float = 100) -> Cell:
     """A metric, and its difference to full precision's."""
+    return figure(entry.metrics.get(metric), ".2f", scale, _difference(collection, entry, metric))
+
+
+def _difference(collection: Collection, entry: Entry, metric: str) -> float | None:
+    """To full precision, whose run may be elsewhere; None where there is nothing to compare with."""
     baseline = collection.baseline_of(entry)
-    value = entry.metrics.get(metric, math.nan)
-    note = None if baseline is None else value - baseline.metrics.get(metric, math.nan)
-    return figure(value, ".2f", scale, note)
+    if baseline is not None:
+        return entry.metrics.get(metric, math.nan) - baseline.metrics.get(metric, math.nan)
+    compared = (entry.document.get("baseline") or {}).get(metric)
+    return None if compared is None else float(compared["difference"])
 
 
 def precisions(collection: Collection) -> list[Table]:
