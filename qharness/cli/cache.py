@@ -14,7 +14,7 @@ import typer
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
 from qharness.errors import QHarnessError
-from qharness.models.kept import LIMIT, bytes_of, last_used, limit_bytes, quantized_dir, remove
+from qharness.kept import LIMIT, bytes_of, last_used, limit_bytes, quantized_dir, remove
 from qharness.progress import note
 
 _KINDS = {

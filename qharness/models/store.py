@@ -18,7 +18,7 @@ import torch
 
 from qharness.calibration import calibrate, definite_set
 from qharness.locks import locked
-from qharness.models.kept import ABOUT, kept_lock, make_room, quantized_dir
+from qharness.kept import ABOUT, kept_lock, make_room, quantized_dir
 from qharness.models.conventions import follow
 from qharness.models.loading import (
     LoadedModel,

@@ -78,6 +78,6 @@ def _attempt(job: Job, outcome: Outcome) -> Attempt:
             job.remote.fetch(path.name)
             path = job.remote.folder / path.name
         document = read_run(path)
-        result = RunResult(path, document) if document else None
-        error = error if document else f"{path} cannot be read here: a shared folder is needed, or a URL"
+        result = RunResult(path, document) if document is not None else None
+        error = error if document is not None else f"{path} cannot be read here: a shared folder is needed, or a URL"
     return Attempt(job.spec, result, error, job.kind, path)

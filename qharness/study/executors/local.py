@@ -38,6 +38,7 @@ class Worker:
     inbox: queue.Queue[tuple[Worker, Message]]
     todo: list[Order] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    readers: list[threading.Thread] = field(default_factory=list)
 
     @property
     def job(self) -> Job:
@@ -55,8 +56,12 @@ class Worker:
                 env={**os.environ, **self.environment},
                 start_new_session=True,  # Ctrl-C is for the parent, who passes it on
             )
-            for read in (self._answers, self._lines):
-                threading.Thread(target=read, args=(self.process,), daemon=True).start()
+            self.readers = [
+                threading.Thread(target=read, args=(self.process,), daemon=True)
+                for read in (self._answers, self._lines)
+            ]
+            for reader in self.readers:
+                reader.start()
         self._send(self.todo[0])
 
     def _send(self, order: Order | None) -> None:
@@ -92,6 +97,8 @@ class Worker:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        for reader in self.readers:
+            reader.join(1.0)  # something that it started may hold its standard error open
 
 
 class Local:
@@ -116,6 +123,10 @@ class Local:
         finally:
             for worker in workers:
                 worker.stop()
+        while not inbox.empty():  # last words
+            worker, message = inbox.get()
+            if isinstance(message, Said):
+                watcher.said(message.line, worker.number)
 
 
 def _begin(worker: Worker, watcher: Watcher) -> None:
