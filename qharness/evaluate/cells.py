@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,12 @@ def claimed(cell: Cell, *, wait: bool) -> Iterator[None]:
         cell.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
-    with locked(cell.folder / LOCK, str(cell.folder), wait=wait):
+    lock = cell.folder / LOCK
+    with locked(lock, str(cell.folder), wait=wait):
         yield
+        if cell.done is not None:  # whoever locks it now finds the run whole, whichever file it locks
+            with suppress(OSError):
+                lock.unlink()
 
 
 def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:

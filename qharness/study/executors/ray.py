@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from qharness.execution.pool import CORES
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job, Memory, Outcome, perform
 from qharness.study.schedule import Group, Schedule
+from qharness.types import RunSpec
 
 MEMORY_FACTOR = 2.0
 """Memory asked for, over what the full-precision model's weights take: a quantizer's peak is 1.3 to 1.5 times that."""
@@ -134,7 +136,7 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     gpus = int(sum(machine.get("GPU", 0) for machine in machines))
     spec = group.jobs[0].spec
     share = sum(cores) // (workers or gpus or len(cores) or 1)
-    memory = min(_memory(group.jobs[0]), max((machine.get("memory", 0) for machine in machines), default=0))
+    memory = min(_memory(spec.model, _dtype(spec)), max((machine.get("memory", 0) for machine in machines), default=0))
     return {
         "num_gpus": int(gpus > 0 and spec.device != "cpu"),
         "num_cpus": max(1, min(share, *cores)) if cores else 1,
@@ -142,11 +144,15 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     }
 
 
-def _memory(job: Job) -> float:
+def _dtype(spec: RunSpec) -> str:
+    return "float32" if (spec.dtype, spec.device) == ("auto", "cpu") else spec.dtype
+
+
+@cache
+def _memory(model: str, dtype: str) -> float:
     from qharness.models.footprint import footprint
 
-    dtype = job.spec.dtype if job.spec.dtype != "auto" or job.spec.device != "cpu" else "float32"
     try:
-        return MEMORY_FACTOR * float(footprint(job.spec.model, "none", dtype)["total_bytes"])
+        return MEMORY_FACTOR * float(footprint(model, "none", dtype)["total_bytes"])
     except QHarnessError:  # not a model, which its run will say; or one whose layers are not known
         return 0.0
