@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
 import subprocess
 import sys
@@ -68,7 +68,11 @@ def test_what_another_process_is_at_comes_last_and_is_waited_for() -> None:
     assert first and not first.wait
     assert schedule.end(first.jobs[0], Outcome(busy="by another")) == []
     groups = [schedule.take() for _ in range(3)]
-    assert [(each.jobs[0].spec.model, each.wait) for each in groups if each] == [("b", False), ("c", False), ("a", True)]
+    assert [(each.jobs[0].spec.model, each.wait) for each in groups if each] == [
+        ("b", False),
+        ("c", False),
+        ("a", True),
+    ]
 
 
 @pytest.mark.parametrize("executor", [Here(), Local(2)], ids=["here", "local"])
@@ -135,13 +139,14 @@ def test_nothing_goes_on_when_a_study_is_stopped(number: signal.Signals, tmp_pat
 HOLDER = "import sys, time\nfrom pathlib import Path\nfrom qharness.locks import locked\nwith locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(600)"
 
 
-def test_a_lock_says_who_holds_it_and_goes_with_its_process(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "lock"
     holder = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE, text=True)
     assert holder.stdout and holder.stdout.readline() == "held\n"
-    with pytest.raises(Exception, match=f"it is being made by process {holder.pid} on "), locked(path, "it", wait=False):
+    with (
+        pytest.raises(Exception, match=f"it is being made by process {holder.pid} on "),
+        locked(path, "it", wait=False),
+    ):
         pass
     subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {holder.pid}"])
     with locked(path, "it"):
@@ -180,7 +185,7 @@ def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
     table.moved(jobs[10], "completions", 12, 60)
     table.began(jobs[11])
     table.ended(Attempt(jobs[11].spec, error="no memory", kind=jobs[11].kind))
-    console = Console(width=120, file=open(os.devnull, "w"), record=True)  # noqa: SIM115
+    console = Console(width=120, file=io.StringIO(), record=True)
     console.print(table)
     shown = console.export_text()
     assert "completions: 12/60" in shown and "failed" in shown and "waiting" in shown

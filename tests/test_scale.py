@@ -172,8 +172,7 @@ def test_a_study_killed_at_ten_moments_ends_with_the_same_results(memorized: Pat
             break
         if killed == 10:
             break
-    print("killed at", moments)
-    assert killed == 10
+    assert killed == 10, moments
     subprocess.run([*command, tmp_path / "killed"], env=environment, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*command, tmp_path / "whole"], env=environment, check=True, stdout=subprocess.DEVNULL)
     folders = sorted(path.name for path in (tmp_path / "whole").iterdir())

@@ -41,9 +41,7 @@ def cache(
         return
     if older_than is not None:
         raise QHarnessError("--older-than goes with rm")
-    rows = [
-        (_KINDS[e.parent.name], e.name, f"{bytes_of(e) / 1e6:.1f}", f"{_days(e):.1f}", _about(e)) for e in entries
-    ]
+    rows = [(_KINDS[e.parent.name], e.name, f"{bytes_of(e) / 1e6:.1f}", f"{_days(e):.1f}", _about(e)) for e in entries]
     print_table(("kind", "entry", "MB", "unused, days", "of"), rows)
     kept = sum(bytes_of(entry) for entry in entries if entry.parent == quantized_dir())
     typer.echo(f"quantized models take {kept / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")

@@ -59,15 +59,18 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
 
 
 @contextmanager
-def claimed(cell: Cell, *, wait: bool) -> Iterator[None]:
-    """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError."""
+def claimed(cell: Cell, *, wait: bool) -> Iterator[bool]:
+    """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError.
+
+    Gives whether the run is still to be made.
+    """
     try:
         cell.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
     lock = cell.folder / LOCK
     with locked(lock, str(cell.folder), wait=wait):
-        yield
+        yield cell.done is None
         if cell.done is not None:  # whoever locks it now finds the run whole, whichever file it locks
             with suppress(OSError):
                 lock.unlink()

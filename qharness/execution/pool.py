@@ -27,11 +27,11 @@ def run_programs(
     verdicts: Verdicts | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Outcome]:
-    """Run each distinct program once, `workers` at a time (QHARNESS_CORES, or one a core, by default); outcomes in the programs' order.
+    """Run each distinct program once, `workers` at a time; outcomes in the programs' order.
 
-    Those whose verdict is among `verdicts` are not run, and what is found is added. `progress(done, total)` counts the
-    distinct programs that are run. Raises MissingDependencyError where a language's compiler or interpreter is
-    missing, before any program runs.
+    `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
+    is found is added. `progress(done, total)` counts the distinct programs that are run. Raises MissingDependencyError
+    where a language's compiler or interpreter is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
     toolboxes = {name: languages(name) for name in dict.fromkeys(p.language for p in distinct)}

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from qharness.calibration import calibrate, definite_set
-from qharness.locks import locked
 from qharness.kept import ABOUT, kept_lock, make_room, quantized_dir
+from qharness.locks import locked
 from qharness.models.conventions import follow
 from qharness.models.loading import (
     LoadedModel,

@@ -1,4 +1,4 @@
-"""What there is to do for a study, one thing at a time, and what came of it. Light: nothing heavy until a job is done."""
+"""What there is to do for a study, and what came of it. Light: what does a job is imported when there is one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Function(Protocol):
     `wait` false: raises BusyError where another process is at it.
     """
 
-    def __call__(self, spec: RunSpec, memory: Memory, *, wait: bool) -> Path: ...
+    def __call__(self, spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
+        """Do it."""
+        ...
 
 
 @dataclass(frozen=True)

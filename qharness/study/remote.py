@@ -1,4 +1,4 @@
-"""Results in object storage, or wherever else fsspec reaches: a study works in a local folder, and keeps the two alike."""
+"""Results in object storage, or wherever fsspec reaches: a study works in a local folder and keeps the two alike."""
 
 from __future__ import annotations
 

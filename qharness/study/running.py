@@ -85,8 +85,8 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Model
         if cell.done is not None:
             note(f"already done: {cell.folder}")
             continue
-        with claimed(cell, wait=wait):
-            if cell.done is not None:
+        with claimed(cell, wait=wait) as unmade:
+            if not unmade:
                 note(f"done meanwhile: {cell.folder}")
                 continue
             made = models.get(cell.spec)

@@ -82,9 +82,7 @@ class OnRay:
         )
         return _Task(task.remote(group, Path.cwd()), group)
 
-    def _heed(
-        self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher
-    ) -> Iterator[Attempt]:
+    def _heed(self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
         """Take one answer of a task that has one."""
         del tasks[task.answers]
         left = task.group.jobs[1:]
