@@ -61,9 +61,8 @@ def remove(entry: Path) -> bool:
     return True
 
 
-def make_room(newest: str) -> None:
-    """Remove what was not used for longest until all is within the limit; `newest` goes last."""
-    limit = limit_bytes()
+def make_room(limit: float, newest: str) -> None:
+    """Remove what was not used for longest until all take `limit` bytes at most; `newest` goes last."""
     entries = {entry: bytes_of(entry) for entry in quantized_dir().glob("*") if (entry / ABOUT).is_file()}
     total = sum(entries.values())
     for entry in sorted(entries, key=lambda entry: (entry.name == newest, last_used(entry))):

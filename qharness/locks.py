@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from qharness.errors import BusyError
 from qharness.progress import note
 
@@ -22,6 +20,8 @@ def locked(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
 
     `what` is made under this lock, in the words of the note. The file's folder must exist; the file stays behind.
     """
+    from filelock import FileLock, Timeout  # late, for `qharness --help`
+
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from qharness.calibration import calibrate, definite_set
-from qharness.kept import ABOUT, kept_lock, make_room, quantized_dir
+from qharness.kept import ABOUT, kept_lock, limit_bytes, make_room, quantized_dir
 from qharness.locks import locked
 from qharness.models.conventions import follow
 from qharness.models.loading import (
@@ -88,9 +88,10 @@ class Models:
         """Read or made; no two processes make the same one. Full precision is not made, and never kept."""
         if spec.quant == "none":
             return self._make(spec, key, about, log)
+        limit = limit_bytes()
         with locked(kept_lock(key), f"{spec.quant} of {spec.model}"):
             made = self._read(spec, key) or self._make(spec, key, about, log)
-        make_room(key)
+        make_room(limit, newest=key)
         return made
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
