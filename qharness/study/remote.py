@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +76,7 @@ class Remote:
                 continue
             here.mkdir(parents=True, exist_ok=True)
             for file in sorted(found, key=lambda file: file == RUN):
-                scratch = here / f".{file}.fetched"
+                scratch = here / f".{file}.{os.getpid()}"
                 files.get_file(f"{there}/{file}", str(scratch))
                 scratch.replace(here / file)
 

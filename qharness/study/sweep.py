@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:
 def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list[Attempt]:
     """Do jobs that are not done yet; what came of each, in their order."""
     attempts = {}
-    for attempt in executor.run(Schedule(jobs), watcher):
-        watcher.ended(attempt)
-        attempts[attempt.spec, attempt.kind] = attempt
+    with closing(executor.run(Schedule(jobs), watcher)) as ended:
+        for attempt in ended:
+            watcher.ended(attempt)
+            attempts[attempt.spec, attempt.kind] = attempt
     return [attempts[job.spec, job.kind] for job in jobs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from qharness.study.jobs import Attempt, Job
@@ -32,6 +32,6 @@ class Executor(Protocol):
     iterator is closed, or an exception such as Ctrl-C leaves it, nothing goes on running.
     """
 
-    def run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """The attempts, in the order in which they end."""
         ...

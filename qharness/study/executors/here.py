@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Memory, perform
@@ -12,7 +12,7 @@ from qharness.study.schedule import Schedule
 class Here:
     """The executor that is none."""
 
-    def run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """Do the jobs."""
         memory = Memory()
         while group := schedule.take():

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,14 +83,17 @@ class Worker:
         for line in process.stderr:
             self.inbox.put((self, Said(line.decode(errors="replace").rstrip())))
 
+    def dismiss(self) -> None:
+        """Say that there is nothing more to do; interrupt it, as Ctrl-C would, if there was."""
+        if self.process and self.todo:
+            self.process.send_signal(signal.SIGINT)
+        elif self.process:
+            self._send(None)
+
     def stop(self) -> None:
-        """Say that there is nothing more to do; interrupt it, as Ctrl-C would, if there was; kill it if it goes on."""
+        """Wait until it has ended, and kill it if it goes on."""
         if self.process is None:
             return
-        if self.todo:
-            self.process.send_signal(signal.SIGINT)
-        else:
-            self._send(None)
         try:
             self.process.wait(_SECONDS_TO_STOP)
         except subprocess.TimeoutExpired:
@@ -108,7 +111,7 @@ class Local:
         self.workers = workers or max(1, len(gpus))
         self._environments = shares(self.workers, gpus)
 
-    def run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """Do the jobs."""
         inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
         workers = [Worker(number, each, inbox) for number, each in enumerate(self._environments, 1)]
@@ -120,6 +123,8 @@ class Local:
                         _begin(worker, watcher)
                 yield from _heed(*inbox.get(), schedule, watcher)
         finally:
+            for worker in workers:
+                worker.dismiss()
             for worker in workers:
                 worker.stop()
         while not inbox.empty():  # last words

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -45,8 +47,12 @@ class OnRay:
         self._ray = import_ray()
         self.workers = 2  # at least, as far as is known: lines say whose they are
 
-    def run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """Do the jobs."""
+        with redirect_stdout(sys.stderr):  # where Ray's own lines are to go
+            yield from self._run(schedule, watcher)
+
+    def _run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
         ray = self._ray
         self._connect()
         tasks: dict[Any, _Task] = {}
@@ -90,10 +96,10 @@ class OnRay:
             outcome: Outcome = self._ray.get(next(task.answers))
         except (self._ray.exceptions.RayError, StopIteration) as error:
             if schedule.again(task.job):
-                watcher.said(f"the process of this job died and is tried once more: {task.job}")
+                watcher.said(f"the Ray task of this job failed and is tried once more: {task.job}: {first_line(error)}")
                 left = task.group.jobs
             else:
-                outcome = Outcome(error=f"its process died twice: {first_line(error)}")
+                outcome = Outcome(error=f"its Ray task failed twice: {first_line(error)}")
                 yield from schedule.end(task.job, outcome)
             task = self._submit(Group(left, task.group.wait)) if left else task
         else:
@@ -120,7 +126,9 @@ def do_group(group: Group, folder: Path) -> Iterator[Outcome]:
         os.chdir(folder)
     memory = Memory()
     for job in group.jobs:
-        yield perform(job, memory, wait=group.wait)
+        with redirect_stdout(sys.stderr):
+            outcome = perform(job, memory, wait=group.wait)
+        yield outcome
 
 
 def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = None) -> dict[str, Any]:
