@@ -175,7 +175,7 @@ def test_a_run_that_another_process_makes_is_left_or_waited_for(random_llama: Pa
 def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
     from rich.console import Console
 
-    jobs = [job("write", f"t{n}", tmp_path) for n in range(20)]
+    jobs = [Job(RunSpec(task=f"t{n}", output=tmp_path)) for n in range(20)]
     said: list[str] = []
     table = LiveTable(jobs, said.append, height=16)
     for each in jobs[:10]:
@@ -189,5 +189,5 @@ def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
     console.print(table)
     shown = console.export_text()
     assert "completions: 12/60" in shown and "failed" in shown and "waiting" in shown
-    assert "t10" in shown and "t0" not in shown.replace("t0,", "") and "10 of 20 done, 1 failed" in shown
+    assert " t11 " in shown and " t10 " in shown and " t7 " not in shown and "10 of 20 done, 1 failed" in shown
     assert said == ["failed: no memory"]

@@ -44,10 +44,10 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
 
 
 def test_results_go_to_a_url_and_come_from_there(
-    bucket: Remote, memorized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Remote, random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that never saw them takes whole runs as they are, and resumes from the journals of others."""
-    job = Job(spec(memorized, bucket.folder, samples=2, limit=3), remote=bucket)
+    job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
     (first,) = carried_out([job], Here())
     there = tmp_path / "bucket" / first.result.folder.name
     names = {"run.json", "results.json", "samples.jsonl", "journal.jsonl"}
@@ -59,7 +59,7 @@ def test_results_go_to_a_url_and_come_from_there(
     there.joinpath("run.json").rename(tmp_path / "run.json")
     journal = (there / "journal.jsonl").read_bytes()
     (there / "journal.jsonl").write_bytes(b"".join(journal.splitlines(keepends=True)[:4]))
-    job = Job(spec(memorized, bucket.folder, samples=2, limit=3), remote=bucket)
+    job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
     (resumed,) = carried_out([job], Here())
     assert (there / "journal.jsonl").read_bytes().startswith(b"".join(journal.splitlines(keepends=True)[:4]))
     assert sorted(keys(there)) == [(d, s) for d in range(3) for s in range(2)]
@@ -68,7 +68,7 @@ def test_results_go_to_a_url_and_come_from_there(
     stamp = (there / "run.json").stat().st_mtime_ns
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "third machine"))
     monkeypatch.setattr("qharness.models.store.load_model", lambda *_: pytest.fail("loaded a model"))
-    job = Job(spec(memorized, bucket.folder, samples=2, limit=3), remote=bucket)
+    job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
     (found,) = carried_out([job], Here())
     assert found.result.document == resumed.result.document and (there / "run.json").stat().st_mtime_ns == stamp
 
@@ -127,6 +127,26 @@ def test_a_ray_of_two_workers_one_killed_midway(
         assert attempt.result.metrics == whole.metrics
 
 
+@pytest.mark.slow
+def test_two_studies_at_once_make_each_run_once(memorized: Path, tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(
+        f'models = ["{memorized}"]\nquants = ["none", "rtn:3", "rtn:2"]\ntasks = ["warmup-python"]\n'
+        "samples = 20\nbatch_size = 3\nmax_new_tokens = 150"
+    )
+    command = [str(Path(sys.executable).with_name("qharness")), "study", str(file), "--output", str(tmp_path / "runs")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    both = [subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = "".join(process.communicate()[1] for process in both)
+    assert [process.returncode for process in both] == [0, 0], said
+    assert len(re.findall("^running ", said, re.MULTILINE)) == 3, said
+    for folder in (tmp_path / "runs").iterdir():
+        assert len(keys(folder)) == len(set(keys(folder))) == 120
+        assert {path.name for path in folder.iterdir()} == {
+            "run.json", "results.json", "samples.jsonl", "journal.jsonl",
+        }  # fmt: skip
+
+
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
     """A process and all that it started, workers and their sandboxes included."""
     tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
@@ -150,7 +170,7 @@ def test_a_study_killed_at_ten_moments_ends_with_the_same_results(memorized: Pat
     file = tmp_path / "study.toml"
     file.write_text(
         f'models = ["{memorized}"]\nquants = ["rtn:3", "rtn:2"]\ntasks = ["warmup-python"]\nseeds = [0, 1]\n'
-        "samples = 20\nbatch_size = 3\nmax_new_tokens = 150"
+        "samples = 10\nbatch_size = 3\nmax_new_tokens = 150"
     )
     command = [str(Path(sys.executable).with_name("qharness")), "study", str(file), "--workers", "2", "--output"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
@@ -158,7 +178,7 @@ def test_a_study_killed_at_ten_moments_ends_with_the_same_results(memorized: Pat
     for _ in range(40):
         process = subprocess.Popen([*command, tmp_path / "killed"], env=environment, stdout=subprocess.DEVNULL)
         start, begun = time.monotonic(), written(tmp_path / "killed")
-        early, more = rng.random() < 0.2, rng.uniform(0, 25_000)
+        early, more = rng.random() < 0.2, rng.uniform(0, 15_000)
         deadline = start + rng.uniform(0.2, 12.0)
         while process.poll() is None:
             if time.monotonic() > deadline if early else written(tmp_path / "killed") - begun > more:

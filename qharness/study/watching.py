@@ -102,9 +102,13 @@ class LiveTable:
         ended = [state in ("done", "failed") for state in states]
         first = ended.index(False) if False in ended else len(ended)
         start = max(0, min(first - 2, len(states) - self._height))
-        table = Table("job", "state", "value", "s", box=box.SIMPLE_HEAD, header_style="bold")
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+        for name in ("model", "quant", "task", "seed", "state", "value", "s"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
         for job, row in list(self._rows.items())[start : start + self._height]:
-            table.add_row(str(job), row.state, row.value, row.time)
+            spec = job.spec
+            task = spec.task if job.kind == "run" else job.kind
+            table.add_row(spec.model, spec.quant, task, str(spec.seed), row.state, row.value, row.time)
         table.caption = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         return table
 
