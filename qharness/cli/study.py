@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,12 +15,23 @@ from qharness.progress import note
 from qharness.types import RunSpec
 
 if TYPE_CHECKING:
-    from qharness.study.sweep import Attempt
+    from qharness.study.executors.local import Local
+    from qharness.study.executors.ray import OnRay
+    from qharness.study.jobs import Attempt
 
 
 def study(
     file: Annotated[Path, typer.Argument(help="The study, a TOML file.")],
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    output: Annotated[str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...")] = "runs",
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Worker processes on this machine, or a Ray cluster.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at a time; by default as many as there are GPUs, at least one.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     data_dir: DataDir = None,
@@ -33,20 +44,43 @@ def study(
     """
     registry()
     from qharness.study.grid import read_study
+    from qharness.study.remote import remote_of
 
-    specs = read_study(file).specs(output, data_dir, allow_unsandboxed)
+    remote = remote_of(output)
+    folder = remote.folder if remote else Path(output)
+    specs = read_study(file).specs(folder, data_dir, allow_unsandboxed)
     if dry_run:
+        if remote:
+            remote.fetch()
         return _plan(specs, json)
-    from qharness.study.sweep import sweep
+    from qharness.study.jobs import Job, with_baselines
+    from qharness.study.sweep import carry_out
+    from qharness.study.watching import watching
 
-    attempts = list(sweep(specs))
+    chosen = _executor(executor, workers, ray_address)
+    jobs = [Job(spec, remote=remote) for spec in with_baselines(specs)]
+    with watching(jobs, chosen.workers) as watcher:
+        attempts = carry_out(jobs, chosen, watcher)
     if json:
         print_json([_document(attempt) for attempt in attempts])
     else:
         print_table(_HEADER, [_row(attempt) for attempt in attempts])
     if any("@" in attempt.spec.task for attempt in attempts):
-        _measure_robustness(attempts, output / f"robustness-{file.stem}.json", print_tables=not json)
+        path = folder / f"robustness-{file.stem}.json"
+        _measure_robustness(attempts, path, print_tables=not json)
+        if remote and path.is_file():
+            remote.send(path)
     return int(any(attempt.error for attempt in attempts))
+
+
+def _executor(name: str, workers: int | None, ray_address: str | None) -> Local | OnRay:
+    if name == "local":
+        from qharness.study.executors.local import Local
+
+        return Local(workers)
+    from qharness.study.executors.ray import OnRay
+
+    return OnRay(ray_address, workers)
 
 
 def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
