@@ -49,6 +49,7 @@ RUN = {
     "study examples/studies/aqlm.toml": "--dry-run",
     "perturb --task tiny-python --perturb apertium --output perturbed.md": "",
     "new-plugin mine": "",
+    "cache ls": "",
 }
 
 # The others, by what they need; patterns of fnmatch, in which [ is not special.
