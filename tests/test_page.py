@@ -132,6 +132,7 @@ def test_each_distinct_completion_stands_once(tmp_path: Path) -> None:
     assert runs["coder, full precision"][1] is None
     problem = data["problems"]["made-python"][0]
     assert [outcome[:2] for outcome in problem["outcomes"]] == [["return 1", "passed"], ["return 2", "failed"]]
+    assert [outcome[3] for outcome in problem["outcomes"]] == [1, 0] and data["metrics"] == {"made-python": None}
     assert problem["runs"][str(full)] == [0, [0, 0, 1]]
     assert problem["runs"][str(runs["coder, rtn:3"][0])] == [0, [0, 1, 1]]
     perturbed = problem["runs"][str(runs["coder, full precision, prompts: word"][0])]
