@@ -31,7 +31,8 @@ def write_run(
     fields: Mapping[str, Any] | None = None,
 ) -> Path:
     """A run of programs with these passes, a row a problem; with the comparison that `run` would put into it."""
-    name = "--".join((spec.model, spec.quant, spec.calib or "none", spec.task, str(spec.seed), str(spec.temperature)))
+    settings = (spec.seed, spec.temperature, spec.samples, spec.dtype)
+    name = "--".join((spec.model, spec.quant, spec.calib or "none", spec.task, *map(str, settings)))
     folder = runs / name.replace("/", "_")
     folder.mkdir(parents=True)
     rows = [

@@ -15,7 +15,7 @@ _STUBS = stub("task", "model", "quantizer")
 
 def tables(collection: Collection) -> list[Table]:
     """Those for which there are runs."""
-    runs = on_reference(unperturbed(collection.largest))
+    runs = on_reference(collection, unperturbed(collection.largest))
     runs.sort(key=lambda e: (e.task, collection.labels.model(e), *collection.by_size(e)))
     return [*levels(collection, runs), *failures(collection, runs)]
 
