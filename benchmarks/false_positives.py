@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
-    print("| problems x samples | null | pooled | by problem |\n|---|---|---|---|")
+    print("| problems x samples | models | pooled pairs | by problem |\n|---|---|---|---|")
     for size in options.sizes:
         for null, shift in (("equal", 0.0), ("shifted", options.shift)):
             found = false_positives(size, shift, options.experiments, rng)

@@ -113,7 +113,9 @@ def test_a_run_without_passes(tmp_path: Path) -> None:
     assert document["paper"]["odds_ratio"] == 0 and document["paper"]["p_value"] < 0.01
     nothing = compare(a, a).document
     assert nothing["paper"]["p_value"] == 1 and math.isnan(nothing["paper"]["odds_ratio"])
-    assert nothing["clustered"]["p_value"] == 1 and nothing["clustered"]["ci95"] == [0, 0]
+    assert nothing["clustered"]["p_value"] == 1
+    bounds = [*nothing["clustered"]["ci95"], *nothing["pass@1"]["intervals"]["a"]]
+    assert nothing["pass@1"]["a"] == 0 and all(math.isnan(bound) for bound in bounds)
     assert all(math.isnan(p) for p in nothing["ranks"].values())
     assert math.isnan(nothing["smallest_detectable_difference"])
     assert nothing["lost"] == nothing["won"] == []
@@ -146,6 +148,7 @@ def test_problems_lost_and_won(tmp_path: Path) -> None:
         "detail": "AssertionError",
     }
     assert document["failures"]["a"]["passed"] == 4 and document["failures"]["b"]["assertion"] == 5
+    assert {kind: n for kind, n in document["failures"]["lost_pairs"].items() if n} == {"assertion": 3}
 
 
 def test_levels(tmp_path: Path) -> None:
@@ -156,7 +159,14 @@ def test_levels(tmp_path: Path) -> None:
     assert (found["easy"].n_problems, found["easy"].n_samples, found["easy"].pass_at_1) == (2, 3, 0.5)
     assert by_level(rows_of({(0, 0): True})) == {}
     a, b = write_rows(tmp_path / "a", [*hard, *easy]), write_rows(tmp_path / "b", [*hard[:1], *easy])
-    assert compare(a, b).document["levels"]["hard"] == {"n_problems": 1, "n_samples": 1, "a": 0.0, "b": 0.0}
+    assert compare(a, b).document["levels"]["hard"] == {
+        "n_problems": 1,
+        "n_samples": 1,
+        "a": 0.0,
+        "b": 0.0,
+        "lost_pairs": 0,
+        "won_pairs": 0,
+    }
     old = write_run(tmp_path / "old", {(0, 0): True, (1, 0): True})
     assert "levels" not in compare(a, old).document
 
@@ -172,7 +182,11 @@ def test_what_the_command_shows(tmp_path: Path) -> None:
     shown = done.output
     assert "return x[red] + ':smile:'" in shown and "NameError: name 'red'" in shown and "t/0" in shown
     lines = [line.split() for line in shown.splitlines()]
-    for line in (["missing-name", "0", "1"], ["easy", "2", "1.0000", "0.5000"], ["relative", "change,", "%", "-50.00"]):
+    for line in (
+        ["missing-name", "0", "1", "1"],
+        ["easy", "2", "1.0000", "0.5000", "1", "/", "0"],
+        ["relative", "change,", "%", "-50.00"],
+    ):
         assert line in lines
     assert ["problems", "lost", "/", "won", "1", "/", "0"] in lines
     without = CliRunner().invoke(app, ["compare", str(a), str(b), "--examples", "0"])

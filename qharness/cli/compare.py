@@ -41,10 +41,10 @@ def _print_failures(document: dict[str, Any]) -> None:
     """How completions ended, in each run; kinds that neither has are left out."""
     if "failures" not in document:
         return
-    a, b = document["failures"]["a"], document["failures"]["b"]
+    a, b, lost = (document["failures"][name] for name in ("a", "b", "lost_pairs"))
     print_table(
-        ("completions, by how they ended", "a", "b"),
-        [(kind, str(a[kind]), str(b[kind])) for kind in a if a[kind] or b[kind]],
+        ("completions, by how they ended", "a", "b", "b, where a passed"),
+        [(kind, str(a[kind]), str(b[kind]), str(lost[kind])) for kind in a if a[kind] or b[kind]],
     )
 
 
@@ -52,9 +52,15 @@ def _print_levels(document: dict[str, Any]) -> None:
     if "levels" not in document:
         return
     print_table(
-        ("pass@1, by level", "problems", "a", "b"),
+        ("pass@1, by level", "problems", "a", "b", "pairs lost / won"),
         [
-            (level, str(of["n_problems"]), number(of["a"], ".4f"), number(of["b"], ".4f"))
+            (
+                level,
+                str(of["n_problems"]),
+                number(of["a"], ".4f"),
+                number(of["b"], ".4f"),
+                f"{of['lost_pairs']} / {of['won_pairs']}",
+            )
             for level, of in document["levels"].items()
         ],
     )

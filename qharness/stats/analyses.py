@@ -71,7 +71,8 @@ def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
 
 def missing_names() -> re.Pattern[str]:
     """What the languages say begins an error of a name that does not exist; matches nothing if none says so."""
-    languages = (entry.value for entry in get_registry().languages.values())
+    registry = get_registry()
+    languages = (registry.language(name) for name in registry.languages)
     patterns = [language.missing_names for language in languages if isinstance(language, MissingNames)]
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 

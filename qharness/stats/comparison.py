@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import read_run
 from qharness.metrics import pass_at_k
-from qharness.stats.analyses import Change, Level, by_level, changed, failure_kinds
+from qharness.stats.analyses import Change, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
-from qharness.stats.pairing import Pairs, pair, read_passes
+from qharness.stats.pairing import Pairs, Row, pair, read_passes
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
 from qharness.stats.texts import compare_texts, read_texts
 
@@ -101,24 +102,38 @@ def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> dic
 
 def _analyses(problems: Sequence[Pairs], examples: int) -> dict[str, Any]:
     """What failed how, by level where there are any, and which problems were lost and won."""
-    rows = {
-        "a": [row for each in problems for row in each.first],
-        "b": [row for each in problems for row in each.second],
-    }
-    levels = {side: by_level(rows[side]) for side in rows}
+    pairs = [both for each in problems for both in zip(each.first, each.second, strict=True)]
+    levels = _levels(pairs)
     lost, won = changed(problems)
     return {
-        "failures": {side: failure_kinds(rows[side]) for side in rows},
-        **({"levels": _levels(levels["a"], levels["b"])} if levels["a"].keys() & levels["b"].keys() else {}),
+        "failures": {
+            "a": failure_kinds(first for first, _ in pairs),
+            "b": failure_kinds(second for _, second in pairs),
+            "lost_pairs": failure_kinds(second for first, second in pairs if first["passed"] and not second["passed"]),
+        },
+        **({"levels": levels} if levels else {}),
         "lost": [_summary(each) for each in lost],
         "won": [_summary(each) for each in won],
         **({"examples": [_example(each) for each in (*lost[:examples], *won[:examples])]} if examples else {}),
     }
 
 
-def _levels(a: dict[str, Level], b: dict[str, Level]) -> dict[str, Any]:
+def _levels(pairs: Sequence[tuple[Row, Row]]) -> dict[str, Any]:
+    """Both runs' pass@1 by level, and how many pairs passed in one run only; levels that both runs tell."""
+    a, b = by_level(first for first, _ in pairs), by_level(second for _, second in pairs)
+    lost, won = Counter[str](), Counter[str]()
+    for first, second in pairs:
+        lost[str(first.get("level"))] += first["passed"] and not second["passed"]
+        won[str(first.get("level"))] += second["passed"] and not first["passed"]
     return {
-        level: {"n_problems": of.n_problems, "n_samples": of.n_samples, "a": of.pass_at_1, "b": b[level].pass_at_1}
+        level: {
+            "n_problems": of.n_problems,
+            "n_samples": of.n_samples,
+            "a": of.pass_at_1,
+            "b": b[level].pass_at_1,
+            "lost_pairs": lost[level],
+            "won_pairs": won[level],
+        }
         for level, of in a.items()
         if level in b
     }

@@ -14,6 +14,7 @@ from qharness.metrics import pass_at_k
 
 RESAMPLES = 9999
 LEVEL = 0.05
+TIE = 1e-12  # what differs by less than this part is equal
 _AT_A_TIME = 1 << 22  # numbers drawn
 
 
@@ -26,13 +27,19 @@ class Interval:
     high: float
 
 
+def all_equal(values: NDArray[np.float64]) -> bool:
+    """Whether float64 [n], n from 1, differ by no more than rounding."""
+    return bool(np.ptp(values) <= TIE * np.abs(values).max())
+
+
 def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Interval:
     """The mean of `values` float64 [problems] and its percentile bootstrap (Efron 1979), problems drawn with return.
 
-    No bounds for fewer than two problems, no mean for none or where a value is NaN.
+    No bounds for fewer than two problems, and where all are equal: nothing is known of their spread then. No mean for
+    none, or where a value is NaN.
     """
     value = float(values.mean()) if len(values) else math.nan
-    if len(values) < 2 or math.isnan(value):
+    if len(values) < 2 or math.isnan(value) or all_equal(values):
         return Interval(value, math.nan, math.nan)
     found = stats.bootstrap(
         (values,),

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from qharness.stats.intervals import LEVEL, RESAMPLES, mean_interval
+from qharness.stats.intervals import LEVEL, RESAMPLES, TIE, all_equal, mean_interval
 
 POWER = 0.8
 DETECTABLE = {"level": LEVEL, "power": POWER}
 """What smallest_detectable_difference is meant for."""
 _AT_A_TIME = 1 << 22  # signs drawn
-_TIE = 1e-12  # sums closer than this part of all that is summed are equal
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def sign_flip_p_values(differences: NDArray[np.float64], rng: np.random.Generato
     if n < 2:
         return np.full(experiments, math.nan)
     exact = 2**n <= RESAMPLES
-    least = np.abs(differences.sum(axis=1)) - _TIE * np.abs(differences).sum(axis=1)
+    least = np.abs(differences.sum(axis=1)) - TIE * np.abs(differences).sum(axis=1)
     extreme = np.zeros(experiments) if exact else np.ones(experiments)
     for signs in _sign_patterns(n) if exact else _random_signs(n, rng):
         extreme += np.sum(np.abs(signs @ differences.T) >= least, axis=0)
@@ -88,7 +87,7 @@ def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float
     """RESAMPLES rows of signs, some at a time: float64 [rows, n]."""
     rows = max(1, _AT_A_TIME // n)
     for start in range(0, RESAMPLES, rows):
-        yield rng.integers(0, 2, size=(min(rows, RESAMPLES - start), n), dtype=np.int8) * 2.0 - 1.0
+        yield rng.choice([-1.0, 1.0], size=(min(rows, RESAMPLES - start), n))
 
 
 def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
@@ -98,7 +97,7 @@ def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
     where all differences are equal: nothing is known of their variance then.
     """
     n = len(differences)
-    spread = float(np.std(differences, ddof=1)) if n > 1 else math.nan
-    if not spread > 0:
+    if n < 2 or all_equal(differences):
         return math.nan
+    spread = float(np.std(differences, ddof=1))
     return float((stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)) * spread / math.sqrt(n))
