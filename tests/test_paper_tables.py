@@ -277,7 +277,7 @@ def test_the_small_studies_give_every_table(tmp_path: Path) -> None:
     wei, giagnorio = (
         [f"{name}-{n}" for n in numbers] for name, numbers in (("wei", (4, 5, 6, 7, 9)), ("giagnorio", (4, 5, 6, 7)))
     )
-    assert set(found) == {"runs", "runs-bleu", "failures", "lost-pairs", *wei, *giagnorio}
+    assert set(found) == {"runs", "runs-bleu", "pareto", "failures", "lost-pairs", *wei, *giagnorio}
     for each in found.values():
         if not each.key.startswith("runs"):
             names = [tuple(cell.text for cell in row[: sum(c.stub for c in each.columns)]) for row in each.rows]
