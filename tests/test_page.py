@@ -83,6 +83,15 @@ def test_who_is_on_the_front(collection: Collection) -> None:
     assert len(pareto_pictures(collection)) == 1
 
 
+def test_a_run_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        for quant, passing in (("none", 40), ("rtn:2", 0)):
+            write_run(tmp_path / place, "made-python", quant, some(passing))
+    found = read_entries([tmp_path])
+    assert len(found.entries) == 4 and len(pareto_tables(found)[0].rows) == 2
+    assert [len(finding.losses) for finding in findings(found)] == [1]
+
+
 # ------------------------------------------------------------------------------------------------------- the summary
 
 
