@@ -20,6 +20,7 @@ LAYERS = [
     {"noise"},
     {"hosting"},
     {"study"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]
