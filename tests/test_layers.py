@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers"},
-    {"data", "drawing", "presets", "progress", "spec"},
+    {"data", "drawing", "kept", "locks", "presets", "progress", "spec"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

@@ -251,6 +251,11 @@ def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
         ["codegen-2b", "full precision", "128 + 20", "p3dn.24xlarge", "3.47", "10.70", "n/a", "30.1", "1309"],
         ["codegen-2b", "int8-dynamic", "128 + 20", "p3dn.24xlarge", "2.47", "3.50", "n/a", "21.4", "932"],
     ]
+    for calib in ("prose", "stdlib"):
+        also = profile("codegen-2b", "aqlm:2", 1, 1, 1, 1) | {"calibration": calib}
+        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also))
+    quants = [row[1] for row in shown(table(read_entries([tmp_path]), "wei-2"))]
+    assert quants[1:] == ["int8-dynamic", "aqlm:2 on prose", "aqlm:2 on stdlib"]
     (row,) = table(collection, "runs").rows
     assert [cell.text for cell in row[-2:]] == ["2.47", "932"]
 

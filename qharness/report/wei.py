@@ -30,10 +30,13 @@ def tables(collection: Collection) -> list[Table]:
 def hosting(collection: Collection) -> list[Table]:
     """Table II: what hosting takes, from profiles. Models are rows here, and metrics columns."""
     labels, pivot = collection.labels, Pivot(stub("model", "quantizer", "device", "dtype", "tokens", "instance"))
+    sets = {(d["quantizer"], d["calibration"]) for d in collection.profiles}
+    several = {quant for quant, _ in sets if sum(quant == other for other, _ in sets) > 1}
     for document in sorted(collection.profiles, key=lambda d: (labels.short(d["model"]), d["quantizer"] != FULL)):
+        on = f" on {document['calibration']}" if document["quantizer"] in several else ""
         row = (
             labels.short(document["model"]),
-            labels.quantizer(document["quantizer"]),
+            labels.quantizer(document["quantizer"]) + on,
             document["device"],
             document["dtype"],
             f"{document['prompt_tokens']} + {document['new_tokens']}",
