@@ -36,7 +36,8 @@ def write_run(
 
     `fields` are put into every line of its samples, `by_problem` into those of each problem.
     """
-    name = "--".join((spec.model, spec.quant, spec.calib or "none", spec.task, str(spec.seed), str(spec.temperature)))
+    settings = (spec.seed, spec.temperature, spec.samples, spec.dtype)
+    name = "--".join((spec.model, spec.quant, spec.calib or "none", spec.task, *map(str, settings)))
     folder = runs / name.replace("/", "_")
     folder.mkdir(parents=True)
     rows = [

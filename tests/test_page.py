@@ -83,6 +83,15 @@ def test_who_is_on_the_front(collection: Collection) -> None:
     assert len(pareto_pictures(collection)) == 1
 
 
+def test_a_run_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        for quant, passing in (("none", 40), ("rtn:2", 0)):
+            write_run(tmp_path / place, "made-python", quant, some(passing))
+    found = read_entries([tmp_path])
+    assert len(found.entries) == 4 and len(pareto_tables(found)[0].rows) == 2
+    assert [len(finding.losses) for finding in findings(found)] == [1]
+
+
 # ------------------------------------------------------------------------------------------------------- the summary
 
 
@@ -132,6 +141,7 @@ def test_each_distinct_completion_stands_once(tmp_path: Path) -> None:
     assert runs["coder, full precision"][1] is None
     problem = data["problems"]["made-python"][0]
     assert [outcome[:2] for outcome in problem["outcomes"]] == [["return 1", "passed"], ["return 2", "failed"]]
+    assert [outcome[3] for outcome in problem["outcomes"]] == [1, 0] and data["metrics"] == {"made-python": None}
     assert problem["runs"][str(full)] == [0, [0, 0, 1]]
     assert problem["runs"][str(runs["coder, rtn:3"][0])] == [0, [0, 1, 1]]
     perturbed = problem["runs"][str(runs["coder, full precision, prompts: word"][0])]

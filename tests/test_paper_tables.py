@@ -7,17 +7,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from qharness import RunSpec
-from qharness.report import Collection, Table, read_entries
+from qharness.report import Collection, Table, grid, read_entries, wei
+from qharness.report import giagnorio as giagnorio_tables
 from qharness.report.table import NOT_APPLICABLE
 from qharness.report.tables import all_tables
+from qharness.study.grid import read_study
+from qharness.study.sweep import with_baselines
+from tests.conftest import REPOSITORY
 from tests.report_runs import discordant, with_passes, write_run
 
 
 def table(collection: Collection, key: str) -> Table:
-    (found,) = [each for each in all_tables(collection) if each.key == key]
+    part = {"wei": wei, "giagnorio": giagnorio_tables, "runs": grid}[key.partition("-")[0]]
+    (found,) = [each for each in part.tables(collection) if each.key == key]
     return found
 
 
@@ -245,5 +251,52 @@ def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
         ["codegen-2b", "full precision", "128 + 20", "p3dn.24xlarge", "3.47", "10.70", "n/a", "30.1", "1309"],
         ["codegen-2b", "int8-dynamic", "128 + 20", "p3dn.24xlarge", "2.47", "3.50", "n/a", "21.4", "932"],
     ]
+    for calib in ("prose", "stdlib"):
+        also = profile("codegen-2b", "aqlm:2", 1, 1, 1, 1) | {"calibration": calib}
+        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also))
+    quants = [row[1] for row in shown(table(read_entries([tmp_path]), "wei-2"))]
+    assert quants[1:] == ["int8-dynamic", "aqlm:2 on prose", "aqlm:2 on stdlib"]
     (row,) = table(collection, "runs").rows
     assert [cell.text for cell in row[-2:]] == ["2.47", "932"]
+
+
+# ------------------------------------------------------------------------------------------------------ whole studies
+
+
+def test_the_small_studies_give_every_table(tmp_path: Path) -> None:
+    """All in one folder, with passes at random: runs of 1, 5 and 10 samples, greedy and sampled, on ten sets."""
+    rng = np.random.default_rng(0)
+    specs = {}
+    for file in sorted((REPOSITORY / "examples/studies/small").glob("*.toml")):
+        for spec in with_baselines(read_study(file).specs(tmp_path)):
+            given = {"samples": spec.samples or 1, "temperature": 0.8 if spec.temperature is None else 0.0}
+            specs[dataclasses.replace(spec, compare=True, **given)] = None
+    for spec in specs:
+        language = next((name for name in ("python", "java") if name in spec.task), "")
+        bleu = {"bleu": float(rng.random())}
+        texts: dict[str, Any] = {"metrics": bleu, "fields": {"status": None, "passed": None, "metrics": bleu}}
+        size = 1_000_000 if "half" in spec.model else 2_000_000
+        passes = rng.random((4, spec.samples or 1)) < 0.6
+        write_run(tmp_path, spec, passes, language=language, parameters=size, **({} if language else texts))
+    found = {each.key: each for each in all_tables(read_entries([tmp_path]))}
+    wei, giagnorio = (
+        [f"{name}-{n}" for n in numbers] for name, numbers in (("wei", (4, 5, 6, 7, 9)), ("giagnorio", (4, 5, 6, 7)))
+    )
+    assert set(found) == {"runs", "runs-bleu", "pareto", "failures", "lost-pairs", *wei, *giagnorio}
+    for each in found.values():
+        if not each.key.startswith("runs"):
+            names = [tuple(cell.text for cell in row[: sum(c.stub for c in each.columns)]) for row in each.rows]
+            assert len(set(names)) == len(names), each.key
+    four = [row for row in shown(found["giagnorio-4"]) if "aqlm" in row[3]]
+    assert {row[1] for row in four} == {
+        "tinycoder, temperature 0.8, samples 5",
+        "tinycoder-half, temperature 0.8, samples 5",
+    }
+    assert all("—" not in row for row in four)  # each in both languages, against full precision of as many samples
+    assert {row[3] for row in four if "half" not in row[1]} == {f"aqlm:{bits} on prose:64,128" for bits in (8, 4, 3, 2)}
+    seven = [row[1].split(",")[0] + " " + row[3] for row in shown(found["giagnorio-7"])]
+    kinds = ("full precision", "aqlm:2", "aqlm:2,finetune=e2e")
+    assert seven == [f"{model} {kind}" for model in ("tinycoder-half", "tinycoder") for kind in kinds]
+    five = found["wei-5"]
+    assert [row[2] for row in shown(five)] == ["full precision", "W8A8", "W4A8", "W8A4"]
+    assert {column.group for column in five.columns[3:]} == {"tiny-python", "tiny-java"}

@@ -139,7 +139,7 @@ def test_names_are_short_and_apart(tmp_path: Path) -> None:
         "full precision", "rtn:4", "rtn:3", "aqlm:2", "aqlm:2,finetune=e2e", "int8-dynamic:per-column",
         "not-installed:1,b=2",
     }  # fmt: skip
-    assert {names.calib(e) for e in found.entries} == {"", "random", "mixed", "files:a/*.py"}
+    assert {names.calib(e) for e in found.entries} == {"", "random", "mixed", "files:*.py"}
     assert {names.model(e) for e in found.entries} == {"org/model-7b, seed 0", "other/model-7b, seed 3"}
 
 
@@ -221,11 +221,15 @@ def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
             write_report([tmp_path / "runs"], taken)
 
 
-def test_levels(tmp_path: Path) -> None:
-    write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
-    (found,) = [table for table in all_tables(read_entries([tmp_path])) if table.key == "levels"]
-    assert [column.heading for column in found.columns[3:]] == ["hard, %", "hard: problems, n"]
-    assert [cell.text for cell in found.rows[0][3:]] == ["50.0", "10"]
+def test_levels_and_lost_pairs(tmp_path: Path) -> None:
+    base = write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
+    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), fields={"level": "hard"}, baseline=base)
+    tables = {table.key: table for table in all_tables(read_entries([tmp_path]))}
+    levels, lost = tables["levels"], tables["lost-pairs"]
+    assert [column.heading for column in levels.columns[3:]] == ["hard, %", "hard: problems, n", "hard: lost, pairs"]
+    assert [[cell.text for cell in row[3:]] for row in levels.rows] == [["50.0", "10", "—"], ["35.0", "10", "4"]]
+    kinds = dict(zip([column.name for column in lost.columns], lost.rows[0], strict=True))
+    assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
 
 
 # ----------------------------------------------------------------------------------------------------------- real runs

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
-from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.types import RunSpec
 
 if TYPE_CHECKING:
     from qharness.study.executors.local import Local
     from qharness.study.executors.ray import OnRay
-    from qharness.study.jobs import Attempt
+    from qharness.study.jobs import Attempt, Job
 
 
 def study(
@@ -48,17 +48,19 @@ def study(
 
     remote = remote_of(output)
     folder = remote.folder if remote else Path(output)
-    specs = read_study(file).specs(folder, data_dir, allow_unsandboxed)
+    from qharness.study.jobs import Job, with_baselines
+
+    grid = read_study(file)
+    jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
+    jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
     if dry_run:
         if remote:
             remote.fetch()
-        return _plan(specs, json)
-    from qharness.study.jobs import Job, with_baselines
+        return _plan(jobs, json)
     from qharness.study.sweep import carry_out
     from qharness.study.watching import watching
 
     chosen = _executor(executor, workers, ray_address)
-    jobs = [Job(spec, remote=remote) for spec in with_baselines(specs)]
     with watching(jobs, chosen.workers) as watcher:
         attempts = carry_out(jobs, chosen, watcher)
     if json:
@@ -123,17 +125,17 @@ _P = {"p, Mann-Whitney": "mann_whitney", "p, Wilcoxon": "wilcoxon"}
 """Of pass@1 on the perturbed prompts against full precision's."""
 
 
-def _plan(specs: Sequence[RunSpec], json: bool) -> int:
+def _plan(jobs: Sequence[Job], json: bool) -> int:
     from qharness.study.sweep import plan
 
-    plans = list(plan(specs))
+    plans = list(plan(jobs))
     if json:
-        print_json([{**dataclasses.asdict(each), "spec": _axes(each.spec)} for each in plans])
+        print_json([{**dataclasses.asdict(each), "spec": _axes(each.spec, each.kind)} for each in plans])
     else:
         states = [each.error or ("done" if each.done else "to do") for each in plans]
-        rows = [(*_axes(each.spec).values(), state) for each, state in zip(plans, states, strict=True)]
+        rows = [(*_axes(each.spec, each.kind).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows)
-        typer.echo(f"{states.count('to do')} of {len(plans)} runs to do")
+        typer.echo(f"{states.count('to do')} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 
@@ -141,21 +143,27 @@ _AXES = ("model", "quant", "calib", "task", "seed")
 _HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "p", "weights, MB", "generation, s")
 
 
-def _axes(spec: RunSpec) -> dict[str, str]:
-    return {axis: str(getattr(spec, axis) or "") if axis != "seed" else str(spec.seed) for axis in _AXES}
+def _axes(spec: RunSpec, kind: str) -> dict[str, str]:
+    """What tells a job from the others; of a measurement, its kind in place of the task."""
+    task = spec.task if kind == "run" else kind
+    return {"model": spec.model, "quant": spec.quant, "calib": spec.calib or "", "task": task, "seed": str(spec.seed)}
 
 
 def _document(attempt: Attempt) -> dict[str, Any]:
+    axes = _axes(attempt.spec, attempt.kind)
+    if attempt.error:
+        return {"spec": axes, "error": attempt.error}
     if attempt.result is None:
-        return {"spec": _axes(attempt.spec), "error": attempt.error}
+        return {"spec": axes, "file": str(attempt.path)}
     return {"folder": str(attempt.result.folder), **attempt.result.document}
 
 
 def _row(attempt: Attempt) -> tuple[str, ...]:
     """The task's first metric, and what the comparison with the baseline says of it."""
-    axes = tuple(_axes(attempt.spec).values())
+    axes = tuple(_axes(attempt.spec, attempt.kind).values())
     if attempt.result is None:
-        return (*axes, "failed", attempt.error, "", "", "", "", "")
+        said = ("failed", attempt.error) if attempt.error else ("file", str(attempt.path))
+        return (*axes, *said, *[""] * 5)
     document, metrics = attempt.result.document, attempt.result.metrics
     name, value = next(iter(metrics.items()), ("", None))
     baseline = document.get("baseline")
@@ -167,7 +175,7 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
         compared = (
             difference,
             f"{number(low, '+.4f')} to {number(high, '+.4f')}",
-            number(baseline["clustered"]["p_value"], ".4f"),
+            p_value(baseline["clustered"]["p_value"]),
         )
     megabytes = weights_megabytes(document)
     return (*axes, name, number(value, ".4f"), *compared, megabytes, number(document["timings"]["generation_s"], ".1f"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
+from qharness.report.collection import Collection
 from qharness.report.entries import Entry
 from qharness.report.labels import setting
 from qharness.report.specs import unusual, without
@@ -34,13 +35,17 @@ def grouped(entries: Iterable[Entry], key: Any) -> list[list[Entry]]:
     return list(groups.values())
 
 
-def reference(entries: Sequence[Entry]) -> Entry:
-    """The one that was calibrated on the reference set, or else the first."""
-    return next((e for e in entries if e.calib and parse(e.calib).name == REFERENCE), entries[0])
+def reference(collection: Collection, entries: Sequence[Entry]) -> Entry:
+    """The one on the reference calibration set, or else on that of the most runs in the collection."""
+    return max(entries, key=lambda e: (_is_reference(e), collection.calibrated[e.calib] if e.calib else 0))
 
 
-def usual(entries: Iterable[Entry]) -> list[Entry]:
-    """One run a model, task and quantizer: of the reference calibration set, and of the options' defaults.
+def _is_reference(entry: Entry) -> bool:
+    return entry.calib is not None and parse(entry.calib).name == REFERENCE
+
+
+def usual(collection: Collection, entries: Iterable[Entry]) -> list[Entry]:
+    """One run a model, task and quantizer: on the reference calibration set, and of the options' defaults.
 
     Of quantizers that differ only in an option that has a table of its own (fine-tuning, bits of weights and of
     activations), those with the fewest values other than the default are kept.
@@ -50,9 +55,10 @@ def usual(entries: Iterable[Entry]) -> list[Entry]:
     for group in grouped(entries, lambda e: (place(e), e.checkpoint, e.calib, without(e.quant, varied))):
         least = min(unusual(entry.quant, varied) for entry in group)
         kept += [entry for entry in group if unusual(entry.quant, varied) == least]
-    return on_reference(kept)
+    return on_reference(collection, kept)
 
 
-def on_reference(entries: Iterable[Entry]) -> list[Entry]:
-    """One run a model, task and quantizer: of the reference calibration set."""
-    return [reference(group) for group in grouped(entries, lambda e: (place(e), e.checkpoint, e.quant))]
+def on_reference(collection: Collection, entries: Iterable[Entry]) -> list[Entry]:
+    """One run a model, task and quantizer: on the reference calibration set."""
+    groups = grouped(entries, lambda e: (place(e), e.checkpoint, e.quant))
+    return [reference(collection, group) for group in groups]

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from typing import Any
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import JOURNAL, RUN, read_run
 from qharness.report.entries import FULL, Entry
-from qharness.report.labels import Labels
+from qharness.report.labels import Labels, setting
 from qharness.types import RunSpec
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
@@ -44,19 +45,35 @@ class Collection:
 
     @cached_property
     def largest(self) -> tuple[Entry, ...]:
-        """The runs less those of which there is one of more problems or samples."""
-        best: dict[RunSpec, Entry] = {}
+        """The runs less those of which there is one of more problems or samples.
+
+        Such a run stays, with all of its size, where it is beside others that there are in this size only.
+        """
+        best: dict[RunSpec, tuple[float, int]] = {}
         for entry in self.entries:
             key = dataclasses.replace(entry.spec, **_EXTENT)
-            if key not in best or _extent(entry) > _extent(best[key]):
-                best[key] = entry
-        return tuple(best.values())
+            best[key] = max(_extent(entry), best.get(key, (0, 0)))
+        groups: dict[Any, list[Entry]] = {}
+        for entry in self.entries:
+            groups.setdefault((entry.model, entry.spec.task, setting(entry)), []).append(entry)
+        whole = (
+            group
+            for group in groups.values()
+            if any(_extent(entry) == best[dataclasses.replace(entry.spec, **_EXTENT)] for entry in group)
+        )
+        kept = {entry for group in whole for entry in group}
+        return tuple(entry for entry in self.entries if entry in kept)
+
+    @cached_property
+    def calibrated(self) -> Counter[str]:
+        """How many runs there are on each calibration set."""
+        return Counter(entry.calib for entry in self.entries if entry.calib)
 
     @cached_property
     def labels(self) -> Labels:
         """Names for what was run."""
         documents = (*self.profiles, *self.noise)
-        return Labels(self.entries, [(each["model"], each["quantizer"]) for each in documents])
+        return Labels(self.entries, self.largest, [(each["model"], each["quantizer"]) for each in documents])
 
     def by_size(self, entry: Entry) -> tuple[bool, int, str]:
         """Sorts quantizers: full precision, and then what takes less and less."""

@@ -80,7 +80,7 @@ def tables(collection: Collection) -> list[Table]:
 
 def _precisions(collection: Collection) -> _Pairs:
     """Table 4: each quantizer against full precision."""
-    return [(entry, None) for entry in usual(unperturbed(collection.largest))]
+    return [(entry, None) for entry in usual(collection, unperturbed(collection.largest)) if not entry.full]
 
 
 def _finetuned(collection: Collection) -> _Pairs:
@@ -98,7 +98,7 @@ def _calibrated(collection: Collection) -> _Pairs:
     runs = [e for e in unperturbed(collection.largest) if e.calib]
     pairs: _Pairs = []
     for group in grouped(runs, lambda e: (place(e), e.checkpoint, e.quant)):
-        first = reference(group)
+        first = reference(collection, group)
         pairs += [(entry, first) for entry in group if entry is not first]
     return pairs
 
@@ -114,13 +114,13 @@ def _of_several_sizes(collection: Collection) -> _Pairs:
     sets = {calib: len({e.model for e in runs if e.calib == calib}) for calib in dict.fromkeys(e.calib for e in runs)}
     sets.pop(None, None)
     chosen = max(sets, key=lambda calib: sets[calib], default=None)
-    runs = [entry for entry in runs if entry.calib in (None, chosen)]
+    runs = [entry for entry in runs if not entry.full and entry.calib in (None, chosen)]
     models: dict[str, set[str]] = {}
     for entry in runs:
         models.setdefault(entry.checkpoint or entry.quant, set()).add(entry.model)
-    shared = [e for e in runs if not e.full and len(models[e.checkpoint or e.quant]) > 1]
+    shared = [entry for entry in runs if len(models[entry.checkpoint or entry.quant]) > 1]
     sharing = {entry.model for entry in shared}
-    return [(e, None) for e in runs if e.full or e in shared or e.model not in sharing]
+    return [(entry, None) for entry in runs if entry in shared or entry.model not in sharing]
 
 
 def _tables(collection: Collection, form: _Form, pairs: _Pairs) -> list[Table]:
@@ -132,7 +132,7 @@ def _tables(collection: Collection, form: _Form, pairs: _Pairs) -> list[Table]:
     full = [baseline for entry in compared if (baseline := collection.baseline_of(entry))]
     shown = sorted(dict.fromkeys([*full, *compared]), key=lambda e: _order(collection, e))
     several = len({entry.calib for entry in shown if entry.calib}) > 1
-    pivot, labels = Pivot(_STUBS), collection.labels
+    pivot, labels = Pivot(_STUBS, sorted({entry.language for entry in shown})), collection.labels
     for entry in shown:
         row = (
             labels.benchmark(entry),

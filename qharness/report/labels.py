@@ -13,7 +13,7 @@ from qharness.report.specs import options, shortest
 from qharness.spec import Spec, show
 
 FULL_PRECISION = "full precision"
-_SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "device", "dtype")
+_SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "samples", "limit", "device", "dtype")
 _MISSING = object()
 
 
@@ -25,10 +25,16 @@ def setting(entry: Entry) -> tuple[Any, ...]:
 class Labels:
     """Names for the models, quantizers, calibration sets and benchmarks of these runs.
 
-    `besides`: model and quantizer of what else a report shows, as profiles.
+    `shown`: those that have to be told apart by their settings, all by default. `besides`: model and quantizer of what
+    else a report shows, as profiles.
     """
 
-    def __init__(self, entries: Sequence[Entry], besides: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        shown: Sequence[Entry] | None = None,
+        besides: Sequence[tuple[str, str]] = (),
+    ) -> None:
         registry = get_registry()
         models = {each for e in entries for each in (e.model, e.checkpoint) if each}
         self._models = _last_parts(models | {model for model, _ in besides})
@@ -38,10 +44,7 @@ class Labels:
         tasks = {e.task: (e.benchmark, e.language) for e in entries}
         shared = Counter(tasks.values())
         self._clashing = {e.task for e in entries if shared[e.benchmark, e.language] > 1}
-        seen: dict[str, set[tuple[Any, ...]]] = {}
-        for entry in entries:
-            seen.setdefault(entry.spec.task, set()).add(setting(entry))
-        self._vary = {task: [len(set(each)) > 1 for each in zip(*found, strict=True)] for task, found in seen.items()}
+        self._vary = _varying(entries if shown is None else shown)
 
     def benchmark(self, entry: Entry) -> str:
         """The task without its language; with it, where two tasks would be one."""
@@ -60,10 +63,10 @@ class Labels:
         return ", ".join([self.short(entry.model), *self.apart(entry)])
 
     def apart(self, entry: Entry) -> tuple[str, ...]:
-        """What sets a run apart from others of its task besides its model and how that is quantized."""
-        varying = self._vary[entry.spec.task]
-        parts = zip(_SETTING, setting(entry), varying, strict=True)
-        return tuple(f"{name.replace('_', ' ')} {value}" for name, value, varies in parts if varies)
+        """What sets a run apart from others of its benchmark besides its model and how that is quantized."""
+        varying = self._vary.get((entry.benchmark, entry.perturbation), set())
+        parts = zip(_SETTING, setting(entry), strict=True)
+        return tuple(_said(name, value) for name, value in parts if name in varying)
 
     def quant(self, entry: Entry) -> str:
         """The quantizer, `full precision`, or the checkpoint that was quantized already."""
@@ -79,6 +82,26 @@ class Labels:
     def calibrated(self, entry: Entry) -> str:
         """The quantizer with its calibration set."""
         return f"{self.quant(entry)} on {self.calib(entry)}" if entry.calib else self.quant(entry)
+
+
+def _varying(entries: Iterable[Entry]) -> dict[tuple[str, str], set[str]]:
+    """The settings in which runs of a task differ, by benchmark and perturbation: what one language needs, all get."""
+    found: dict[tuple[str, str], dict[str, list[set[Any]]]] = {}
+    for entry in entries:
+        tasks = found.setdefault((entry.benchmark, entry.perturbation), {})
+        seen = tasks.setdefault(entry.task, [set() for _ in _SETTING])
+        for values, value in zip(seen, setting(entry), strict=True):
+            values.add(value)
+    return {
+        key: {name for seen in tasks.values() for name, values in zip(_SETTING, seen, strict=True) if len(values) > 1}
+        for key, tasks in found.items()
+    }
+
+
+def _said(name: str, value: Any) -> str:
+    if name == "limit":
+        return "all problems" if value is None else f"{value} problems"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def _last_parts(names: Iterable[str]) -> dict[str, str]:
@@ -125,6 +148,11 @@ def _with_first(spec: Spec, values: Mapping[str, Any], shared: set[str]) -> Spec
 
 
 def _without(spec: Spec, values: Mapping[str, Any], shared: set[str], keep_positional: bool) -> Spec:
-    kwargs = tuple((name, value) for name, value in spec.kwargs if name not in shared)
-    args = tuple(a for a, name in zip(spec.args, values, strict=False) if keep_positional or name not in shared)
-    return Spec(spec.name, args, kwargs)
+    kwargs = tuple((name, _file(value)) for name, value in spec.kwargs if name not in shared)
+    args = (a for a, name in zip(spec.args, values, strict=False) if keep_positional or name not in shared)
+    return Spec(spec.name, tuple(map(_file, args)), kwargs)
+
+
+def _file(value: str) -> str:
+    """A path's last part; other values as they are."""
+    return PurePosixPath(value).name or value

@@ -12,6 +12,7 @@ from qharness.drawing import inline_svg, to_png, to_svg
 from qharness.report.choosing import grouped, unperturbed
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
+from qharness.types import RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,8 +49,11 @@ def slug(text: str) -> str:
 
 
 def by_task(collection: Collection) -> dict[str, list[Entry]]:
-    """The runs on original prompts whose programs were run, by task; the largest of those alike."""
-    groups = grouped(unperturbed(collection.largest), lambda entry: entry.task)
+    """The runs on original prompts whose programs were run, by task; of those alike the largest, and one."""
+    runs: dict[RunSpec, Entry] = {}
+    for entry in unperturbed(collection.largest):
+        runs.setdefault(entry.spec, entry)
+    groups = grouped(runs.values(), lambda entry: entry.task)
     return {group[0].task: group for group in groups}
 
 

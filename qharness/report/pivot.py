@@ -10,9 +10,13 @@ from qharness.report.table import NOT_APPLICABLE, Cell, Column, Table
 
 @dataclass
 class Pivot:
-    """A table in the making. A row is known by what its `stubs` show, a column by its name and group."""
+    """A table in the making. A row is known by what its `stubs` show, a column by its name and group.
+
+    `groups`: those that come first, in this order.
+    """
 
     stubs: tuple[Column, ...]
+    groups: Sequence[str] = ()
     _rows: dict[tuple[str, ...], tuple[Cell, ...]] = field(default_factory=dict)
     _columns: dict[tuple[str, str], Column] = field(default_factory=dict)
     _cells: dict[tuple[tuple[str, ...], tuple[str, str]], Cell] = field(default_factory=dict)
@@ -29,7 +33,7 @@ class Pivot:
         """The table, in a list; none without a row. Columns of one group stand together; empty places show a dash."""
         if not self._rows:
             return []
-        groups = list(dict.fromkeys(group for group, _ in self._columns))
+        groups = list(dict.fromkeys([*self.groups, *(group for group, _ in self._columns)]))
         ordered = sorted(self._columns, key=lambda place: groups.index(place[0]))
         rows = tuple(
             (*stubs, *(self._cells.get((name, place), NOT_APPLICABLE) for place in ordered))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,8 +24,9 @@ def problem_data(collection: Collection) -> dict[str, Any]:
 
     `runs`: {label, task, full, against}, the last being the number of the run it is compared with, full precision on
     the same prompts, or None. `problems`, by task: {doc, name, level, prompts, outcomes, reference, runs}; an outcome
-    is [completion, status, detail, passed], `runs` maps a run's number to [prompt, [outcome by sample]], as places in
-    those lists.
+    is [completion, status, detail, score], `runs` maps a run's number to [prompt, [outcome by sample]], as places in
+    those lists. The score is 1 or 0 for a program that passed or did not, of a text its first metric; `metrics` has the
+    latter's name by task, None for programs.
     """
     entries = [entry for entry in collection.largest if entry.rows]
     places = {id(entry): place for place, entry in enumerate(entries)}
@@ -43,7 +45,8 @@ def problem_data(collection: Collection) -> dict[str, Any]:
         for entry in entries
     ]
     listed = {task: [found[doc].document() for doc in sorted(found)] for task, found in problems.items()}
-    return {"runs": runs, "problems": listed}
+    metrics = {entry.task: None if entry.counts_passes else next(iter(entry.metrics), None) for entry in entries}
+    return {"runs": runs, "problems": listed, "metrics": {task: metrics.get(task) for task in listed}}
 
 
 def _label(collection: Collection, entry: Entry) -> str:
@@ -76,8 +79,9 @@ class _Problem:
     def add(self, run: int, row: Mapping[str, Any]) -> None:
         """One completion."""
         prompt = self._prompts.setdefault(row.get("prompt"), len(self._prompts))
-        detail = row.get("detail") or ", ".join(f"{k} {v}" for k, v in (row.get("metrics") or {}).items())
-        outcome = (row.get("completion", ""), row.get("status"), detail, row.get("passed"))
+        metrics = row.get("metrics") or {}
+        detail = row.get("detail") or ", ".join(f"{name} {value}" for name, value in metrics.items())
+        outcome = (row.get("completion", ""), row.get("status"), detail, _score(row.get("passed"), metrics))
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 
@@ -90,3 +94,8 @@ class _Problem:
             "outcomes": [list(outcome) for outcome in self._outcomes],
             "runs": self._runs,
         }
+
+
+def _score(passed: bool | None, metrics: Mapping[str, Any]) -> float | None:
+    value = next(iter(metrics.values()), None) if passed is None else passed
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

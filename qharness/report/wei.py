@@ -30,10 +30,13 @@ def tables(collection: Collection) -> list[Table]:
 def hosting(collection: Collection) -> list[Table]:
     """Table II: what hosting takes, from profiles. Models are rows here, and metrics columns."""
     labels, pivot = collection.labels, Pivot(stub("model", "quantizer", "device", "dtype", "tokens", "instance"))
+    sets = {(d["quantizer"], d["calibration"]) for d in collection.profiles}
+    several = {quant for quant, _ in sets if sum(quant == other for other, _ in sets) > 1}
     for document in sorted(collection.profiles, key=lambda d: (labels.short(d["model"]), d["quantizer"] != FULL)):
+        on = f" on {document['calibration']}" if document["quantizer"] in several else ""
         row = (
             labels.short(document["model"]),
-            labels.quantizer(document["quantizer"]),
+            labels.quantizer(document["quantizer"]) + on,
             document["device"],
             document["dtype"],
             f"{document['prompt_tokens']} + {document['new_tokens']}",
@@ -53,7 +56,7 @@ def hosting(collection: Collection) -> list[Table]:
 
 def accuracy(collection: Collection) -> list[Table]:
     """Table IV: pass@k in full precision and of each quantizer."""
-    entries = usual(unperturbed(collection.largest))
+    entries = usual(collection, unperturbed(collection.largest))
     pivot = _by_quantizer(collection, entries, passing(entries), 100)
     caption = f"pass@k in percent, {_COST}. {extent(entries)} After table IV of {PAPER}."
     return pivot.tables("wei-4", "pass@k of quantized models", caption) if _quantized(entries) else []
@@ -61,11 +64,15 @@ def accuracy(collection: Collection) -> list[Table]:
 
 def texts(collection: Collection) -> list[Table]:
     """Table IX: the score of texts in full precision and of each quantizer."""
-    entries = usual(e for e in collection.largest if e.metrics and not e.languages and not e.perturbation)
+    entries = usual(collection, (e for e in collection.largest if e.metrics and not e.languages and not e.perturbation))
     metrics = list(dict.fromkeys(next(iter(entry.metrics)) for entry in entries))
     pivot = _by_quantizer(collection, entries, metrics, 1)
     caption = f"{', '.join(metrics)}, {_COST}. {extent(entries)} After table IX of {PAPER}."
     return pivot.tables("wei-9", "Scores of texts", caption) if _quantized(entries) else []
+
+
+def _tasks(entries: Iterable[Entry]) -> list[str]:
+    return sorted({entry.task for entry in entries})
 
 
 def _quantized(entries: Iterable[Entry]) -> bool:
@@ -101,9 +108,13 @@ def _difference(collection: Collection, entry: Entry, metric: str) -> float | No
 
 def precisions(collection: Collection) -> list[Table]:
     """Table V: bits of weights and of activations, of quantizers that have both options."""
-    runs = [e for e in on_reference(unperturbed(collection.largest)) if set(BITS) <= set(quantizer_options(e.quant))]
+    runs = [
+        e
+        for e in on_reference(collection, unperturbed(collection.largest))
+        if set(BITS) <= set(quantizer_options(e.quant))
+    ]
     labels = collection.labels
-    pivot, shown = Pivot(stub("model", "quantizer", "precision")), []
+    pivot, shown = Pivot(stub("model", "quantizer", "precision"), _tasks(runs)), []
     metrics = passing(runs)
     key = lambda e: (labels.model(e), e.checkpoint, without(e.quant, BITS))  # noqa: E731
     for group in grouped(runs, key):
@@ -133,13 +144,13 @@ def _bits(entry: Entry) -> tuple[int, int]:
 
 def largest_model(collection: Collection) -> list[Table]:
     """Table VI: each quantizer on the largest model."""
-    entries = usual(unperturbed(collection.largest))
+    entries = usual(collection, unperturbed(collection.largest))
     sizes = {entry: collection.parameters(entry) or 0 for entry in entries}
     most = max(sizes.values(), default=0)
     chosen = [entry for entry in entries if sizes[entry] == most]
     if not _quantized(chosen) or (most == 0 and len({entry.model for entry in entries}) > 1):
         return []
-    pivot, metrics = Pivot(stub("model", "quantizer")), passing(chosen)
+    pivot, metrics = Pivot(stub("model", "quantizer"), _tasks(chosen)), passing(chosen)
     for entry in sorted(chosen, key=lambda e: (collection.labels.model(e), *collection.by_size(e))):
         for metric in metrics:
             row = (collection.labels.model(entry), collection.labels.quant(entry))
@@ -153,7 +164,7 @@ def robustness(collection: Collection) -> list[Table]:
     runs = {entry.folder: entry for entry in collection.largest if entry.counts_passes}
     found = Robustness([(e.spec, RunResult(e.folder, e.document)) for e in runs.values()])
     drops = {runs[folder]: row.drop_percent for folder, row in zip(found.folders, found.rows, strict=True)}
-    labels, pivot = collection.labels, Pivot(stub("model", "quantizer"))
+    labels, pivot = collection.labels, Pivot(stub("model", "quantizer"), _tasks(drops))
     name = labels.calibrated if len({entry.calib for entry in drops if entry.calib}) > 1 else labels.quant
     own: dict[tuple[str, str], list[float]] = {}
     for group in grouped(drops, labels.model):

@@ -16,7 +16,7 @@ from qharness.calibration import definite_set
 from qharness.errors import StudyError
 from qharness.registry import get_registry
 from qharness.spec import unbind
-from qharness.study.measures import Measurement, measurements
+from qharness.study.jobs import OF_THE_MODEL
 from qharness.types import DEFAULT_MODEL, RunSpec
 
 NO_PERTURBATION = "none"
@@ -86,9 +86,22 @@ class Study(Lists):
         """
         return [spec for spec in self._cells(output, data_dir, allow_unsandboxed) if spec.task]
 
-    def measurements(self, output: Path, data_dir: Path | None = None) -> list[Measurement]:
-        """What is to be measured of the study's models, in the order of `measure`."""
-        return list(measurements(self.measure, self._cells(output, data_dir, False)))
+    def measurements(self, output: Path, data_dir: Path | None = None) -> list[tuple[str, RunSpec]]:
+        """(kind, model) of what is to be measured: each model once, at the first of its seeds; a spec without a task.
+
+        Full precision is always among them, for it is what costs are compared with; it has no noise.
+        """
+        models: dict[tuple[str, str, str | None], RunSpec] = {}
+        for spec in self._cells(output, data_dir, False):
+            for each in (dataclasses.replace(spec, quant="none", calib=None), spec):
+                kept = {name: getattr(each, name) for name in (*OF_THE_MODEL, "data_dir", "output")}
+                models.setdefault((each.model, each.quant, each.calib), RunSpec(task="", **kept))
+        return [
+            (kind, spec)
+            for kind in dict.fromkeys(self.measure)
+            for spec in models.values()
+            if kind != "noise" or spec.quant != "none"
+        ]
 
     def _cells(self, output: Path, data_dir: Path | None, allow_unsandboxed: bool) -> list[RunSpec]:
         """All combinations, without a task where the study has none."""

@@ -19,8 +19,16 @@ from qharness.types import RunResult, RunSpec
 if TYPE_CHECKING:
     from qharness.models.store import Models
 
-KINDS = {"run": "qharness.study.running:perform"}
+KINDS = {
+    "run": "qharness.study.running:perform",
+    "profile": "qharness.study.measures:profile",
+    "noise": "qharness.study.measures:noise",
+}
 """What does the jobs of each kind, as `module:function`, a `Function`. A kind that has a colon names its own."""
+
+
+OF_THE_MODEL = ("model", "quant", "calib", "seed", "device", "dtype")
+"""The fields of a spec that say which model it is, whatever it is run on."""
 
 
 class Memory:
@@ -32,6 +40,10 @@ class Memory:
         from qharness.models.store import Models
 
         return Models()
+
+    def forget(self) -> None:
+        """Let the last model go."""
+        self.__dict__.pop("models", None)
 
 
 class Function(Protocol):
@@ -56,8 +68,7 @@ class Job:
     @property
     def group(self) -> tuple[object, ...]:
         """Equal for jobs that share their model, quantized and calibrated alike: one process does them in turn."""
-        spec = self.spec
-        return spec.model, spec.quant, spec.calib, spec.seed, spec.device, spec.dtype
+        return tuple(getattr(self.spec, name) for name in OF_THE_MODEL)
 
     @property
     def needs(self) -> Job | None:
@@ -67,8 +78,8 @@ class Job:
         return dataclasses.replace(self, spec=baseline_of(self.spec))
 
     def __str__(self) -> str:
-        kind = "" if self.kind == "run" else f"{self.kind}: "
-        return f"{kind}{self.spec.model}, {self.spec.quant}, {self.spec.task}, seed {self.spec.seed}"
+        what = self.spec.task if self.kind == "run" else self.kind
+        return f"{self.spec.model}, {self.spec.quant}, {what}, seed {self.spec.seed}"
 
 
 @dataclass(frozen=True)

@@ -2,75 +2,57 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from qharness.evaluate.folder import folder_name, write_json
-from qharness.hosting import ProfileSpec, profile
+from qharness.hosting import ProfileSpec
+from qharness.hosting import profile as run_profile
+from qharness.locks import locked
 from qharness.models.loading import identity, locate
 from qharness.models.store import definite
 from qharness.noise import NoiseSpec, measure_noise
+from qharness.study.jobs import OF_THE_MODEL, Memory
 from qharness.types import RunSpec
 
-_OF_THE_MODEL = ("model", "quant", "calib", "seed", "device", "dtype")
+
+def profile(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
+    """A study's job of kind `profile`: what the model costs to host."""
+    return _once("profile", spec, memory, wait, _profile)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A model, quantized, and what is measured of it; `spec` has no task."""
+def noise(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
+    """A study's job of kind `noise`: the quantizer's noise, layer by layer."""
+    return _once("noise", spec, memory, wait, _noise)
 
-    kind: str
-    spec: RunSpec
 
-    @property
-    def path(self) -> Path:
-        """`OUTPUT/KIND/<model>--<quant>--<calib>--<hash>.json`."""
-        spec = definite(self.spec)
-        key = {name: getattr(spec, name) for name in _OF_THE_MODEL} | {
-            "model": identity(spec.model),
-            "qharness": importlib.metadata.version("qharness"),
-        }
-        folder = locate(spec.model)
-        model = folder.resolve().name if folder.is_dir() else folder.as_posix()
-        name = folder_name((model, spec.quant, spec.calib or "none"), key, {})
-        return spec.output / self.kind / f"{name}.json"
+def measured_path(kind: str, spec: RunSpec) -> Path:
+    """`OUTPUT/KIND/<model>--<quant>--<calib>--<hash>.json`. Raises QHarnessError for a spec that is wrong."""
+    whole = definite(spec)
+    key = {name: getattr(whole, name) for name in OF_THE_MODEL} | {
+        "model": identity(spec.model),
+        "qharness": importlib.metadata.version("qharness"),
+    }
+    folder = locate(spec.model)
+    model = folder.resolve().name if folder.is_dir() else folder.as_posix()
+    return spec.output / kind / f"{folder_name((model, whole.quant, whole.calib or 'none'), key, {})}.json"
 
-    def measure(self) -> Path:
-        """The file, made if it is not there yet. Raises QHarnessError, or what a model or plugin raises."""
-        path = self.path
+
+def _once(kind: str, spec: RunSpec, memory: Memory, wait: bool, measure: Callable[[RunSpec], dict[str, Any]]) -> Path:
+    """The file, made if it is not there yet. A model of the jobs before is let go: measuring loads its own."""
+    path = measured_path(kind, spec)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_suffix(".lock"), str(path), wait=wait):
         if not path.is_file():
-            document = _KINDS[self.kind](definite(self.spec))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, document)
-        return path
-
-
-def measurements(kinds: Iterable[str], specs: Iterable[RunSpec]) -> Iterator[Measurement]:
-    """What is to be measured of the models that these runs use, each once, at the first of their seeds.
-
-    Full precision is always among them: it is what costs are compared with.
-    """
-    models: dict[tuple[str, str, str | None], RunSpec] = {}
-    for spec in specs:
-        for each in (dataclasses.replace(spec, quant="none", calib=None), spec):
-            models.setdefault((each.model, each.quant, each.calib), _of_the_model(each))
-    for kind in kinds:
-        for spec in models.values():
-            if kind != "noise" or spec.quant != "none":  # full precision has none
-                yield Measurement(kind, spec)
-
-
-def _of_the_model(spec: RunSpec) -> RunSpec:
-    kept = {name: getattr(spec, name) for name in (*_OF_THE_MODEL, "data_dir", "output")}
-    return RunSpec(task="", **kept)
+            memory.forget()
+            write_json(path, measure(definite(spec)))
+    return path
 
 
 def _profile(spec: RunSpec) -> dict[str, Any]:
-    return profile(
+    return run_profile(
         ProfileSpec(
             model=spec.model,
             quant=spec.quant,
@@ -97,7 +79,3 @@ def _noise(spec: RunSpec) -> dict[str, Any]:
         )
     )
     return document
-
-
-_KINDS: dict[str, Callable[[RunSpec], dict[str, Any]]] = {"profile": _profile, "noise": _noise}
-KINDS = tuple(_KINDS)

@@ -64,7 +64,10 @@ class Remote:
         return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory"]
 
     def fetch(self, *names: str) -> None:
-        """Bring run folders here, all of them by default: whole ones, and the journals of others, to resume."""
+        """Bring run folders here, all of them by default: whole ones, and the journals of others, to resume.
+
+        And what was measured that is not here.
+        """
         files, root = self._files
         for name in names or self.names():
             here, there = self.folder / name, f"{root}/{name}"
@@ -72,7 +75,9 @@ class Remote:
                 continue
             found = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in files.ls(there, detail=True)}
             journal = here / JOURNAL
-            if RUN not in found and found.get(JOURNAL, 0) <= (journal.stat().st_size if journal.exists() else 0):
+            if RUN not in found and JOURNAL not in found:  # no run's: a folder of what was measured
+                found = {file: size for file, size in found.items() if not (here / file).exists()}
+            elif RUN not in found and found[JOURNAL] <= (journal.stat().st_size if journal.exists() else 0):
                 continue
             here.mkdir(parents=True, exist_ok=True)
             for file in sorted(found, key=lambda file: file == RUN):

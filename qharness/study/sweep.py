@@ -20,26 +20,37 @@ __all__ = ["Attempt", "Plan", "carry_out", "plan", "sweep", "with_baselines"]
 
 @dataclass(frozen=True)
 class Plan:
-    """A run of a study that may be to make."""
+    """A job of a study that may be to do. `folder`: of a run; of a measurement, its file."""
 
     spec: RunSpec
+    kind: str = "run"
     folder: Path | None = None
     done: bool = False
     error: str = ""
 
 
-def plan(specs: Sequence[RunSpec]) -> Iterator[Plan]:
-    """What `sweep` would do, without loading a model."""
-    from qharness.evaluate.bridge import load_task, quiet  # with torch and lm-eval, which a study's parent does without
-    from qharness.evaluate.cells import make_cell
+def plan(jobs: Sequence[Job]) -> Iterator[Plan]:
+    """What `carry_out` would do, without loading a model."""
+    from qharness.evaluate.bridge import quiet  # with torch and lm-eval, which a study's parent does without
 
     with quiet():
-        for spec in with_baselines(specs):
+        for job in jobs:
             try:
-                cell = make_cell(spec, load_task(spec.task, spec.data_dir, spec.seed))
-                yield Plan(spec, cell.folder, cell.done is not None)
+                yield _plan(job)
             except QHarnessError as error:
-                yield Plan(spec, error=str(error))
+                yield Plan(job.spec, job.kind, error=str(error))
+
+
+def _plan(job: Job) -> Plan:
+    from qharness.evaluate.bridge import load_task
+    from qharness.evaluate.cells import make_cell
+    from qharness.study.measures import measured_path
+
+    if job.kind == "run":
+        cell = make_cell(job.spec, load_task(job.spec.task, job.spec.data_dir, job.spec.seed))
+        return Plan(job.spec, job.kind, cell.folder, cell.done is not None)
+    path = measured_path(job.kind, job.spec)
+    return Plan(job.spec, job.kind, path, path.is_file())
 
 
 def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:

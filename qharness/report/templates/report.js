@@ -90,14 +90,10 @@ const unpack = async (text) => {
   return JSON.parse(await new Response(stream).text());
 };
 
-const percent = (rate) => (rate === null ? "n/a" : `${(100 * rate).toFixed(1)}`);
-
-const rateOf = (problem, run) => {
-  const found = problem.runs[run];
-  if (!found) return null;
-  const passed = found[1].map((place) => problem.outcomes[place][3]);
-  if (passed.some((each) => each === null)) return null;
-  return passed.filter(Boolean).length / passed.length;
+// The mean score of a run's completions: its pass rate, or a metric of texts.
+const scoreOf = (problem, run) => {
+  const scores = problem.runs[run]?.[1].map((place) => problem.outcomes[place][3]) ?? [null];
+  return scores.includes(null) ? null : scores.reduce((sum, each) => sum + each, 0) / scores.length;
 };
 
 const nameOf = (problem) => problem.name ?? `problem ${problem.doc}`;
@@ -110,22 +106,24 @@ const CHANGES = {
   won: (change) => change !== null && change > 0,
 };
 
-const problemTable = (task, problems, [first, second], kind, words) => {
+const problemTable = (task, problems, metric, [first, second], kind, words) => {
   const rows = problems
-    .map((problem) => ({ problem, rates: [rateOf(problem, first), rateOf(problem, second)] }))
-    .map((row) => ({ ...row, change: row.rates.includes(null) ? null : row.rates[1] - row.rates[0] }))
+    .map((problem) => ({ problem, scores: [scoreOf(problem, first), scoreOf(problem, second)] }))
+    .map((row) => ({ ...row, change: row.scores.includes(null) ? null : row.scores[1] - row.scores[0] }))
     .filter((row) => CHANGES[kind](row.change))
     .filter(({ problem }) => matches([nameOf(problem), problem.level ?? "", ...problem.prompts].join("\n"), words))
     .sort((a, b) => (a.change ?? Infinity) - (b.change ?? Infinity));
-  const heads = ["problem", "level", "first run, pass@1 %", "second run, pass@1 %", "change, points"];
+  const unit = metric ?? "pass@1 %";
+  const shown = (score) => (score === null ? "n/a" : (metric ? score : 100 * score).toFixed(1));
+  const heads = ["problem", "level", `first run, ${unit}`, `second run, ${unit}`, "change, points"];
   const table = element("table", { class: "sortable" },
     element("thead", {}, element("tr", {}, ...heads.map((text, column) =>
       element("th", { scope: "col", "data-column": column, class: column < 2 ? "stub" : null }, text)))),
-    element("tbody", {}, ...rows.map(({ problem, rates, change }) => element("tr", {},
+    element("tbody", {}, ...rows.map(({ problem, scores, change }) => element("tr", {},
       element("td", { class: "stub" }, element("a", { href: routeOf(task, problem) }, nameOf(problem))),
       element("td", { class: "stub" }, problem.level ?? ""),
-      ...[...rates, change].map((rate) =>
-        element("td", { class: "number", "data-order": rate === null ? "" : rate }, percent(rate)))))));
+      ...[...scores, change].map((score) =>
+        element("td", { class: "number", "data-order": score === null ? "" : score }, shown(score)))))));
   makeSortable(table);
   return { table, count: `${rows.length} of ${problems.length} problems` };
 };
@@ -147,7 +145,8 @@ const showProblems = (data) => {
   let pair = [];
   const apply = () => {
     const chosen = pair.map(({ select }) => select.value);
-    const made = problemTable(task.select.value, data.problems[task.select.value], chosen, kind.select.value, wordsOf(text));
+    const name = task.select.value;
+    const made = problemTable(name, data.problems[name], data.metrics[name], chosen, kind.select.value, wordsOf(text));
     place.replaceChildren(made.table);
     count.textContent = made.count;
   };
@@ -214,8 +213,10 @@ const showRun = (data, problem, number, base, open) => {
   const other = base === number ? undefined : problem.runs[base];
   const samples = new Map();
   places.forEach((place, sample) => samples.set(place, [...(samples.get(place) ?? []), sample]));
-  const rate = rateOf(problem, number);
-  const passed = rate === null ? "" : `${Math.round(rate * places.length)} of ${places.length} passed, `;
+  const score = scoreOf(problem, number);
+  const metric = data.metrics[data.runs[number].task];
+  const passed = score === null ? "" : metric ? `${metric} ${score.toFixed(1)}, `
+    : `${Math.round(score * places.length)} of ${places.length} passed, `;
   const box = element("details", { class: "run", open: open ? "" : null },
     element("summary", {}, element("b", {}, data.runs[number].label), `: ${passed}${samples.size} distinct`));
   if (problem.prompts[prompt] !== null && prompt > 0)
