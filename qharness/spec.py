@@ -147,9 +147,9 @@ def unbind(plugin: Any) -> Spec:
         if _has_default(f) and value == _default(f):
             leading = False
         elif leading:
-            args.append(_show(value))
+            args.append(show(value))
         else:
-            kwargs.append((f.name, _show(value)))
+            kwargs.append((f.name, show(value)))
     return Spec(plugin.name, tuple(args), tuple(kwargs))
 
 
@@ -161,7 +161,8 @@ def _default(f: dataclasses.Field[Any]) -> Any:
     return f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """An option's value as a spec has it, before it is quoted."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -30,6 +30,7 @@ COMMANDS = (
     "lm-eval",
     "perturb",
     "new-plugin",
+    "report",
 )
 
 

@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers"},
-    {"data", "presets", "progress", "spec"},
+    {"data", "kept", "locks", "presets", "progress", "spec"},
     {"hookspecs"},
     {"registry"},
     {"execution"},
@@ -20,6 +20,7 @@ LAYERS = [
     {"noise"},
     {"hosting"},
     {"study"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]

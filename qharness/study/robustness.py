@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,11 @@ class Robustness:
         pairs = ((run, self._runs.get(_key(run.spec, task=run.task))) for run in counted if run.perturbation)
         self._pairs = [(original, perturbed) for perturbed, original in pairs if original is not None]
         self.rows = [self._row(*pair) for pair in self._pairs]
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those of the perturbed runs, in the order of `rows`."""
+        return [perturbed.result.folder for _, perturbed in self._pairs]
 
     def _row(self, original: _Run, perturbed: _Run) -> Row:
         both = sorted(original.rates.keys() & perturbed.rates.keys())

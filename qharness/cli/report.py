@@ -1,0 +1,24 @@
+"""`qharness report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from qharness.progress import note
+
+
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
+    output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
+    title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
+) -> None:
+    """Report what runs, profiles and noise say: the papers' tables, as Markdown, CSV and LaTeX."""
+    from qharness.report import TITLE, write_report
+
+    found = write_report(folders, output, title or TITLE)
+    for folder in found.unfinished:
+        note(f"not finished, and left out: {folder}")
+    typer.echo(f"report of {len(found.entries)} runs: {output}")

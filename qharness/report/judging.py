@@ -1,0 +1,63 @@
+"""Comparisons of the runs of a table, with p-values adjusted over that table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from qharness.report.collection import Collection
+from qharness.report.entries import PASS, Entry
+from qharness.stats.adjusting import Compared, Kind, adjust
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run compared with another: the document of `compare`, that other as `a`, and the adjusted pooled p-value."""
+
+    document: dict[str, Any]
+    adjusted: float
+
+    @property
+    def clustered(self) -> float:
+        """The p-value by problem."""
+        return _number(self.document["clustered"]["p_value"])
+
+    @property
+    def odds_ratio(self) -> float:
+        """b / c: above 1, the other run is better. Infinite for c = 0, NaN without discordant pairs."""
+        b, c = (self.document["paper"][name] for name in ("b", "c"))
+        return b / c if c else math.inf if b else math.nan
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """pass@1 of the other run and of this one."""
+        return self.document[PASS]["a"], self.document[PASS]["b"]
+
+
+def judge(collection: Collection, pairs: Iterable[tuple[Entry, Entry | None]], kind: Kind) -> dict[Entry, Judged]:
+    """Each run of programs, compared with the other of its pair; with full precision, where that is None.
+
+    Those that have nothing to be compared with are left out.
+    """
+    documents: dict[Entry, dict[str, Any]] = {}
+    for entry, other in pairs:
+        document = collection.compare(other, entry) if other else collection.comparison(entry)
+        if document is not None:
+            documents[entry] = document
+    items = [(_compared(collection, e, kind).family, _number(d["paper"]["p_value"])) for e, d in documents.items()]
+    return {
+        entry: Judged(document, adjusted)
+        for (entry, document), adjusted in zip(documents.items(), adjust(items), strict=True)
+    }
+
+
+def _compared(collection: Collection, entry: Entry, kind: Kind) -> Compared:
+    quant = entry.checkpoint or entry.quant
+    return Compared(kind, collection.labels.model(entry), entry.language, quant)
+
+
+def _number(value: float | None) -> float:
+    """JSON has no NaN."""
+    return math.nan if value is None else value

@@ -1,0 +1,63 @@
+"""Writes a report's files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from qharness.errors import QHarnessError
+from qharness.evaluate.folder import write_atomically
+from qharness.report.collection import Collection
+from qharness.report.table import Table, markdown_text, to_csv, to_latex, to_markdown
+
+REPORT, TABLES = "report.md", "tables"
+_WRITERS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
+
+
+def make_folder(output: Path) -> None:
+    """The report's folder with an empty folder of tables, those of an earlier report gone.
+
+    Raises QHarnessError for one that cannot be written, and for one that holds something else than a report.
+    """
+    if output.is_dir() and any(output.iterdir()) and not (output / REPORT).is_file():
+        raise QHarnessError(f"--output {output} holds something else than a report: name a new folder")
+    try:
+        (output / TABLES).mkdir(parents=True, exist_ok=True)
+        for path in (output / TABLES).iterdir():
+            if path.suffix in _WRITERS:
+                path.unlink()
+    except OSError as error:
+        raise QHarnessError(f"--output {output} cannot be written: {error.strerror}") from None
+
+
+def write_tables(tables: Sequence[Table], output: Path) -> None:
+    """Each table in each format."""
+    for table in tables:
+        for suffix, writer in _WRITERS.items():
+            write_atomically(output / TABLES / f"{table.key}{suffix}", writer(table))
+
+
+def write_markdown(collection: Collection, tables: Sequence[Table], output: Path, title: str) -> None:
+    """`report.md`: what it is of, and all tables."""
+    parts = [f"# {markdown_text(title)}\n", summary(collection) + "\n"]
+    parts += [f"{to_markdown(t)}\n[CSV]({TABLES}/{t.key}.csv), [LaTeX]({TABLES}/{t.key}.tex)\n" for t in tables]
+    write_atomically(output / REPORT, "\n".join(parts))
+
+
+def summary(collection: Collection) -> str:
+    """How much was found, in a sentence or two."""
+    entries = collection.entries
+    models, tasks = {entry.model for entry in entries}, Counter(entry.task for entry in entries)
+    counts = [
+        f"{_count(len(entries), 'finished run')} of {_count(len(models), 'model')} on {_count(len(tasks), 'task')}",
+        _count(len(collection.profiles), "profile"),
+        _count(len(collection.noise), "document", " of quantization noise"),
+    ]
+    unfinished = len(collection.unfinished)
+    left_out = f" {_count(unfinished, 'run')} not finished, and left out." if unfinished else ""
+    return f"{', '.join(counts)}.{left_out}"
+
+
+def _count(number: int, noun: str, tail: str = "") -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}{tail}"

@@ -1,0 +1,275 @@
+"""Reports: what is found in folders, how it is named and written, and reports of real runs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import qharness
+from qharness import QHarnessError, RunSpec, SamplesError
+from qharness.cli import main
+from qharness.evaluate.folder import json_safe
+from qharness.hosting import ProfileSpec, profile
+from qharness.report import Cell, Column, Table, read_entries, write_report
+from qharness.report.labels import Labels
+from qharness.report.table import figure, stub, to_csv, to_latex, to_markdown
+from qharness.report.tables import all_tables
+from tests.report_runs import discordant, with_passes, write_run
+
+SPEC = RunSpec("tiny-python", samples=2, temperature=0.0, device="cpu", dtype="float32")
+HALF = with_passes(10, 10, 2)
+
+
+def of(quant: str = "none", calib: str | None = None, **changes: object) -> RunSpec:
+    return dataclasses.replace(SPEC, quant=quant, calib=calib, **changes)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------------------- finding
+
+
+def test_runs_are_found_at_any_depth_and_each_once(tmp_path: Path) -> None:
+    first = write_run(tmp_path / "a/b", SPEC, HALF)
+    second = write_run(tmp_path / "c", of("rtn:3"), HALF)
+    (tmp_path / "c/m--rtn_2--none--none--tiny-python--0123456789ab").mkdir()
+    (tmp_path / "c/half").mkdir()
+    (tmp_path / "c/half/journal.jsonl").write_text("")
+    found = read_entries([tmp_path, first, tmp_path / "c"])
+    assert [entry.folder for entry in found.entries] == [first, second]
+    assert {path.name[:4] for path in found.unfinished} == {"m--r", "half"}
+
+
+def test_profiles_and_noise_are_known_by_what_they_are(tmp_path: Path) -> None:
+    noise = {"model": "m", "quantizer": "rtn:3", "layers": [], "mean": {"weight_noise": 0.1}}
+    (tmp_path / "noise.json").write_text(json.dumps([noise, noise]))
+    (tmp_path / "profile-1.json").write_text(json.dumps({"nothing": "of ours"}))
+    (tmp_path / "other.json").write_text("{")
+    assert len(read_entries([tmp_path]).noise) == 2 and not read_entries([tmp_path]).profiles
+    (tmp_path / "profile-1.json").write_text("{")
+    with pytest.raises(SamplesError, match=r"profile-1.json cannot be read"):
+        read_entries([tmp_path])
+
+
+@pytest.mark.parametrize("name", ["empty", "nowhere"])
+def test_nothing_to_report_is_one_line_and_exit_code_2(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty/a--b--0123456789ab").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["qharness", "report", str(tmp_path / name), "--output", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    said = capsys.readouterr().err.strip()
+    reasons = {"empty": "holds no finished run; runs that are not finished: 1", "nowhere": "is no folder"}
+    assert stopped.value.code == 2 and said.count("\n") == 0 and reasons[name] in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_baseline_is_the_same_run_in_full_precision(tmp_path: Path) -> None:
+    base = write_run(tmp_path, SPEC, HALF)
+    write_run(tmp_path, of(seed=1), HALF)
+    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1))
+    write_run(tmp_path, of("rtn:3", dtype="bfloat16", seed=2), HALF)
+    write_run(tmp_path, of(model="packed", baseline="tinycoder", temperature=0.0), HALF)
+    found = read_entries([tmp_path])
+    by_name = {(e.spec.model, e.quant, e.seed): e for e in found.entries}
+    quantized = by_name["tinycoder", "rtn:3", 0]
+    assert found.baseline_of(quantized) is by_name["tinycoder", "none", 0]
+    assert found.comparison(by_name["tinycoder", "none", 0]) is None
+    document = found.comparison(quantized)  # its run.json has none: made here
+    assert document is not None and (document["paper"]["b"], document["paper"]["c"]) == (4, 1)
+    assert document["a"] == str(base) and found.comparison(quantized) is document
+    assert found.comparison(by_name["tinycoder", "rtn:3", 2]) is None
+    packed = by_name["packed", "none", 0]
+    assert not packed.full and packed.model == "tinycoder" and found.labels.quant(packed) == "packed"
+    assert found.baseline_of(packed) is by_name["tinycoder", "none", 0]
+
+
+def test_a_run_that_a_larger_one_includes_stands_in_the_grid_only(tmp_path: Path) -> None:
+    for samples in (1, 2):
+        write_run(tmp_path / str(samples), of(samples=samples), HALF[:, :samples])
+        write_run(tmp_path / str(samples), of("rtn:3", samples=samples), HALF[:, :samples])
+    found = read_entries([tmp_path])
+    assert [entry.spec.samples for entry in found.largest] == [2, 2]
+    tables = {table.key: table for table in all_tables(found)}
+    assert len(tables["runs"].rows) == 4 and len(tables["giagnorio-4"].rows) == 2
+    for entry in found.entries:
+        baseline = found.baseline_of(entry)
+        assert baseline is None or baseline.spec.samples == entry.spec.samples
+
+
+def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
+    base = write_run(tmp_path / "elsewhere", SPEC, HALF)
+    folder = write_run(tmp_path / "runs", of("rtn:3"), discordant(HALF, 4, 1), baseline=base)
+    (found,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "runs"]
+    rows = list(csv.DictReader(to_csv(found).splitlines()))
+    kept = json.loads((folder / "run.json").read_text())["baseline"]
+    there = [float(rows[0][f"difference to full precision: {name}, points"]) for name in ("from", "to", "detectable")]
+    assert there == pytest.approx([100 * x for x in (*kept["pass@1"]["ci95"], kept["smallest_detectable_difference"])])
+    assert float(rows[0]["difference to full precision, points"]) == pytest.approx(-15)
+    assert float(rows[0]["difference to full precision: relative, %"]) == pytest.approx(-30)
+    assert float(rows[0]["p: by problem"]) == kept["clustered"]["p_value"]
+    assert float(rows[0]["p: pooled, adjusted"]) == kept["paper"]["p_value"]  # one comparison: nothing to adjust for
+    low, high = (float(rows[0][f"pass@1: {end}, %"]) for end in ("from", "to"))
+    assert low < float(rows[0]["pass@1, %"]) == 35 < high
+    assert rows[0]["hosting: size, MB"] == "13480" and rows[0]["hosting: latency, s"] == "n/a"
+    (iv,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "wei-4"]
+    assert iv.rows[0][-1].shown == "35.00 (-15.00)"  # full precision is not among the runs at hand
+
+
+# -------------------------------------------------------------------------------------------------------------- naming
+
+
+def test_names_are_short_and_apart(tmp_path: Path) -> None:
+    quants = ("rtn", "rtn:3", "aqlm:2", "aqlm:2,finetune=e2e", "int8-dynamic:per-column", "not-installed:1,b=2")
+    calibs = ("random:64,128", "mixed:64,128", 'files:"a/*.py",64,128')
+    for quant in ("none", *quants):
+        for calib in calibs if quant.startswith("aqlm") else (None,):
+            write_run(tmp_path, of(quant, calib, model="org/model-7b"), [[True]])
+    write_run(tmp_path, of(model="other/model-7b", seed=3), [[True]])
+    found = read_entries([tmp_path])
+    names = Labels(found.entries)
+    assert {names.quant(e) for e in found.entries} == {
+        "full precision", "rtn:4", "rtn:3", "aqlm:2", "aqlm:2,finetune=e2e", "int8-dynamic:per-column",
+        "not-installed:1,b=2",
+    }  # fmt: skip
+    assert {names.calib(e) for e in found.entries} == {"", "random", "mixed", "files:*.py"}
+    assert {names.model(e) for e in found.entries} == {"org/model-7b, seed 0", "other/model-7b, seed 3"}
+
+
+def test_a_benchmark_is_a_task_without_its_language(tmp_path: Path) -> None:
+    for task, language in (("multiple-py", "python"), ("mceval-java", "java"), ("humaneval", "python")):
+        write_run(tmp_path, of(task=task), [[True]], language=language)
+    write_run(tmp_path, of(task="multiple-python"), [[True]])
+    names = {entry.task: read_entries([tmp_path]).labels.benchmark(entry) for entry in read_entries([tmp_path]).entries}
+    assert names == {
+        "multiple-py": "multiple-py", "multiple-python": "multiple-python", "mceval-java": "mceval", "humaneval": "humaneval",
+    }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+HOSTILE = "a_b & 50% <img src=x> | #1 ~^\\ {x} $y$ `z` *w*\nnext"
+WRITTEN = Table(
+    "hostile",
+    "A title of 100%",
+    HOSTILE,
+    (*stub("model", "precision"), Column(HOSTILE, "%", "java"), Column("p", "", "java"), Column("p", "", "python")),
+    (
+        (Cell("m_1"), Cell("full"), figure(0.298, ".1f", 100), figure(math.nan), Cell("—")),
+        (Cell("m_1"), Cell(HOSTILE), figure(0.239, ".1f", 100, -0.059), figure(math.inf), Cell("***", 0.0001)),
+        (Cell("m_2"), Cell("full"), figure(0.5, ".1f", 100, emphasis=True), figure(None), Cell("▲ ●")),
+    ),
+)
+
+
+def test_csv_reads_back() -> None:
+    rows = list(csv.reader(to_csv(WRITTEN).splitlines(keepends=True)))
+    assert [len(row) for row in rows] == [5] * 4 and rows[0][2] == f"java: {HOSTILE}, %"
+    assert float(rows[1][2]) == pytest.approx(29.8) and rows[1][3] == "n/a"
+    assert rows[2][1:] == [HOSTILE, "23.9 (-5.9)", "inf", "0.0001"]
+
+
+def test_markdown_is_a_table_of_text() -> None:
+    lines = to_markdown(WRITTEN).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 5 and {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {6}
+    assert "<img" not in to_markdown(WRITTEN) and "**50.0**" in table[4] and "n/a" in table[4]
+
+
+def test_latex_is_whole_and_escaped() -> None:
+    """Its structure only: there is no LaTeX here to compile it."""
+    text = to_latex(WRITTEN)
+    plain = re.sub(r"\\[&%$#_{}]|\\\\", "", text)
+    assert plain.count("{") == plain.count("}") and plain.count("$") % 2 == 0
+    assert re.findall(r"\\(begin|end)\{(\w+)\}", text) == [
+        ("begin", "table"), ("begin", "tabular"), ("end", "tabular"), ("end", "table"),
+    ]  # fmt: skip
+    assert r"\begin{tabular}{llrrr}" in text and not re.search(r"[^\x00-\x7f]", text)
+    body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+    widths = [
+        len(re.findall(r"(?<!\\)&", row)) + 1 + sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", row))
+        for row in rows
+    ]
+    assert widths == [5] * 5
+    assert r"\multicolumn{2}{c}{java} & \multicolumn{1}{c}{python}" in body
+    assert r"\cmidrule(lr){3-4} \cmidrule(lr){5-5}" in body
+    assert r"\textbf{50.0}" in body and r"$\blacktriangle$ $\bullet$" in body and r"$\infty$" in body
+    assert rows[3].startswith(" & a\\_b") and body.count(r"\midrule") == 2  # a name stands once, a rule before the next
+
+
+def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", SPEC, HALF)
+    quantized = write_run(tmp_path / "runs", of("rtn:3"), HALF)
+    write_report([tmp_path / "runs"], tmp_path / "report", "Ours & theirs")
+    assert (tmp_path / "report/tables/giagnorio-4.tex").is_file()
+    assert (tmp_path / "report/report.md").read_text().startswith("# Ours &amp; theirs\n")
+    shutil.rmtree(quantized)
+    write_report([tmp_path / "runs"], tmp_path / "report")
+    assert sorted(path.stem for path in (tmp_path / "report/tables").glob("*.csv")) == ["failures", "runs"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("")
+    for taken in (tmp_path / "mine", tmp_path / "mine/thesis.tex"):
+        with pytest.raises(QHarnessError, match=r"--output .*(something else|cannot be written)"):
+            write_report([tmp_path / "runs"], taken)
+
+
+def test_levels_and_lost_pairs(tmp_path: Path) -> None:
+    base = write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
+    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), fields={"level": "hard"}, baseline=base)
+    tables = {table.key: table for table in all_tables(read_entries([tmp_path]))}
+    levels, lost = tables["levels"], tables["lost-pairs"]
+    assert [column.heading for column in levels.columns[3:]] == ["hard, %", "hard: problems, n", "hard: lost, pairs"]
+    assert [[cell.text for cell in row[3:]] for row in levels.rows] == [["50.0", "10", "—"], ["35.0", "10", "4"]]
+    kinds = dict(zip([column.name for column in lost.columns], lost.rows[0], strict=True))
+    assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
+
+
+# ----------------------------------------------------------------------------------------------------------- real runs
+
+
+def test_a_report_of_real_runs(
+    random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"limit": 2, "samples": 2, "max_new_tokens": 4, "temperature": 1.0, "output": tmp_path / "runs"}
+    runs = [
+        qharness.run(RunSpec(task, str(random_llama), quant, **short))
+        for task, quant in (("tiny-python", "rtn:3"), ("tiny-python@char", "rtn:3"))
+    ]
+    text = {**short, "samples": None, "temperature": None}
+    known = profile(ProfileSpec(str(random_llama), "rtn:3", latency=2.0))
+    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
+    summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["qharness", "report", str(tmp_path / "runs"), "--output", str(tmp_path / "out"), "--title", "Real"],
+    )
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 0 and "report of 6 runs" in capsys.readouterr().out
+    keys = {path.stem for path in (tmp_path / "out/tables").glob("*.csv")}
+    assert keys >= {"runs", "wei-2", "wei-4", "wei-6", "wei-7", "wei-9", "giagnorio-4", "failures"}
+    with (tmp_path / "out/tables/runs.csv").open(newline="") as file:
+        grid = {(row["quantizer"], row["perturbation"]): row for row in csv.DictReader(file)}
+    assert set(grid) == {(q, p) for q in ("full precision", "rtn:3") for p in ("", "char")}
+    for run in runs:
+        row = grid[run.document["spec"]["quant"], run.document["spec"]["task"].partition("@")[2]]
+        assert float(row["pass@1, %"]) == pytest.approx(100 * run.metrics["pass@1"])
+        assert float(row["p: by problem"]) == run.document["baseline"]["clustered"]["p_value"]
+        assert float(row["hosting: size, MB"]) == pytest.approx(run.document["hosting"]["storage_bytes"] / 1e6)
+        assert (row["problems, n"], row["samples, a problem"]) == ("2", "2")
+        assert (row["hosting: latency, s"], grid["full precision", ""]["hosting: latency, s"]) == ("2", "n/a")
+    bleu = next(iter(summary.metrics))
+    with (tmp_path / f"out/tables/runs-{bleu}.csv").open(newline="") as file:
+        scores = {row["quantizer"]: float(row[bleu]) for row in csv.DictReader(file)}
+    assert scores["rtn:3"] == pytest.approx(summary.metrics[bleu])
+    text_of = (tmp_path / "out/report.md").read_text()
+    assert text_of.startswith("# Real\n") and "6 finished runs of 1 model on 2 tasks" in text_of
