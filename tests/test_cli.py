@@ -29,8 +29,8 @@ COMMANDS = (
     "doctor",
     "lm-eval",
     "perturb",
-    "report",
     "new-plugin",
+    "report",
 )
 
 

@@ -15,7 +15,7 @@ from qharness import Limits, MissingDependencyError, Toolchain
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
-HARNESS = Path(__file__).with_name("on-node")
+HARNESS = Path(__file__).resolve().with_name("on-node")  # Node asks for permission by real paths
 OLDEST = 20  # the first version with the permission model
 _STABLE = ((22, 13), (23, 5))  # the flag lost its prefix in both of these
 _OUT_OF_MEMORY = 128 + 6  # V8 aborts; the process that ran the tests cannot say so itself
@@ -33,6 +33,7 @@ class JavaScript:
 
     name: ClassVar[str] = "javascript"
     limits: ClassVar[Limits] = Limits(processes=64)
+    missing_names: ClassVar[str] = r"ReferenceError: \S+ is not defined|TypeError: \S+ is not a function"
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Node, our two scripts, and a shell above it, which reports what Node dies of."""

@@ -108,3 +108,15 @@ def test_without_node(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_syntax_error_in_the_tests_is_none_of_the_solution(run) -> None:
     outcomes = run({"theirs": ("const f = 1;", "f ="), "its own": ("const f =", "f;")})
     assert outcomes["theirs"].status is Status.ERROR and outcomes["its own"].status is Status.COMPILE_ERROR
+
+
+def test_missing_names_are_told_apart(run) -> None:
+    outcomes = run(
+        {
+            "a name": ("const f = () => g(1);", "f();"),
+            "a method": ("const f = () => [].summed();", "f();"),
+            "neither": ("const f = () => { throw new TypeError('no'); };", "f();"),
+        }
+    )
+    found = {name: bool(re.match(JavaScript.missing_names, outcome.detail)) for name, outcome in outcomes.items()}
+    assert found == {"a name": True, "a method": True, "neither": False}
