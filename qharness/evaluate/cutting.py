@@ -9,7 +9,6 @@ from typing import Any
 from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.samples import Extent, Sample
 from qharness.filters import run_programs
-from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.types import Document
 
 _Filter = Callable[[Sequence[Sequence[str]], Sequence[Document]], list[list[str]]]
@@ -21,6 +20,8 @@ def cut_texts(loaded: LoadedTask, samples: Sequence[tuple[Document, Sample]]) ->
     uncut = [n for n, (_, sample) in enumerate(samples) if sample.extent is Extent.UNCUT]
     if not uncut:
         return texts
+    from qharness.models.decoding import Decoding, cut_at_stop  # with torch, which `list` is not to import
+
     first = next(iter(loaded.tasks.values()))  # a benchmark of programs is one task
     until = Decoding.from_lm_eval(first.get_config("generation_kwargs") or {}, 1).until
     docs = [samples[n][0] for n in uncut]

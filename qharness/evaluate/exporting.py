@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import QHarnessError, SamplesError, UnknownNameError
 from qharness.evaluate.bridge import load_task
-from qharness.evaluate.folder import RESULTS, SAMPLES, read_lines, read_run, write_lines
+from qharness.evaluate.folder import JOURNAL, RESULTS, SAMPLES, Journal, read_lines, read_run, write_atomically
 from qharness.evaluate.formats import FORMATS
 from qharness.evaluate.samples import FinishedRun
 
@@ -18,25 +16,22 @@ from qharness.evaluate.samples import FinishedRun
 def export(run: str | Path, format: str, output: str | Path, *, data_dir: Path | None = None) -> int:  # noqa: A002
     """Write the samples of a run folder, and return how many there are.
 
-    `output` is a file of JSON lines, which is replaced, or for a format of files a folder, which must not exist or be
-    empty. The task's problems are read again, from `data_dir` or where the run had them. Raises SamplesError for
-    what is no finished run of programs, UnknownNameError, DataError, or QHarnessError for an output that cannot be.
+    `output` is a file, which is replaced, or for a format of many files a folder, which must not exist or be empty.
+    The task's problems are read again, from `data_dir` or where the run had them. Raises SamplesError for what is no
+    finished run of programs, UnknownNameError, DataError, or QHarnessError for an output that cannot be.
     """
-    writers = {each.name: each for each in FORMATS if each.write}
-    if format not in writers:
-        raise UnknownNameError("format", format, writers)
-    chosen, target = writers[format], Path(output)
+    formats = {each.name: each for each in FORMATS}
+    if format not in formats:
+        raise UnknownNameError("format", format, formats)
+    target = Path(output)
     finished = _finished(Path(run), data_dir)
-    assert chosen.write is not None
     try:
-        if chosen.files:
+        if formats[format].files:
             if target.exists() and (not target.is_dir() or any(target.iterdir())):
                 raise QHarnessError(f"--output {target} exists and is no empty folder")
             target.mkdir(parents=True, exist_ok=True)
-            for name, document in chosen.write(finished):
-                _write_packed(target / name, document)
-        else:
-            write_lines(target, (line for _, line in chosen.write(finished)))
+        for name, text in formats[format].write(finished):
+            _write(target / name if name else target, text)
     except OSError as error:
         raise QHarnessError(f"--output {target} cannot be written: {error.strerror}") from None
     return len(finished.samples)
@@ -53,11 +48,14 @@ def _finished(folder: Path, data_dir: Path | None) -> FinishedRun:
         raise SamplesError(f"{folder} is a run of {spec['task']!r}, which runs no programs: there is none to export")
     docs = {name: list(task.eval_docs) for name, task in loaded.tasks.items()}
     rows = read_lines(folder / SAMPLES, ("task", "doc_id", "task_id", "completion", "status"))
+    samples = [(row, docs[row["task"]][row["doc_id"]]) for row in rows]
     results = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    return FinishedRun(document, [(row, docs[row["task"]][row["doc_id"]]) for row in rows], int(results["date"]))
+    return FinishedRun(document, results, samples, Journal(folder / JOURNAL).completions)
 
 
-def _write_packed(path: Path, document: Mapping[str, Any]) -> None:
-    """One JSON document, gzipped; the same bytes whenever it is written."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
+def _write(path: Path, text: str) -> None:
+    """The same bytes whenever it is written, packed ones too."""
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
+    else:
+        write_atomically(path, text)

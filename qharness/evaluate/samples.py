@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -41,25 +42,34 @@ class Sample:
 class Format:
     """How a harness writes samples.
 
-    `fields`: what every line has, or every file where `files` holds (a file a problem, in a folder).
-    `read`: the samples of one line or file; raises ValueError with what is wrong with it. `write`: the lines, or the
-    files with their names, of a finished run; None for a format that is only read.
+    `fields`: what every line has, or every file of one document. `files`: a run is a folder of files, not one file.
+    `read`: the samples of one line or document; raises ValueError with what is wrong with it.
+    `write`: (name, content) of each file that a run is; names ending in .gz are packed.
     """
 
     name: str
     fields: tuple[str, ...]
     read: Callable[[Mapping[str, Any], Problems], list[Sample]]
-    write: Callable[[FinishedRun], Iterator[tuple[str, Mapping[str, Any]]]] | None = None
+    write: Callable[[FinishedRun], Iterator[tuple[str, str]]]
     files: bool = False
 
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """A run's document, the lines of its samples.jsonl each with its problem, and when it was made (UNIX seconds)."""
+    """A run's document, lm-eval's own, and the lines of its samples.jsonl, each with its problem.
+
+    `uncut`: what the model said, by document, sample and prompt_sha.
+    """
 
     document: Mapping[str, Any]
+    results: Mapping[str, Any]
     samples: Sequence[tuple[Mapping[str, Any], Document]]
-    date: int
+    uncut: Mapping[tuple[int, int, str], str]
+
+    def by_problem(self) -> Iterator[list[tuple[Mapping[str, Any], Document]]]:
+        """The samples of one problem after another."""
+        for _, group in groupby(self.samples, key=lambda sample: (sample[0]["task"], sample[0]["doc_id"])):
+            yield list(group)
 
 
 def read_samples(path: Path, formats: Sequence[Format], problems: Problems, task: str) -> list[Sample]:
@@ -89,8 +99,7 @@ def _format_of(row: Any, formats: Sequence[Format]) -> Format:
             return each
     nearest = max(formats, key=lambda each: len(names.intersection(each.fields)))
     missing = next(field for field in nearest.fields if field not in names)
-    each = "file" if nearest.files else "line"
-    raise ValueError(f" has no {missing!r}: each {each} is {{{', '.join(nearest.fields)}}}")
+    raise ValueError(f" has no {missing!r}: {nearest.name}'s fields are {', '.join(nearest.fields)}")
 
 
 def _documents(path: Path) -> Iterator[tuple[str, Any]]:
