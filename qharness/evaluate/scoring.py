@@ -16,7 +16,8 @@ from qharness.evaluate.samples import Extent, Problems, Sample, read_samples
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, Verdict, execution_options, run_programs
 from qharness.metrics import pass_at_k
-from qharness.types import Document, ScoreResult
+from qharness.runs import ScoreResult
+from qharness.types import Document
 
 _KS = (1, 5)
 

@@ -14,11 +14,12 @@ from qharness.evaluate.folder import RUN, json_safe, write_json
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
 from qharness.models import loading
+from qharness.models.backends import backend_of
 from qharness.models.store import Models
 from qharness.progress import note
 from qharness.registry import get_registry
+from qharness.runs import RunResult, RunSpec
 from qharness.stats import compare, read_texts
-from qharness.types import RunResult, RunSpec
 
 
 def run(spec: RunSpec) -> RunResult:
@@ -48,6 +49,7 @@ def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str
     loading.resolve_device(first.device)
     for name in filter(None, (first.model, first.baseline)):
         loading.load_config(name)
+    backend_of(first).check(first)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
@@ -88,7 +90,7 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Model
         if cell.done is not None:
             note(f"already done: {cell.folder}")
             continue
-        made = models.get(cell.spec)
+        made = backend_of(cell.spec).make(models, cell.spec)
         note(f"running {cell.spec.quant} on {cell.spec.task}: {cell.folder}")
         evaluate_cell(cell, made, files[cell.spec.task])
 

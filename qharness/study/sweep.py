@@ -13,8 +13,8 @@ from qharness.evaluate.bridge import load_task, quiet
 from qharness.evaluate.cells import make_cell
 from qharness.models.store import Models
 from qharness.progress import note
+from qharness.runs import RunResult, RunSpec
 from qharness.study.running import baseline_of, has_baseline, run_tasks
-from qharness.types import RunResult, RunSpec
 
 
 @dataclass(frozen=True)
