@@ -23,7 +23,7 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, WeightBytes
+from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, TaskFamily, WeightBytes
 from qharness.runs import RunResult, RunSpec, ScoreResult
 from qharness.types import (
     Calibration,
@@ -94,6 +94,7 @@ __all__ = [
     "SpecError",
     "Status",
     "StudyError",
+    "TaskFamily",
     "TaskSource",
     "Toolchain",
     "UnknownNameError",

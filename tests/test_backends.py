@@ -16,7 +16,7 @@ from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameErr
 from qharness.models.vllm import arguments
 from tests.conftest import REPOSITORY
 
-STANDINS = REPOSITORY / "tests/standins"
+STANDINS = REPOSITORY / "tests/standins/for_vllm"
 
 
 def spec(output: Path, **changes: Any) -> RunSpec:

@@ -70,6 +70,14 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     )
 
 
+def comparable(folder: Path) -> bool:
+    """Whether a finished run holds passes and failures, or texts with scores."""
+    if not (folder / SAMPLES).is_file():
+        return False
+    rows = read_lines(folder / SAMPLES, ("passed",))
+    return any(row["passed"] is not None for row in rows) or bool(read_texts(folder))
+
+
 def _perturbation(folder: str | Path) -> str:
     document = read_run(Path(folder)) or {}
     return str(document.get("spec", {}).get("task", "")).partition("@")[2]

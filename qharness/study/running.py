@@ -19,7 +19,7 @@ from qharness.models.store import Models
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunResult, RunSpec
-from qharness.stats import compare, read_texts
+from qharness.stats import comparable, compare
 
 
 def run(spec: RunSpec) -> RunResult:
@@ -98,7 +98,7 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Model
 def _attach(cell: Cell, baseline: Cell) -> None:
     """Put the comparison with its baseline into a run's document."""
     document: dict[str, Any] = cell.done or {}
-    if not cell.task.languages and not read_texts(cell.folder):
+    if not comparable(cell.folder):
         return
     comparison = json_safe(compare(baseline.folder, cell.folder).document)
     if document.get("baseline") != comparison:
