@@ -122,6 +122,8 @@ def test_multipl_e_files_as_its_own_pass_k_reads_them(made: RunResult, tmp_path:
     result = documents[0]["results"][0]
     assert set(result) == {"program", "timestamp", "exit_code", "status", "stdout", "stderr"}
     assert result["program"].startswith(documents[0]["prompt"])
+    (tmp_path / "m/HumanEval_0.json").write_text("{}")  # completions not run yet, which lie beside results there
+    assert score("tiny-python", tmp_path / "m").document["n_samples"] == 12
     export(made.folder, "multipl-e", tmp_path / "again")
     assert [(tmp_path / "again" / file.name).read_bytes() for file in files] == [file.read_bytes() for file in files]
 
@@ -151,10 +153,22 @@ def test_what_cannot_be_exported(made: RunResult, tmp_path: Path) -> None:
 BAD = {
     "no JSON": ("m/a.results.json", "{", r"a\.results\.json is no JSON"),
     "damaged": ("m/a.results.json.gz", gzip.compress(b"{}")[:-9], r"a\.results\.json\.gz cannot be read"),
-    "no results": ("m/a.json", '{"name": "x"}', r"a\.json has no 'results': multipl-e's fields are name, results"),
-    "no list": ("m/a.json", '{"name": "x", "results": 1}', r"a\.json: 'results' is no list"),
-    "no program": ("m/a.json", '{"name": "x", "results": [{}]}', r"a\.json, result 1 has no 'program'"),
-    "unknown": ("m/a.json", '{"name": "x", "results": [{"program": "y"}]}', r"a\.json: tiny-python has no problem 'x'"),
+    "no results": (
+        "m/a.results.json",
+        '{"name": "x"}',
+        r"a\.results\.json has no 'results': multipl-e's fields are name, results",
+    ),
+    "no list": ("m/a.results.json", '{"name": "x", "results": 1}', r"a\.results\.json: 'results' is no list"),
+    "no program": (
+        "m/a.results.json",
+        '{"name": "x", "results": [{}]}',
+        r"a\.results\.json, result 1 has no 'program'",
+    ),
+    "unknown": (
+        "m/a.results.json",
+        '{"name": "x", "results": [{"program": "y"}]}',
+        r"a\.results\.json: tiny-python has no problem 'x'",
+    ),
     "no solution": ("s.jsonl", '{"task_id": "x", "solution": 1}', r"s\.jsonl, line 1: 'solution' is no text"),
     "no task": (
         "s.jsonl",
@@ -163,7 +177,7 @@ BAD = {
     ),
     "no texts": ("s.jsonl", '{"doc_id": 0, "doc": {"task_id": 1}, "resps": [[1]]}', "line 1: 'resps' are no texts"),
     "no id": ("s.jsonl", '{"doc_id": 0, "doc": {}, "resps": [["a"]]}', "line 1: 'doc' has no 'task_id'"),
-    "nothing": ("m/readme.txt", "", r"m has no samples: there is no \.json"),
+    "nothing": ("m/readme.txt", "", r"m has no samples: no file in it ends in \.results"),
 }
 
 

@@ -138,7 +138,7 @@ def test_an_exported_log_is_what_lm_evals_tools_look_for(made: RunResult, tmp_pa
     assert rows[0]["arguments"]["gen_args_0"]["arg_1"]["max_gen_toks"] == 120
     loaded = datasets.load_dataset("json", data_files=str(log), cache_dir=str(tmp_path / "hf"))
     assert loaded["train"].num_rows == 4
-    scored = score("tiny-python", log)  # which cuts the model's own words as the run did
+    scored = score("tiny-python", folder)  # which cuts the model's own words as the run did
     before = [json.loads(line) for line in (made.folder / "samples.jsonl").read_text().splitlines()]
     fields = ("task_id", "sample", "completion", "status")
     assert [[row[name] for name in fields] for row in scored.samples] == [

@@ -45,7 +45,7 @@ def _finished(folder: Path, data_dir: Path | None) -> FinishedRun:
     kept = Path(spec["data_dir"]) if spec.get("data_dir") else None
     loaded = load_task(spec["task"], data_dir or kept, spec["seed"])
     if not loaded.languages:
-        raise SamplesError(f"{folder} is a run of {spec['task']!r}, which runs no programs: there is none to export")
+        raise SamplesError(f"{folder} is a run of {spec['task']!r}, whose problems have no tests for us to run")
     docs = {name: list(task.eval_docs) for name, task in loaded.tasks.items()}
     rows = read_lines(folder / SAMPLES, ("task", "doc_id", "task_id", "completion", "status"))
     samples = [(row, docs[row["task"]][row["doc_id"]]) for row in rows]

@@ -18,6 +18,8 @@ from qharness.types import Document
 Problems = Mapping[str, Document]
 """A task's documents by `task_id`."""
 _GZIP = b"\x1f\x8b"
+# Of a folder's files; MultiPL-E keeps the completions it has not run beside its results, lm-eval its own results.
+_IN_FOLDERS = (".results.json.gz", ".results.json", ".jsonl.gz", ".jsonl")
 
 
 class Extent(Enum):
@@ -105,9 +107,9 @@ def _format_of(row: Any, formats: Sequence[Format]) -> Format:
 def _documents(path: Path) -> Iterator[tuple[str, Any]]:
     """(where it stands, document) of each line of a .jsonl file, or of each file of another kind."""
     if path.is_dir():
-        files = sorted(each for each in path.rglob("*") if each.is_file() and ".json" in each.suffixes)
+        files = sorted(each for each in path.rglob("*") if each.name.endswith(_IN_FOLDERS))
         if not files:
-            raise SamplesError(f"{path} has no samples: there is no .json or .json.gz file in it")
+            raise SamplesError(f"{path} has no samples: no file in it ends in {', '.join(_IN_FOLDERS)}")
         for each in files:
             yield from _documents(each)
         return

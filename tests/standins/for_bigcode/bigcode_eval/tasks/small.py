@@ -55,7 +55,7 @@ class Programs(Task):
 
 
 def _passes(text: str, tests: str) -> bool:
-    program = [sys.executable, "-c", f"{text}\n{tests}"]
+    program = [sys.executable, "-I", "-S", "-c", f"{text}\n{tests}"]
     return subprocess.run(program, capture_output=True, timeout=20).returncode == 0
 
 
