@@ -128,7 +128,11 @@ def test_results_by_place_are_known_of_all_together_only(standin: Any, tmp_path:
 
 def test_texts_are_compared_by_score(standin: Any, tmp_path: Path) -> None:
     """A score of all problems is no mean of theirs; the run has the one, and the comparison the others."""
-    done = run(spec(tmp_path, "bigcode:summaries", quant="rtn:3", allow_unsandboxed=False, samples=1, limit=4))
+    done = run(
+        spec(
+            tmp_path, "bigcode:summaries", quant="rtn:3", allow_unsandboxed=False, samples=1, limit=3, max_new_tokens=30
+        )
+    )
     scores = [row["metrics"]["length"] for row in lines(done.folder)]
     assert done.metrics == {"length": pytest.approx(np.sqrt(np.mean(np.square(scores))))}
     assert done.document["baseline"]["metric"] == "length"

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,15 @@ _ALLOW = "HF_ALLOW_CODE_EVAL"
 _RATE = "pass@1"
 
 Results = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What became of one problem: postprocessed texts, results, and verdicts where they could be had."""
+
+    generations: list[Any]
+    results: Results
+    verdicts: list[dict[str, Any]]
 
 
 class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
@@ -79,27 +89,16 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
         whole = _RATE not in lost and all(each.verdicts for each in judged)
         return [each.verdicts if whole else each.generations for each in judged]
 
-    def _judged(self, texts: Sequence[str], generations: list[Any], reference: Any) -> SimpleNamespace:
+    def _judged(self, texts: Sequence[str], generations: list[Any], reference: Any) -> _Judged:
         start = time.monotonic()
-        results = dict(self._results([generations], [reference]))
+        results = self._results([generations], [reference])
         passed = self._passed(generations, reference, results.get(_RATE))
         seconds = (time.monotonic() - start) / len(generations)
-        verdicts = (
-            [
-                {
-                    "completion": text,
-                    "program": program,
-                    "status": "passed" if each else "failed",
-                    "passed": each,
-                    "detail": "",
-                    "seconds": seconds,
-                }
-                for text, program, each in zip(texts, generations, passed, strict=True)
-            ]
-            if passed
-            else []
-        )
-        return SimpleNamespace(generations=generations, results=results, verdicts=verdicts)
+        verdicts = [
+            _verdict(text, program, each, seconds)
+            for text, program, each in zip(texts, generations, passed, strict=bool(passed))
+        ]
+        return _Judged(generations, results, verdicts)
 
     def _passed(self, generations: list[Any], reference: Any, rate: float | None) -> list[bool]:
         """Whether each sample of a problem passed; nothing where that cannot be known."""
@@ -158,7 +157,14 @@ def _documents(task: Any, name: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _agree(judged: Sequence[SimpleNamespace], name: str, whole: float) -> bool:
+def _verdict(text: str, program: Any, passed: bool, seconds: float) -> dict[str, Any]:
+    status = "passed" if passed else "failed"
+    return {
+        "completion": text, "program": program, "status": status, "passed": passed, "detail": "", "seconds": seconds,
+    }  # fmt: skip
+
+
+def _agree(judged: Sequence[_Judged], name: str, whole: float) -> bool:
     found = [each.results.get(name) for each in judged]
     return None not in found and math.isclose(fmean(found), whole, rel_tol=1e-6, abs_tol=1e-9)
 

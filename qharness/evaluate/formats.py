@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from qharness.errors import SamplesError
 from qharness.evaluate.folder import json_safe
 from qharness.evaluate.samples import Extent, FinishedRun, Format, Problems, Sample
 from qharness.filters import program_of
@@ -41,8 +42,9 @@ def _completions(run: FinishedRun) -> _Files:
 
 def _solution(row: Mapping[str, Any], problems: Problems) -> list[Sample]:
     """EvalPlus spells MBPP's ids another way, so case does not count."""
-    ours = {task_id.casefold(): task_id for task_id in problems}
-    task_id = ours.get(_text(row, "task_id").casefold(), row["task_id"])
+    task_id = _text(row, "task_id")
+    if task_id not in problems:
+        task_id = next((ours for ours in problems if ours.casefold() == task_id.casefold()), task_id)
     return [Sample(task_id, _text(row, "solution"), Extent.SOLUTION, row)]
 
 
@@ -134,13 +136,15 @@ def _log_line(run: FinishedRun, samples: list[tuple[Mapping[str, Any], Document]
     rates = [name for name in run.results["results"][row["task"]] if name.startswith("pass@") and "stderr" not in name]
     passed = sum(each["passed"] for each, _ in samples)
     metrics = {name.split(",")[0]: pass_at_k(len(samples), passed, int(name[5:].split(",")[0])) for name in rates}
-    said = [run.uncut[each["doc_id"], each["sample"], each["prompt_sha"]] for each, _ in samples]
+    keys = [(each["doc_id"], each["sample"], each["prompt_sha"]) for each, _ in samples]
+    if lost := [key for key in keys if key not in run.uncut]:
+        raise SamplesError(f"the run's journal.jsonl lacks sample {lost[0][1]} of document {lost[0][0]}")
     return {
         "doc_id": row["doc_id"],
         "doc": dict(doc),
         "target": doc["tests"],
         "arguments": {"gen_args_0": {"arg_0": row["prompt"], "arg_1": run.document["generation"][row["task"]]}},
-        "resps": [said],
+        "resps": [[run.uncut[key] for key in keys]],
         "filtered_resps": [[each["completion"] for each, _ in samples]],
         "filter": next((name.split(",")[1] for name in rates), "none"),
         "metrics": list(metrics),

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from qharness.errors import MissingDependencyError, UnknownNameError
+from qharness.errors import MissingDependencyError, PluginError, UnknownNameError, first_line
 from qharness.evaluate.perturbed import configuration as perturbed_configuration
 from qharness.evaluate.perturbed import write_yaml as write_perturbed
 from qharness.registry import get_registry
@@ -18,8 +18,8 @@ from qharness.registry import get_registry
 def configuration(name: str) -> dict[str, Any] | None:
     """What lm-eval's TaskManager loads for such a name; None for any other.
 
-    Raises MissingDependencyError where a family's package is not installed, UnknownNameError for a task it has not, or
-    what `perturbed.resolve` raises.
+    Raises MissingDependencyError where a family's package is not installed, PluginError where it does not import,
+    UnknownNameError for a task it has not, or what `perturbed.resolve` raises.
     """
     if "@" in name:
         return perturbed_configuration(name)
@@ -28,7 +28,10 @@ def configuration(name: str) -> dict[str, Any] | None:
         return None
     if importlib.util.find_spec(family.module) is None:
         raise MissingDependencyError(family.module, family.install)
-    known = [f"{family.name}:{each}" for each in family.names()]
+    try:
+        known = [f"{family.name}:{each}" for each in family.names()]
+    except ImportError as error:  # of what it needs itself
+        raise PluginError(f"{family.module} does not import: {first_line(error)}") from error
     if name not in known:
         raise UnknownNameError("task", name, known)
     return family.configuration(name)

@@ -85,8 +85,9 @@ def read_samples(path: Path, formats: Sequence[Format], problems: Problems, task
             samples = _format_of(row, formats).read(row, problems)
         except ValueError as error:
             raise SamplesError(f"{place}{error}") from None
-        if unknown := [sample.task_id for sample in samples if sample.task_id not in problems]:
-            raise SamplesError(f"{place}: {task} has no problem {unknown[0]!r}")
+        for sample in samples:
+            if not isinstance(sample.task_id, str) or sample.task_id not in problems:
+                raise SamplesError(f"{place}: {task} has no problem {sample.task_id!r}")
         found += samples
     if not found:
         raise SamplesError(f"{path} has no samples")

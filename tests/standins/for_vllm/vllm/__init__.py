@@ -60,8 +60,6 @@ class LLM:
             max_new_tokens=params.max_tokens,
             do_sample=sampled,
             **({"temperature": params.temperature, "top_p": params.top_p, "top_k": 0} if sampled else {}),
-            stop_strings=params.stop or None,
-            tokenizer=self._tokenizer,
         )
         text = self._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=params.skip_special_tokens)
         ends = [text.find(stop) for stop in params.stop if stop in text]
