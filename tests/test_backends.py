@@ -20,7 +20,7 @@ STANDINS = REPOSITORY / "tests/standins/for_vllm"
 
 
 def spec(output: Path, **changes: Any) -> RunSpec:
-    given = {"task": "tiny-python", "backend": "vllm", "samples": 2, "limit": 2, "max_new_tokens": 60, **changes}
+    given = {"task": "tiny-python", "backend": "vllm", "samples": 2, "limit": 2, "max_new_tokens": 24, **changes}
     return RunSpec(output=output, **given)
 
 
@@ -86,7 +86,7 @@ def test_lm_evals_class_takes_our_arguments(vllm: Any, tmp_path: Path) -> None:
 
 def test_a_whole_run(vllm: Any, tmp_path: Path) -> None:
     """Through lm-eval's own class: greedily it says what `hf` says; sampled, it repeats, resumes and is compared."""
-    greedy = {"temperature": 0.0, "samples": 1}
+    greedy = {"temperature": 0.0, "samples": 1, "max_new_tokens": 60}
     ours = run(spec(tmp_path, backend="hf", **greedy))
     theirs = run(spec(tmp_path, **greedy))
     fields = ("doc_id", "sample", "completion", "status")

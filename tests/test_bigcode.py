@@ -44,7 +44,7 @@ def standin() -> Iterator[Any]:
 
 
 def spec(output: Path, task: str = "bigcode:programs", **changes: Any) -> RunSpec:
-    given = {"temperature": 0.8, "max_new_tokens": 100, "samples": 2, "allow_unsandboxed": True, **changes}
+    given = {"temperature": 0.8, "max_new_tokens": 80, "samples": 2, "allow_unsandboxed": True, **changes}
     return RunSpec(task, output=output, **given)
 
 
