@@ -5,8 +5,12 @@ STAMP := $(VENV)/.installed
 WARMUP := examples/qharness-warmup
 APERTIUM := examples/qharness-apertium
 DEMO := build/demo
+TEXTS := build/tinycoder-texts.jsonl
+HALF := build/tinycoder-half
+SMALL := build/replicate-small
+STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo test test-slow lint clean
+.PHONY: install demo replicate-small test test-slow lint clean
 
 install: $(STAMP)
 
@@ -21,6 +25,19 @@ $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml $(APERTIUM)/py
 # What int8 costs the bundled model on its own Java problems. Nothing is downloaded.
 demo: install
 	$(BIN)/qharness run --quant int8-dynamic --task tiny-java --output $(DEMO)
+
+# Both papers' studies on the bundled model, and their report. Interrupted, it goes on where it was.
+replicate-small: install $(TEXTS) $(HALF)/.trained
+	for study in $(STUDIES); do $(BIN)/qharness study $$study --output $(SMALL)/runs || exit 1; done
+	$(BIN)/qharness report $(SMALL)/runs --output $(SMALL)/report --title "Both papers in small"
+
+$(TEXTS): | install
+	$(BIN)/python examples/tinycoder/write_texts.py $@
+
+# A sibling of the bundled model, half as wide and half as deep.
+$(HALF)/.trained: | install
+	$(BIN)/python examples/tinycoder/train.py --resume --output $(HALF) --layers 2 --hidden 128 --inner 256 --heads 2 --steps 2000
+	touch $@
 
 # Two at a time, each with one thread: what they run is small, and threads would wait for one another.
 test: install

@@ -54,6 +54,10 @@ class StudyError(QHarnessError):
     """A study's file that cannot be read, or says something that does not exist."""
 
 
+class BusyError(QHarnessError):
+    """Something that another process is making just now."""
+
+
 class SandboxError(QHarnessError):
     """No isolation that can hold untrusted programs works on this machine."""
 

@@ -1,4 +1,4 @@
-"""What a quantizer, a calibration set or a perturbation may offer besides what it must; all of it optional.
+"""What a quantizer, a calibration set, a perturbation or a language may offer besides what it must; all of it optional.
 
 Imports nothing heavy.
 """
@@ -178,3 +178,11 @@ class SentencePerturbation(Protocol):
     def whole_sentences(self) -> bool:
         """Whether it does; a class variable will do."""
         ...
+
+
+@runtime_checkable
+class MissingNames(Protocol):
+    """A language whose errors tell where a name, method or package is used that does not exist."""
+
+    missing_names: ClassVar[str]
+    """A regular expression for the beginning of such an error's detail, in one line."""

@@ -6,7 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 
+Listener = Callable[[str, int, int], None]
+"""Is told of what, how much is done, and of how much."""
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 _SECONDS_BETWEEN_LINES = 20.0
 
 
@@ -17,8 +23,34 @@ def note(text: str) -> None:
 
 
 @contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Tell `listener` of all progress inside, and nobody else."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def lines(what: str) -> Callable[[int, int], None]:
+    """A function that writes a line when it is called with `(done, total)`, at most every twenty seconds."""
+    last = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            note(f"{what}: {done} of {total}")
+
+    return line
+
+
+@contextmanager
 def counter(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function `(done, total)` to call as work goes on."""
+    if listener := _listener.get():
+        yield partial(listener, what)
+        return
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -28,12 +60,4 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
             task = bar.add_task(what, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    last = time.monotonic()
-
-    def line(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            note(f"{what}: {done} of {total}")
-
-    yield line
+    yield lines(what)

@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers", "runs"},
-    {"data", "presets", "progress", "spec"},
+    {"data", "kept", "locks", "presets", "progress", "spec"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

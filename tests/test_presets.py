@@ -182,16 +182,17 @@ def test_a_preset_that_does_not_exist(cli: Cli) -> None:
 # ------------------------------------------------------------------------------------------------------ their studies
 
 
-def grid(name: str) -> dict[tuple[str, str, str], set[str]]:
+def grid(*names: str) -> dict[tuple[str, str, str], set[str]]:
     """Tasks by (model, quantizer's beginning, calibration set)."""
     found: dict[tuple[str, str, str], set[str]] = {}
-    for spec in read_study(REPOSITORY / f"examples/studies/{name}.toml").specs(Path("runs")):
-        found.setdefault((spec.model, spec.quant, spec.calib or ""), set()).add(spec.task)
+    for name in names:
+        for spec in read_study(REPOSITORY / f"examples/studies/{name}.toml").specs(Path("runs")):
+            found.setdefault((spec.model, spec.quant, spec.calib or ""), set()).add(spec.task)
     return found
 
 
-def test_the_second_papers_study() -> None:
-    found = grid("giagnorio-2025")
+def test_the_second_papers_studies() -> None:
+    found = grid(*(f"giagnorio-2025-rq{n}" for n in (1, 2, 3)))
     tasks = {"multiple-py", "multiple-java", "mceval-python", "mceval-java"}
     assert all(each == tasks for each in found.values())
     models = {preset.name for preset in PRESETS.values() if preset.paper.startswith("Giagnorio")}
@@ -205,7 +206,7 @@ def test_the_second_papers_study() -> None:
         assert [calib for each, calib in calibrated if each == model] == ["mixed", "mixed"]
 
 
-@pytest.mark.parametrize("name", ["giagnorio-2025", "wei-2023"])
+@pytest.mark.parametrize("name", ["giagnorio-2025-rq2", "wei-2023-rq2"])
 def test_a_study_is_planned_without_weights(name: str, cli: Cli, data_dir: Path, tmp_path: Path) -> None:
     file = REPOSITORY / f"examples/studies/{name}.toml"
     done = cli("study", file, "--dry-run", "--json", "--data-dir", data_dir, "--output", tmp_path / "runs")

@@ -14,7 +14,8 @@ from qharness import RunSpec, StudyError, UnknownNameError
 from qharness.models import store
 from qharness.models.store import Models
 from qharness.study.grid import read_study
-from qharness.study.sweep import plan, sweep, with_baselines
+from qharness.study.jobs import Job
+from qharness.study.sweep import Plan, plan, sweep, with_baselines
 from tests.conftest import REPOSITORY
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -95,6 +96,10 @@ def test_an_unknown_quantizer_is_found_before_anything_runs(tmp_path: Path) -> N
         read_study(tmp_path / "nowhere.toml")
 
 
+def planned(wanted: list[RunSpec]) -> list[Plan]:
+    return list(plan([Job(spec) for spec in with_baselines(wanted)]))
+
+
 def grid(model: Path, tmp_path: Path, tasks: str = '"warmup-python"') -> list[RunSpec]:
     text = f'models = ["{model}"]\nquants = ["none", "rtn:2"]\ntasks = [{tasks}]\nlimit = 2\nsamples = 2\nmax_new_tokens = 20'
     return specs(text, tmp_path)
@@ -112,11 +117,11 @@ def test_started_again_it_makes_only_what_is_missing(
     random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = grid(random_llama, tmp_path)
-    assert [each.done for each in plan(wanted)] == [False, False]
+    assert [each.done for each in planned(wanted)] == [False, False]
     first = list(sweep(wanted[:1]))
-    assert [each.done for each in plan(wanted)] == [True, False]
+    assert [each.done for each in planned(wanted)] == [True, False]
     list(sweep(wanted))
-    assert [each.done for each in plan(wanted)] == [True, True]
+    assert [each.done for each in planned(wanted)] == [True, True]
     monkeypatch.setattr(store, "load_model", lambda *_: pytest.fail("loaded a model"))
     again = list(sweep(wanted))
     assert [each.error for each in again] == ["", ""]
@@ -149,7 +154,7 @@ def test_a_study_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: P
         "limit = 1\nsamples = 1\nmax_new_tokens = 5"
     )
     dry = cli("study", file, "--output", tmp_path / "runs", "--dry-run")
-    assert dry.returncode == 1 and "2 of 4 runs to do" in dry.stdout and not (tmp_path / "runs").exists()
+    assert dry.returncode == 1 and "2 of 4 jobs to do" in dry.stdout and not (tmp_path / "runs").exists()
     done = cli("study", file, "--output", tmp_path / "runs", "--json")
     assert done.returncode == 1, done.stderr
     documents = json.loads(done.stdout)
@@ -159,8 +164,9 @@ def test_a_study_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: P
 
 
 def test_the_studies_that_come_along_are_sound(tmp_path: Path) -> None:
-    for file in sorted(REPOSITORY.glob("examples/studies/*.toml")):
-        assert read_study(file).specs(tmp_path)
+    for file in sorted(REPOSITORY.glob("examples/studies/**/*.toml")):
+        study = read_study(file)
+        assert study.specs(tmp_path) or study.measurements(tmp_path)
 
 
 def test_the_cache_is_listed_and_removed(cli: Cli, tmp_path: Path) -> None:

@@ -40,6 +40,10 @@ class Java:
 
     name: ClassVar[str] = "java"
     limits: ClassVar[Limits] = Limits(cpu_seconds=20, wall_seconds=30.0, processes=128)
+    missing_names: ClassVar[str] = (
+        r"line \d+: (cannot find symbol|package \S+ does not exist|\S+ cannot be dereferenced)"
+        r"|java\.lang\.(NoSuchMethod|NoSuchField|NoClassDefFound)Error|java\.lang\.(ClassNotFound|NoSuchMethod)Exception"
+    )
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """The JDK and our classes, compiled once for it into the cache folder."""

@@ -24,6 +24,9 @@ class Python:
 
     name: ClassVar[str] = "python"
     limits: ClassVar[Limits] = Limits()
+    missing_names: ClassVar[str] = (
+        r"(NameError|AttributeError|ImportError|ModuleNotFoundError):(?!.* is not to be had in here)"
+    )
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """The harness, for the base interpreter: a virtual environment's packages stay out of reach."""

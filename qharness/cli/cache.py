@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +13,9 @@ import typer
 
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
+from qharness.errors import QHarnessError
+from qharness.kept import LIMIT, bytes_of, last_used, limit_bytes, quantized_dir, remove
+from qharness.progress import note
 
 _KINDS = {
     "quantized": "quantized models",
@@ -18,25 +23,50 @@ _KINDS = {
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
     "back-translations": "back-translations",
+    "studies": "runs of studies whose results are at a URL",
 }
 
 
-def cache(action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")]) -> None:
-    """What qharness keeps to save work: quantized models, calibration sequences, verdicts, compiled harnesses."""
+def cache(
+    action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")],
+    older_than: Annotated[float | None, typer.Option(min=0, help="rm: only what was not used for DAYS days.")] = None,
+) -> None:
+    """What qharness keeps to save work: quantized models, calibration sequences, verdicts, compiled harnesses.
+
+    Quantized models take QHARNESS_CACHE_GB gigabytes at most, 50 by default: the least recently used ones go.
+    """
     entries = sorted(path for kind in _KINDS for path in (cache_dir() / kind).glob("*"))
     if action == "rm":
-        for entry in entries:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-        typer.echo(f"removed {len(entries)} entries of {cache_dir()}")
+        _remove(entries, older_than)
         return
-    rows = [(_KINDS[e.parent.name], e.name, f"{_bytes(e) / 1e6:.1f}", _about(e)) for e in entries]
-    print_table(("kind", "entry", "MB", "of"), rows)
+    if older_than is not None:
+        raise QHarnessError("--older-than goes with rm")
+    rows = [(_KINDS[e.parent.name], e.name, f"{bytes_of(e) / 1e6:.1f}", f"{_days(e):.1f}", _about(e)) for e in entries]
+    print_table(("kind", "entry", "MB", "unused, days", "of"), rows)
+    kept = sum(bytes_of(entry) for entry in entries if entry.parent == quantized_dir())
+    typer.echo(f"quantized models take {kept / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")
     typer.echo(str(cache_dir()))
 
 
-def _bytes(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+def _remove(entries: Sequence[Path], older_than: float | None) -> None:
+    removed = 0
+    for entry in entries:
+        if older_than is not None and _days(entry) < older_than:
+            continue
+        if entry.parent == quantized_dir():
+            if not remove(entry):
+                note(f"in use, and left: {entry}")
+                continue
+        elif entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+        removed += 1
+    typer.echo(f"removed {removed} entries of {cache_dir()}")
+
+
+def _days(entry: Path) -> float:
+    return max(0.0, time.time() - last_used(entry)) / 86400
 
 
 def _about(entry: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import Json
-from qharness.cli.output import number, print_json
+from qharness.cli.output import number, print_json, print_table
 from qharness.cli.run import print_comparison
 
 
@@ -17,27 +17,79 @@ def compare(
     run_a: Annotated[Path, typer.Argument(help="Folder of the run to compare with, the baseline.")],
     run_b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
     examples: Annotated[
-        int, typer.Option(min=0, help="Pairs of texts to show, those whose scores differ most; of runs of texts.")
+        int,
+        typer.Option(
+            min=0, help="Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
+        ),
     ] = 3,
     json: Json = False,
 ) -> None:
     """Paired statistics of two runs of one task."""
     from qharness.stats import compare as run_compare
 
-    comparison = run_compare(run_a, run_b, examples=examples)
+    document = run_compare(run_a, run_b, examples=examples).document
     if json:
-        print_json(comparison.document)
-    else:
-        print_comparison(comparison.document)
-        _print_examples(comparison.document)
+        print_json(document)
+        return
+    print_comparison(document)
+    _print_failures(document)
+    _print_levels(document)
+    _print_examples(document)
+
+
+def _print_failures(document: dict[str, Any]) -> None:
+    """How completions ended, in each run; kinds that neither has are left out."""
+    if "failures" not in document:
+        return
+    a, b, lost = (document["failures"][name] for name in ("a", "b", "lost_pairs"))
+    print_table(
+        ("completions, by how they ended", "a", "b", "b, where a passed"),
+        [(kind, str(a[kind]), str(b[kind]), str(lost[kind])) for kind in a if a[kind] or b[kind]],
+    )
+
+
+def _print_levels(document: dict[str, Any]) -> None:
+    if "levels" not in document:
+        return
+    print_table(
+        ("pass@1, by level", "problems", "a", "b", "pairs lost / won"),
+        [
+            (
+                level,
+                str(of["n_problems"]),
+                number(of["a"], ".4f"),
+                number(of["b"], ".4f"),
+                f"{of['lost_pairs']} / {of['won_pairs']}",
+            )
+            for level, of in document["levels"].items()
+        ],
+    )
 
 
 def _print_examples(document: dict[str, Any]) -> None:
-    """What two runs of texts wrote of the same document, as in table X of Wei et al. 2023."""
+    show = _print_texts if "metric" in document else _print_programs
     for each in document.get("examples", []):
-        typer.echo(f"{each['task_id'] or each['doc_id']}\n{textwrap.indent(str(each['prompt']).rstrip(), '    ')}")
-        typer.echo(f"  reference: {each['reference']}")
-        for side in ("a", "b"):
-            score = number(each[side][document["metric"]], ".2f")
-            typer.echo(f"  {side}: {each[side]['completion'].strip()}  ({document['metric']} {score})")
-        typer.echo()
+        show(each, document.get("metric", "pass@1"))
+
+
+def _print_programs(example: dict[str, Any], metric: str) -> None:
+    """A problem lost or won, and what the two runs wrote at one try, side by side."""
+    verdicts = []
+    for side in ("a", "b"):
+        found = example[side]
+        why = f": {found['detail']}" if found["detail"] else ""
+        verdicts.append(
+            f"{side}, {metric} {number(found[metric], '.2f')}, sample {found['sample']}\n{found['status']}{why}"
+        )
+    typer.echo(str(example["task_id"] or example["doc_id"]))
+    print_table(verdicts, [[example[side]["completion"].strip("\n") for side in ("a", "b")]])
+
+
+def _print_texts(example: dict[str, Any], metric: str) -> None:
+    """What two runs wrote of the same document, as in table X of Wei et al. 2023."""
+    typer.echo(f"{example['task_id'] or example['doc_id']}\n{textwrap.indent(str(example['prompt']).rstrip(), '    ')}")
+    typer.echo(f"  reference: {example['reference']}")
+    for side in ("a", "b"):
+        score = number(example[side][metric], ".2f")
+        typer.echo(f"  {side}: {example[side]['completion'].strip()}  ({metric} {score})")
+    typer.echo()

@@ -36,7 +36,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = Table(*header, box=box.SIMPLE_HEAD, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
+    console = Console(markup=False, emoji=False)  # brackets and colons are what they are
     if not console.is_terminal:
         console.width = 160
     console.print(table)
@@ -52,3 +52,8 @@ def weights_megabytes(document: Mapping[str, Any]) -> str:
 def number(value: float | None, form: str) -> str:
     """A figure in a format; `n/a` where it is undefined."""
     return "n/a" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value; the smallest are only bounded, for none is 0."""
+    return "< 0.0001" if p is not None and p < 0.0001 else number(p, ".4f")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model, RunDType
-from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.runs import DEFAULT_MODEL, RunResult, RunSpec
@@ -136,21 +136,51 @@ def _label(document: dict[str, Any], model: str) -> str:
 def print_comparison(document: dict[str, Any]) -> None:
     """A comparison's figures, a line each."""
     name = document.get("metric", "pass@1")
-    rates = document[name]
-    low, high = rates["ci95"]
+    figures, detectable = document[name], document["detectable"]
     print_table(
         ("paired comparison", ""),
         [
-            (name, f"{number(rates['a'], '.4f')} -> {number(rates['b'], '.4f')}"),
-            ("difference", number(rates["difference"], "+.4f")),
-            ("95% interval, by problem", f"{number(low, '+.4f')} to {number(high, '+.4f')}"),
-            ("p, by problem (permutation)", number(document["clustered"]["p_value"], ".4f")),
+            (name, f"{number(figures['a'], '.4f')} -> {number(figures['b'], '.4f')}"),
+            ("95% intervals of these", " -> ".join(_interval(figures["intervals"][side], ".4f") for side in "ab")),
+            ("difference", number(figures["difference"], "+.4f")),
+            ("95% interval, by problem", _interval(figures["ci95"], "+.4f")),
+            ("relative change, %", number(figures["relative_change"], "+.2f")),
+            ("p, by problem (permutation)", p_value(document["clustered"]["p_value"])),
             *_pooled_rows(document.get("paper")),
-            ("smallest difference this could show", number(document["smallest_detectable_difference"], ".4f")),
+            *_rank_rows(document.get("ranks")),
+            (
+                f"smallest difference this could show (level {detectable['level']}, power {detectable['power']})",
+                number(document["smallest_detectable_difference"], ".4f"),
+            ),
             ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
+            *_changed_rows(document),
             *_robustness_rows(document.get("robustness")),
+            *(_pass_at_row(each, document[each]) for each in document if each.startswith("pass@") and each != name),
         ],
     )
+
+
+def _interval(bounds: list[float | None], form: str) -> str:
+    return " to ".join(number(bound, form) for bound in bounds)
+
+
+def _pass_at_row(name: str, figures: dict[str, Any]) -> tuple[str, str]:
+    means = f"{number(figures['a'], '.4f')} -> {number(figures['b'], '.4f')}"
+    return name, f"{means} ({number(figures['difference'], '+.4f')}, {_interval(figures['ci95'], '+.4f')})"
+
+
+def _rank_rows(ranks: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if ranks is None:
+        return []
+    return [
+        ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks["wilcoxon"])),
+        ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks["mann_whitney"])),
+    ]
+
+
+def _changed_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of programs; texts are not lost or won."""
+    return [("problems lost / won", f"{len(document['lost'])} / {len(document['won'])}")] if "lost" in document else []
 
 
 def _pooled_rows(paper: dict[str, Any] | None) -> list[tuple[str, str]]:
@@ -158,7 +188,7 @@ def _pooled_rows(paper: dict[str, Any] | None) -> list[tuple[str, str]]:
     if paper is None:
         return []
     return [
-        ("p, pooled pairs (exact McNemar)", number(paper["p_value"], ".4f")),
+        ("p, pooled pairs (exact McNemar)", p_value(paper["p_value"])),
         ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
         ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
     ]

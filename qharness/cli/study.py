@@ -5,22 +5,33 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
-from qharness.cli.output import number, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
-    from qharness.study.sweep import Attempt
+    from qharness.study.executors.local import Local
+    from qharness.study.executors.ray import OnRay
+    from qharness.study.jobs import Attempt, Job
 
 
 def study(
     file: Annotated[Path, typer.Argument(help="The study, a TOML file.")],
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    output: Annotated[str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...")] = "runs",
+    executor: Annotated[
+        Literal["local", "ray"], typer.Option(help="Worker processes on this machine, or a Ray cluster.")
+    ] = "local",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Jobs at a time; by default as many as there are GPUs, at least one.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     data_dir: DataDir = None,
@@ -33,20 +44,45 @@ def study(
     """
     registry()
     from qharness.study.grid import read_study
+    from qharness.study.remote import remote_of
 
-    specs = read_study(file).specs(output, data_dir, allow_unsandboxed)
+    remote = remote_of(output)
+    folder = remote.folder if remote else Path(output)
+    from qharness.study.jobs import Job, with_baselines
+
+    grid = read_study(file)
+    jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
+    jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
     if dry_run:
-        return _plan(specs, json)
-    from qharness.study.sweep import sweep
+        if remote:
+            remote.fetch()
+        return _plan(jobs, json)
+    from qharness.study.sweep import carry_out
+    from qharness.study.watching import watching
 
-    attempts = list(sweep(specs))
+    chosen = _executor(executor, workers, ray_address)
+    with watching(jobs, chosen.workers) as watcher:
+        attempts = carry_out(jobs, chosen, watcher)
     if json:
         print_json([_document(attempt) for attempt in attempts])
     else:
         print_table(_HEADER, [_row(attempt) for attempt in attempts])
     if any("@" in attempt.spec.task for attempt in attempts):
-        _measure_robustness(attempts, output / f"robustness-{file.stem}.json", print_tables=not json)
+        path = folder / f"robustness-{file.stem}.json"
+        _measure_robustness(attempts, path, print_tables=not json)
+        if remote and path.is_file():
+            remote.send(path)
     return int(any(attempt.error for attempt in attempts))
+
+
+def _executor(name: str, workers: int | None, ray_address: str | None) -> Local | OnRay:
+    if name == "local":
+        from qharness.study.executors.local import Local
+
+        return Local(workers)
+    from qharness.study.executors.ray import OnRay
+
+    return OnRay(ray_address, workers)
 
 
 def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
@@ -89,17 +125,17 @@ _P = {"p, Mann-Whitney": "mann_whitney", "p, Wilcoxon": "wilcoxon"}
 """Of pass@1 on the perturbed prompts against full precision's."""
 
 
-def _plan(specs: Sequence[RunSpec], json: bool) -> int:
+def _plan(jobs: Sequence[Job], json: bool) -> int:
     from qharness.study.sweep import plan
 
-    plans = list(plan(specs))
+    plans = list(plan(jobs))
     if json:
-        print_json([{**dataclasses.asdict(each), "spec": _axes(each.spec)} for each in plans])
+        print_json([{**dataclasses.asdict(each), "spec": _axes(each.spec, each.kind)} for each in plans])
     else:
         states = [each.error or ("done" if each.done else "to do") for each in plans]
-        rows = [(*_axes(each.spec).values(), state) for each, state in zip(plans, states, strict=True)]
+        rows = [(*_axes(each.spec, each.kind).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows)
-        typer.echo(f"{states.count('to do')} of {len(plans)} runs to do")
+        typer.echo(f"{states.count('to do')} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 
@@ -107,21 +143,27 @@ _AXES = ("model", "quant", "calib", "task", "seed")
 _HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "p", "weights, MB", "generation, s")
 
 
-def _axes(spec: RunSpec) -> dict[str, str]:
-    return {axis: str(getattr(spec, axis) or "") if axis != "seed" else str(spec.seed) for axis in _AXES}
+def _axes(spec: RunSpec, kind: str) -> dict[str, str]:
+    """What tells a job from the others; of a measurement, its kind in place of the task."""
+    task = spec.task if kind == "run" else kind
+    return {"model": spec.model, "quant": spec.quant, "calib": spec.calib or "", "task": task, "seed": str(spec.seed)}
 
 
 def _document(attempt: Attempt) -> dict[str, Any]:
+    axes = _axes(attempt.spec, attempt.kind)
+    if attempt.error:
+        return {"spec": axes, "error": attempt.error}
     if attempt.result is None:
-        return {"spec": _axes(attempt.spec), "error": attempt.error}
+        return {"spec": axes, "file": str(attempt.path)}
     return {"folder": str(attempt.result.folder), **attempt.result.document}
 
 
 def _row(attempt: Attempt) -> tuple[str, ...]:
     """The task's first metric, and what the comparison with the baseline says of it."""
-    axes = tuple(_axes(attempt.spec).values())
+    axes = tuple(_axes(attempt.spec, attempt.kind).values())
     if attempt.result is None:
-        return (*axes, "failed", attempt.error, "", "", "", "", "")
+        said = ("failed", attempt.error) if attempt.error else ("file", str(attempt.path))
+        return (*axes, *said, *[""] * 5)
     document, metrics = attempt.result.document, attempt.result.metrics
     name, value = next(iter(metrics.items()), ("", None))
     baseline = document.get("baseline")
@@ -133,7 +175,7 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
         compared = (
             difference,
             f"{number(low, '+.4f')} to {number(high, '+.4f')}",
-            number(baseline["clustered"]["p_value"], ".4f"),
+            p_value(baseline["clustered"]["p_value"]),
         )
     megabytes = weights_megabytes(document)
     return (*axes, name, number(value, ".4f"), *compared, megabytes, number(document["timings"]["generation_s"], ".1f"))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qharness.errors import QHarnessError
 from qharness.evaluate.bridge import LoadedTask
-from qharness.evaluate.folder import folder_name, read_run
+from qharness.evaluate.folder import LOCK, folder_name, read_run
 from qharness.evaluate.perturbed import canonical
+from qharness.locks import locked
 from qharness.models import loading
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
@@ -56,6 +59,24 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     parts = (model, whole.quant, whole.calib or "none", perturbation, base)
     extent = {name: key.pop(name) for name in ("samples", "limit")}
     return Cell(whole, quantizer, task, spec.output / folder_name(parts, key, extent))
+
+
+@contextmanager
+def claimed(cell: Cell, *, wait: bool) -> Iterator[bool]:
+    """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError.
+
+    Gives whether the run is still to be made.
+    """
+    try:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
+    lock = cell.folder / LOCK
+    with locked(lock, str(cell.folder), wait=wait):
+        yield cell.done is None
+        if cell.done is not None:  # whoever locks it now finds the run whole, whichever file it locks
+            with suppress(OSError):
+                lock.unlink()
 
 
 def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:

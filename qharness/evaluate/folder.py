@@ -18,6 +18,7 @@ RUN = "run.json"
 RESULTS = "results.json"
 SAMPLES = "samples.jsonl"
 JOURNAL = "journal.jsonl"
+LOCK = ".lock"
 
 
 _EXTENT_DIGITS = 4

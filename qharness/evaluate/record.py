@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from qharness.errors import QHarnessError
 from qharness.evaluate.cells import Cell
 from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives, write_json, write_lines
 from qharness.execution import choose_isolation
@@ -24,16 +23,12 @@ _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
 
 
 def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
-    """Run lm-eval on a model that is already quantized, and write the run's folder.
+    """Run lm-eval on a model that is already quantized, and write the run's folder, which must be `claimed`.
 
     A folder that a killed run left resumes: the completions in its journal are not made again.
     """
     import lm_eval
 
-    try:
-        cell.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
     others = [] if cell.quantizer.batch_dependent else relatives(cell.folder)
     journal = Journal(cell.folder / JOURNAL, [folder / JOURNAL for folder in others])
     lm = made.lm(cell.spec)

@@ -13,6 +13,9 @@ from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
 from qharness.types import Language, Limits, Outcome, Program, Worker
 
+CORES = "QHARNESS_CORES"
+"""The variable that says how many programs run at a time: one a core, where it is not set."""
+
 
 def run_programs(
     programs: Sequence[Program],
@@ -24,11 +27,11 @@ def run_programs(
     verdicts: Verdicts | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Outcome]:
-    """Run each distinct program once, `workers` at a time (one a core by default); outcomes in the programs' order.
+    """Run each distinct program once, `workers` at a time; outcomes in the programs' order.
 
-    Those whose verdict is among `verdicts` are not run, and what is found is added. `progress(done, total)` counts the
-    distinct programs that are run. Raises MissingDependencyError where a language's compiler or interpreter is
-    missing, before any program runs.
+    `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
+    is found is added. `progress(done, total)` counts the distinct programs that are run. Raises MissingDependencyError
+    where a language's compiler or interpreter is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
     toolboxes = {name: languages(name) for name in dict.fromkeys(p.language for p in distinct)}
@@ -60,7 +63,7 @@ def run_programs(
                 outcomes[program] = outcome
                 progress(len(outcomes) - len(known), len(new))
 
-    count = workers or os.cpu_count() or 1
+    count = workers or int(os.environ.get(CORES) or 0) or os.cpu_count() or 1
     pool = ThreadPoolExecutor(count)
     threads = [pool.submit(work) for _ in range(min(count, len(new)))]
     finished = False

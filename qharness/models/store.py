@@ -12,13 +12,13 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
 from qharness.calibration import calibrate, definite_set
-from qharness.data import cache_dir
+from qharness.kept import ABOUT, kept_lock, limit_bytes, make_room, quantized_dir
+from qharness.locks import locked
 from qharness.models.conventions import follow
 from qharness.models.lm import QHarnessLM
 from qharness.models.loading import (
@@ -38,12 +38,7 @@ from qharness.spec import parse, unbind
 T = TypeVar("T")
 
 KEPT_FROM_S = 10.0
-_MODEL, _ABOUT = "model.pt", "about.json"
-
-
-def quantized_dir() -> Path:
-    """Where quantized models are kept."""
-    return cache_dir() / "quantized"
+_MODEL = "model.pt"
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ class Models:
         """
         about = _about(spec)
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        made = self.held(key, lambda: self._read(spec, key) or self._make(spec, key, about, log))
+        made = self.held(key, lambda: self._alone(spec, key, about, log))
         if placed:
             made.loaded.place()
         return made
@@ -100,6 +95,16 @@ class Models:
             self._last = None
             self._last = key, make()
         made: T = self._last[1]
+        return made
+
+    def _alone(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
+        """Read or made; no two processes make the same one. Full precision is not made, and never kept."""
+        if spec.quant == "none":
+            return self._make(spec, key, about, log)
+        limit = limit_bytes()
+        with locked(kept_lock(key), f"{spec.quant} of {spec.model}"):
+            made = self._read(spec, key) or self._make(spec, key, about, log)
+        make_room(limit, newest=key)
         return made
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
@@ -124,9 +129,10 @@ class Models:
 
     def _read(self, spec: RunSpec, key: str) -> QuantizedModel | None:
         folder = quantized_dir() / key
-        if not (folder / _ABOUT).is_file():
+        if not (folder / ABOUT).is_file():
             return None
-        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        os.utime(folder / ABOUT)
         model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)
         follow(model, tokenizer)
@@ -159,7 +165,7 @@ def _keep(loaded: LoadedModel, key: str, about: dict[str, Any]) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     try:
         torch.save(loaded.model, scratch / _MODEL)
-        (scratch / _ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
+        (scratch / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
         if not folder.exists():
             scratch.replace(folder)
     except (pickle.PicklingError, AttributeError, OSError) as error:

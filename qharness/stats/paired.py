@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 9999
-LEVEL = 0.05
+from qharness.stats.intervals import LEVEL, RESAMPLES, TIE, all_equal, mean_interval
+
 POWER = 0.8
+DETECTABLE = {"level": LEVEL, "power": POWER}
+"""What smallest_detectable_difference is meant for."""
+_AT_A_TIME = 1 << 22  # signs drawn
 
 
 @dataclass(frozen=True)
@@ -49,18 +54,40 @@ class Clustered:
 def clustered(differences: NDArray[np.float64], rng: np.random.Generator) -> Clustered:
     """Test and bound the mean of `differences` float64 [problems]: a problem's pass rate in one run less the other's.
 
-    The p-value flips the signs of whole problems (a paired permutation test, two-sided; exact where there are few
-    enough of them); the interval is the percentile bootstrap over problems. Both are NaN for fewer than two.
+    The p-value is that of sign_flip_p_values, the interval that of mean_interval. Both are NaN for fewer than two.
     """
-    if len(differences) < 2:
-        return Clustered(math.nan, (math.nan, math.nan))
-    test = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, vectorized=True, rng=rng
-    )
-    interval = stats.bootstrap(
-        (differences,), np.mean, n_resamples=RESAMPLES, confidence_level=1 - LEVEL, method="percentile", rng=rng
-    ).confidence_interval
-    return Clustered(float(test.pvalue), (float(interval.low), float(interval.high)))
+    p_value = float(sign_flip_p_values(differences[None], rng)[0])
+    interval = mean_interval(differences, rng)
+    return Clustered(p_value, (interval.low, interval.high))
+
+
+def sign_flip_p_values(differences: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Paired permutation tests of a mean of zero, two-sided: float64 [experiments, problems] -> [experiments].
+
+    Signs of whole problems are flipped: all patterns where there are at most 9,999 of them, else as many random ones,
+    the same for each experiment, and the one observed (Phipson and Smyth 2010). 1 where all differences are zero; NaN
+    for fewer than two problems.
+    """
+    experiments, n = differences.shape
+    if n < 2:
+        return np.full(experiments, math.nan)
+    exact = 2**n <= RESAMPLES
+    least = np.abs(differences.sum(axis=1)) - TIE * np.abs(differences).sum(axis=1)
+    extreme = np.zeros(experiments) if exact else np.ones(experiments)
+    for signs in _sign_patterns(n) if exact else _random_signs(n, rng):
+        extreme += np.sum(np.abs(signs @ differences.T) >= least, axis=0)
+    return extreme / (2**n if exact else RESAMPLES + 1)
+
+
+def _sign_patterns(n: int) -> Iterator[NDArray[np.float64]]:
+    yield np.array(list(itertools.product((-1.0, 1.0), repeat=n)))
+
+
+def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """RESAMPLES rows of signs, some at a time: float64 [rows, n]."""
+    rows = max(1, _AT_A_TIME // n)
+    for start in range(0, RESAMPLES, rows):
+        yield rng.choice([-1.0, 1.0], size=(min(rows, RESAMPLES - start), n))
 
 
 def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
@@ -70,7 +97,7 @@ def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
     where all differences are equal: nothing is known of their variance then.
     """
     n = len(differences)
-    spread = float(np.std(differences, ddof=1)) if n > 1 else math.nan
-    if not spread > 0:
+    if n < 2 or all_equal(differences):
         return math.nan
+    spread = float(np.std(differences, ddof=1))
     return float((stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)) * spread / math.sqrt(n))

@@ -48,7 +48,7 @@ def rank_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankT
     mann_whitney = wilcoxon = math.nan
     if len(pooled) and np.ptp(pooled) > 0:
         mann_whitney = float(stats.mannwhitneyu(first, second, method="asymptotic").pvalue)
-    differences = second - first
+    differences = np.round(second - first, 12)  # else rounding would tell equal ones apart, and rank them
     if np.any(differences != 0):
         wilcoxon = float(stats.wilcoxon(differences, zero_method="wilcox", method="auto").pvalue)
     return RankTests(mann_whitney, wilcoxon)

@@ -10,7 +10,8 @@ import numpy as np
 
 from qharness.errors import SamplesError
 from qharness.evaluate.folder import SAMPLES, read_lines
-from qharness.stats.paired import clustered, smallest_detectable_difference
+from qharness.stats.means import paired_means
+from qharness.stats.paired import DETECTABLE, clustered, smallest_detectable_difference
 
 _Key = tuple[str, int]
 _Row = Mapping[str, Any]
@@ -49,14 +50,10 @@ def compare_texts(
         "n_problems": len(keys),
         "n_pairs": len(keys),
         "n_different": len(changed),
-        metric: {
-            "a": float(scores[0].mean()),
-            "b": float(scores[1].mean()),
-            "difference": float(differences.mean()),
-            "ci95": list(by_cluster.ci95),
-        },
+        metric: paired_means(scores[0], scores[1], by_cluster.ci95, rng),
         "clustered": {"p_value": by_cluster.p_value, "ci95": list(by_cluster.ci95)},
         "smallest_detectable_difference": smallest_detectable_difference(differences),
+        "detectable": DETECTABLE,
         **({"examples": [_example(a[keys[n]], b[keys[n]], metric) for n in shown]} if examples else {}),
     }
 

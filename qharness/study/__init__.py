@@ -1,5 +1,19 @@
 """Grids of runs. The smallest is one run and the baseline it is compared with."""
 
-from qharness.study.running import run, run_tasks
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qharness.study.running import run, run_tasks
 
 __all__ = ["run", "run_tasks"]
+
+
+def __getattr__(name: str) -> Any:
+    """Late: a study's parent process needs neither torch nor lm-eval."""
+    if name not in __all__:
+        raise AttributeError(f"module 'qharness.study' has no attribute {name!r}")
+    from qharness.study import running
+
+    return getattr(running, name)

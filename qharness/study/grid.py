@@ -8,7 +8,7 @@ import itertools
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,6 +17,7 @@ from qharness.errors import StudyError
 from qharness.registry import get_registry
 from qharness.runs import DEFAULT_MODEL, RunSpec
 from qharness.spec import unbind
+from qharness.study.jobs import OF_THE_MODEL
 
 NO_PERTURBATION = "none"
 
@@ -75,6 +76,7 @@ class Study(Lists):
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
     dtype: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float16)$")
     backend: str = Field(default="hf", pattern="^(hf|vllm)$")
+    measure: list[Literal["profile", "noise"]] = []
     include: list[Lists] = []
     exclude: list[Exclusion] = []
 
@@ -83,7 +85,28 @@ class Study(Lists):
 
         Raises SpecError or UnknownNameError for a quantizer or calibration set that does not exist.
         """
-        settings = self.model_dump(exclude={*Lists.model_fields, "include", "exclude"})
+        return [spec for spec in self._cells(output, data_dir, allow_unsandboxed) if spec.task]
+
+    def measurements(self, output: Path, data_dir: Path | None = None) -> list[tuple[str, RunSpec]]:
+        """(kind, model) of what is to be measured: each model once, at the first of its seeds; a spec without a task.
+
+        Full precision is always among them, for it is what costs are compared with; it has no noise.
+        """
+        models: dict[tuple[str, str, str | None], RunSpec] = {}
+        for spec in self._cells(output, data_dir, False):
+            for each in (dataclasses.replace(spec, quant="none", calib=None), spec):
+                kept = {name: getattr(each, name) for name in (*OF_THE_MODEL, "data_dir", "output")}
+                models.setdefault((each.model, each.quant, each.calib), RunSpec(task="", **kept))
+        return [
+            (kind, spec)
+            for kind in dict.fromkeys(self.measure)
+            for spec in models.values()
+            if kind != "noise" or spec.quant != "none"
+        ]
+
+    def _cells(self, output: Path, data_dir: Path | None, allow_unsandboxed: bool) -> list[RunSpec]:
+        """All combinations, without a task where the study has none."""
+        settings = self.model_dump(exclude={*Lists.model_fields, "measure", "include", "exclude"})
         found: dict[RunSpec, None] = {}
         for lists in (self, *self.include):
             for axes in self._combinations(lists):
@@ -103,7 +126,7 @@ class Study(Lists):
             axis("models", [DEFAULT_MODEL]),
             axis("quants", ["none"]),
             axis("calibs", [None]),
-            axis("tasks", []),
+            axis("tasks", [""]),
             axis("perturbations", [NO_PERTURBATION]),
             axis("seeds", [0]),
         )
@@ -125,7 +148,7 @@ def read_study(path: Path) -> Study:
         place = ".".join(str(part) for part in first["loc"])
         known = f"; known: {', '.join(Study.model_fields)}" if first["type"] == "extra_forbidden" else ""
         raise StudyError(f"{path}: {place}: {first['msg']}{known}") from None
-    if not study.tasks and not any(lists.tasks for lists in study.include):
+    if not study.measure and not study.tasks and not any(lists.tasks for lists in study.include):
         raise StudyError(f'{path}: tasks is missing: give a list, as in tasks = ["tiny-python"]')
     return study
 

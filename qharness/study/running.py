@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from qharness.data import recording
 from qharness.errors import SandboxError
 from qharness.evaluate.bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.cells import Cell, make_cell
+from qharness.evaluate.cells import Cell, claimed, make_cell
 from qharness.evaluate.folder import RUN, json_safe, write_json
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
@@ -20,6 +20,7 @@ from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunResult, RunSpec
 from qharness.stats import comparable, compare
+from qharness.study.jobs import Memory, baseline_of, has_baseline
 
 
 def run(spec: RunSpec) -> RunResult:
@@ -30,13 +31,21 @@ def run(spec: RunSpec) -> RunResult:
     return run_tasks([spec])[0]
 
 
-def run_tasks(specs: Sequence[RunSpec], models: Models | None = None) -> list[RunResult]:
-    """Make runs that differ in their task only, loading each model once: all baselines first, then all the rest."""
+def perform(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
+    """A study's job of kind `run`."""
+    return run_tasks([spec], memory.models, wait=wait)[0].folder
+
+
+def run_tasks(specs: Sequence[RunSpec], models: Models | None = None, *, wait: bool = True) -> list[RunResult]:
+    """Make runs that differ in their task only, loading each model once: all baselines first, then all the rest.
+
+    One that another process is making is waited for; with `wait` off, BusyError is raised instead.
+    """
     models = models or Models()
     with quiet():
         cells, baselines, files = _prepare(specs)
         for group in (baselines, cells):
-            _fill(group, files, models)
+            _fill(group, files, models, wait)
     for cell, baseline in zip(cells, baselines, strict=False):
         _attach(cell, baseline)
     return [RunResult(cell.folder, cell.done or {}) for cell in cells]
@@ -72,27 +81,19 @@ def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:
         language.toolchain(language.limits)
 
 
-def has_baseline(spec: RunSpec) -> bool:
-    """Whether there is something to compare with: full precision, or the model that was named."""
-    return spec.compare and (spec.quant != "none" or spec.baseline is not None)
-
-
-def baseline_of(spec: RunSpec) -> RunSpec:
-    """The same run in full precision, of `spec.baseline` if one is named."""
-    return dataclasses.replace(
-        spec, model=spec.baseline or spec.model, quant="none", calib=None, compare=False, baseline=None
-    )
-
-
-def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Models) -> None:
+def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Models, wait: bool) -> None:
     """Make those of the cells that are not whole; they share their model, which is loaded if one is missing."""
     for cell in cells:
         if cell.done is not None:
             note(f"already done: {cell.folder}")
             continue
-        made = backend_of(cell.spec).make(models, cell.spec)
-        note(f"running {cell.spec.quant} on {cell.spec.task}: {cell.folder}")
-        evaluate_cell(cell, made, files[cell.spec.task])
+        with claimed(cell, wait=wait) as unmade:
+            if not unmade:
+                note(f"done meanwhile: {cell.folder}")
+                continue
+            made = backend_of(cell.spec).make(models, cell.spec)
+            note(f"running {cell.spec.quant} on {cell.spec.task}: {cell.folder}")
+            evaluate_cell(cell, made, files[cell.spec.task])
 
 
 def _attach(cell: Cell, baseline: Cell) -> None:

@@ -1,69 +1,69 @@
-"""Makes the runs of a study one after another: what fails is reported, and the rest goes on."""
+"""Makes the runs of a study: what fails is reported, and the rest goes on."""
 
 from __future__ import annotations
 
-import dataclasses
-import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.errors import QHarnessError, first_line
-from qharness.evaluate.bridge import load_task, quiet
-from qharness.evaluate.cells import make_cell
-from qharness.models.store import Models
-from qharness.progress import note
-from qharness.runs import RunResult, RunSpec
-from qharness.study.running import baseline_of, has_baseline, run_tasks
+from qharness.errors import QHarnessError
+from qharness.runs import RunSpec
+from qharness.study.executors import Executor, Watcher
+from qharness.study.executors.here import Here
+from qharness.study.jobs import Attempt, Job, with_baselines
+from qharness.study.schedule import Schedule
+from qharness.study.watching import Lines
 
-
-@dataclass(frozen=True)
-class Attempt:
-    """A run of a study: what came of it, or why nothing did."""
-
-    spec: RunSpec
-    result: RunResult | None = None
-    error: str = ""
+__all__ = ["Attempt", "Plan", "carry_out", "plan", "sweep", "with_baselines"]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run of a study that may be to make."""
+    """A job of a study that may be to do. `folder`: of a run; of a measurement, its file."""
 
     spec: RunSpec
+    kind: str = "run"
     folder: Path | None = None
     done: bool = False
     error: str = ""
 
 
-def with_baselines(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """These runs and, before them, those they are compared with, each once."""
-    baselines = dict.fromkeys(baseline_of(spec) for spec in specs if has_baseline(spec))
-    return [*baselines, *(spec for spec in specs if dataclasses.replace(spec, compare=False) not in baselines)]
+def plan(jobs: Sequence[Job]) -> Iterator[Plan]:
+    """What `carry_out` would do, without loading a model."""
+    from qharness.evaluate.bridge import quiet  # with torch and lm-eval, which a study's parent does without
 
-
-def plan(specs: Sequence[RunSpec]) -> Iterator[Plan]:
-    """What `sweep` would do, without loading a model."""
     with quiet():
-        for spec in with_baselines(specs):
+        for job in jobs:
             try:
-                cell = make_cell(spec, load_task(spec.task, spec.data_dir, spec.seed))
-                yield Plan(spec, cell.folder, cell.done is not None)
+                yield _plan(job)
             except QHarnessError as error:
-                yield Plan(spec, error=str(error))
+                yield Plan(job.spec, job.kind, error=str(error))
 
 
-def sweep(specs: Sequence[RunSpec], models: Models | None = None) -> Iterator[Attempt]:
-    """Make the runs that are not whole yet, those to compare with first."""
-    models = models or Models()
-    todo = with_baselines(specs)
-    for number, spec in enumerate(todo, 1):
-        note(f"run {number} of {len(todo)}: {spec.model}, {spec.quant}, {spec.task}, seed {spec.seed}")
-        try:
-            yield Attempt(spec, run_tasks([spec], models)[0])
-        except Exception as error:  # a model, a task or a plugin may fail in any way; the other runs are not to
-            reason = str(error) if isinstance(error, QHarnessError) else f"{type(error).__name__}: {first_line(error)}"
-            if not isinstance(error, QHarnessError):
-                note(traceback.format_exc())
-            note(f"failed: {reason}")
-            yield Attempt(spec, error=reason)
+def _plan(job: Job) -> Plan:
+    from qharness.evaluate.bridge import load_task
+    from qharness.evaluate.cells import make_cell
+    from qharness.study.measures import measured_path
+
+    if job.kind == "run":
+        cell = make_cell(job.spec, load_task(job.spec.task, job.spec.data_dir, job.spec.seed))
+        return Plan(job.spec, job.kind, cell.folder, cell.done is not None)
+    path = measured_path(job.kind, job.spec)
+    return Plan(job.spec, job.kind, path, path.is_file())
+
+
+def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:
+    """Make the runs that are not whole yet in this process, those to compare with first."""
+    jobs = [Job(spec) for spec in with_baselines(specs)]
+    return carry_out(jobs, Here(), Lines(jobs))
+
+
+def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list[Attempt]:
+    """Do jobs that are not done yet; what came of each, in their order."""
+    attempts = {}
+    with closing(executor.run(Schedule(jobs), watcher)) as ended:
+        for attempt in ended:
+            watcher.ended(attempt)
+            attempts[attempt.spec, attempt.kind] = attempt
+    return [attempts[job.spec, job.kind] for job in jobs]

@@ -1,0 +1,121 @@
+"""What stands behind a pass rate: levels of difficulty, kinds of failure, problems lost and won.
+
+`rows` are those of a finished run's samples.jsonl, as `read_lines` reads them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qharness.offers import MissingNames
+from qharness.registry import get_registry
+from qharness.stats.pairing import Pairs, Row, by_problem, pair, passes
+from qharness.types import Status
+
+MISSING_NAME = "missing-name"
+"""A program that uses a name, method or package which does not exist, found by compiler or interpreter."""
+_KINDS = {status: str(status) for status in Status} | {Status.FAILED: "assertion", Status.ERROR: "exception"}
+_OF_NAMES = frozenset({Status.ERROR, Status.COMPILE_ERROR})
+_LEVELS = ("easy", "medium", "middle", "hard")
+
+
+def relative_decrease(baseline: float, quantized: float) -> float:
+    """100 (quantized - baseline) / baseline: "Dec (%)" of table 7 of Giagnorio et al. 2025, negative for a loss.
+
+    NaN where the baseline is 0.
+    """
+    return 100 * (quantized - baseline) / baseline if baseline else math.nan
+
+
+@dataclass(frozen=True)
+class Level:
+    """The problems of one level of difficulty; `pass_at_1` is the mean of their pass rates."""
+
+    n_problems: int
+    n_samples: int
+    pass_at_1: float
+
+
+def by_level(rows: Iterable[Row]) -> dict[str, Level]:
+    """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
+    problems: dict[str, list[list[Row]]] = {}
+    for samples in by_problem(row for row in rows if row.get("level") is not None).values():
+        problems.setdefault(str(samples[0]["level"]), []).append(samples)
+    order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
+    return {
+        level: Level(
+            len(problems[level]),
+            sum(len(samples) for samples in problems[level]),
+            float(np.mean([passes(samples).mean() for samples in problems[level]])),
+        )
+        for level in order
+    }
+
+
+def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
+    """How many completions ended in which way; all kinds, also those of which there are none.
+
+    A kind is a status, but that `failed` is an `assertion`, `error` an `exception`, and an error or compile error that
+    a language knows as a name that does not exist is a `missing-name`.
+    """
+    missing = missing_names()
+    counts = Counter(kind_of(row, missing) for row in rows)
+    return {kind: counts[kind] for kind in (*_KINDS.values(), MISSING_NAME)}
+
+
+def missing_names() -> re.Pattern[str]:
+    """What the languages say begins an error of a name that does not exist; matches nothing if none says so."""
+    registry = get_registry()
+    languages = (registry.language(name) for name in registry.languages)
+    patterns = [language.missing_names for language in languages if isinstance(language, MissingNames)]
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
+
+
+def kind_of(row: Row, missing: re.Pattern[str]) -> str:
+    """The kind of one row: see failure_kinds."""
+    status = Status(row["status"])
+    if status in _OF_NAMES and missing.match(row.get("detail") or ""):
+        return MISSING_NAME
+    return _KINDS[status]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A problem whose pass rate differs: `a` and `b` are the rates, `first` and `second` rows of one pair.
+
+    Of the pairs of which one passed, it is the first that went the problem's way.
+    """
+
+    task: str
+    doc_id: int
+    task_id: str | None
+    a: float
+    b: float
+    first: Row
+    second: Row
+
+
+def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[Change], list[Change]]:
+    """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
+    return changed(pair(rows_a, rows_b))
+
+
+def changed(problems: Sequence[Pairs]) -> tuple[list[Change], list[Change]]:
+    """As `changes`, of problems that are paired already."""
+    found = [_change(each) for each in problems if each.rates[0] != each.rates[1]]
+    found.sort(key=lambda each: -abs(each.b - each.a))
+    return [each for each in found if each.b < each.a], [each for each in found if each.b > each.a]
+
+
+def _change(problem: Pairs) -> Change:
+    a, b = problem.rates
+    first, second = problem.passed
+    shown = int(np.argmax(first & ~second if b < a else second & ~first))
+    row = problem.first[shown]
+    return Change(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])

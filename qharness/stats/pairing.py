@@ -1,0 +1,75 @@
+"""Rows of two runs' samples.jsonl, paired: completion i of a problem in one with completion i in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qharness.errors import SamplesError
+from qharness.evaluate.folder import SAMPLES, read_lines, read_run
+
+Row = Mapping[str, Any]
+Key = tuple[str, int]
+"""A problem: its task, without a perturbation, and its document."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """One problem's completions in two runs: row i of `first` and row i of `second` are a pair."""
+
+    key: Key
+    first: list[Row]
+    second: list[Row]
+
+    @property
+    def passed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Whether each passed, bool [pairs] of each run."""
+        return passes(self.first), passes(self.second)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The two pass rates."""
+        first, second = self.passed
+        return float(first.mean()), float(second.mean())
+
+
+def passes(rows: Iterable[Row]) -> NDArray[np.bool_]:
+    """Whether each row passed, bool [rows]."""
+    return np.array([bool(row["passed"]) for row in rows], dtype=np.bool_)
+
+
+def by_problem(rows: Iterable[Row]) -> dict[Key, list[Row]]:
+    """Rows by problem, problems sorted, each one's rows in the order of samples."""
+    found: dict[Key, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: (row["task"], row["doc_id"], row["sample"])):
+        found.setdefault((row["task"].partition("@")[0], row["doc_id"]), []).append(row)
+    return found
+
+
+def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
+    """The completions that both runs have, by problem; what only one has is left out."""
+    problems = by_problem(first), by_problem(second)
+    found = []
+    for key in sorted(problems[0].keys() & problems[1].keys()):
+        samples = [{row["sample"]: row for row in run[key]} for run in problems]
+        both = sorted(samples[0].keys() & samples[1].keys())
+        if both:
+            found.append(Pairs(key, *([run[n] for n in both] for run in samples)))
+    return found
+
+
+def read_passes(folder: Path) -> Sequence[Row]:
+    """The rows of a finished run of programs; SamplesError for any other."""
+    if read_run(folder) is None:
+        raise SamplesError(f"{folder} is no finished run: it has no readable run.json")
+    if not (folder / SAMPLES).is_file():
+        raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
+    rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    if any(row["passed"] is None for row in rows):
+        raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
+    return rows

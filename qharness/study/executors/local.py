@@ -1,0 +1,185 @@
+"""Worker processes on this machine, each with its share of the GPUs and of the cores."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from qharness.execution.pool import CORES
+from qharness.study.executors import Watcher
+from qharness.study.executors.messages import Died, Moved, Order, Said
+from qharness.study.jobs import Attempt, Job, Outcome
+from qharness.study.schedule import Schedule
+
+_THREADS, _GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
+_DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
+_SECONDS_TO_STOP = 5.0
+
+
+Message = Said | Moved | Outcome | Died
+
+
+@dataclass
+class Worker:
+    """The parent's side of a worker; its process is started when there is something for it to do."""
+
+    number: int
+    environment: Mapping[str, str]
+    inbox: queue.Queue[tuple[Worker, Message]]
+    todo: list[Order] = field(default_factory=list)
+    process: subprocess.Popen[bytes] | None = None
+    readers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def job(self) -> Job:
+        """What it is doing."""
+        return self.todo[0].job
+
+    def begin(self) -> None:
+        """Hand over the first thing to do."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "qharness.study.executors.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **self.environment},
+                start_new_session=True,  # Ctrl-C is for the parent, who passes it on
+            )
+            self.readers = [
+                threading.Thread(target=read, args=(self.process,), daemon=True)
+                for read in (self._answers, self._lines)
+            ]
+            for reader in self.readers:
+                reader.start()
+        self._send(self.todo[0])
+
+    def _send(self, order: Order | None) -> None:
+        assert self.process and self.process.stdin
+        with suppress(BrokenPipeError):  # it has died; its end is in the inbox
+            pickle.dump(order, self.process.stdin)
+            self.process.stdin.flush()
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout
+        try:
+            while True:
+                self.inbox.put((self, pickle.load(process.stdout)))  # noqa: S301 - from a process of ours
+        except (EOFError, pickle.UnpicklingError):  # its end, or half a message
+            process.kill()
+        self.inbox.put((self, Died(process.wait())))
+
+    def _lines(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr
+        for line in process.stderr:
+            self.inbox.put((self, Said(line.decode(errors="replace").rstrip())))
+
+    def dismiss(self) -> None:
+        """Say that there is nothing more to do; interrupt it, as Ctrl-C would, if there was."""
+        if self.process and self.todo:
+            self.process.send_signal(signal.SIGINT)
+        elif self.process:
+            self._send(None)
+
+    def stop(self) -> None:
+        """Wait until it has ended, and kill it if it goes on."""
+        if self.process is None:
+            return
+        try:
+            self.process.wait(_SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        for reader in self.readers:
+            reader.join(1.0)  # something that it started may hold its standard error open
+
+
+class Local:
+    """So many worker processes: the number of GPUs by default, one where there is none."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        gpus = visible_gpus()
+        self.workers = workers or max(1, len(gpus))
+        self._environments = shares(self.workers, gpus)
+
+    def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
+        """Do the jobs."""
+        inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
+        workers = [Worker(number, each, inbox) for number, each in enumerate(self._environments, 1)]
+        try:
+            while schedule.open:
+                for worker in workers:
+                    if not worker.todo and (group := schedule.take()):
+                        worker.todo = [Order(job, group.wait) for job in group.jobs]
+                        _begin(worker, watcher)
+                yield from _heed(*inbox.get(), schedule, watcher)
+        finally:
+            for worker in workers:
+                worker.dismiss()
+            for worker in workers:
+                worker.stop()
+        while not inbox.empty():  # last words
+            worker, message = inbox.get()
+            if isinstance(message, Said):
+                watcher.said(message.line, worker.number)
+
+
+def _begin(worker: Worker, watcher: Watcher) -> None:
+    watcher.began(worker.job)
+    worker.begin()
+
+
+def _heed(worker: Worker, message: Message, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    """What a worker's message brings."""
+    match message:
+        case Said(line):
+            watcher.said(line, worker.number)
+            return
+        case Moved(what, done, total):
+            watcher.moved(worker.job, what, done, total)
+            return
+        case Died():
+            worker.process = None
+            if not worker.todo:
+                return
+            if schedule.again(worker.job):
+                watcher.said(f"the process of this job died and is tried once more: {worker.job}", worker.number)
+                _begin(worker, watcher)
+                return
+            message = Outcome(error=str(message))
+    yield from schedule.end(worker.job, message)
+    del worker.todo[0]
+    if worker.todo:
+        _begin(worker, watcher)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that a process may use, as CUDA_VISIBLE_DEVICES names them. PyTorch is asked only where there is one."""
+    chosen = os.environ.get(_GPUS)
+    if chosen is not None:
+        return [each.strip() for each in chosen.split(",") if each.strip() not in ("", "-1")]
+    if not any(any(Path("/dev").glob(pattern)) for pattern in _DEVICE_FILES):
+        return []
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def shares(workers: int, gpus: list[str]) -> list[dict[str, str]]:
+    """Each worker's environment: its GPUs (shared, where there are fewer than workers), threads and cores."""
+    if workers == 1:
+        return [{}]
+    cores = int(os.environ.get(CORES) or 0) or os.cpu_count() or 1
+    each = max(1, cores // workers)
+    common = {CORES: str(each), _THREADS: str(min(each, int(os.environ.get(_THREADS) or each)))}
+    mine = [gpus[number::workers] or gpus[number % len(gpus) :][:1] if gpus else [] for number in range(workers)]
+    return [{**common, **({_GPUS: ",".join(some)} if some else {})} for some in mine]

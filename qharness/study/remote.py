@@ -1,0 +1,144 @@
+"""Results in object storage, or wherever fsspec reaches: a study works in a local folder and keeps the two alike."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qharness.data import cache_dir
+from qharness.errors import MissingDependencyError, QHarnessError, first_line
+from qharness.evaluate.folder import JOURNAL, RUN
+from qharness.progress import note
+
+_SECONDS_BETWEEN_JOURNALS = 30.0
+
+
+def remote_of(output: str) -> Remote | None:
+    """The storage that a URL names; None for a plain path. Raises QHarnessError for one that cannot be reached."""
+    if "://" not in output:
+        return None
+    remote = Remote(output.rstrip("/"))
+    remote.names()
+    return remote
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A folder of run folders behind a URL. A run there is whole, too, once its run.json is there: it goes last."""
+
+    url: str
+
+    @property
+    def folder(self) -> Path:
+        """Where this machine works on it."""
+        return cache_dir() / "studies" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+
+    @property
+    def _files(self) -> tuple[Any, str]:
+        """The file system, and the folder's path in it."""
+        import fsspec
+
+        try:
+            found: tuple[Any, str] = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        except ImportError as error:
+            raise MissingDependencyError(f"what reaches {self.url}", f"pip install it ({first_line(error)})") from None
+        except ValueError as error:
+            raise QHarnessError(f"--output {self.url}: {first_line(error)}") from None
+        return found
+
+    def names(self) -> list[str]:
+        """The run folders that are there. Raises QHarnessError where the storage does not answer."""
+        files, root = self._files
+        try:
+            found = files.ls(root, detail=True)
+        except FileNotFoundError:
+            return []
+        except Exception as error:  # each storage has errors of its own
+            raise QHarnessError(f"--output {self.url} cannot be read: {first_line(error)}") from None
+        return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory"]
+
+    def fetch(self, *names: str) -> None:
+        """Bring run folders here, all of them by default: whole ones, and the journals of others, to resume.
+
+        And what was measured that is not here.
+        """
+        files, root = self._files
+        for name in names or self.names():
+            here, there = self.folder / name, f"{root}/{name}"
+            if (here / RUN).is_file():
+                continue
+            found = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in files.ls(there, detail=True)}
+            journal = here / JOURNAL
+            if RUN not in found and JOURNAL not in found:  # no run's: a folder of what was measured
+                found = {file: size for file, size in found.items() if not (here / file).exists()}
+            elif RUN not in found and found[JOURNAL] <= (journal.stat().st_size if journal.exists() else 0):
+                continue
+            here.mkdir(parents=True, exist_ok=True)
+            for file in sorted(found, key=lambda file: file == RUN):
+                scratch = here / f".{file}.{os.getpid()}"
+                files.get_file(f"{there}/{file}", str(scratch))
+                scratch.replace(here / file)
+
+    def send(self, path: Path) -> None:
+        """Bring a file of the folder, or a run's files, there: run.json last; a run that is whole there stays as it is.
+
+        Unless its run.json differs, as one does that was compared meanwhile.
+        """
+        files, root = self._files
+        inside = [file for file in path.iterdir() if file.name[0] != "."] if path.is_dir() else [path]
+        if path / RUN in inside and self._content(path / RUN) == (path / RUN).read_bytes():
+            return
+        for file in sorted(inside, key=lambda file: file.name == RUN):
+            there = f"{root}/{file.relative_to(self.folder).as_posix()}"
+            files.makedirs(there.rsplit("/", 1)[0], exist_ok=True)
+            files.put_file(str(file), there)
+
+    def _content(self, path: Path) -> bytes | None:
+        files, root = self._files
+        try:
+            content: bytes = files.cat_file(f"{root}/{path.relative_to(self.folder).as_posix()}")
+        except FileNotFoundError:
+            return None
+        return content
+
+    @contextmanager
+    def kept_up(self) -> Iterator[Path]:
+        """The local folder, with all that is there; what is made in it meanwhile goes there: journals as they grow."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.fetch()
+        before = self._stamps()
+        over = threading.Event()
+        sender = threading.Thread(target=self._send_journals, args=(over, dict(before)), daemon=True)
+        sender.start()
+        try:
+            yield self.folder
+        finally:
+            over.set()
+            sender.join()
+            self._send_changed(before)
+
+    def _stamps(self) -> dict[Path, tuple[int, int]]:
+        """Each file with its size and time of change."""
+        found = [path for path in self.folder.rglob("*") if path.is_file() and path.name[0] != "."]
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
+
+    def _send_changed(self, before: dict[Path, tuple[int, int]]) -> None:
+        changed = {path for path, stamp in self._stamps().items() if before.get(path) != stamp}
+        for path in sorted({path if path.parent == self.folder else path.parent for path in changed}):
+            self.send(path)
+
+    def _send_journals(self, over: threading.Event, sent: dict[Path, tuple[int, int]]) -> None:
+        while not over.wait(_SECONDS_BETWEEN_JOURNALS):
+            for path, stamp in self._stamps().items():
+                if path.name == JOURNAL and sent.get(path) != stamp:
+                    try:
+                        self.send(path)
+                        sent[path] = stamp
+                    except Exception as error:  # a storage that fails now may not when the run ends
+                        note(f"the journal could not be sent to {self.url}: {first_line(error)}")

@@ -1,0 +1,83 @@
+"""Which jobs of a study can be begun: those of one model together, and each after what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from qharness.evaluate.folder import read_run
+from qharness.runs import RunResult
+from qharness.study.jobs import Attempt, Job, Outcome
+
+
+@dataclass(frozen=True)
+class Group:
+    """Jobs for one process, in order. `wait`: for other processes that are at them."""
+
+    jobs: list[Job]
+    wait: bool
+
+
+class Schedule:
+    """The jobs that have not ended. One that another process is at goes to the end, and is waited for then."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self._groups: dict[tuple[tuple[object, ...], bool], list[Job]] = {}
+        self._open: set[Job] = set()
+        self._lost: set[Job] = set()
+        for job in jobs:
+            self._add(job, wait=False)
+
+    def _add(self, job: Job, *, wait: bool) -> None:
+        self._open.add(job)
+        self._groups.setdefault((job.group, wait), []).append(job)
+
+    @property
+    def open(self) -> bool:
+        """Whether there are jobs that have not ended."""
+        return bool(self._open)
+
+    def take(self) -> Group | None:
+        """The next jobs to begin; None where there are none, or none before some that were taken end."""
+        for (key, wait), jobs in self._groups.items():
+            if not any(job.needs in self._open and job.needs not in jobs for job in jobs):
+                del self._groups[key, wait]
+                return Group(jobs, wait)
+        return None
+
+    def end(self, job: Job, outcome: Outcome) -> list[Attempt]:
+        """What has ended with that: the job, and where it failed also those that are compared with it."""
+        if outcome.busy:
+            self._add(job, wait=True)
+            return []
+        self._open.discard(job)
+        ended = _attempt(job, outcome)
+        if not ended.error:
+            return [ended]
+        dependents = [each for jobs in self._groups.values() for each in jobs if each.needs == job]
+        self._drop(dependents)
+        reason = Outcome(error=f"what it is compared with failed: {ended.error}")
+        return [ended, *(_attempt(each, reason) for each in dependents)]
+
+    def again(self, job: Job) -> bool:
+        """Whether a job whose process died is to be tried again: once."""
+        first = job not in self._lost
+        self._lost.add(job)
+        return first
+
+    def _drop(self, dropped: list[Job]) -> None:
+        self._open.difference_update(dropped)
+        left = {key: [job for job in jobs if job not in dropped] for key, jobs in self._groups.items()}
+        self._groups = {key: jobs for key, jobs in left.items() if jobs}
+
+
+def _attempt(job: Job, outcome: Outcome) -> Attempt:
+    path, error, result = outcome.path, outcome.error, None
+    if path is not None and job.kind == "run":
+        if job.remote:
+            job.remote.fetch(path.name)
+            path = job.remote.folder / path.name
+        document = read_run(path)
+        result = RunResult(path, document) if document is not None else None
+        error = error if document is not None else f"{path} cannot be read here: a shared folder is needed, or a URL"
+    return Attempt(job.spec, result, error, job.kind, path)

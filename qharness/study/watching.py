@@ -1,0 +1,128 @@
+"""How a study goes on, for the user: a live table on a terminal, plain lines elsewhere; always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qharness.progress import lines, note
+from qharness.study.executors import Watcher
+from qharness.study.jobs import Attempt, Job
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_ROWS_BESIDES = 8
+"""Lines of a terminal that are not the table's rows."""
+
+
+class Lines:
+    """A line for each thing of note."""
+
+    def __init__(self, jobs: Sequence[Job], workers: int = 1) -> None:
+        self._jobs, self._several = list(jobs), workers > 1
+        self._moving: dict[tuple[Job, str], Callable[[int, int], None]] = {}
+
+    def began(self, job: Job) -> None:
+        """Which one of how many."""
+        note(f"run {self._jobs.index(job) + 1} of {len(self._jobs)}: {job}")
+
+    def moved(self, job: Job, what: str, done: int, total: int) -> None:
+        """Now and then."""
+        label = f"{what} of {job}" if self._several else what
+        self._moving.setdefault((job, what), lines(label))(done, total)
+
+    def said(self, line: str, worker: int | None = None) -> None:
+        """Which worker said it, where there are several."""
+        note(f"[{worker}] {line}" if self._several and worker is not None else line)
+
+    def ended(self, attempt: Attempt) -> None:
+        """Only what failed: the rest is in the table at the end."""
+        if attempt.error:
+            note(f"failed: {attempt.error}")
+
+
+@dataclass
+class _Row:
+    state: str = "waiting"
+    value: str = ""
+    began: float | None = None
+    seconds: float | None = None
+
+    @property
+    def time(self) -> str:
+        """Seconds it took, or has taken so far."""
+        if self.seconds is None and self.began is None:
+            return ""
+        return f"{self.seconds if self.seconds is not None else time.monotonic() - (self.began or 0):.0f}"
+
+
+class LiveTable:
+    """A row a job. What processes say goes above it."""
+
+    def __init__(self, jobs: Sequence[Job], write: Callable[[str], None], height: int) -> None:
+        self._rows = {job: _Row() for job in jobs}
+        self._write, self._height = write, max(3, height - _ROWS_BESIDES)
+
+    def began(self, job: Job) -> None:
+        """Loading comes first, or quantizing."""
+        row = self._rows[job]
+        row.state = "loading" if job.spec.quant == "none" else "quantizing or loading"
+        row.began = time.monotonic()
+
+    def moved(self, job: Job, what: str, done: int, total: int) -> None:
+        """So many completions, or programs."""
+        self._rows[job].state = f"{what}: {done}/{total}"
+
+    def said(self, line: str, worker: int | None = None) -> None:
+        """Above the table."""
+        self._write(line)
+
+    def ended(self, attempt: Attempt) -> None:
+        """The first metric, or what went wrong."""
+        (row,) = (row for job, row in self._rows.items() if (job.spec, job.kind) == (attempt.spec, attempt.kind))
+        row.state = "failed" if attempt.error else "done"
+        row.seconds = time.monotonic() - row.began if row.began is not None else None
+        if attempt.result:
+            name, value = next(iter(attempt.result.metrics.items()), ("", None))
+            row.value = "" if value is None else f"{name} {value:.4f}"
+        if attempt.error:
+            self._write(f"failed: {attempt.error}")
+
+    def __rich__(self) -> Table:
+        """As many rows as fit, from a little before the first that has not ended."""
+        from rich import box
+        from rich.table import Table
+
+        states = [row.state for row in self._rows.values()]
+        ended = [state in ("done", "failed") for state in states]
+        first = ended.index(False) if False in ended else len(ended)
+        start = max(0, min(first - 2, len(states) - self._height))
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+        for name in ("model", "quant", "task", "seed", "state", "value", "s"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        for job, row in list(self._rows.items())[start : start + self._height]:
+            spec = job.spec
+            task = spec.task if job.kind == "run" else job.kind
+            table.add_row(spec.model, spec.quant, task, str(spec.seed), row.state, row.value, row.time)
+        table.caption = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
+        return table
+
+
+@contextmanager
+def watching(jobs: Sequence[Job], workers: int = 1) -> Iterator[Watcher]:
+    """The watcher that suits standard error."""
+    if not sys.stderr.isatty():
+        yield Lines(jobs, workers)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(stderr=True)
+    table = LiveTable(jobs, lambda line: console.print(line, markup=False, highlight=False), console.height)
+    with Live(table, console=console, refresh_per_second=2):
+        yield table

@@ -1,0 +1,111 @@
+"""Quantized models that are kept: made once, no more than the limit, and removed when nobody is at them."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from qharness import QHarnessError, RunSpec
+from qharness.cli.cache import cache
+from qharness.kept import kept_lock, limit_bytes, make_room, quantized_dir
+from qharness.locks import locked
+from qharness.models import store
+from qharness.models.store import Models, definite
+
+DAY = 86400
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    return quantized_dir()
+
+
+def keep(name: str, size: int, days: float) -> Path:
+    """An entry of that size that was last used so long ago."""
+    entry = quantized_dir() / name
+    entry.mkdir(parents=True)
+    (entry / "model.pt").write_bytes(bytes(size))
+    about = entry / "about.json"
+    about.write_text(json.dumps({"quant": "rtn:2", "model": "/m/one abc", "seconds": 12.5}))
+    os.utime(about, (time.time() - days * DAY,) * 2)
+    return entry
+
+
+def kept() -> list[str]:
+    return sorted(entry.name for entry in quantized_dir().iterdir())
+
+
+def test_what_was_not_used_for_longest_goes_first() -> None:
+    for name, days in (("a", 3), ("b", 9), ("c", 1), ("d", 0)):
+        keep(name, 1000, days)
+    make_room(5000, newest="d")
+    assert kept() == ["a", "b", "c", "d"]
+    make_room(3500, newest="d")
+    assert kept() == ["a", "c", "d"]
+    with locked(kept_lock("a"), "a"):  # in use: the next one goes in its place
+        make_room(2500, newest="d")
+    assert kept() == ["a", "d"]
+    make_room(0, newest="d")
+    assert kept() == []
+
+
+def test_a_model_that_is_read_counts_as_used(random_llama: Path) -> None:
+    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
+    Models(kept_from_s=0.0).get(spec)
+    (about,) = quantized_dir().glob("*/about.json")
+    os.utime(about, (0, 0))
+    Models().get(spec)
+    assert time.time() - about.stat().st_mtime < 60
+
+
+def test_two_at_once_quantize_a_model_once(random_llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    real = store.load_model
+
+    def load(*given: object, **options: object) -> object:
+        loads.append(given)
+        time.sleep(0.5)
+        return real(*given, **options)
+
+    monkeypatch.setattr(store, "load_model", load)
+    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
+    made: list[object] = []
+    threads = [threading.Thread(target=lambda: made.append(Models(0.0).get(spec))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 2 and len(loads) == 1
+
+
+def test_the_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, random_llama: Path) -> None:
+    assert limit_bytes() == 50e9
+    monkeypatch.setenv("QHARNESS_CACHE_GB", "0.5")
+    assert limit_bytes() == 5e8
+    for text in ("much", "-1", "nan"):
+        monkeypatch.setenv("QHARNESS_CACHE_GB", text)
+        with pytest.raises(QHarnessError, match=f"QHARNESS_CACHE_GB must be a number of gigabytes, not '{text}'"):
+            Models().get(definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2")))
+
+
+def test_the_command_lists_and_removes_by_age(capsys: pytest.CaptureFixture[str]) -> None:
+    keep("old", 1_000_000, 40)
+    keep("new", 1_000_000, 2)
+    cache("ls")
+    listed = capsys.readouterr().out
+    assert "40.0" in listed and "quantized models take 0.00 of 50 GB (QHARNESS_CACHE_GB)" in listed
+    with pytest.raises(QHarnessError, match="--older-than goes with rm"):
+        cache("ls", older_than=1)
+    with locked(kept_lock("old"), "old"):
+        cache("rm", older_than=30)
+        assert kept() == ["new", "old"]
+    said = capsys.readouterr()
+    assert "removed 0 entries" in said.out and "in use, and left" in said.err
+    cache("rm", older_than=30)
+    assert kept() == ["new"]
