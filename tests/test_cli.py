@@ -29,6 +29,7 @@ COMMANDS = (
     "doctor",
     "lm-eval",
     "perturb",
+    "new-plugin",
     "report",
 )
 

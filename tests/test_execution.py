@@ -158,3 +158,8 @@ def test_a_language_of_a_command_and_no_compiler_reads_four_lines() -> None:
     assert worker.run(Program("python", "first\nsecond", "third\nfourth", "Main")).passed
     assert worker.run(Program("python", "other", "third\nfourth", "Main")).status is Status.FAILED
     worker.close()
+
+
+def test_tests_run_after_each_source() -> None:
+    outcomes = execute_programs("python", ["x = 1", "x = 2"], tests=["assert x == 1"] * 2)
+    assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.FAILED]

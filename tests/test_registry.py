@@ -163,6 +163,17 @@ def test_plugins_import_only_what_qharness_exports() -> None:
                     assert family in own or family == "qharness.tasks.prose", f"{path} imports {node.module}"
 
 
+def test_example_packages_import_only_what_qharness_exports() -> None:
+    import qharness
+
+    paths = sorted(REPOSITORY.glob("examples/qharness-*/qharness_*/**/*.py"))
+    assert len({path.relative_to(REPOSITORY).parts[1] for path in paths}) >= 4
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "qharness":
+                assert node.module == "qharness" and {alias.name for alias in node.names} <= set(qharness.__all__), path
+
+
 def test_every_exported_name_is_there() -> None:
     import qharness
 

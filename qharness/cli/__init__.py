@@ -13,6 +13,7 @@ from qharness.cli import (
     footprint,
     listing,
     lm_eval,
+    new_plugin,
     noise,
     perturb,
     profile,
@@ -48,6 +49,7 @@ for command in (
 ):
     app.command(command.__name__, help=command.__doc__)(command)
 app.command("list", help=listing.list_.__doc__)(listing.list_)
+app.command("new-plugin", help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
 app.command(
     "lm-eval",
     help=lm_eval.lm_eval.__doc__,

@@ -88,14 +88,18 @@ def execute_programs(
     language: str,
     sources: Sequence[str],
     *,
+    tests: Sequence[str] | None = None,
     entry_class: str | None = None,
     limits: Limits | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
-    """Run whole programs in the sandbox, one outcome each, in order.
+    """Run programs in the sandbox, one outcome each, in order.
 
-    `passed` means that the program reached its own end with exit status 0. `entry_class` names the class whose
-    `main` is run, in languages that have one. Raises UnknownNameError, MissingDependencyError or SandboxError.
+    `passed` means that the program reached its own end with exit status 0, or, where there are `tests` (one for each
+    source), that these ran to their end without an error. `entry_class` names the class whose `main` is run, in
+    languages that have one. Raises UnknownNameError, MissingDependencyError or SandboxError.
     """
-    programs = [Program(language, source, entry_class=entry_class or "") for source in sources]
+    after = [""] * len(sources) if tests is None else tests
+    pairs = zip(sources, after, strict=True)
+    programs = [Program(language, source, checks, entry_class or "") for source, checks in pairs]
     return run_programs(programs, get_registry().language, choose_isolation(), limits=limits, workers=workers)
