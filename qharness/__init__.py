@@ -23,7 +23,8 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, WeightBytes
+from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, TaskFamily, WeightBytes
+from qharness.runs import RunResult, RunSpec, ScoreResult
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -35,9 +36,6 @@ from qharness.types import (
     Program,
     QuantizationContext,
     Quantizer,
-    RunResult,
-    RunSpec,
-    ScoreResult,
     Span,
     Status,
     TaskSource,
@@ -96,6 +94,7 @@ __all__ = [
     "SpecError",
     "Status",
     "StudyError",
+    "TaskFamily",
     "TaskSource",
     "Toolchain",
     "UnknownNameError",

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import pluggy
 
+from qharness.offers import TaskFamily
 from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
 PROJECT = "qharness"
@@ -41,8 +42,11 @@ def qharness_perturbations() -> Sequence[type[Perturbation]]:  # type: ignore[em
 
 
 @hookspec
-def qharness_tasks() -> Sequence[TaskSource]:  # type: ignore[empty-body]
-    """Folders of lm-eval YAMLs: `--task NAME`. A source says where its documents' natural language stands."""
+def qharness_tasks() -> Sequence[TaskSource | TaskFamily]:  # type: ignore[empty-body]
+    """Folders of lm-eval YAMLs: `--task NAME`. A source says where its documents' natural language stands.
+
+    Or families: the tasks of another harness, `--task NAME:TASK`.
+    """
 
 
 @hookspec

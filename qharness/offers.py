@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -30,6 +30,24 @@ class WeightBytes:
     scales: int
     packed: int
     nominal_bits: float
+
+
+@dataclass(frozen=True)
+class TaskFamily:
+    """Tasks of another harness, `NAME:TASK`, whose names are known only once its package is imported.
+
+    `module`: that package's; `install`: the command that installs it. `names` and `configuration` are called where it
+    is installed: the tasks' names, and what lm-eval's TaskManager loads for `NAME:TASK` (a `class` and its options).
+    `unperturbed`: why their prompts cannot be perturbed.
+    """
+
+    name: str
+    module: str
+    summary: str
+    install: str
+    names: Callable[[], Sequence[str]]
+    configuration: Callable[[str], dict[str, Any]]
+    unperturbed: str
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ import pluggy
 
 from qharness import hookspecs
 from qharness.errors import PluginError, UnknownNameError
+from qharness.offers import TaskFamily
 from qharness.spec import bind, parse
 from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 DEFAULT_PLUGINS = (
     "qharness.plugins.none",
     "qharness.plugins.aqlm",
+    "qharness.plugins.bigcode",
     "qharness.plugins.corpora",
     "qharness.plugins.int8",
     "qharness.plugins.hf",
@@ -74,6 +76,7 @@ class Registry:
     languages: Mapping[str, Entry[type[Language]]]
     tasks: Mapping[str, Entry[TaskEntry]]
     plugins: Mapping[str, str]
+    families: Mapping[str, Entry[TaskFamily]] = field(default_factory=dict)
     broken: Sequence[BrokenPlugin] = field(default=())
 
     def quantizer(self, spec: str) -> Quantizer:
@@ -87,6 +90,11 @@ class Registry:
     def perturbation(self, spec: str) -> Perturbation:
         """Make the perturbation a spec string names."""
         return _make(spec, self.perturbations, "perturbation")
+
+    def family(self, task: str) -> TaskFamily | None:
+        """The family whose task this name is, if it is one's."""
+        entry = self.families.get(task.partition(":")[0]) if ":" in task.partition("@")[0] else None
+        return entry.value if entry else None
 
     def language(self, name: str) -> Language:
         """Make the language a document names."""
@@ -168,13 +176,20 @@ def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: li
         perturbations=gather("qharness_perturbations", "perturbation", by_class),
         languages=gather("qharness_languages", "language", by_class),
         tasks=gather("qharness_tasks", "task", _task_entries),
+        families=gather("qharness_tasks", "family of tasks", _families),
         plugins=versions,
         broken=broken,
     )
 
 
-def _task_entries(source: TaskSource) -> Iterable[tuple[str, TaskEntry]]:
+def _families(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskFamily]]:
+    return [(source.name, source)] if isinstance(source, TaskFamily) else []
+
+
+def _task_entries(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskEntry]]:
     """(name, entry) of each YAML in a source's folder; raise PluginError naming a file that is none."""
+    if isinstance(source, TaskFamily):
+        return
     import yaml
 
     class Loader(yaml.SafeLoader):

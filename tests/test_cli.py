@@ -22,6 +22,7 @@ COMMANDS = (
     "noise",
     "profile",
     "score",
+    "export",
     "study",
     "cache",
     "compare",

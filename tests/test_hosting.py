@@ -21,7 +21,7 @@ from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.sampling import Draw
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
 

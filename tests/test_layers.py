@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers"},
+    {"errors", "types", "offers", "runs"},
     {"data", "drawing", "kept", "locks", "presets", "progress", "spec"},
     {"hookspecs"},
     {"registry"},

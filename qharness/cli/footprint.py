@@ -8,7 +8,7 @@ import typer
 
 from qharness.cli.options import DType, Json, Model
 from qharness.cli.output import number, print_json, print_table, registry
-from qharness.types import DEFAULT_MODEL
+from qharness.runs import DEFAULT_MODEL
 
 
 def footprint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import inspect
 import os
 from collections.abc import Mapping
@@ -79,6 +80,11 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
         Kind.TASKS: [
             _row(name, entry, entry.value.summary) | {"path": str(entry.value.path)}
             for name, entry in found.tasks.items()
+        ]
+        + [
+            _row(f"{name}:TASK", entry, entry.value.summary) | {"path": None}
+            for name, entry in found.families.items()
+            if importlib.util.find_spec(entry.value.module)
         ],
         Kind.LANGUAGES: _classes(found.languages),
         Kind.PLUGINS: [

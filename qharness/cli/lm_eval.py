@@ -11,20 +11,19 @@ import typer
 def lm_eval(context: typer.Context) -> None:
     """lm-eval's own command line, with our models and tasks registered. All arguments go to it.
 
-    Perturbed tasks that the arguments name are registered too.
+    Perturbed tasks and other harnesses' tasks that the arguments name are registered too.
     """
     from lm_eval.__main__ import cli_evaluate
     from lm_eval.tasks import TaskManager
 
     from qharness.cli.output import registry
     from qharness.evaluate.bridge import register_model, task_folders
-    from qharness.evaluate.perturbed import folder_of
+    from qharness.evaluate.named import folder_of, is_named
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    found = registry()
-    folders = task_folders(found)
+    folders = task_folders(registry())
     words = [word for argument in context.args for word in argument.removeprefix("--tasks=").split(",")]
-    perturbed = [word for word in dict.fromkeys(words) if word.partition("@")[0] in found.tasks and "@" in word]
+    named = [word for word in dict.fromkeys(words) if is_named(word)]
     register_model()
     initialise = TaskManager.__init__
 
@@ -34,6 +33,6 @@ def lm_eval(context: typer.Context) -> None:
 
     TaskManager.__init__ = with_our_tasks
     sys.argv = ["lm-eval", *context.args]
-    with folder_of(perturbed) as folder:
+    with folder_of(named) as folder:
         folders.append(str(folder))
         cli_evaluate()

@@ -9,7 +9,7 @@ import typer
 
 from qharness.cli.options import DataDir, Device, Json, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
-from qharness.types import DEFAULT_MODEL
+from qharness.runs import DEFAULT_MODEL
 
 
 def noise(

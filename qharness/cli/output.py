@@ -45,7 +45,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def weights_megabytes(document: Mapping[str, Any]) -> str:
     """What a run's weights took, without what was unpacked from them to run faster."""
     hosting = document["hosting"]
-    return number(hosting.get("weight_bytes", hosting["resident_bytes"]) / 1e6, ".2f")
+    found = hosting.get("weight_bytes", hosting["resident_bytes"])
+    return number(None if found is None else found / 1e6, ".2f")
 
 
 def number(value: float | None, form: str) -> str:

@@ -11,7 +11,7 @@ from qharness.cli.options import DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
-from qharness.types import DEFAULT_MODEL
+from qharness.runs import DEFAULT_MODEL
 
 
 def profile(

@@ -10,7 +10,7 @@ import typer
 from qharness.cli.options import DataDir, DType, Model
 from qharness.cli.output import registry
 from qharness.errors import QHarnessError
-from qharness.types import DEFAULT_MODEL
+from qharness.runs import DEFAULT_MODEL
 
 
 def quantize(

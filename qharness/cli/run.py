@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,7 +11,7 @@ from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model,
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
-from qharness.types import DEFAULT_MODEL, RunResult, RunSpec
+from qharness.runs import DEFAULT_MODEL, RunResult, RunSpec
 
 
 def run(
@@ -32,6 +32,7 @@ def run(
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
+    backend: Annotated[Literal["hf", "vllm"], typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
@@ -66,6 +67,7 @@ def run(
             batch_size=_batch_size(batch_size),
             device=device,
             dtype=dtype,
+            backend=backend,
             allow_unsandboxed=allow_unsandboxed,
             data_dir=data_dir,
             output=output,

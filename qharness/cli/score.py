@@ -14,13 +14,18 @@ from qharness.errors import QHarnessError
 
 def score(
     task: Annotated[str, typer.Option(help="The task whose tests are run.")],
-    samples: Annotated[Path, typer.Option(help='JSON lines {"task_id", "completion"}; several a task are samples.')],
+    samples: Annotated[
+        Path, typer.Option(help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.')
+    ],
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Write the lines with status, passed and seconds here.")] = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:
-    """Run saved completions against a task's tests and report pass@k. Completions run as they are, uncut."""
+    """Run saved completions against a task's tests and report pass@k.
+
+    Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them.
+    """
     registry()
     from qharness.evaluate.folder import write_lines
     from qharness.evaluate.scoring import score as run_score

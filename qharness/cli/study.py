@@ -12,7 +12,7 @@ import typer
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
     from qharness.study.executors.local import Local

@@ -97,27 +97,28 @@ class LoadedTask:
 def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedTask:
     """Load one of our tasks, or any other that lm-eval knows, with its data.
 
-    One of ours may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`; `seed` is that of the perturbations. lm-eval's own
-    index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, or DataError if the
-    data cannot be loaded.
+    One of ours may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`; `seed` is that of the perturbations. `NAME:TASK`
+    is a family's. lm-eval's own index is built only for a name that is not ours: it takes seconds. Raises
+    UnknownNameError, DataError if the data cannot be loaded, or MissingDependencyError.
     """
     from lm_eval.tasks import TaskManager
 
-    from qharness.evaluate.perturbed import configuration
+    from qharness.evaluate.named import configuration
 
     registry = get_registry()
-    perturbed = configuration(name) if "@" in name else None
-    ours = name in registry.tasks or perturbed is not None
+    with quiet():
+        named = configuration(name)
+    ours = name in registry.tasks or named is not None
     metadata: dict[str, Any] = {"data_dir": str(data_dir)} if data_dir else {}
-    if perturbed:
+    if "@" in name:
         metadata["seed"] = seed
     with quiet():
         manager = TaskManager(include_path=task_folders(registry), include_defaults=not ours, metadata=metadata)
-        if not perturbed and name not in manager.all_tasks:
+        if not named and name not in manager.all_tasks:
             hint = "`qharness list tasks` shows ours, `qharness lm-eval ls tasks` all"
             raise UnknownNameError("task", name, [*registry.tasks, *manager.all_tasks], hint)
         try:
-            loaded = manager.load([perturbed or name])
+            loaded = manager.load([named or name])
         except QHarnessError:
             raise
         except Exception as error:  # whatever a task's own code or the Hub raises, its data is what failed

@@ -20,7 +20,8 @@ from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.models.store import definite
 from qharness.registry import get_registry
-from qharness.types import Quantizer, RunSpec
+from qharness.runs import RunSpec
+from qharness.types import Quantizer
 
 _NOT_IN_KEY = ("allow_unsandboxed", "data_dir", "output", "baseline", "compare", "model", "batch_size")
 
@@ -45,6 +46,8 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     quantizer = get_registry().quantizer(spec.quant)
     whole = dataclasses.replace(definite(spec), **_decoding(spec, task))
     key = {name: value for name, value in dataclasses.asdict(whole).items() if name not in _NOT_IN_KEY}
+    if whole.backend == "hf":
+        key.pop("backend")  # so that runs from before there was another are found
     key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +65,8 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
 def resolve(name: str) -> tuple[TaskEntry, tuple[Perturbation, ...]]:
     """The task and the perturbations of a perturbed task's name; raise UnknownNameError, SpecError or QHarnessError."""
     registry = get_registry()
+    if family := registry.family(name):
+        raise QHarnessError(f"task {name.partition('@')[0]!r} cannot be perturbed: {family.unperturbed}")
     base, specs = parse_task(name)
     if not specs:
         raise SpecError(f"{name!r} names no perturbation: the form is TASK@PERTURBATION[+PERTURBATION]")
@@ -106,15 +106,6 @@ def write_yaml(name: str, path: Path, seed: int = 0) -> None:
     rest = {"include": str(entry.path), "task": name, "metadata": {**_metadata(base, name), "seed": seed}}
     function = f"class: !function {PerturbedTask.__module__}.{PerturbedTask.__name__}\n"
     path.write_text(function + yaml.safe_dump(rest, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
-@contextlib.contextmanager
-def folder_of(names: Sequence[str]) -> Iterator[Path]:
-    """A folder of the YAMLs of these perturbed tasks, for as long as it is needed."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, name in enumerate(names):
-            write_yaml(name, Path(folder, f"{number}.yaml"))
-        yield Path(folder)
 
 
 def perturbed_documents(docs: Sequence[Document], name: str, seed: int = 0) -> list[Change]:

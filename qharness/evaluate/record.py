@@ -14,16 +14,15 @@ from qharness.evaluate.cells import Cell
 from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives, write_json, write_lines
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, execution_options
+from qharness.models.backends import Facts, Made
 from qharness.models.decoding import prompt_sha
-from qharness.models.footprint import checkpoint_figures, resident_bytes
-from qharness.models.lm import QHarnessLM
-from qharness.models.store import QuantizedModel
+from qharness.models.footprint import checkpoint_figures
 from qharness.registry import get_registry
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
 
 
-def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) -> None:
+def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
     """Run lm-eval on a model that is already quantized, and write the run's folder, which must be `claimed`.
 
     A folder that a killed run left resumes: the completions in its journal are not made again.
@@ -31,9 +30,8 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
     import lm_eval
 
     others = [] if cell.quantizer.batch_dependent else relatives(cell.folder)
-    loaded = made.loaded
     journal = Journal(cell.folder / JOURNAL, [folder / JOURNAL for folder in others])
-    lm = QHarnessLM(loaded, seed=cell.spec.seed, batch_size=cell.spec.batch_size)
+    lm = made.lm(cell.spec)
     lm.known = journal.completions
     lm.on_batch = journal.append
     lm.batch_dependent = cell.quantizer.batch_dependent
@@ -52,6 +50,7 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
             fewshot_random_seed=cell.spec.seed,
         )
     total = time.monotonic() - start
+    facts: Facts = lm.facts()
     samples = results.pop("samples")
     results["config"] |= {"model": "qharness", "model_args": {"pretrained": cell.spec.model, "quant": cell.spec.quant}}
     rows = sample_rows(cell, samples)
@@ -63,20 +62,20 @@ def evaluate_cell(cell: Cell, made: QuantizedModel, files: Mapping[str, str]) ->
         "metrics": metrics_of(cell, results),
         "seeds": {"sampling": cell.spec.seed},
         "versions": {**{name: _version(name) for name in _PACKAGES}, "toolchains": _toolchains(cell)},
-        "machine": {"platform": platform.platform(), "device": str(lm.device), "dtype": str(loaded.model.dtype)},
+        "machine": {"platform": platform.platform(), "device": facts.device, "dtype": facts.dtype},
         "data": [{"file": name, "sha256": digest} for name, digest in files.items()],
         "hosting": {
-            "resident_bytes": resident_bytes(loaded.model),
-            "weight_bytes": lm.hosted.weight_bytes,
+            "resident_bytes": facts.resident_bytes,
+            "weight_bytes": facts.weight_bytes,
             **checkpoint_figures(cell.spec.model, cell.spec.quant),
-            "layers": lm.hosted.layers,
+            "layers": facts.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
         "generation": {name: task.get_config("generation_kwargs") for name, task in cell.task.tasks.items()},
-        "notes": [*notes_of(lm, made.composition), *cell.task.notes],
+        "notes": [*notes_of(facts, lm.batch_dependent, made.composition), *cell.task.notes],
     }
     write_json(cell.folder / RUN, document)
 
@@ -93,20 +92,10 @@ def _toolchains(cell: Cell) -> dict[str, str]:
     return {name: language.toolchain(language.limits).version for name, language in languages.items()}
 
 
-def notes_of(lm: QHarnessLM, composition: Mapping[str, int] | None) -> list[str]:
+def notes_of(facts: Facts, batch_dependent: bool, composition: Mapping[str, int] | None) -> list[str]:
     """What a reader of the run must know besides its figures."""
-    notes = []
-    if lm.generation.truncated:
-        notes.append(
-            f"{lm.generation.truncated} prompts were cut from the left to fit the model's {lm.max_length} tokens"
-        )
-    if lm.generation.shortened:
-        notes.append(f"{lm.generation.shortened} prompts are longer than what the task reads, which is their beginning")
-    if unused := lm.generation.unused_settings():
-        notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
-    if lm.hosted.layers:
-        notes.append(f"quantized layers ran so: {json.dumps(lm.hosted.layers)}")
-    if lm.batch_dependent:
+    notes = list(facts.notes)
+    if batch_dependent:
         notes.append("this quantizer's results depend on which rows share a batch")
     if composition:
         notes.append(f"calibrated on {json.dumps(dict(composition))}")

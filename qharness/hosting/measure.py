@@ -22,7 +22,7 @@ from qharness.calibration import context_length
 from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import Power, measure_power
 from qharness.progress import counter
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -13,7 +13,7 @@ from qharness.hosting.costs import estimated_energy, per_1000
 from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance
 from qharness.hosting.measure import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
-from qharness.types import DEFAULT_MODEL, RunSpec
+from qharness.runs import DEFAULT_MODEL, RunSpec
 
 RATIOS = ("latency_s", "tokens_per_s", "storage_bytes", "resident_bytes", "usd_per_1k", "gco2eq_per_1k")
 """Fields that are compared with full precision."""

@@ -19,7 +19,7 @@ from qharness.models.store import Models, definite
 from qharness.offers import SavingQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
     import torch

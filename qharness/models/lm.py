@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from qharness.models.backends import Facts
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.engine import Prompt
@@ -168,6 +170,23 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             yield jobs[number].places[draw], text
         if done:
             self.on_batch(done)
+
+    def facts(self) -> Facts:
+        """What a run's document says of the model and of how it ran."""
+        notes = []
+        if self.generation.truncated:
+            cut = f"{self.generation.truncated} prompts were cut from the left"
+            notes.append(f"{cut} to fit the model's {self.max_length} tokens")
+        if self.generation.shortened:
+            longer = f"{self.generation.shortened} prompts are longer"
+            notes.append(f"{longer} than what the task reads, which is their beginning")
+        if unused := self.generation.unused_settings():
+            notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
+        if self.hosted.layers:
+            notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
+        resident = resident_bytes(self.model)
+        weights, layers = self.hosted.weight_bytes, self.hosted.layers
+        return Facts(str(self.device), str(self.model.dtype), resident, weights, layers, notes)
 
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval records of the model; nothing is looked up on the Hub."""

@@ -15,7 +15,8 @@ from qharness.offers import BlockwiseQuantizer
 from qharness.presets import PRESETS, Preset, convention_of, hint
 from qharness.progress import note
 from qharness.registry import get_registry
-from qharness.types import DEFAULT_MODEL, Calibration, QuantizationContext, Quantizer
+from qharness.runs import DEFAULT_MODEL
+from qharness.types import Calibration, QuantizationContext, Quantizer
 
 if TYPE_CHECKING:
     import torch
@@ -181,14 +182,20 @@ def _from_pretrained(
     return loaded
 
 
-def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
-    """A model's tokenizer; its parent's, where it has none and one is named. Raises ModelError."""
-    import transformers
-
+def tokenizer_source(name: str, parent: str | None = None) -> Path:
+    """Where a model's tokenizer is: its parent's, where it has none and one is named."""
     source = locate(name)
     if parent and source.is_dir() and not any(path.name.startswith(_TOKENIZER) for path in source.iterdir()):
         note(f"model {name!r} has no tokenizer: that of {parent!r} is used")
-        source = locate(parent)
+        return locate(parent)
+    return source
+
+
+def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, or its parent's, as `tokenizer_source` has it. Raises ModelError."""
+    import transformers
+
+    source = tokenizer_source(name, parent)
     try:
         tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
             source.as_posix(), **convention_of(source.as_posix()).tokenizer

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ from qharness.calibration import calibrate, definite_set
 from qharness.kept import ABOUT, kept_lock, limit_bytes, make_room, quantized_dir
 from qharness.locks import locked
 from qharness.models.conventions import follow
+from qharness.models.lm import QHarnessLM
 from qharness.models.loading import (
     LoadedModel,
     identity,
@@ -31,8 +32,10 @@ from qharness.models.loading import (
 )
 from qharness.progress import note
 from qharness.registry import get_registry
+from qharness.runs import RunSpec
 from qharness.spec import parse, unbind
-from qharness.types import RunSpec
+
+T = TypeVar("T")
 
 KEPT_FROM_S = 10.0
 _MODEL = "model.pt"
@@ -45,6 +48,10 @@ class QuantizedModel:
     loaded: LoadedModel
     composition: Mapping[str, int] | None
     log: Sequence[str] = ()
+
+    def lm(self, spec: RunSpec) -> QHarnessLM:
+        """The model as lm-eval runs it."""
+        return QHarnessLM(self.loaded, seed=spec.seed, batch_size=spec.batch_size)
 
 
 def definite(spec: RunSpec) -> RunSpec:
@@ -68,7 +75,7 @@ class Models:
 
     def __init__(self, kept_from_s: float | None = None) -> None:
         self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
-        self._last: tuple[str, QuantizedModel] | None = None
+        self._last: tuple[str, Any] | None = None
 
     def get(self, spec: RunSpec, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
         """The model of a run. The one before is let go first, so that two are never in memory.
@@ -77,12 +84,18 @@ class Models:
         """
         about = _about(spec)
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        made = self.held(key, lambda: self._alone(spec, key, about, log))
+        if placed:
+            made.loaded.place()
+        return made
+
+    def held(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` makes, or made of this key when it was last called."""
         if self._last is None or self._last[0] != key:
             self._last = None
-            self._last = key, self._alone(spec, key, about, log)
-        if placed:
-            self._last[1].loaded.place()
-        return self._last[1]
+            self._last = key, make()
+        made: T = self._last[1]
+        return made
 
     def _alone(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
         """Read or made; no two processes make the same one. Full precision is not made, and never kept."""

@@ -19,8 +19,8 @@ from qharness.models import LoadedModel, load_model
 from qharness.models.store import Models, definite
 from qharness.noise.passes import LayerNoise, Reference, full_precision, quantized
 from qharness.registry import get_registry
+from qharness.runs import RunSpec
 from qharness.spec import unbind
-from qharness.types import RunSpec
 
 SEQUENCES, TOKENS = 8, 512  # of the inputs, where none are named: hidden states of all blocks are kept
 

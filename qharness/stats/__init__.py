@@ -1,6 +1,5 @@
 """Paired statistics of two runs."""
 
-from qharness.stats.comparison import Comparison, compare
-from qharness.stats.texts import read_texts
+from qharness.stats.comparison import Comparison, comparable, compare
 
-__all__ = ["Comparison", "compare", "read_texts"]
+__all__ = ["Comparison", "comparable", "compare"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import read_run
+from qharness.evaluate.folder import SAMPLES, read_lines, read_run
 from qharness.metrics import pass_at_k
 from qharness.stats.analyses import Change, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
@@ -60,6 +60,14 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
             **robustness,
         }
     )
+
+
+def comparable(folder: Path) -> bool:
+    """Whether a finished run holds passes and failures, or texts with scores."""
+    if not (folder / SAMPLES).is_file():
+        return False
+    rows = read_lines(folder / SAMPLES, ("passed",))
+    return any(row["passed"] is not None for row in rows) or bool(read_texts(folder))
 
 
 def _tests(problems: Sequence[Pairs], rng: np.random.Generator) -> dict[str, Any]:

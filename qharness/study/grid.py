@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qharness.calibration import definite_set
 from qharness.errors import StudyError
 from qharness.registry import get_registry
+from qharness.runs import DEFAULT_MODEL, RunSpec
 from qharness.spec import unbind
 from qharness.study.jobs import OF_THE_MODEL
-from qharness.types import DEFAULT_MODEL, RunSpec
 
 NO_PERTURBATION = "none"
 
@@ -75,6 +75,7 @@ class Study(Lists):
     batch_size: int | None = Field(default=None, ge=1)
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
     dtype: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float16)$")
+    backend: str = Field(default="hf", pattern="^(hf|vllm)$")
     measure: list[Literal["profile", "noise"]] = []
     include: list[Lists] = []
     exclude: list[Exclusion] = []

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
+from qharness.runs import RunResult, RunSpec
 from qharness.study.remote import Remote
-from qharness.types import RunResult, RunSpec
 
 if TYPE_CHECKING:
     from qharness.models.store import Models

@@ -14,8 +14,8 @@ from qharness.locks import locked
 from qharness.models.loading import identity, locate
 from qharness.models.store import definite
 from qharness.noise import NoiseSpec, measure_noise
+from qharness.runs import RunSpec
 from qharness.study.jobs import OF_THE_MODEL, Memory
-from qharness.types import RunSpec
 
 
 def profile(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:

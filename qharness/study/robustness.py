@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from qharness.evaluate.bridge import LoadedTask, load_task
+from qharness.runs import RunResult, RunSpec
 from qharness.stats.robustness import Flips, flips, pass_rates, percentage_drop, rank_tests, sampled
-from qharness.types import RunResult, RunSpec
 
 _ALIKE = ("model", "quant", "calib", "seed")
 

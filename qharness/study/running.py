@@ -14,12 +14,13 @@ from qharness.evaluate.folder import RUN, json_safe, write_json
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
 from qharness.models import loading
+from qharness.models.backends import backend_of
 from qharness.models.store import Models
 from qharness.progress import note
 from qharness.registry import get_registry
-from qharness.stats import compare, read_texts
+from qharness.runs import RunResult, RunSpec
+from qharness.stats import comparable, compare
 from qharness.study.jobs import Memory, baseline_of, has_baseline
-from qharness.types import RunResult, RunSpec
 
 
 def run(spec: RunSpec) -> RunResult:
@@ -57,6 +58,7 @@ def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str
     loading.resolve_device(first.device)
     for name in filter(None, (first.model, first.baseline)):
         loading.load_config(name)
+    backend_of(first).check(first)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
@@ -89,7 +91,7 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Model
             if not unmade:
                 note(f"done meanwhile: {cell.folder}")
                 continue
-            made = models.get(cell.spec)
+            made = backend_of(cell.spec).make(models, cell.spec)
             note(f"running {cell.spec.quant} on {cell.spec.task}: {cell.folder}")
             evaluate_cell(cell, made, files[cell.spec.task])
 
@@ -97,7 +99,7 @@ def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Model
 def _attach(cell: Cell, baseline: Cell) -> None:
     """Put the comparison with its baseline into a run's document."""
     document: dict[str, Any] = cell.done or {}
-    if not cell.task.languages and not read_texts(cell.folder):
+    if not comparable(cell.folder):
         return
     comparison = json_safe(compare(baseline.folder, cell.folder).document)
     if document.get("baseline") != comparison:

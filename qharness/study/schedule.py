@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qharness.evaluate.folder import read_run
+from qharness.runs import RunResult
 from qharness.study.jobs import Attempt, Job, Outcome
-from qharness.types import RunResult
 
 
 @dataclass(frozen=True)

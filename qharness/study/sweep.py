@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qharness.errors import QHarnessError
+from qharness.runs import RunSpec
 from qharness.study.executors import Executor, Watcher
 from qharness.study.executors.here import Here
 from qharness.study.jobs import Attempt, Job, with_baselines
 from qharness.study.schedule import Schedule
 from qharness.study.watching import Lines
-from qharness.types import RunSpec
 
 __all__ = ["Attempt", "Plan", "carry_out", "plan", "sweep", "with_baselines"]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.execution.pool import CORES
+from qharness.runs import RunSpec
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job, Memory, Outcome, perform
 from qharness.study.schedule import Group, Schedule
-from qharness.types import RunSpec
 
 MEMORY_FACTOR = 2.0
 """Memory asked for, over what the full-precision model's weights take: a quantizer's peak is 1.3 to 1.5 times that."""

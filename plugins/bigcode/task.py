@@ -1,0 +1,192 @@
+"""A task of bigcode-evaluation-harness as lm-eval sees it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean
+from types import SimpleNamespace
+from typing import Any
+
+from bigcode_eval.tasks import get_task
+from lm_eval.api.task import ConfigurableTask
+
+from qharness import DataError, QHarnessError, test_split
+
+# Its own defaults of sampling. Its 512 tokens include the prompt; ours are of the completion.
+_GENERATION = {"do_sample": True, "temperature": 0.2, "top_p": 0.95, "max_gen_toks": 512}
+_ARGUMENTS = SimpleNamespace(prompt="instruct", load_data_path=None)  # what some of its tasks are made with
+_ALLOW = "HF_ALLOW_CODE_EVAL"
+_RATE = "pass@1"
+
+Results = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What became of one problem: postprocessed texts, results, and verdicts where they could be had."""
+
+    generations: list[Any]
+    results: Results
+    verdicts: list[dict[str, Any]]
+
+
+class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
+    """One of its tasks. Results of a run are those of one call of its `process_results` with all problems.
+
+    It is called for each problem alone besides, for what compares problem by problem, and for each sample where a
+    problem's samples differ. Where programs are executed, results of single problems count only if their mean is that
+    of all together, for some tasks look problems up by their place in the list. Else they are NaN; `notes` says so.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        name = str(config["task"])
+        self._bigcode = _made(name)
+        self._executes = bool(self._bigcode.requires_execution)
+        self._whole: Results = {}
+        self._results_of: dict[int, Results] = {}
+        self.notes: list[str] = []
+        documents = list(_documents(self._bigcode, name))
+        super().__init__(
+            config={
+                "task": name,
+                "custom_dataset": lambda **_: test_split(documents),
+                "test_split": "test",
+                "output_type": "generate_until",
+                "doc_to_text": "{{prompt}}",
+                "doc_to_target": "{{reference}}",
+                "generation_kwargs": {**_GENERATION, "until": list(self._bigcode.stop_words or ())},
+                "filter_list": [{"name": "results", "filter": [{"function": "custom", "filter_fn": self.judge}]}],
+                "metric_list": [],
+                "num_fewshot": 0,
+                "unsafe_code": self._executes,
+                "metadata": {"version": 0, **(config.get("metadata") or {})},
+            }
+        )
+
+    def judge(self, resps: Sequence[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """lm-eval filter: postprocess completions and call `process_results`.
+
+        A problem becomes its samples' verdicts, or its postprocessed texts where there are none.
+        """
+        generations = [
+            [self._bigcode.postprocess_generation(doc["prompt"] + text, doc["number"]) for text in texts]
+            for texts, doc in zip(resps, docs, strict=True)
+        ]
+        dataset = self._bigcode.get_dataset()
+        references = [self._bigcode.get_reference(dataset[doc["number"]]) for doc in docs]
+        self._whole = self._results(generations, references)
+        judged = [self._judged(texts, *each) for texts, *each in zip(resps, generations, references, strict=True)]
+        lost = [name for name, value in self._whole.items() if self._executes and not _agree(judged, name, value)]
+        self.notes = [f"{name} is known of all problems together only" for name in lost]
+        for each, doc in zip(judged, docs, strict=True):
+            self._results_of[doc["number"]] = {**each.results, **dict.fromkeys(lost, math.nan)}
+        whole = _RATE not in lost and all(each.verdicts for each in judged)
+        return [each.verdicts if whole else each.generations for each in judged]
+
+    def _judged(self, texts: Sequence[str], generations: list[Any], reference: Any) -> _Judged:
+        start = time.monotonic()
+        results = self._results([generations], [reference])
+        passed = self._passed(generations, reference, results.get(_RATE))
+        seconds = (time.monotonic() - start) / len(generations)
+        verdicts = [
+            _verdict(text, program, each, seconds)
+            for text, program, each in zip(texts, generations, passed, strict=bool(passed))
+        ]
+        return _Judged(generations, results, verdicts)
+
+    def _passed(self, generations: list[Any], reference: Any, rate: float | None) -> list[bool]:
+        """Whether each sample of a problem passed; nothing where that cannot be known."""
+        if rate is None or not self._executes:
+            return []
+        if rate in (0.0, 1.0):
+            return [rate == 1.0] * len(generations)
+        passed = [self._results([[each]], [reference]).get(_RATE) == 1.0 for each in generations]
+        return passed if math.isclose(fmean(passed), rate, abs_tol=1e-9) else []
+
+    def _results(self, generations: list[list[Any]], references: list[Any]) -> Results:
+        with _code_allowed(self._executes):  # whose own it is, so it may change what it is given
+            found = self._bigcode.process_results(copy.deepcopy(generations), copy.deepcopy(references))
+        return {name: float(value) for name, value in found.items() if _is_number(value)}
+
+    def process_results(self, doc: Mapping[str, Any], results: Sequence[Sequence[Any]]) -> dict[str, float]:
+        """The results of one problem, for lm-eval."""
+        found = self._results_of[doc["number"]]
+        return {name: found.get(name, math.nan) for name in self._whole}
+
+    def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
+        """Of each result, the one of all problems together, whatever the items."""
+        return {name: lambda _, value=value: value for name, value in self._whole.items()}  # type: ignore[misc]
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """It does not say; its results are rates and scores."""
+        return dict.fromkeys(self._whole, True)
+
+
+def _made(name: str) -> Any:
+    try:
+        return get_task(name.partition(":")[2], _ARGUMENTS)
+    except Exception as error:  # whatever its tasks raise when they cannot be made
+        raise DataError(f"task {name!r}: bigcode_eval does not make it: {type(error).__name__}: {error}") from error
+
+
+def _documents(task: Any, name: str) -> Iterator[dict[str, Any]]:
+    """A document a problem; raise DataError where there is no data, QHarnessError for a prompt that is no text."""
+    try:
+        dataset = task.get_dataset()
+        problems = [dataset[number] for number in range(len(dataset))]
+        prompts = [task.get_prompt(problem) for problem in problems]
+        references = [task.get_reference(problem) for problem in problems]
+    except Exception as error:  # it warns when it cannot load its data, and fails here
+        raise DataError(f"task {name!r}: its data could not be loaded: {type(error).__name__}: {error}") from error
+    for number, (problem, prompt, reference) in enumerate(zip(problems, prompts, references, strict=True)):
+        if not isinstance(prompt, str):
+            parts = " and ".join(prompt) if isinstance(prompt, Mapping) else type(prompt).__name__
+            raise QHarnessError(f"task {name!r} prompts with {parts}, which each model wants put in a way of its own")
+        own = problem.get("task_id") if isinstance(problem, Mapping) else None
+        yield {
+            "task_id": str(number if own is None else own),
+            "number": number,
+            "prompt": prompt,
+            "reference": reference if isinstance(reference, str) else repr(reference),
+        }
+
+
+def _verdict(text: str, program: Any, passed: bool, seconds: float) -> dict[str, Any]:
+    status = "passed" if passed else "failed"
+    return {
+        "completion": text, "program": program, "status": status, "passed": passed, "detail": "", "seconds": seconds,
+    }  # fmt: skip
+
+
+def _agree(judged: Sequence[_Judged], name: str, whole: float) -> bool:
+    found = [each.results.get(name) for each in judged]
+    return None not in found and math.isclose(fmean(found), whole, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+@contextmanager
+def _code_allowed(executes: bool) -> Iterator[None]:
+    """Say that code may be run where `evaluate`'s metrics look; the host has asked for --allow-unsandboxed."""
+    before = os.environ.get(_ALLOW)
+    if executes:
+        os.environ[_ALLOW] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_ALLOW, None)
+        else:
+            os.environ[_ALLOW] = before

@@ -1,0 +1,173 @@
+"""Runs on vLLM, through lm-eval's own model class for it.
+
+Written against lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM`; it has met no real vLLM yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+
+from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.conventions import marked
+from qharness.models.decoding import Decoding, prompt_sha
+from qharness.models.loading import load_config, locate, tokenizer_source
+from qharness.progress import counter
+from qharness.runs import RunSpec
+
+if TYPE_CHECKING:
+    from qharness.models.backends import Facts
+    from qharness.models.lm import Completion, Key
+    from qharness.models.store import Models
+
+_TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
+_DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit
+
+
+def check(spec: RunSpec) -> None:
+    """Raise ModelError for what vLLM cannot run, MissingDependencyError where it is not installed."""
+    if spec.quant != "none":
+        raise ModelError(
+            f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
+            "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
+        )
+    if load_config(spec.model).is_encoder_decoder:
+        raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingDependencyError("vllm", "pip install 'qharness[vllm]', on a machine with a GPU")
+
+
+def arguments(spec: RunSpec) -> dict[str, Any]:
+    """What lm-eval's class is made with."""
+    return {
+        "pretrained": locate(spec.model).as_posix(),
+        "tokenizer": tokenizer_source(spec.model, spec.baseline).as_posix(),
+        "dtype": spec.dtype,
+        "batch_size": spec.batch_size or "auto",
+        "seed": spec.seed,
+        "max_gen_toks": _DEFAULT_NEW_TOKENS,
+    }
+
+
+def make(models: Models, spec: RunSpec) -> ServedModel:
+    """Start vLLM on a definite spec's checkpoint; raise ModelError for one it does not take."""
+    given = arguments(spec)
+
+    def started() -> ServedModel:
+        try:
+            from lm_eval.models.vllm_causallms import VLLM
+
+            return ServedModel(VLLM(**given))
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
+
+    return models.held(f"vllm {given}", started)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """lm-eval's VLLM, running."""
+
+    inner: LM
+    composition: Mapping[str, int] | None = None
+    log: Sequence[str] = ()
+
+    def lm(self, spec: RunSpec) -> VLLMRun:
+        """The model for one run."""
+        return VLLMRun(self.inner, spec)
+
+
+class VLLMRun(LM):  # type: ignore[misc]
+    """One run of lm-eval's VLLM: completions that are known are not made again, and each has a seed of its own.
+
+    So a run resumes, and its samples are the same in any order as far as vLLM's are. They are not those of `hf`.
+    """
+
+    def __init__(self, inner: LM, spec: RunSpec) -> None:
+        super().__init__()
+        self._inner, self._spec = inner, spec
+        self._prefixes = marked(load_config(spec.model)).prefixes
+        self.tokenizer = getattr(inner, "tokenizer", None)
+        self.known: dict[Key, str] = {}
+        self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
+        self.batch_dependent = False
+        self.at_a_time = spec.batch_size
+        self.batches: list[list[tuple[int, int]]] = []
+        self.seconds = 0.0
+
+    def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """As lm-eval's class does it."""
+        found: list[tuple[float, bool]] = self._inner.loglikelihood(requests, disable_tqdm=True)
+        return found
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """As lm-eval's class does it."""
+        found: list[float] = self._inner.loglikelihood_rolling(requests, disable_tqdm=True)
+        return found
+
+    def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Complete each request; the n-th repetition of one is its n-th sample. Raises ModelError for beam search."""
+        start = time.monotonic()
+        keys = list(_keys(requests))
+        left = [n for n, key in enumerate(keys) if key not in self.known]
+        with counter("completions") as progress:
+            for first in range(0, len(left), _TOGETHER):
+                places = left[first : first + _TOGETHER]
+                texts = self._inner.generate_until(
+                    [self._request(requests[n], keys[n]) for n in places], disable_tqdm=True
+                )
+                done = [(*keys[n], text) for n, text in zip(places, texts, strict=True)]
+                self.known |= {(document, sample, sha): text for document, sample, sha, text in done}
+                self.on_batch(done)
+                progress(len(requests) - len(left) + first + len(places), len(requests))
+        self.seconds += time.monotonic() - start
+        return [self.known[key] for key in keys]
+
+    def _request(self, request: Instance, key: Key) -> Instance:
+        """The same in vLLM's terms; what it would not know is not among them."""
+        text, given = request.args
+        decoding = Decoding.from_lm_eval(given, _DEFAULT_NEW_TOKENS)
+        if decoding.num_beams > 1:
+            raise ModelError("--backend vllm does not search with beams: --backend hf does")
+        sampled = decoding.temperature > 0
+        options = {
+            "until": list(decoding.until),
+            "max_gen_toks": decoding.max_new_tokens,
+            "do_sample": sampled,
+            "temperature": decoding.temperature,
+            "skip_special_tokens": True,
+            **({"top_p": decoding.top_p, "seed": _seed(self._spec.seed, key)} if sampled else {}),
+        }
+        prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
+        return Instance("generate_until", request.doc, (prefix + text, options), request.idx)
+
+    def facts(self) -> Facts:
+        """What vLLM takes of memory is no matter of the model's, so nothing is said of bytes."""
+        from importlib.metadata import version
+
+        from qharness.models.backends import Facts
+
+        notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
+        return Facts(device=self._spec.device, dtype=self._spec.dtype, notes=notes)
+
+
+def _keys(requests: Sequence[Instance]) -> Iterator[Key]:
+    """(document, sample, prompt_sha) of each request; lm-eval repeats one and the same object."""
+    seen: dict[int, int] = {}
+    for request in requests:
+        sample = seen[id(request)] = seen.get(id(request), -1) + 1
+        yield request.doc_id or 0, sample, prompt_sha(request.args[0])
+
+
+def _seed(seed: int, key: Key) -> int:
+    """A seed of 31 bits for one completion, equal for equal ones of another model."""
+    document, sample, _ = key
+    digest = hashlib.blake2b(f"{seed}/{document}/{sample}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1

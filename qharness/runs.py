@@ -1,0 +1,58 @@
+"""What a run is asked to be and what comes of it. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One cell: a model, quantized, on a task. None means the task's own default.
+
+    `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`.
+    """
+
+    task: str
+    model: str = DEFAULT_MODEL
+    quant: str = "none"
+    calib: str | None = None
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+    limit: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    device: str = "auto"
+    dtype: str = "auto"
+    backend: str = "hf"
+    allow_unsandboxed: bool = False
+    data_dir: Path | None = None
+    output: Path = Path("runs")
+    baseline: str | None = None
+    compare: bool = True
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder and the document in its run.json."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The task's metrics, by name; undefined ones are NaN."""
+        return dict(self.document["metrics"][self.document["spec"]["task"]])
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What `score` found: the summary document, and the samples with status, passed and seconds."""
+
+    document: dict[str, Any]
+    samples: list[dict[str, Any]]

@@ -1,0 +1,2 @@
+class LoRARequest:
+    """Adapters, of which none are used here."""

@@ -1,0 +1,123 @@
+"""`--backend vllm`: its errors, what lm-eval's class is made with, and whole runs on a stand-in for vLLM itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameError, run
+from qharness.models.vllm import arguments
+from tests.conftest import REPOSITORY
+
+STANDINS = REPOSITORY / "tests/standins/for_vllm"
+
+
+def spec(output: Path, **changes: Any) -> RunSpec:
+    given = {"task": "tiny-python", "backend": "vllm", "samples": 2, "limit": 2, "max_new_tokens": 24, **changes}
+    return RunSpec(output=output, **given)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def standin() -> Iterator[Any]:
+    """The stand-in for vLLM, importable from here to the end of this file; lm-eval's class is the real one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(STANDINS)
+        import vllm
+
+        assert Path(vllm.__file__).is_relative_to(STANDINS)
+        yield vllm
+    for name in [name for name in sys.modules if name.split(".")[0] == "vllm"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def vllm(standin: Any) -> Any:
+    """The stand-in, asked nothing yet."""
+    standin.MADE.clear()
+    return standin
+
+
+def test_without_vllm_it_says_what_to_install(tmp_path: Path) -> None:
+    if importlib.util.find_spec("vllm"):
+        pytest.skip("vllm is installed here")
+    with pytest.raises(MissingDependencyError, match=r"vllm is needed: pip install 'qharness\[vllm\]'"):
+        run(spec(tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_it_cannot_do(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"quantizes nothing: write a checkpoint with `qharness quantize --quant rtn:3`"
+    ):
+        run(spec(tmp_path, quant="rtn:3"))
+    with pytest.raises(UnknownNameError, match="unknown backend 'vlm': did you mean vllm"):
+        run(spec(tmp_path, backend="vlm"))
+
+
+def test_a_backend_has_folders_of_its_own_and_hf_those_it_had(tmp_path: Path) -> None:
+    from qharness.evaluate.bridge import load_task
+    from qharness.evaluate.cells import make_cell
+
+    task = load_task("tiny-python")
+    ours, theirs = (make_cell(spec(tmp_path, backend=name), task).folder.name for name in ("hf", "vllm"))
+    assert ours != theirs and ours[:-12] == theirs[:-12]
+
+
+def test_lm_evals_class_takes_our_arguments(vllm: Any, tmp_path: Path) -> None:
+    from lm_eval.models.vllm_causallms import VLLM
+
+    given = arguments(spec(tmp_path, batch_size=4, seed=7))
+    inspect.signature(VLLM).bind(**given)
+    named = inspect.signature(VLLM).parameters
+    assert set(given) <= set(named), "an argument would pass by its **kwargs into vLLM"
+
+
+def test_a_whole_run(vllm: Any, tmp_path: Path) -> None:
+    """Through lm-eval's own class: greedily it says what `hf` says; sampled, it repeats, resumes and is compared."""
+    greedy = {"temperature": 0.0, "samples": 1, "max_new_tokens": 60}
+    ours = run(spec(tmp_path, backend="hf", **greedy))
+    theirs = run(spec(tmp_path, **greedy))
+    fields = ("doc_id", "sample", "completion", "status")
+    assert [[row[name] for name in fields] for row in lines(theirs.folder)] == [
+        [row[name] for name in fields] for row in lines(ours.folder)
+    ]
+    assert theirs.document["hosting"]["resident_bytes"] is None and theirs.document["hosting"]["parameters"] > 1e6
+    assert any("completions are vLLM's (0.18.0)" in note for note in theirs.document["notes"])
+    assert theirs.document["spec"]["backend"] == "vllm"
+
+
+def test_samples_repeat_and_a_run_resumes(vllm: Any, tmp_path: Path) -> None:
+    first = run(spec(tmp_path / "a", temperature=0.8))
+    completions = [row["completion"] for row in lines(first.folder)]
+    assert len(set(completions)) == 4  # of one prompt, too, they differ
+    resumed = spec(tmp_path / "b", temperature=0.8)
+    folder = tmp_path / "b" / first.folder.name
+    folder.mkdir(parents=True)
+    journal = (first.folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(journal[:2]) + journal[2][:20])  # torn, as by a kill
+    vllm.MADE.clear()
+    again = run(resumed)
+    assert vllm.MADE[0]["completions"] == 2
+    assert lines(again.folder) == lines(first.folder)
+
+
+def test_a_checkpoint_is_compared_with_its_parent(vllm: Any, tmp_path: Path) -> None:
+    from qharness.models import Export, export_checkpoint
+
+    export_checkpoint(Export("tinycoder", "rtn:2", tmp_path / "small"))
+    done = run(spec(tmp_path / "runs", model=str(tmp_path / "small"), baseline="tinycoder", samples=1))
+    assert done.document["baseline"]["n_pairs"] == 2
+    assert done.document["baseline"]["pass@1"]["b"] <= done.document["baseline"]["pass@1"]["a"]
+    assert [made["model"] for made in vllm.MADE][1] == str(tmp_path / "small")
