@@ -10,7 +10,7 @@ HALF := build/tinycoder-half
 SMALL := build/replicate-small
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo replicate-small test test-slow lint clean
+.PHONY: install demo replicate-small test test-slow lint docs docs-tables clean
 
 install: $(STAMP)
 
@@ -18,7 +18,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml $(APERTIUM)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install -qq -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install -qq -c constraints.txt -e ".[dev,docs]"
 	$(BIN)/pip install -qq --no-deps -e $(WARMUP) -e $(APERTIUM)
 	touch $(STAMP)
 
@@ -52,6 +52,14 @@ lint: install
 	$(BIN)/ruff check .
 	rm -rf build/lib build/bdist* build/mypy && $(BIN)/pip install --quiet --no-deps --no-build-isolation --target build/mypy .
 	cd build/mypy && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p qharness
+
+# The documentation as a site, in build/site. A broken link is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# docs/options.md, from the plugins' classes. A test says when it is stale.
+docs-tables: install
+	$(BIN)/python docs/tools/options.py
 
 clean:
 	rm -rf build dist *.egg-info

@@ -130,7 +130,7 @@ def build_registry(
     versions = {}
     for name in defaults:
         manager.register(importlib.import_module(name), name)
-        versions[name] = _own_version()
+        versions[name] = own_version()
     broken = []
     for point in entry_points:
         try:
@@ -147,7 +147,8 @@ def build_registry(
     return _collect(manager, versions, broken)
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """qharness's version, as it was installed."""
     try:
         return importlib.metadata.version("qharness")
     except importlib.metadata.PackageNotFoundError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qharness.cli import main
-from tests.conftest import REPOSITORY, install_plugin
+from tests.conftest import install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 COMMANDS = (
@@ -51,7 +51,8 @@ def test_the_light_commands_import_neither_torch_nor_lm_eval(arguments: list[str
 def test_help_names_every_command(cli: Cli) -> None:
     shown = cli("--help").stdout
     assert all(command in shown for command in COMMANDS)
-    assert cli().returncode in (0, 2)
+    bare = cli()
+    assert bare.returncode in (0, 2) and bare.stderr == ""
 
 
 def test_list_json(cli: Cli) -> None:
@@ -273,18 +274,3 @@ def test_a_bad_model_argument_of_lm_eval_is_one_line_too(cli: Cli) -> None:
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == "qharness: model '/no/such/model': there is no such folder"
-
-
-def test_docs_name_every_command_and_option() -> None:
-    import typer.main
-
-    from qharness.cli import app
-
-    docs = (REPOSITORY / "docs/commands.md").read_text()
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    assert set(commands) == set(COMMANDS)
-    for name, command in commands.items():
-        section = docs.split(f"## qharness {name}\n")[1].split("\n## ")[0]
-        for parameter in command.params:
-            for flag in parameter.opts:
-                assert not flag.startswith("--") or flag == "--help" or f"{flag}" in section, (name, flag)

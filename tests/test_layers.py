@@ -68,3 +68,11 @@ def test_the_host_knows_no_plugin_by_name() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert not (node.module or "").startswith(("qharness.plugins", "qharness.tasks")), path
+
+
+def test_contributing_has_the_rooms_in_their_order() -> None:
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\\", "")
+    table = text.split("tests/test_layers.py`):\n\n")[1].split("\n\n")[0]
+    rooms = [room for row in table.split("\n")[2:] for room in row.split("|")[1].strip().split(", ")]
+    assert set(rooms) == set(RANK), set(rooms) ^ set(RANK)
+    assert [RANK[room] for room in rooms] == sorted(RANK[room] for room in rooms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -26,6 +27,7 @@ from qharness.cli import (
 )
 from qharness.errors import QHarnessError
 from qharness.progress import note
+from qharness.registry import own_version
 
 app = typer.Typer(
     name="qharness",
@@ -34,6 +36,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _show_version(shown: bool) -> None:
+    if shown:
+        typer.echo(f"qharness {own_version()}")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help)
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show qharness's version and end.")
+    ] = False,
+) -> None: ...
+
+
 for command in (
     run.run,
     quantize.quantize,
@@ -65,7 +83,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except (QHarnessError, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
-        note(f"qharness: {' '.join(text.split())}")
+        if text:  # without a command, help has been shown and there is nothing to say
+            note(f"qharness: {' '.join(text.split())}")
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
