@@ -95,6 +95,14 @@ def test_every_task_says_its_licence(built_in: Registry) -> None:
     assert all(licence.values())
 
 
+def test_replicating_names_the_reports_tables() -> None:
+    keys = [
+        set(re.findall(r"`((?:wei|giagnorio)-\d+)`", (DOCS / page).read_text(encoding="utf-8")))
+        for page in ("replicating.md", "report.md")
+    ]
+    assert keys[0] == keys[1]
+
+
 def nav() -> list[str]:
     """The pages that the site's navigation names."""
 

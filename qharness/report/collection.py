@@ -18,7 +18,7 @@ from qharness.errors import SamplesError
 from qharness.evaluate.folder import JOURNAL, RUN, read_run
 from qharness.report.entries import FULL, Entry
 from qharness.report.labels import Labels, setting
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
 _EXTENT: dict[str, Any] = {"samples": None, "limit": None, "batch_size": None}

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.folder import SAMPLES, read_lines
+from qharness.runs import RunSpec
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import Row, by_problem, passes
-from qharness.types import RunSpec
 
 FULL = "none"
 PASS = "pass@1"  # noqa: S105 - a metric's name

@@ -12,7 +12,7 @@ from qharness.drawing import inline_svg, to_png, to_svg
 from qharness.report.choosing import grouped, unperturbed
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
-from qharness.types import RunSpec
+from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from qharness.report.pivot import Pivot
 from qharness.report.showing import extent, gigabytes, passing
 from qharness.report.specs import quantizer_options, without
 from qharness.report.table import Cell, Column, Table, figure, stub
+from qharness.runs import RunResult
 from qharness.study.robustness import Robustness
-from qharness.types import RunResult
 
 PAPER = "Wei et al. 2023"
 _MEAN = Column("mean", "%", "all settings")
