@@ -165,8 +165,8 @@ def _verdict(text: str, program: Any, passed: bool, seconds: float) -> dict[str,
 
 
 def _agree(judged: Sequence[_Judged], name: str, whole: float) -> bool:
-    found = [each.results.get(name) for each in judged]
-    return None not in found and math.isclose(fmean(found), whole, rel_tol=1e-6, abs_tol=1e-9)
+    found = [each.results[name] for each in judged if name in each.results]
+    return len(found) == len(judged) and math.isclose(fmean(found), whole, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def _is_number(value: Any) -> bool:
