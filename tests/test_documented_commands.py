@@ -28,14 +28,13 @@ from tests.documented import PAGES, Command, commands, split
 GROUP: Any = typer.main.get_command(app)
 PLACEHOLDER = re.compile(r"[A-Z][A-Z0-9_-]*(?:\.\w+)?")
 
-# Run in this order, in one folder, with what makes them small; DIR is a model's folder, MIRROR the benchmarks' data.
+# Run in this order, in one folder, with what makes them small; DIR is a model's folder.
 RUN = {
     "list": "",
     "list presets": "",
     "list languages": "",
     "list tasks --path": "",
     "run --quant rtn:3 --task tiny-python --samples 2": "--limit 2",
-    "run --model DIR --quant int8-dynamic --task mceval-java --data-dir MIRROR": "--limit 1 --samples 1 --max-new-tokens 8",
     "quantize --quant rtn:3 --output rounded": "",
     "run --model rounded --baseline tinycoder --task tiny-python --samples 2": "--limit 2",
     "compare RUN_A RUN_B": "",
@@ -216,14 +215,13 @@ def test_make_targets_and_scripts_exist() -> None:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, data_dir: Path) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands are run: with the repository's examples, and a model's folder as DIR."""
     from qharness.models.loading import BUNDLED
 
     folder = tmp_path_factory.mktemp("documented")
     (folder / "examples").symlink_to(REPOSITORY / "examples")
     shutil.copytree(BUNDLED["tinycoder"], folder / "DIR")
-    (folder / "MIRROR").symlink_to(data_dir)
     start = (REPOSITORY / "docs/start.md").read_text(encoding="utf-8")
     first = start.split("Write `first.toml`:\n\n")[1].split("\n\n")[0]
     (folder / "first.toml").write_text(textwrap.dedent(first), encoding="utf-8")
