@@ -113,6 +113,7 @@ def test_several_tasks_share_a_model_and_json_is_a_list(cli: Cli, memorized: Pat
     assert shown.returncode == 2 and "no completion in common" in shown.stderr
 
 
+@pytest.mark.slow
 def test_mceval_java_by_three_command_lines(cli: Cli, random_llama: Path, data_dir: Path, tmp_path: Path) -> None:
     """qharness run, qharness lm-eval and the stock lm-eval give the same metrics, greedily the same completions."""
     arguments = [

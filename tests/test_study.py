@@ -150,16 +150,18 @@ def test_a_quantized_model_is_made_once(random_llama: Path, tmp_path: Path, monk
 def test_a_study_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(
-        f'models = ["{random_llama}"]\nquants = ["rtn:2"]\ntasks = ["warmup-python", "no-such-task"]\n'
+        f'models = ["{random_llama}"]\nquants = ["rtn:2"]\ntasks = ["warmup-python", "humaneval"]\n'
         "limit = 1\nsamples = 1\nmax_new_tokens = 5"
     )
-    dry = cli("study", file, "--output", tmp_path / "runs", "--dry-run")
+    (tmp_path / "no-data").mkdir()
+    command = ("study", file, "--output", tmp_path / "runs", "--data-dir", tmp_path / "no-data")
+    dry = cli(*command, "--dry-run")
     assert dry.returncode == 1 and "2 of 4 jobs to do" in dry.stdout and not (tmp_path / "runs").exists()
-    done = cli("study", file, "--output", tmp_path / "runs", "--json")
+    done = cli(*command, "--json")
     assert done.returncode == 1, done.stderr
     documents = json.loads(done.stdout)
     assert ["error" in document for document in documents] == [False, True, False, True]
-    table = cli("study", file, "--output", tmp_path / "runs")
+    table = cli(*command)
     assert "failed" in table.stdout and "warmup-python" in table.stdout and "already done" in table.stderr
 
 
