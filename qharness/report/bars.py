@@ -11,7 +11,7 @@ from qharness.drawing import Style, finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
 from qharness.report.pictures import Picture, by_task, point_texts, slug
-from qharness.report.showing import extent
+from qharness.report.showing import completions, extent
 from qharness.stats.analyses import Level, by_level, failure_kinds
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def failures(collection: Collection) -> list[Picture]:
             _stack(axes, [counts[id(entry)] for entry in named.values()], kinds)
             axes.set_yticks(range(len(named)), [plain(name) for name in named])
             axes.invert_yaxis()
-            axes.set(xlim=(0, 100), xlabel="completions that fail (% of all)", title=plain(model))
+            axes.set(xlim=(0, 100), title=plain(model))
+            axes.set_xlabel(f"completions that fail (% of all, {completions(named.values())})")
         caption = f"Completions that do not pass, by how they end. {extent(entries)}"
         title = f"{task}: how completions fail"
         made.append(Picture(f"failures-{slug(task)}", title, caption, finished(figure, places)))

@@ -9,7 +9,7 @@ from qharness.drawing import COLOURS, LINES, finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import Picture, by_task, slug
-from qharness.report.showing import extent
+from qharness.report.showing import extent, problems
 from qharness.report.specs import calibration_options
 from qharness.spec import parse
 
@@ -31,7 +31,7 @@ def pictures(collection: Collection) -> list[Picture]:
         for number, (name, entry) in enumerate(whole.items()):
             look: dict[str, Any] = {"color": COLOURS[-1 - number % len(COLOURS)], "linestyle": LINES[2 + number % 4]}
             axes.axhline(100 * entry.metrics[PASS], **look, label=plain(f"{name}, full precision"))
-        axes.set(xlabel="calibration sequences (count)", ylabel=f"{PASS} (%)", title=plain(task))
+        axes.set(xlabel="calibration sequences (count)", ylabel=f"{PASS} (%, {problems(entries)})", title=plain(task))
         caption = (
             "Runs that differ in nothing but how many sequences they were calibrated on; without markers, full "
             f"precision. {extent(entries)} After figure 7 of Wei et al. 2023."

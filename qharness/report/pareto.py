@@ -11,7 +11,7 @@ from qharness.drawing import PointLabel, finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import Picture, by_task, point_texts, slug
-from qharness.report.showing import extent
+from qharness.report.showing import extent, problems
 from qharness.report.table import Cell, Column, Table, figure, stub
 
 if TYPE_CHECKING:
@@ -118,7 +118,11 @@ def pictures(collection: Collection) -> list[Picture]:
                 points = [(found.costs[k][n], 100 * found.entries[k].metrics[PASS], found.on[k][n]) for k in own]
                 _points(axes, points, style.points, plain(model))
             named += _front_line(collection, axes, found, n)
-            axes.set(xlabel=f"{COSTS[n].name} ({COSTS[n].unit})", ylabel=f"{PASS} (%)", xscale="log")
+            axes.set(
+                xlabel=f"{COSTS[n].name} ({COSTS[n].unit})",
+                ylabel=f"{PASS} (%, {problems(found.entries)})",
+                xscale="log",
+            )
             for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
                 ticks(lambda value, _: f"{value:g}")
             axes.tick_params(axis="x", which="both", labelsize="small", rotation=30)

@@ -10,7 +10,7 @@ import numpy as np
 from qharness.drawing import LINES, PointLabel, finished, panels, plain, styles
 from qharness.report.collection import Collection
 from qharness.report.pictures import Picture, by_task, point_texts
-from qharness.report.showing import extent
+from qharness.report.showing import extent, problems
 from qharness.spec import parse
 
 
@@ -61,6 +61,7 @@ def picture(collection: Collection) -> list[Picture]:
     looks = styles(sorted({f"{p.model}, {p.family}" for p in points}))
     dashes = dict(zip(sorted({p.benchmark for p in points}), LINES * len(points), strict=False))
     figure, places = panels(1, len(languages), width=4.6, height=4.2)
+    quantized = [e for found in by_task(collection).values() for e in found]
     named = []
     for axes, language in zip(places, languages, strict=True):
         here = [p for p in points if p.language == language]
@@ -73,8 +74,9 @@ def picture(collection: Collection) -> list[Picture]:
             axes.plot(*zip(*through, strict=True), **look, markevery=slice(1, None), label=plain(", ".join(series)))
             named += [PointLabel(axes, p.saved, p.change, p.quant) for p in of_series]
         axes.axhline(0, color="#000000", linewidth=0.8)
-        axes.set(title=language, xlabel="checkpoint's bytes saved (%)", ylabel="pass@1, change (% of full precision's)")
-    quantized = [e for found in by_task(collection).values() for e in found]
+        count = problems(entry for entry in quantized if entry.language == language)
+        axes.set(title=f"{language}, {count}", xlabel="checkpoint's bytes saved (%)")
+        axes.set_ylabel("pass@1, change (% of full precision's)")
     caption = (
         "Each point is a run of a quantized model against full precision of the same model; a line goes through the "
         "mean of those of one size and begins at full precision, where nothing is saved or lost. Below 0, pass@1 is "

@@ -50,6 +50,16 @@ def extent(entries: Iterable[Entry]) -> str:
     return f"n: {'; '.join(sizes)}."
 
 
+def problems(entries: Iterable[Entry]) -> str:
+    """How many problems these runs have, for an axis: `n = 100 problems`."""
+    return f"n = {_range(entry.n_problems for entry in entries)} problems"
+
+
+def completions(entries: Iterable[Entry]) -> str:
+    """How many completions each of these runs has, for an axis."""
+    return f"n = {_range(entry.n_problems * entry.n_samples for entry in entries)} completions"
+
+
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(set(numbers))
     return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
