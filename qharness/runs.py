@@ -36,6 +36,16 @@ class RunSpec:
     baseline: str | None = None
     compare: bool = True
 
+    @property
+    def base_task(self) -> str:
+        """The task, without its perturbations."""
+        return self.task.partition("@")[0]
+
+    @property
+    def perturbation(self) -> str:
+        """The task's perturbations, as in its name; empty for none."""
+        return self.task.partition("@")[2]
+
 
 @dataclass(frozen=True)
 class RunResult:

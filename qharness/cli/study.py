@@ -44,12 +44,11 @@ def study(
     """
     registry()
     from qharness.study.grid import read_study
+    from qharness.study.jobs import Job, with_baselines
     from qharness.study.remote import remote_of
 
     remote = remote_of(output)
     folder = remote.folder if remote else Path(output)
-    from qharness.study.jobs import Job, with_baselines
-
     grid = read_study(file)
     jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
     jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]

@@ -51,12 +51,10 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
-    folder = loading.locate(spec.model)
-    model = folder.resolve().name if folder.is_dir() else folder.as_posix()
     base, perturbation = canonical(spec.task)
     if perturbation != "none":  # one run, however its name spells it
         key["task"] = f"{base}@{perturbation}"
-    parts = (model, whole.quant, whole.calib or "none", perturbation, base)
+    parts = (loading.short_name(spec.model), whole.quant, whole.calib or "none", perturbation, base)
     extent = {name: key.pop(name) for name in ("samples", "limit")}
     return Cell(whole, quantizer, task, spec.output / folder_name(parts, key, extent))
 

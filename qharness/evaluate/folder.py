@@ -54,6 +54,11 @@ def json_safe(value: Any) -> Any:
     return value
 
 
+def defined(value: float | None) -> float:
+    """A figure out of JSON, in which null stands for NaN."""
+    return math.nan if value is None else float(value)
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")

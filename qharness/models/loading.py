@@ -205,6 +205,12 @@ def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerB
     return tokenizer
 
 
+def short_name(name: str) -> str:
+    """What files of a model are called after: its id, or its folder's own name."""
+    folder = locate(name)
+    return folder.resolve().name if folder.is_dir() else folder.as_posix()
+
+
 def identity(name: str) -> str:
     """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
     folder = locate(name)

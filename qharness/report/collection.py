@@ -51,15 +51,12 @@ class Collection:
         """
         best: dict[RunSpec, tuple[float, int]] = {}
         for entry in self.entries:
-            key = dataclasses.replace(entry.spec, **_EXTENT)
-            best[key] = max(_extent(entry), best.get(key, (0, 0)))
+            best[_unlimited(entry.spec)] = max(_extent(entry), best.get(_unlimited(entry.spec), (0, 0)))
         groups: dict[Any, list[Entry]] = {}
         for entry in self.entries:
             groups.setdefault((entry.model, entry.spec.task, setting(entry)), []).append(entry)
         whole = (
-            group
-            for group in groups.values()
-            if any(_extent(entry) == best[dataclasses.replace(entry.spec, **_EXTENT)] for entry in group)
+            group for group in groups.values() if any(_extent(entry) == best[_unlimited(entry.spec)] for entry in group)
         )
         kept = {entry for group in whole for entry in group}
         return tuple(entry for entry in self.entries if entry in kept)
@@ -94,10 +91,18 @@ class Collection:
         """The same run in full precision, of as many completions as there are; None for one that is that itself."""
         if entry.full:
             return None
-        wanted = dataclasses.replace(entry.spec, model=entry.model, quant=FULL, calib=None, baseline=None, **_EXTENT)
-        found = [e for e in self.entries if e.full and dataclasses.replace(e.spec, baseline=None, **_EXTENT) == wanted]
-        wish = _extent(entry)
+        wanted = dataclasses.replace(entry.spec, model=entry.model, quant=FULL, calib=None, baseline=None)
+        found, wish = self._in_full.get(_unlimited(wanted), []), _extent(entry)
         return max(found, key=lambda e: (_extent(e) == wish, _extent(e)[0] == wish[0], _extent(e)), default=None)
+
+    @cached_property
+    def _in_full(self) -> dict[RunSpec, list[Entry]]:
+        """The runs in full precision by what was run, whatever their size."""
+        found: dict[RunSpec, list[Entry]] = {}
+        for entry in self.entries:
+            if entry.full:
+                found.setdefault(_unlimited(dataclasses.replace(entry.spec, baseline=None)), []).append(entry)
+        return found
 
     def comparison(self, entry: Entry) -> dict[str, Any] | None:
         """The document of `compare` of a run with full precision; None where there is nothing to compare with.
@@ -118,6 +123,11 @@ class Collection:
         if key not in self._compared:
             self._compared[key] = compare(*key).document
         return self._compared[key]
+
+
+def _unlimited(spec: RunSpec) -> RunSpec:
+    """Equal for runs that differ in how much of them was made only."""
+    return dataclasses.replace(spec, **_EXTENT)
 
 
 def _extent(entry: Entry) -> tuple[float, int]:

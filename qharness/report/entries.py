@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qharness.evaluate.folder import SAMPLES, read_lines
+from qharness.evaluate.folder import SAMPLES, defined, read_lines
 from qharness.runs import RunSpec
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import Row, by_problem, passes
@@ -68,12 +67,12 @@ class Entry:
     @property
     def task(self) -> str:
         """The task, without its perturbation."""
-        return self.spec.task.partition("@")[0]
+        return self.spec.base_task
 
     @property
     def perturbation(self) -> str:
         """The task's perturbations, as in its name; empty for none."""
-        return self.spec.task.partition("@")[2]
+        return self.spec.perturbation
 
     @property
     def seed(self) -> int:
@@ -101,7 +100,7 @@ class Entry:
     def metrics(self) -> dict[str, float]:
         """The task's metrics by name; undefined ones are NaN."""
         found = self.document.get("metrics", {}).get(self.spec.task, {})
-        return {name: math.nan if value is None else float(value) for name, value in found.items()}
+        return {name: defined(value) for name, value in found.items()}
 
     @property
     def counts_passes(self) -> bool:
@@ -125,8 +124,7 @@ class Entry:
     @property
     def generation_s(self) -> float:
         """Seconds that generating all completions took."""
-        value = self.document.get("timings", {}).get("generation_s")
-        return math.nan if value is None else float(value)
+        return defined(self.document.get("timings", {}).get("generation_s"))
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.stats.adjusting import Compared, Kind, adjust
+from qharness.stats.paired import odds_ratio
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,12 @@ class Judged:
     @property
     def clustered(self) -> float:
         """The p-value by problem."""
-        return _number(self.document["clustered"]["p_value"])
+        return defined(self.document["clustered"]["p_value"])
 
     @property
     def odds_ratio(self) -> float:
-        """b / c: above 1, the other run is better. Infinite for c = 0, NaN without discordant pairs."""
-        b, c = (self.document["paper"][name] for name in ("b", "c"))
-        return b / c if c else math.inf if b else math.nan
+        """b / c, from the counts, for JSON has no infinity: above 1, the other run is better."""
+        return odds_ratio(self.document["paper"]["b"], self.document["paper"]["c"])
 
     @property
     def rates(self) -> tuple[float, float]:
@@ -46,7 +46,7 @@ def judge(collection: Collection, pairs: Iterable[tuple[Entry, Entry | None]], k
         document = collection.compare(other, entry) if other else collection.comparison(entry)
         if document is not None:
             documents[entry] = document
-    items = [(_compared(collection, e, kind).family, _number(d["paper"]["p_value"])) for e, d in documents.items()]
+    items = [(_compared(collection, e, kind).family, defined(d["paper"]["p_value"])) for e, d in documents.items()]
     return {
         entry: Judged(document, adjusted)
         for (entry, document), adjusted in zip(documents.items(), adjust(items), strict=True)
@@ -56,8 +56,3 @@ def judge(collection: Collection, pairs: Iterable[tuple[Entry, Entry | None]], k
 def _compared(collection: Collection, entry: Entry, kind: Kind) -> Compared:
     quant = entry.checkpoint or entry.quant
     return Compared(kind, collection.labels.model(entry), entry.language, quant)
-
-
-def _number(value: float | None) -> float:
-    """JSON has no NaN."""
-    return math.nan if value is None else value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qharness.drawing import PointLabel, finished, panels, plain, styles
+from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import Picture, by_task, point_texts, slug
@@ -43,18 +44,14 @@ class Cost:
     of: Callable[[Collection, Entry], float]
 
 
-def _number(value: float | None, scale: float = 1.0) -> float:
-    return math.nan if value is None else value * scale
-
-
 def _latency(collection: Collection, entry: Entry) -> float:
-    return _number((collection.profile_of(entry).get("latency_s") or {}).get("median"))
+    return defined((collection.profile_of(entry).get("latency_s") or {}).get("median"))
 
 
 COSTS = (
-    Cost("checkpoint", "GB", ".4f", lambda _, entry: _number(entry.storage_bytes, 1e-9)),
+    Cost("checkpoint", "GB", ".4f", lambda _, entry: 1e-9 * defined(entry.storage_bytes)),
     Cost("latency", "s", ".3f", _latency),
-    Cost("1,000 predictions", "gCO2eq", ".3g", lambda c, entry: _number(c.profile_of(entry).get("gco2eq_per_1k"))),
+    Cost("1,000 predictions", "gCO2eq", ".3g", lambda c, entry: defined(c.profile_of(entry).get("gco2eq_per_1k"))),
 )
 
 

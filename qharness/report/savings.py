@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from qharness.drawing import LINES, PointLabel, finished, panels, plain, styles
 from qharness.report.collection import Collection
+from qharness.report.entries import PASS
 from qharness.report.pictures import Picture, by_task, point_texts
 from qharness.report.showing import extent, problems
 from qharness.spec import parse
+from qharness.stats.analyses import relative_decrease
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,8 @@ def savings(collection: Collection) -> list[Saving]:
             baseline, document = collection.baseline_of(entry), collection.comparison(entry)
             if baseline is None or document is None or not (entry.storage_bytes and baseline.storage_bytes):
                 continue
-            passed = document["pass@1"]
-            if not passed["a"]:
+            change = relative_decrease(document[PASS]["a"], document[PASS]["b"])
+            if math.isnan(change):
                 continue
             found.append(
                 Saving(
@@ -46,7 +49,7 @@ def savings(collection: Collection) -> list[Saving]:
                     collection.labels.quant(entry) if entry.checkpoint else parse(entry.quant).name,
                     text,
                     100 * (1 - entry.storage_bytes / baseline.storage_bytes),
-                    100 * (passed["b"] - passed["a"]) / passed["a"],
+                    change,
                 )
             )
     return found

@@ -38,6 +38,11 @@ def passing(entries: Iterable[Entry]) -> list[str]:
     return sorted(names | {PASS}, key=lambda name: int(name.partition("@")[2]))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, as `1 run` and `2,000 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def extent(entries: Iterable[Entry]) -> str:
     """How many problems and completions the runs of each task have."""
     found: dict[str, set[tuple[int, int]]] = {}

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import by_task, point_texts
+from qharness.report.showing import counted
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
 
@@ -59,7 +61,7 @@ class Finding:
         shown = sorted((loss for loss in self.losses if loss.shown), key=lambda loss: -loss.difference)
         said = [_smallest(self.smallest, len(self.losses))] if self.smallest else []
         if len(shown) == len(self.losses):
-            said.append(f"Every one of {_count(len(shown), 'quantized run')} loses, and is shown to.")
+            said.append(f"Every one of {counted(len(shown), 'quantized run')} loses, and is shown to.")
         elif self.smallest is None:
             said.append("No run whose loss is not shown has a known size.")
         if shown:
@@ -82,25 +84,21 @@ def findings(collection: Collection) -> list[Finding]:
 
 
 def _loss(entry: Entry, baseline: Entry | None, document: Mapping[str, Any], text: str) -> Loss:
-    passed, size = document[PASS], _defined(entry.storage_bytes)
-    low, high = (_defined(end) for end in passed["ci95"])
+    passed, size = document[PASS], defined(entry.storage_bytes)
+    low, high = (defined(end) for end in passed["ci95"])
     return Loss(
         quant=text,
-        passed=_defined(passed["b"]),
-        full=_defined(passed["a"]),
-        difference=_defined(passed["difference"]),
+        passed=defined(passed["b"]),
+        full=defined(passed["a"]),
+        difference=defined(passed["difference"]),
         interval=(low, high),
-        p_value=_defined(document["clustered"]["p_value"]),
-        detectable=_defined(document["smallest_detectable_difference"]),
+        p_value=defined(document["clustered"]["p_value"]),
+        detectable=defined(document["smallest_detectable_difference"]),
         n_problems=document["n_problems"],
         n_samples=document["n_pairs"] // max(1, document["n_problems"]),
         bytes=size,
-        saved=1 - size / _defined(baseline.storage_bytes if baseline else None),
+        saved=1 - size / defined(baseline.storage_bytes if baseline else None),
     )
-
-
-def _defined(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _smallest(loss: Loss, runs: int) -> str:
@@ -110,9 +108,9 @@ def _smallest(loss: Loss, runs: int) -> str:
         if math.isnan(loss.detectable)
         else f"a difference of {100 * loss.detectable:.1f} points or more could have been shown with power {POWER}"
     )
-    samples = _count(loss.n_problems, "problem") + f" of {_count(loss.n_samples, 'sample')}"
+    samples = counted(loss.n_problems, "problem") + f" of {counted(loss.n_samples, 'sample')}"
     return (
-        f"{loss.quant} is the smallest whose loss is not shown, of {_count(runs, 'quantized run')}: "
+        f"{loss.quant} is the smallest whose loss is not shown, of {counted(runs, 'quantized run')}: "
         f"{100 * loss.passed:.1f}% {PASS} against {100 * loss.full:.1f}%, {_points(loss.difference)} points (95% "
         f"interval {_points(loss.interval[0])} to {_points(loss.interval[1])}, p = {_shown(loss.p_value, '.3f')}), in "
         f"{loss.bytes / 1e6:,.1f} MB{less}. On {samples}, {could}."
@@ -125,7 +123,3 @@ def _points(value: float) -> str:
 
 def _shown(value: float, form: str) -> str:
     return "n/a" if math.isnan(value) else format(value, form)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -10,6 +10,7 @@ from qharness.errors import QHarnessError
 from qharness.evaluate.folder import write_atomically
 from qharness.report.collection import Collection
 from qharness.report.pictures import Picture
+from qharness.report.showing import counted
 from qharness.report.table import Table, markdown_text, to_csv, to_latex, to_markdown
 
 REPORT, TABLES, FIGURES, PAGE = "report.md", "tables", "figures", "index.html"
@@ -64,14 +65,10 @@ def summary(collection: Collection) -> str:
     entries = collection.entries
     models, tasks = {entry.model for entry in entries}, Counter(entry.task for entry in entries)
     counts = [
-        f"{_count(len(entries), 'finished run')} of {_count(len(models), 'model')} on {_count(len(tasks), 'task')}",
-        _count(len(collection.profiles), "profile"),
-        _count(len(collection.noise), "document", " of quantization noise"),
+        f"{counted(len(entries), 'finished run')} of {counted(len(models), 'model')} on {counted(len(tasks), 'task')}",
+        counted(len(collection.profiles), "profile"),
+        f"{counted(len(collection.noise), 'document')} of quantization noise",
     ]
     unfinished = len(collection.unfinished)
-    left_out = f" {_count(unfinished, 'run')} not finished, and left out." if unfinished else ""
+    left_out = f" {counted(unfinished, 'run')} not finished, and left out." if unfinished else ""
     return f"{', '.join(counts)}.{left_out}"
-
-
-def _count(number: int, noun: str, tail: str = "") -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}{tail}"

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_lines, read_run
+from qharness.evaluate.folder import SAMPLES, read_run
 from qharness.metrics import pass_at_k
 from qharness.stats.analyses import Change, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
-from qharness.stats.pairing import Pairs, Row, pair, read_passes
+from qharness.stats.pairing import Pairs, Row, all_run, pair, read_rows
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
-from qharness.stats.texts import compare_texts, read_texts
+from qharness.stats.texts import compare_texts, scored
 
 _Rates = np.ndarray[Any, np.dtype[np.float64]]
 _MORE_K = (5, 10)
@@ -43,11 +43,12 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
-    texts = [read_texts(Path(folder)) if read_run(Path(folder)) else [] for folder in (run_a, run_b)]
+    rows = [read_rows(Path(folder)) for folder in (run_a, run_b)]
+    texts = [scored(each) for each in rows]
     if all(texts):
         found = compare_texts(texts[0], texts[1], np.random.default_rng(seed), examples)
         return Comparison({"a": str(run_a), "b": str(run_b), **found})
-    problems = pair(read_passes(Path(run_a)), read_passes(Path(run_b)))
+    problems = pair(all_run(rows[0], Path(run_a)), all_run(rows[1], Path(run_b)))
     if not problems:
         raise SamplesError(f"{run_a} and {run_b} have no completion in common: they are runs of different tasks")
     robustness = _robustness(problems) if _perturbation(run_a) != _perturbation(run_b) else {}
@@ -66,8 +67,8 @@ def comparable(folder: Path) -> bool:
     """Whether a finished run holds passes and failures, or texts with scores."""
     if not (folder / SAMPLES).is_file():
         return False
-    rows = read_lines(folder / SAMPLES, ("passed",))
-    return any(row["passed"] is not None for row in rows) or bool(read_texts(folder))
+    rows = read_rows(folder)
+    return any(row["passed"] is not None for row in rows) or bool(scored(rows))
 
 
 def _tests(problems: Sequence[Pairs], rng: np.random.Generator) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from qharness.metrics import pass_at_k
 RESAMPLES = 9999
 LEVEL = 0.05
 TIE = 1e-12  # what differs by less than this part is equal
-_AT_A_TIME = 1 << 22  # numbers drawn
+AT_A_TIME = 1 << 22  # numbers drawn
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Inte
         n_resamples=RESAMPLES,
         confidence_level=1 - LEVEL,
         method="percentile",
-        batch=max(1, _AT_A_TIME // len(values)),
+        batch=max(1, AT_A_TIME // len(values)),
         rng=rng,
     ).confidence_interval
     return Interval(value, float(found.low), float(found.high))

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from qharness.stats.intervals import LEVEL, RESAMPLES, TIE, all_equal, mean_interval
+from qharness.stats.intervals import AT_A_TIME, LEVEL, RESAMPLES, TIE, all_equal, mean_interval
 
 POWER = 0.8
 DETECTABLE = {"level": LEVEL, "power": POWER}
 """What smallest_detectable_difference is meant for."""
-_AT_A_TIME = 1 << 22  # signs drawn
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,13 @@ def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """
     b = int(np.sum(first & ~second))
     c = int(np.sum(~first & second))
-    if b + c == 0:
-        return McNemar(b, c, 1.0, math.nan)
-    p_value = float(stats.binomtest(b, b + c, 0.5).pvalue)
-    return McNemar(b, c, p_value, b / c if c else math.inf)
+    p_value = float(stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
+    return McNemar(b, c, p_value, odds_ratio(b, c))
+
+
+def odds_ratio(b: int, c: int) -> float:
+    """The conditional odds ratio b / c of discordant pairs: infinite for c = 0 alone, NaN where there are none."""
+    return b / c if c else math.inf if b else math.nan
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _sign_patterns(n: int) -> Iterator[NDArray[np.float64]]:
 
 def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """RESAMPLES rows of signs, some at a time: float64 [rows, n]."""
-    rows = max(1, _AT_A_TIME // n)
+    rows = max(1, AT_A_TIME // n)
     for start in range(0, RESAMPLES, rows):
         yield rng.choice([-1.0, 1.0], size=(min(rows, RESAMPLES - start), n))
 

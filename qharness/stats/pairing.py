@@ -63,13 +63,17 @@ def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
     return found
 
 
-def read_passes(folder: Path) -> Sequence[Row]:
-    """The rows of a finished run of programs; SamplesError for any other."""
+def read_rows(folder: Path) -> Sequence[Row]:
+    """The rows of a finished run that keeps completions; SamplesError for any other."""
     if read_run(folder) is None:
         raise SamplesError(f"{folder} is no finished run: it has no readable run.json")
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
-    rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    return read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+
+
+def all_run(rows: Sequence[Row], folder: Path) -> Sequence[Row]:
+    """These rows of a folder; SamplesError where one is of a completion that was not run."""
     if any(row["passed"] is None for row in rows):
         raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
     return rows

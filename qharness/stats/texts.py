@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_lines
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, smallest_detectable_difference
 
@@ -17,11 +15,8 @@ _Key = tuple[str, int]
 _Row = Mapping[str, Any]
 
 
-def read_texts(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a finished run's samples.jsonl that carry scores; none for a run of programs, or of no texts."""
-    if not (folder / SAMPLES).is_file():
-        return []
-    rows = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion"))
+def scored(rows: Iterable[_Row]) -> list[_Row]:
+    """The rows that are texts with scores; none of a run of programs."""
     return [row for row in rows if row.get("status") is None and _numbers(row)]
 
 

@@ -49,13 +49,12 @@ class Exclusion(_Table):
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether this run is left out."""
-        task, _, perturbation = spec.task.partition("@")
         values = {
             "model": spec.model,
             "quant": spec.quant,
             "calib": spec.calib or "none",
-            "perturbation": perturbation or NO_PERTURBATION,
-            "task": task,
+            "perturbation": spec.perturbation or NO_PERTURBATION,
+            "task": spec.base_task,
             "seed": str(spec.seed),
         }
         patterns = self.model_dump(exclude_none=True)

@@ -11,7 +11,7 @@ from qharness.evaluate.folder import folder_name, write_json
 from qharness.hosting import ProfileSpec
 from qharness.hosting import profile as run_profile
 from qharness.locks import locked
-from qharness.models.loading import identity, locate
+from qharness.models.loading import identity, short_name
 from qharness.models.store import definite
 from qharness.noise import NoiseSpec, measure_noise
 from qharness.runs import RunSpec
@@ -35,9 +35,8 @@ def measured_path(kind: str, spec: RunSpec) -> Path:
         "model": identity(spec.model),
         "qharness": importlib.metadata.version("qharness"),
     }
-    folder = locate(spec.model)
-    model = folder.resolve().name if folder.is_dir() else folder.as_posix()
-    return spec.output / kind / f"{folder_name((model, whole.quant, whole.calib or 'none'), key, {})}.json"
+    parts = (short_name(spec.model), whole.quant, whole.calib or "none")
+    return spec.output / kind / f"{folder_name(parts, key, {})}.json"
 
 
 def _once(kind: str, spec: RunSpec, memory: Memory, wait: bool, measure: Callable[[RunSpec], dict[str, Any]]) -> Path:

@@ -34,14 +34,6 @@ class _Run:
     def rates(self) -> dict[int, float]:
         return pass_rates(self.samples)
 
-    @property
-    def task(self) -> str:
-        return self.spec.task.partition("@")[0]
-
-    @property
-    def perturbation(self) -> str:
-        return self.spec.task.partition("@")[2]
-
 
 @dataclass(frozen=True)
 class Row:
@@ -73,7 +65,9 @@ class Robustness:
         counted = [_Run(spec, result) for spec, result in runs if "pass@1" in result.metrics]
         self._runs = {_key(run.spec): run for run in counted}
         self._tasks: dict[tuple[str, int], LoadedTask] = {}
-        pairs = ((run, self._runs.get(_key(run.spec, task=run.task))) for run in counted if run.perturbation)
+        pairs = (
+            (run, self._runs.get(_key(run.spec, task=run.spec.base_task))) for run in counted if run.spec.perturbation
+        )
         self._pairs = [(original, perturbed) for perturbed, original in pairs if original is not None]
         self.rows = [self._row(*pair) for pair in self._pairs]
 
@@ -88,8 +82,8 @@ class Robustness:
         spec = perturbed.spec
         return Row(
             **{name: getattr(spec, name) for name in _ALIKE},
-            task=perturbed.task,
-            perturbation=perturbed.perturbation,
+            task=spec.base_task,
+            perturbation=spec.perturbation,
             n_problems=len(both),
             unperturbed=before,
             perturbed=after,
