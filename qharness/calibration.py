@@ -77,13 +77,14 @@ def _length(loaded: LoadedModel, calibration_set: CalibrationSet) -> int:
 def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_dir: Path | None) -> Calibration:
     import torch
 
+    from qharness.models.encoding import encode_text
+
     rng = random.Random(seed)  # noqa: S311 - draws a sample, guards nothing
     length = _length(loaded, calibration_set)
 
     @lru_cache(maxsize=1)  # the document that has just been measured
     def tokens(text: str) -> list[int]:
-        ids: list[int] = loaded.tokenizer(text, verbose=False)["input_ids"]  # it would warn of a length that is cut
-        return ids
+        return encode_text(loaded.tokenizer, text, encoder=loaded.model.config.is_encoder_decoder)
 
     def fits(text: str) -> bool:
         # Most are too short, which shows without a tokenizer: none makes more tokens than bytes, special ones aside.

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from qharness.models.decoding import Decoding, cut_at_stop
+from qharness.models.detokenization import CompletionText, Detokenizer
 from qharness.models.rows import Rows, Stepper
 from qharness.models.sampling import Draw, choose
+from qharness.models.special_tokens import EndTokens
 
 _STOPS_EVERY = 4  # tokens of a row between looks for a stop sequence
 _IDLE_SHARE = 4  # places change hands when one in so many is idle
@@ -43,7 +45,7 @@ class Settings:
     decoding: Decoding
     seed: int
     max_length: int
-    ends: frozenset[int]
+    ends: EndTokens
     pad: int
     first: int = 0
 
@@ -114,8 +116,9 @@ class Engine:
     A completion does not depend on which others share its batch, up to ties that rounding decides.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, model: PreTrainedModel, detokenizer: Detokenizer, settings: Settings) -> None:
+        self._detokenizer = detokenizer
+        self._causal = not model.config.is_encoder_decoder
         self._settings = settings
         self._stepper = Stepper(model, settings.pad)
         self._window = max((len(stop.encode()) for stop in settings.decoding.until), default=0) + 8 + _STOPS_EVERY
@@ -124,12 +127,13 @@ class Engine:
     def complete(self, prompts: Sequence[Prompt], places: int) -> Iterator[tuple[int, Draw, str]]:
         """Yield (number of the prompt, draw, text) as completions end, at most `places` in flight."""
         batch = Batch(self._stepper, prompts, places, self._settings)
+        texts = [CompletionText(self._detokenizer, prompt.ids if self._causal else ()) for prompt in prompts]
         while batch.refresh():
             tokens = self._chosen(batch)
             for each, token in zip(batch.flight, tokens.tolist(), strict=True):
-                if not each.done and self._ends(each, token):
+                if not each.done and self._ends(each, token, texts[each.prompt]):
                     each.done = True
-                    yield each.prompt, each.draw, self._text(each)
+                    yield each.prompt, each.draw, self._text(each, texts[each.prompt])
             batch.advance(tokens)
 
     def _chosen(self, batch: Batch) -> torch.Tensor:
@@ -139,9 +143,9 @@ class Engine:
             logits, torch.tensor(keys, device=logits.device), self._settings.seed, decoding.temperature, decoding.top_p
         )
 
-    def _ends(self, each: _Completion, token: int) -> bool:
+    def _ends(self, each: _Completion, token: int, text: CompletionText) -> bool:
         """Add a token to a completion; whether that ends it."""
-        if token in self._settings.ends:
+        if self._settings.ends.ends(each.tokens, token):
             return True
         each.tokens.append(token)
         if len(each.tokens) >= each.limit:
@@ -150,9 +154,11 @@ class Engine:
             return False
         # A token that adds to the text adds at least one of its bytes, so a stop sequence that has come whole since
         # the last look lies within as many tokens as it has bytes, and those since then.
-        tail = self._tokenizer.decode(each.tokens[-self._window :], skip_special_tokens=True)
-        return any(stop in tail for stop in self._settings.decoding.until)
+        tail = text.last(each.tokens, self._window)
+        return self._stops(tail) and self._stops(text.of(each.tokens))  # a window may cut a character
 
-    def _text(self, each: _Completion) -> str:
-        text = str(self._tokenizer.decode(each.tokens, skip_special_tokens=True))
-        return cut_at_stop(text, self._settings.decoding.until)
+    def _stops(self, text: str) -> bool:
+        return any(stop in text for stop in self._settings.decoding.until)
+
+    def _text(self, each: _Completion, text: CompletionText) -> str:
+        return cut_at_stop(text.of(each.tokens), self._settings.decoding.until)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import time
@@ -16,6 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from qharness.models.backends import Facts
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
+from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
@@ -78,7 +80,11 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
         self.hosted = loaded.hosted
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
-        super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
+        # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
+        super().__init__(
+            pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1
+        )
+        self.tokenizer = loaded.tokenizer
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
         self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
@@ -128,10 +134,11 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         """A prompt's tokens, with what the model expects before it; an encoder's no more than the task reads."""
         whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
         ids = self.tok_encode(whole)
-        most = (doc or {}).get("max_source_tokens") if self.model.config.is_encoder_decoder else None
+        encoder = self.model.config.is_encoder_decoder
+        most = (doc or {}).get("max_source_tokens") if encoder else None
         if most is not None and len(ids) > most:
             self.generation.shortened += 1
-            ids = self.tokenizer(whole, truncation=True, max_length=most)["input_ids"]
+            ids = encode_text(self.tokenizer, whole, encoder=encoder, max_length=most)
         return begun(ids, self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
@@ -170,6 +177,24 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             yield jobs[number].places[draw], text
         if done:
             self.on_batch(done)
+
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        left_truncate_len: int | None = None,
+        **_: Any,
+    ) -> list[int]:
+        """A text's tokens, for all that lm-eval asks of a model; no end token after what a causal model reads."""
+        ids = encode_text(
+            self.tokenizer, string, encoder=self.model.config.is_encoder_decoder, special=add_special_tokens is not False
+        )
+        return ids[-left_truncate_len:] if left_truncate_len else ids
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What a text without a context is conditioned on."""
+        return self.generation.first_token()
 
     def facts(self) -> Facts:
         """What a run's document says of the model and of how it ran."""

@@ -1,0 +1,96 @@
+"""Which tokens of a vocabulary are no text: those that mark something, those it lacks, and those that end a completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class SpecialTokens:
+    """A tokenizer's special tokens: those it names, as the end of a text, and added ones that are marked special.
+
+    Added tokens that are not marked special are text, and so are special ones of white space only. The unknown token
+    stands for text that the tokenizer cannot write: it adds nothing to a text, and ends none.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[int, bool] = {}
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
+        """The special tokens that mark something, the unknown token not among them."""
+        return frozenset(number for number, text in self._marked() if text.strip()) - {self.unknown_id}
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """The token that stands for what the tokenizer cannot write; some tokenizers name a begin or an end token."""
+        number = self._tokenizer.unk_token_id
+        return None if number in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id) else number
+
+    def named(self, text: str) -> int | None:
+        """The special token that is written so."""
+        return next((number for number, content in self._marked() if content == text), None)
+
+    def is_text(self, token: int) -> bool:
+        """Whether a token can add to a text. A number that the tokenizer lacks, as padded embeddings have them, cannot."""
+        return token not in self.ids and token != self.unknown_id and self._exists(token)
+
+    def _marked(self) -> Iterator[tuple[int, str]]:
+        for number, added in self._tokenizer.added_tokens_decoder.items():
+            if added.special:
+                yield number, str(added)
+        for text in self._tokenizer.all_special_tokens:
+            number = self._tokenizer.convert_tokens_to_ids(text)
+            # A special token that is not in the vocabulary has the unknown token's number.
+            if isinstance(number, int) and self._tokenizer.convert_ids_to_tokens(number) == text:
+                yield number, text
+
+    def _exists(self, token: int) -> bool:
+        if token not in self._known:
+            try:
+                self._known[token] = self._tokenizer.convert_ids_to_tokens(token) is not None
+            except (IndexError, KeyError, ValueError, OverflowError):  # tokenizers in Python raise what they like
+                self._known[token] = False
+        return self._known[token]
+
+
+@dataclass(frozen=True)
+class EndTokens:
+    """The tokens that end a completion: `always`, or `after_text`.
+
+    A decoder after an encoder may write special tokens before its text (a begin token, a language), which end nothing.
+    """
+
+    always: frozenset[int] = frozenset()
+    after_text: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(
+        cls, special: SpecialTokens, eos_token_ids: frozenset[int], until: Sequence[str], *, encoder_decoder: bool
+    ) -> EndTokens:
+        """A model's end tokens, special tokens that stop sequences name, and all other special tokens."""
+        named = frozenset(number for stop in until if (number := special.named(stop)) is not None)
+        if encoder_decoder:
+            return cls(eos_token_ids | named, special.ids)
+        return cls(eos_token_ids | named | special.ids)
+
+    def ends(self, tokens: Sequence[int], token: int) -> bool:
+        """Whether a token ends the completion that `tokens` are."""
+        if token in self.always:
+            return True
+        return token in self.after_text and any(each not in self.after_text for each in tokens)
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens up to the first that ends a completion."""
+        kept: list[int] = []
+        for token in tokens:
+            if self.ends(kept, token):
+                break
+            kept.append(token)
+        return kept
