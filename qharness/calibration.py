@@ -57,7 +57,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
         "set": definite_set(spec),
         "seed": seed,
         "length": _length(loaded, calibration_set),
-        "tokenizer": _fingerprint(loaded.tokenizer),
+        "tokenizer": _fingerprint(loaded.tokenizer) + _unended(loaded),
         "origin": calibration_set.origin(data_dir),
     }
     folder = cache_dir() / "calibration" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
@@ -119,6 +119,14 @@ def _fingerprint(tokenizer: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     decides = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     return f"{type(tokenizer).__name__} {hashlib.sha256(decides.encode()).hexdigest()[:16]}"
+
+
+def _unended(loaded: LoadedModel) -> str:
+    """Sets sequences apart from those that were drawn when a causal model's texts still ended as the tokenizer ends them."""
+    from qharness.models.encoding import AddedTokens
+
+    ends = AddedTokens.of(loaded.tokenizer).after and not loaded.model.config.is_encoder_decoder
+    return " no end token" if ends else ""
 
 
 def _keep(made: Calibration, folder: Path, about: dict[str, Any]) -> None:

@@ -42,11 +42,10 @@ class Detokenizer:
         given_up = len(before[shared:].encode("utf-8", "replace"))
         if whole[shared : shared + given_up] == _INCOMPLETE * given_up:
             return whole[shared + given_up :]
-        for pending in range(1, min(_MOST_PENDING, len(context)) + 1):
-            earlier = self.decode(context[:-pending])
-            if whole.startswith(earlier):
-                return whole[len(earlier) :]
-        return whole[shared:]
+        # The context ends inside a character. Before its bytes, others in a row may have been given up as well.
+        pending = range(1, min(_MOST_PENDING, len(context)) + 1)
+        complete = (self.decode(context[:-count]) for count in pending)
+        return whole[max([shared, *(len(text) for text in complete if whole.startswith(text))]) :]
 
 
 class CompletionText:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_RARE = "{ ~ \\ \U00012000 \U0010fffd"  # some of them no vocabulary of words or letters has
+
 
 class SpecialTokens:
     """A tokenizer's special tokens: those it names, as the end of a text, and added ones that are marked special.
 
-    Added tokens that are not marked special are text, and so are special ones of white space only. The unknown token
-    stands for text that the tokenizer cannot write: it adds nothing to a text, and ends none.
+    Added tokens that are not marked special are text, and so are special ones of white space only. An unknown token that
+    stands for text, because the tokenizer has no tokens for some characters, adds nothing to a text and ends none.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -29,9 +31,13 @@ class SpecialTokens:
 
     @cached_property
     def unknown_id(self) -> int | None:
-        """The token that stands for what the tokenizer cannot write; some tokenizers name a begin or an end token."""
+        """The token that stands for characters that the tokenizer has no tokens for.
+
+        One that has tokens for all bytes may name a token all the same, as the one that ends documents.
+        """
         number = self._tokenizer.unk_token_id
-        return None if number in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id) else number
+        written = self._tokenizer(_RARE, add_special_tokens=False)["input_ids"]
+        return number if number in written else None
 
     def named(self, text: str) -> int | None:
         """The special token that is written so."""

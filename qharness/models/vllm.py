@@ -19,6 +19,7 @@ from qharness.errors import MissingDependencyError, ModelError, first_line
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.loading import load_config, locate, tokenizer_source
+from qharness.models.special_tokens import SpecialTokens
 from qharness.progress import counter
 from qharness.runs import RunSpec
 
@@ -62,9 +63,11 @@ def make(models: Models, spec: RunSpec) -> ServedModel:
 
     def started() -> ServedModel:
         try:
-            from lm_eval.models.vllm_causallms import VLLM
+            from qharness.models.vllm_encoding import EncodingVLLM
 
-            return ServedModel(VLLM(**given))
+            inner = EncodingVLLM(**given)
+            inner.convention = marked(load_config(spec.model))
+            return ServedModel(inner)
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
 
@@ -95,6 +98,7 @@ class VLLMRun(LM):  # type: ignore[misc]
         self._inner, self._spec = inner, spec
         self._prefixes = marked(load_config(spec.model)).prefixes
         self.tokenizer = getattr(inner, "tokenizer", None)
+        self._special_ids = sorted(SpecialTokens(self.tokenizer).ids)  # each ends a completion, as in `hf`
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batch_dependent = False
@@ -143,6 +147,7 @@ class VLLMRun(LM):  # type: ignore[misc]
             "do_sample": sampled,
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
+            "stop_token_ids": self._special_ids,
             **({"top_p": decoding.top_p, "seed": _seed(self._spec.seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
