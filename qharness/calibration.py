@@ -122,7 +122,7 @@ def _fingerprint(tokenizer: Any) -> str:
 
 
 def _unended(loaded: LoadedModel) -> str:
-    """Sets sequences apart from those that were drawn when a causal model's texts still ended as the tokenizer ends them."""
+    """Tells sequences from those drawn when texts for causal models still ended as the tokenizer ends them."""
     from qharness.models.encoding import AddedTokens
 
     ends = AddedTokens.of(loaded.tokenizer).after and not loaded.model.config.is_encoder_decoder

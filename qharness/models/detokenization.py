@@ -1,13 +1,12 @@
 """The text of a completion: what its tokens add to the prompt's text.
 
 A tokenizer's decoder may drop the first space of whatever it decodes (Llama 2's does), and may need several tokens for
-one character. So a completion is never decoded alone: its text is that of prompt and completion less that of the prompt.
+one character. So no completion is decoded alone: its text is that of prompt and completion, less that of the prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os.path import commonprefix
 from typing import TYPE_CHECKING
 
 from qharness.models.special_tokens import SpecialTokens
@@ -37,7 +36,7 @@ class Detokenizer:
         before, whole = self.decode(context), self.decode([*context, *tokens])
         if whole.startswith(before):
             return whole[len(before) :]
-        shared = len(commonprefix([before, whole]))
+        shared = next(place for place, letter in enumerate(before) if whole[place : place + 1] != letter)
         # A byte-fallback decoder gives up on all bytes in a row, each by itself, if the last are no character.
         given_up = len(before[shared:].encode("utf-8", "replace"))
         if whole[shared : shared + given_up] == _INCOMPLETE * given_up:
@@ -67,7 +66,7 @@ class CompletionText:
 
 
 def _context(detokenizer: Detokenizer, ids: Sequence[int]) -> Sequence[int]:
-    """The end of a prompt that decodes, with what follows, as the whole prompt would: it begins with a whole character."""
+    """The end of a prompt that decodes, with what follows, as the whole would: it begins with a whole character."""
     whole, size = detokenizer.decode(ids), _WINDOW
     while size < len(ids):
         text = detokenizer.decode(ids[-size:])

@@ -81,9 +81,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.hosted = loaded.hosted
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
-        super().__init__(
-            pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1
-        )
+        super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
         self.convention = marked(loaded.model.config)
@@ -186,9 +184,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         **_: Any,
     ) -> list[int]:
         """A text's tokens, for all that lm-eval asks of a model; no end token after what a causal model reads."""
-        ids = encode_text(
-            self.tokenizer, string, encoder=self.model.config.is_encoder_decoder, special=add_special_tokens is not False
-        )
+        encoder, special = self.model.config.is_encoder_decoder, add_special_tokens is not False
+        ids = encode_text(self.tokenizer, string, encoder=encoder, special=special)
         return ids[-left_truncate_len:] if left_truncate_len else ids
 
     @property

@@ -1,4 +1,4 @@
-"""Which tokens of a vocabulary are no text: those that mark something, those it lacks, and those that end a completion."""
+"""Which tokens are no text: those that mark something, those a tokenizer lacks, and those that end a completion."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _RARE = "{ ~ \\ \U00012000 \U0010fffd"  # some of them no vocabulary of words or
 class SpecialTokens:
     """A tokenizer's special tokens: those it names, as the end of a text, and added ones that are marked special.
 
-    Added tokens that are not marked special are text, and so are special ones of white space only. An unknown token that
-    stands for text, because the tokenizer has no tokens for some characters, adds nothing to a text and ends none.
+    Added tokens that are not marked special are text, and so are special ones of white space only. An unknown token
+    that stands for text, because the tokenizer lacks tokens for some characters, adds nothing to a text and ends none.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -44,7 +44,7 @@ class SpecialTokens:
         return next((number for number, content in self._marked() if content == text), None)
 
     def is_text(self, token: int) -> bool:
-        """Whether a token can add to a text. A number that the tokenizer lacks, as padded embeddings have them, cannot."""
+        """Whether a token can add to a text. One that the tokenizer lacks, as padded embeddings have them, cannot."""
         return token not in self.ids and token != self.unknown_id and self._exists(token)
 
     def _marked(self) -> Iterator[tuple[int, str]]:
@@ -52,10 +52,10 @@ class SpecialTokens:
             if added.special:
                 yield number, str(added)
         for text in self._tokenizer.all_special_tokens:
-            number = self._tokenizer.convert_tokens_to_ids(text)
+            found = self._tokenizer.convert_tokens_to_ids(text)
             # A special token that is not in the vocabulary has the unknown token's number.
-            if isinstance(number, int) and self._tokenizer.convert_ids_to_tokens(number) == text:
-                yield number, text
+            if isinstance(found, int) and self._tokenizer.convert_ids_to_tokens(found) == text:
+                yield found, text
 
     def _exists(self, token: int) -> bool:
         if token not in self._known:

@@ -24,6 +24,8 @@ from qharness.progress import counter
 from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from qharness.models.backends import Facts
     from qharness.models.lm import Completion, Key
     from qharness.models.store import Models
@@ -97,7 +99,7 @@ class VLLMRun(LM):  # type: ignore[misc]
         super().__init__()
         self._inner, self._spec = inner, spec
         self._prefixes = marked(load_config(spec.model)).prefixes
-        self.tokenizer = getattr(inner, "tokenizer", None)
+        self.tokenizer: PreTrainedTokenizerBase = inner.tokenizer
         self._special_ids = sorted(SpecialTokens(self.tokenizer).ids)  # each ends a completion, as in `hf`
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None

@@ -16,16 +16,18 @@ class EncodingVLLM(VLLM):  # type: ignore[misc]
 
     convention = Convention()
 
-    def tok_encode(  # type: ignore[no-untyped-def]
-        self, string: str | list[str], left_truncate_len=None, add_special_tokens: bool | None = None, **_: Any
+    def tok_encode(
+        self, string: str | list[str], add_special_tokens: bool | None = None, **_: Any
     ) -> list[int] | list[list[int]]:
         """A text's tokens, or those of several; no end token after them."""
+        special = add_special_tokens is not False
         if isinstance(string, str):
-            special = add_special_tokens is not False
-            ids = encode_text(self.tokenizer, string, encoder=False, special=special) if string else []
-            return begun(ids, self.convention, self.tokenizer) if special and ids else ids
-        found: list[list[int]] = [self.tok_encode(each, left_truncate_len, add_special_tokens) for each in string]
-        return found
+            return self._encode(string, special)
+        return [self._encode(each, special) for each in string]
+
+    def _encode(self, text: str, special: bool) -> list[int]:
+        ids = encode_text(self.tokenizer, text, encoder=False, special=special) if text else []
+        return begun(ids, self.convention, self.tokenizer) if special and ids else ids
 
     @property
     def eot_token_id(self) -> int | list[int]:
