@@ -120,16 +120,16 @@ def test_tokenizers_that_name_no_special_token(architecture: str) -> None:
     assert lm.loglikelihood([Instance("loglikelihood", {}, ("", "x"), 0)])[0][0] < 0
 
 
-def test_calibration_texts_have_no_end_token() -> None:
-    plain, ended = (
-        LoadedModel(make_model("llama"), words, "llama") for words in (tokenizer(), template(tokenizer(), "$A </s>"))
+def test_calibration_texts_end_for_encoders_only(tmp_path: Path) -> None:
+    """Short ones, which are taken whole."""
+    (tmp_path / "a.py").write_text(CODE)
+    words = template(tokenizer(), "$A </s>")
+    (text,), (source,) = (
+        calibrate(LoadedModel(make_model(name), words, name), f'files:"{tmp_path}/*.py",n=1', seed=0).sequences
+        for name in ("llama", "t5")
     )
-    for spec in ("stdlib:n=4,seqlen=64", "stdlib:n=4,seqlen=500"):
-        first, second = (calibrate(each, spec, seed=0).sequences for each in (plain, ended))
-        assert [s.tolist() for s in first] == [s.tolist() for s in second]
-    encoder = LoadedModel(make_model("t5"), template(tokenizer(), "$A </s>"), "t5")
-    (text,) = calibrate(encoder, "stdlib:n=1,seqlen=512", seed=0).sequences
-    assert len(text) > 0
+    assert text.tolist() == tokens_of(words, CODE)
+    assert source.tolist() == [*tokens_of(words, CODE), words.eos_token_id]
 
 
 def test_a_prompt_that_is_cut_keeps_its_begin_token() -> None:
