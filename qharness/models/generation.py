@@ -14,6 +14,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerB
 from qharness.errors import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Engine, Prompt, Settings
+from qharness.models.inputs import decoder_start
 from qharness.models.rows import Stepper, cache_bytes, rectangle
 from qharness.models.sampling import Draw
 from qharness.progress import note
@@ -116,13 +117,7 @@ class Generation:
 
     @property
     def _decoder_start(self) -> int:
-        config = self.model.generation_config
-        start = config.decoder_start_token_id if config else None
-        if start is None:
-            start = getattr(self.model.config, "decoder_start_token_id", None)
-        if start is None and config:
-            start = config.bos_token_id
-        return int(start or 0)
+        return decoder_start(self.model) or 0
 
     def _first_token(self) -> int:
         known = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
