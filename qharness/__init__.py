@@ -23,7 +23,15 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, TaskFamily, WeightBytes
+from qharness.offers import (
+    BlockwiseQuantizer,
+    CheckpointFormat,
+    CheckpointReaders,
+    Load,
+    QuantizedLinear,
+    TaskFamily,
+    WeightBytes,
+)
 from qharness.runs import RunResult, RunSpec, ScoreResult
 from qharness.types import (
     Calibration,
@@ -79,6 +87,7 @@ __all__ = [
     "Calibration",
     "CalibrationSet",
     "CheckpointFormat",
+    "CheckpointReaders",
     "Comparison",
     "DataError",
     "Document",
