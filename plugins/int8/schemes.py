@@ -1,8 +1,8 @@
 """Int8 schemes as a `quantization_config` of compressed-tensors states them, written and read.
 
 A scheme is of a group of layers; its `targets` are names of layers, regular expressions behind `re:`, or names of
-classes. Read are the schemes that our layers compute: symmetric int8 weights with a scale for the matrix or one for each
-row, symmetric activations of 8 or 4 bits with a scale for each token or a fixed one.
+classes. Read are the schemes that our layers compute: symmetric int8 weights with a scale for the matrix or one for
+each row, symmetric activations of 8 or 4 bits with a scale for each token or a fixed one.
 """
 
 from __future__ import annotations
