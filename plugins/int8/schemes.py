@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,7 +119,7 @@ def _read_group(group: Any) -> Scheme | None:
     return Scheme(tuple(group["targets"]), strategy == "channel", inputs["num_bits"], how == ("tensor", False))
 
 
-def _integers(arguments: Any) -> bool:
+def _integers(arguments: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(arguments, Mapping) and arguments.get("type", "int") == "int" and bool(arguments.get("symmetric"))
 
 

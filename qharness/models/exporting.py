@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.errors import ModelError, QHarnessError
 from qharness.models.footprint import skeleton
-from qharness.models.formats import find_format
+from qharness.models.formats import find_format, quant_method
 from qharness.models.loading import load_config, locate, own_dtype, preset_dtype
 from qharness.models.store import Models, definite
 from qharness.models.weight_files import source_bytes, weight_file_bytes
@@ -96,7 +96,8 @@ def export_checkpoint(export: Export) -> Exported:
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
-        loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
+        if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
+            loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)
         else:
