@@ -17,6 +17,7 @@ from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
 from qharness.models.encoding import AddedTokens
 from qharness.models.engine import Engine, Prompt, Settings
+from qharness.models.inputs import decoder_start
 from qharness.models.rows import Stepper, cache_bytes, rectangle
 from qharness.models.sampling import Draw
 from qharness.models.special_tokens import EndTokens
@@ -150,13 +151,7 @@ class Generation:
 
     @property
     def _decoder_start(self) -> int:
-        config = self.model.generation_config
-        start = config.decoder_start_token_id if config else None
-        if start is None:
-            start = getattr(self.model.config, "decoder_start_token_id", None)
-        if start is None and config:
-            start = config.bos_token_id
-        return int(start or 0)
+        return decoder_start(self.model) or 0
 
     def first_token(self) -> int:
         """The token that a text begins with, any of the model's where the tokenizer has none for it."""
