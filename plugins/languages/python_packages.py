@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from qharness import MissingDependencyError, QHarnessError, cache_dir
-from qharness.errors import first_line
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -73,9 +72,8 @@ def _parsed(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        raise QHarnessError(
-            f"package {text!r} is no requirement such as numpy or numpy>=2: {first_line(error)}"
-        ) from None
+        said = str(error).splitlines()[0]
+        raise QHarnessError(f"package {text!r} is no requirement such as numpy or numpy>=2: {said}") from None
 
 
 def _name(requirement: Requirement) -> str:
