@@ -125,7 +125,9 @@ def _entries(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
     """
     files = [file for file in distribution.files or () if not file.is_absolute() and ".." not in file.parts]
     own = {file.parent for file in files if file.name.partition(".")[0] == "__init__"}
-    own |= {file.parents[-2] for file in files if file.parts[0].endswith((".dist-info", ".egg-info")) and file.parent.name}
+    own |= {
+        file.parents[-2] for file in files if file.parts[0].endswith((".dist-info", ".egg-info")) and file.parent.name
+    }
     found: dict[PurePosixPath, Path] = {}
     for file in files:
         if file.parts[0] == "__pycache__" or file.suffix == ".pth" or file.name.startswith(_EDITABLE):
@@ -139,8 +141,8 @@ def _entries(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
 
 def _modules(entries: Iterable[PurePosixPath]) -> list[str]:
     """The names of packages and modules at the top."""
-    tops = [at for at in entries if len(at.parts) == 1 and (not at.suffix or at.suffix in _MODULE_FILES)]
-    return sorted({name for at in tops if (name := at.name.partition(".")[0]).isidentifier()})
+    tops = {at.parts[0].partition(".")[0] if at.suffix in _MODULE_FILES else at.parts[0] for at in entries}
+    return sorted(name for name in tops if name.isidentifier())
 
 
 def _folder(versions: tuple[tuple[str, str], ...], links: dict[PurePosixPath, Path]) -> Path:

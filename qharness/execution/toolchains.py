@@ -14,9 +14,9 @@ def find_toolchain(language: Language, packages: Sequence[str] = (), limits: Lim
 
     Raises MissingDependencyError for what is not installed, QHarnessError where the language has no packages to offer.
     """
-    toolchain = language.toolchain(limits or language.limits)
+    limits = limits or language.limits
     if not packages:
-        return toolchain
+        return language.toolchain(limits)
     if not isinstance(language, PackageLanguage):
         raise QHarnessError(f"programs in {language.name} cannot have packages, and {', '.join(packages)} is asked for")
-    return language.with_packages(toolchain, packages)
+    return language.with_packages(language.toolchain(limits), packages)
