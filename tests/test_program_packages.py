@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import json
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def test_what_cannot_be_had_is_said_in_a_line(requirement: str, kind: type[QHarn
 def test_a_dependency_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     distribution(tmp_path, "needy", ["needy.py"], "Requires-Dist: lost-thing>=3\nRequires-Dist: other; extra == 'x'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingDependencyError, match="lost-thing>=3 .*: pip install 'lost-thing>=3'"):
+    with pytest.raises(MissingDependencyError, match=r"lost-thing>=3 .*: pip install 'lost-thing>=3'"):
         find_packages(("needy",))
 
 
@@ -149,6 +150,24 @@ def distribution(folder: Path, name: str, files: list[str], needs: str = "") -> 
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text("")
     (information / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def test_packages_may_stand_beside_the_interpreter_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no virtual environment, they are in a folder that is otherwise hidden."""
+    beside = Path(sysconfig.get_path("purelib", vars={"base": sys.base_prefix, "installed_base": sys.base_prefix}))
+    if not list(beside.glob("pip-*.dist-info")):
+        pytest.skip(f"needs pip in {beside}")
+    monkeypatch.syspath_prepend(str(beside))
+    find_packages.cache_clear()
+    source = (
+        f"import os, pip\nassert os.path.realpath(pip.__file__).startswith({str(beside.resolve())!r}), pip.__file__\n"
+    )
+    none_else = f"assert all(name.startswith('pip') for name in os.listdir({str(beside)!r}))"
+    try:
+        (outcome,) = execute_programs("python", [source + none_else], packages=["pip"])
+    finally:
+        find_packages.cache_clear()
+    assert outcome.passed, outcome
 
 
 def test_a_language_without_packages_says_so() -> None:
@@ -236,7 +255,7 @@ def test_what_is_missing_is_said_before_anything_is_computed(tasks: Path, tmp_pa
 
 
 def test_documents_that_lack_what_their_yaml_declares_are_an_error(tasks: Path) -> None:
-    with pytest.raises(PluginError, match="'forgets'.*numpy.*test_split"):
+    with pytest.raises(PluginError, match=r"'forgets'.*numpy.*test_split"):
         load_task("forgets")
 
 

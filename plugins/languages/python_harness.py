@@ -53,7 +53,7 @@ def _cpu_count():
 
 
 def _setting_none(set_function):
-    """`sys.settrace` or `sys.setprofile`, but for None, which doctest sets after each example, and which changes nothing."""
+    """`sys.settrace` or `sys.setprofile`; None, which doctest sets after each example, changes nothing."""
 
     def set_or_refuse(function):
         if function is not None:

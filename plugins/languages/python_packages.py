@@ -1,4 +1,4 @@
-"""Installed packages that a Python program may import: these distributions, what they depend on, and nothing beside them.
+"""Installed packages that a Python program may import: these distributions, what they depend on, and nothing else.
 
 A folder of links shows a program the files of just these distributions, wherever they are installed; it is what the
 interpreter imports from, in the sandbox and outside of it.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 _MODULE_FILES = (".py", ".so", ".pyd")
+_METADATA = (".dist-info", ".egg-info")
 _EDITABLE = "__editable__"  # of an editable install, which has the finder of its files here and not these
 
 
@@ -57,8 +58,8 @@ def find_packages(requirements: tuple[str, ...]) -> ProgramPackages:
         own = _modules(entries[_name(each)])
         if not own:
             raise QHarnessError(
-                f"programs cannot import {each.name}: it does not say which files are its own (an editable install does "
-                f"not); pip install --force-reinstall {each.name}"
+                f"programs cannot import {each.name}: it does not say which files are its own (an editable install "
+                f"does not): pip install --force-reinstall {each.name}"
             )
         modules += own
     links = {at: path for some in entries.values() for at, path in some.items()}
@@ -121,13 +122,12 @@ def _with_dependencies(asked: Sequence[Requirement]) -> dict[str, metadata.Distr
 def _entries(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
     """Where a distribution's files stand, by where they are imported from: whole packages, or single files.
 
-    A folder that holds an `__init__.py` of its own is a package, which no other distribution has a part in.
+    A folder that holds an `__init__.py` of its own is a package, which no other distribution has a part in; nor has one
+    in the folder of the distribution's metadata.
     """
     files = [file for file in distribution.files or () if not file.is_absolute() and ".." not in file.parts]
     own = {file.parent for file in files if file.name.partition(".")[0] == "__init__"}
-    own |= {
-        file.parents[-2] for file in files if file.parts[0].endswith((".dist-info", ".egg-info")) and file.parent.name
-    }
+    own |= {file.parents[-2] for file in files if len(file.parts) > 1 and file.parts[0].endswith(_METADATA)}
     found: dict[PurePosixPath, Path] = {}
     for file in files:
         if file.parts[0] == "__pycache__" or file.suffix == ".pth" or file.name.startswith(_EDITABLE):

@@ -101,7 +101,8 @@ def execute_programs(
 
     `passed` means that the program reached its own end with exit status 0, or, where there are `tests` (one for each
     source), that these ran to their end without an error. `entry_class` names the class whose `main` is run, in
-    languages that have one; `packages` are installed packages that they may import, as requirements (`numpy>=2`). Raises UnknownNameError, MissingDependencyError or SandboxError.
+    languages that have one. `packages` are the installed packages that programs may import, as requirements
+    (`numpy>=2`). Raises UnknownNameError, MissingDependencyError or SandboxError.
     """
     after = [""] * len(sources) if tests is None else tests
     pairs = zip(sources, after, strict=True)

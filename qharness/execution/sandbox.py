@@ -96,7 +96,7 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
 
 
 def _bound(path: Path) -> list[str]:
-    """Show a path where it stands; its parents are made for all, as bwrap's own would be closed to the program's user."""
+    """Show a path where it stands; its parents are open to all, as bwrap's own would not be to the program's user."""
     parents = [parent for parent in reversed(path.parents[:-1]) if parent != Path("/tmp")]  # noqa: S108
     made = [word for parent in parents for word in ("--perms", "0755", "--dir", str(parent))]
     return [*made, "--ro-bind-try", str(path), str(path)]
