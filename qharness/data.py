@@ -9,7 +9,7 @@ import os
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -49,11 +49,15 @@ def recording() -> Iterator[dict[str, str]]:
         _files_read.reset(token)
 
 
-def test_split(rows: Iterable[dict[str, Any]]) -> dict[str, Dataset]:
-    """Documents as lm-eval wants them: a Hugging Face dataset of one split, `test`."""
+def test_split(rows: Iterable[dict[str, Any]], packages: Sequence[str] = ()) -> dict[str, Dataset]:
+    """Documents as lm-eval wants them: a Hugging Face dataset of one split, `test`.
+
+    `packages`: what the programs of all these documents import besides the standard library, as the task's YAML has it.
+    """
     from datasets import Dataset
 
-    return {"test": Dataset.from_list(list(rows))}
+    asked = {"packages": list(packages)} if packages else {}
+    return {"test": Dataset.from_list([{**row, **asked} for row in rows])}
 
 
 @dataclass(frozen=True)

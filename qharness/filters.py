@@ -1,8 +1,8 @@
 """What a code task's YAML names: lm-eval filters that cut completions and run programs, and the metric.
 
 A code task's documents hold `task_id`, `prompt`, `language` and `tests`, and may hold `joint` (text that stands
-between prompt and completion in the program), `entry_class`, and anything else. All of these work in the stock
-lm-eval command line too.
+between prompt and completion in the program), `entry_class`, `packages` (which the program may import), and anything
+else. All of these work in the stock lm-eval command line too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def execution_options(options: ExecutionOptions) -> Iterator[None]:
 def program_of(doc: Document, completion: str) -> Program:
     """The program that tests one completion of a document's prompt."""
     source = doc["prompt"] + (doc.get("joint") or "") + completion
-    return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "")
+    packages = tuple(doc.get("packages") or ())
+    return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)
 
 
 def first_function(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[str]]:

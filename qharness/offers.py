@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from qharness.types import Toolchain
+
 
 @dataclass(frozen=True)
 class WeightBytes:
@@ -223,3 +225,16 @@ class MissingNames(Protocol):
 
     missing_names: ClassVar[str]
     """A regular expression for the beginning of such an error's detail, in one line."""
+
+
+@runtime_checkable
+class PackageLanguage(Protocol):
+    """A language whose programs may import installed packages, where their task asks for them."""
+
+    def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
+        """`toolchain` with these packages and all they depend on readable, importable and named with their versions.
+
+        Raises MissingDependencyError, with the command that installs them, where one is missing or has another version
+        than is asked for.
+        """
+        ...

@@ -51,11 +51,12 @@ class Entry(Generic[T]):
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """One lm-eval YAML of a task source."""
+    """One lm-eval YAML of a task source. `packages`: those that its programs may import, as requirements."""
 
     path: Path
     source: TaskSource
     summary: str
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,14 @@ def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: li
     )
 
 
+def declared_packages(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The packages in a task's metadata; TypeError for what is no list of names."""
+    declared = metadata.get("packages") or []
+    if not isinstance(declared, list) or not all(isinstance(each, str) for each in declared):
+        raise TypeError(f"metadata's packages are {declared!r}, and must be a list such as [numpy]")
+    return tuple(declared)
+
+
 def _families(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskFamily]]:
     return [(source.name, source)] if isinstance(source, TaskFamily) else []
 
@@ -200,6 +209,7 @@ def _task_entries(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskEn
     for path in sorted(source.folder.glob("*.yaml")):
         try:
             config = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
-            yield config["task"], TaskEntry(path, source, (config.get("metadata") or {}).get("summary", ""))
+            metadata = config.get("metadata") or {}
+            yield config["task"], TaskEntry(path, source, metadata.get("summary", ""), declared_packages(metadata))
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise PluginError(f"{path} is no lm-eval task: {' '.join(str(error).split())}") from None

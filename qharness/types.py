@@ -142,13 +142,15 @@ class Program:
     """A solution and the tests to run after it, in one language.
 
     `tests` empty: a whole program, which passes if its own end is reached and its exit status is 0.
-    `entry_class`: the class whose `main` is run, in languages that have one.
+    `entry_class`: the class whose `main` is run, in languages that have one. `packages`: installed packages that it
+    may import besides the standard library, as requirements (`numpy`, `numpy>=2`), in languages that offer any.
     """
 
     language: str
     source: str
     tests: str = ""
     entry_class: str = ""
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,9 @@ class Toolchain:
     program it reads two lines (entry class, compiled program) and answers with one: `passed`, `failed` or `error` and
     a detail; `timeout` or `output-limit` and a detail, after which it is not used again; or `again`, after which it
     is not used again either and the program gets a fresh process.
+    `packages`: (name, version) of each installed package that programs may import, dependencies included.
+    `search_path`: folders that the harness's interpreter imports from, after the standard library; and `preload`:
+    modules that it imports before the harness, so that a program does not wait for them.
     `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes` (not so for a JVM, which
     reserves far more than it uses; its command must carry the limit).
     """
@@ -225,6 +230,9 @@ class Toolchain:
     compiler: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
     limit_address_space: bool = True
+    packages: tuple[tuple[str, str], ...] = ()
+    search_path: tuple[Path, ...] = ()
+    preload: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from tests.conftest import REPOSITORY
 
 TASKS = {
     "humaneval": 164,
+    "humaneval-first-function": 164,
     "mbpp": 974,
     "mbpp-test": 500,
     "mceval-python": 42,
@@ -148,6 +149,7 @@ def test_every_yaml_loads_and_is_listed(data_dir: Path) -> None:
 def test_samples_are_drawn_as_the_papers_do(data_dir: Path) -> None:
     for name, (repeats, tokens) in {
         "humaneval": (10, 512),
+        "humaneval-first-function": (10, 512),
         "mbpp": (10, 512),
         "mbpp-test": (10, 512),
         "mceval-python": (20, 1500),

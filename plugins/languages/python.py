@@ -1,15 +1,18 @@
-"""Python programs, run by the interpreter that runs qharness, without its installed packages' environment."""
+"""Python programs, run by the interpreter that runs qharness, with no installed packages but those they ask for."""
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from qharness import Limits, Toolchain
+from qharness.plugins.languages.python_packages import find_packages
 
 if TYPE_CHECKING:
     from tree_sitter import Parser
@@ -29,9 +32,20 @@ class Python:
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The harness, for the base interpreter: a virtual environment's packages stay out of reach."""
+        """The harness, for the base interpreter: installed packages stay out of reach."""
         return Toolchain(
             command=(), readable=(), version=platform.python_version(), harness=_HARNESS.read_text(encoding="utf-8")
+        )
+
+    def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
+        """Packages of the environment that qharness runs in: the interpreter is the same."""
+        found = find_packages(tuple(requirements))
+        return dataclasses.replace(
+            toolchain,
+            readable=(*toolchain.readable, *found.files, found.folder),
+            packages=found.versions,
+            search_path=(found.folder,),
+            preload=found.modules,
         )
 
     def first_function(self, prompt: str, completion: str) -> str:

@@ -4,6 +4,10 @@ What makes a pass is a token, which lies in a pipe until the solution is about t
 the interpreter's own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be taken
 away, denies what would reach deeper; functions and classes of the library that a program replaces are put back before
 the tests run, and after them a replaced one is an error. What runs while the program does is closed over all it uses.
+
+A solution that has tests is a module, `solution`, and `__main__` is empty while it runs, as it is for whoever imports a
+program: what it does only as a script, it does not do. The tests then run in the same module as `__main__`. A program
+without tests is `__main__` from the start.
 """
 
 import abc
@@ -41,11 +45,37 @@ _NOT_IMPORTED = frozenset(("ctypes", "_ctypes", "_testcapi", "_testinternalcapi"
 _NOT_SET = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 _NOT_LIBRARY = frozenset(("__main__", "harness"))
+_CPUS = 2  # whatever the machine has: a pool of one process for each must not meet the limit on processes
+
+
+def _cpu_count():
+    return _CPUS
+
+
+def _setting_none(set_function):
+    """`sys.settrace` or `sys.setprofile`; None, which doctest sets after each example, changes nothing."""
+
+    def set_or_refuse(function):
+        if function is not None:
+            set_function(function)  # which the audit hook refuses
+
+    return set_or_refuse
+
+
+sys.settrace, sys.setprofile = _setting_none(sys.settrace), _setting_none(sys.setprofile)
+for _name in ("cpu_count", "process_cpu_count"):
+    if hasattr(os, _name):
+        setattr(os, _name, _cpu_count)
+if sys.version_info >= (3, 14):  # before, it is the default; a server could not import what a program defines
+    import multiprocessing
+
+    multiprocessing.set_start_method("fork")
 
 
 def _table_rows(name, module):
     """(class or None, its table or the module's, names, values, size): what must be the same after a program."""
-    kept = [(key, value) for key, value in vars(module).items() if isinstance(value, _KINDS)]
+    watched = _KINDS if name.partition(".")[0] in sys.stdlib_module_names else collections.abc.Callable
+    kept = [(key, value) for key, value in vars(module).items() if isinstance(value, watched)]
     rows = [(None, vars(module), *map(tuple, zip(*kept, strict=True)), 0)] if kept else []
     for _, cls in kept if name.startswith("unittest") else ():
         if isinstance(cls, type) and cls.__module__ == name:
@@ -140,17 +170,19 @@ _FUNCTIONS = frozenset(
 )
 
 
-def _runner(solution, checks, space, watched):
+def _runner(solution, checks, module, watched):
     """A function of no arguments that runs the program, and returns what a pass is reported with."""
     (modules, library), loaded, names = watched, sys.modules, "__run_unittest__"
+    space = module.__dict__
     execute, pairs, same, get, put = exec, zip, operator.is_, operator.getitem, setattr
     pid, getpid, leave, error = os.getpid(), os.getpid, os._exit, RuntimeError
     run_unittest = _RUN_UNITTEST
 
     def run():
         execute(solution, space)
-        for name, module in modules:
-            loaded[name] = module
+        loaded["__main__"], space["__name__"] = module, "__main__"
+        for name, original in modules:
+            loaded[name] = original
         for owner, table, keys, values, _ in library:
             for key, value in pairs(keys, values):
                 if key not in table or not same(get(table, key), value):
@@ -166,8 +198,8 @@ def _runner(solution, checks, space, watched):
                     raise error("the program has replaced " + key)
             if size and len(table) != size:
                 raise error("the program has added to a class of unittest")
-        for name, module in modules:
-            if not same(get(loaded, name), module):
+        for name, original in modules:
+            if not same(get(loaded, name), original):
                 raise error("the program has replaced module " + name)
         if getpid() != pid:  # a child that the program forked has no say
             leave(0)
@@ -178,6 +210,7 @@ def _runner(solution, checks, space, watched):
 
 def main(entry_class, source, tests, tokens, report):
     """Run `source` and then `tests` in one module; report on descriptor `report`, and exit."""
+    name = "solution" if tests else "__main__"
     pid, getpid, leave, write, read = os.getpid(), os.getpid, os._exit, os.write, os.read
 
     def tell(status, error):
@@ -186,8 +219,8 @@ def main(entry_class, source, tests, tokens, report):
             write(report, b"- %s %s\n" % (status, line.encode("utf-8", "replace")))
         leave(0)
 
-    module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
+    module, sys.modules["__main__"] = types.ModuleType(name), types.ModuleType("__main__")
+    sys.modules[name] = module
     sys.argv[:] = [""]
     try:
         solution = compile(source, "solution.py", "exec")
@@ -203,7 +236,7 @@ def main(entry_class, source, tests, tokens, report):
         checks = compile(tree, "tests.py", "exec")
         bound = (_DENIED, _NOT_IMPORTED, _NOT_SET, _FUNCTIONS, types.__file__, sys._getframe, RuntimeError, ImportError)
         sys.addaudithook(_refusal(*bound))
-        program = [_runner(solution, checks, module.__dict__, _watched(tests))]
+        program = [_runner(solution, checks, module, _watched(tests))]
         # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
         write(report, b" ".join((read(tokens, 32), program.pop()())))
     except AssertionError as error:

@@ -22,6 +22,7 @@ _KINDS = {
     "calibration": "calibration sequences",
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
+    "packages": "links to packages that programs import",
     "back-translations": "back-translations",
     "studies": "runs of studies whose results are at a URL",
 }

@@ -29,7 +29,7 @@ class Check:
 def doctor(json: Json = False) -> None:
     """What works on this machine, and the command that mends what does not."""
     found = registry()
-    checks = [*_packages(), _cuda(), *_isolation(), *_languages(found), *_plugins(found)]
+    checks = [*_packages(), _cuda(), *_isolation(), *_languages(found), *_task_packages(found), *_plugins(found)]
     if json:
         print_json({"checks": [asdict(check) for check in checks]})
         return
@@ -80,6 +80,22 @@ def _languages(found: Registry) -> Iterator[Check]:
             yield Check(name, True, f"{toolchain.version}: {(toolchain.command or (interpreter(),))[0]}")
         except QHarnessError as error:
             yield Check(name, False, str(error), str(error).partition(": ")[2])
+
+
+def _task_packages(found: Registry) -> Iterator[Check]:
+    """What the programs of tasks import besides a standard library, in a language that has packages."""
+    from qharness.execution.toolchains import find_toolchain
+    from qharness.offers import PackageLanguage
+
+    languages = [each for each in map(found.language, found.languages) if isinstance(each, PackageLanguage)]
+    asking = {name: entry.value.packages for name, entry in found.tasks.items() if entry.value.packages}
+    for name, packages in asking.items():
+        for language in languages:
+            try:
+                versions = find_toolchain(language, packages).packages
+                yield Check(f"packages of {name}", True, ", ".join(f"{each} {version}" for each, version in versions))
+            except QHarnessError as error:
+                yield Check(f"packages of {name}", False, str(error), str(error).partition(": ")[2])
 
 
 def _plugins(found: Registry) -> Iterator[Check]:

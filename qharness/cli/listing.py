@@ -78,11 +78,12 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
         Kind.CALIBRATION_SETS: _classes(found.calibration_sets),
         Kind.PERTURBATIONS: _classes(found.perturbations),
         Kind.TASKS: [
-            _row(name, entry, entry.value.summary) | {"path": str(entry.value.path)}
+            _row(name, entry, entry.value.summary)
+            | {"path": str(entry.value.path), "packages": list(entry.value.packages)}
             for name, entry in found.tasks.items()
         ]
         + [
-            _row(f"{name}:TASK", entry, entry.value.summary) | {"path": None}
+            _row(f"{name}:TASK", entry, entry.value.summary) | {"path": None, "packages": []}
             for name, entry in found.families.items()
             if importlib.util.find_spec(entry.value.module)
         ],

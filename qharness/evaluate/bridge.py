@@ -12,8 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from qharness.errors import DataError, QHarnessError, UnknownNameError, first_line
-from qharness.registry import Registry, get_registry
+from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.registry import Registry, declared_packages, get_registry
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -93,6 +93,15 @@ class LoadedTask:
                 found.update(dict.fromkeys(docs["language"]))
         return list(found)
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that the task's programs ask for, as requirements."""
+        found: dict[str, None] = {}
+        for task in self.tasks.values():
+            if "packages" in getattr(task.eval_docs, "features", ()):
+                found.update(dict.fromkeys(name for names in task.eval_docs["packages"] for name in names or ()))
+        return tuple(found)
+
 
 def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedTask:
     """Load one of our tasks, or any other that lm-eval knows, with its data.
@@ -128,4 +137,18 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
             raise DataError(f"task {name!r}: lm-eval could not load its data: {said}") from error
     groups = loaded.get("groups", {})
     objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
-    return LoadedTask(name, manager, objects, loaded["tasks"])
+    task = LoadedTask(name, manager, objects, loaded["tasks"])
+    if ours:
+        _check_packages(task)
+    return task
+
+
+def _check_packages(loaded: LoadedTask) -> None:
+    """Raise PluginError where a YAML declares packages that its documents, which alone a filter sees, do not have."""
+    for task in loaded.tasks.values():
+        declared = declared_packages(task.get_config("metadata") or {})
+        if lost := sorted(set(declared) - set(loaded.packages)):
+            raise PluginError(
+                f"task {loaded.name!r}: metadata asks for packages {', '.join(lost)} that its documents do not have: "
+                "pass `packages` on to qharness.test_split"
+            )

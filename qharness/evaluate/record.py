@@ -13,6 +13,7 @@ from typing import Any
 from qharness.evaluate.cells import Cell
 from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives, write_json, write_lines
 from qharness.execution import choose_isolation
+from qharness.execution.toolchains import find_toolchain
 from qharness.filters import ExecutionOptions, execution_options
 from qharness.models.backends import Facts, Made
 from qharness.models.decoding import prompt_sha
@@ -61,7 +62,7 @@ def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
         "spec": {**dataclasses.asdict(cell.spec), "output": str(cell.spec.output)},
         "metrics": metrics_of(cell, results),
         "seeds": {"sampling": cell.spec.seed},
-        "versions": {**{name: _version(name) for name in _PACKAGES}, "toolchains": _toolchains(cell)},
+        "versions": {**{name: _version(name) for name in _PACKAGES}, **_program_versions(cell)},
         "machine": {"platform": platform.platform(), "device": facts.device, "dtype": facts.dtype},
         "data": [{"file": name, "sha256": digest} for name, digest in files.items()],
         "hosting": {
@@ -87,9 +88,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _toolchains(cell: Cell) -> dict[str, str]:
-    languages = {name: get_registry().language(name) for name in cell.task.languages}
-    return {name: language.toolchain(language.limits).version for name, language in languages.items()}
+def _program_versions(cell: Cell) -> dict[str, dict[str, str]]:
+    """The versions of what runs programs, by language, and of the packages that these may import, by name."""
+    registry, packages = get_registry(), cell.task.packages
+    found = {name: find_toolchain(registry.language(name), packages) for name in cell.task.languages}
+    seen = {name: version for toolchain in found.values() for name, version in toolchain.packages}
+    return {
+        "toolchains": {name: toolchain.version for name, toolchain in found.items()},
+        **({"packages": seen} if seen else {}),
+    }
 
 
 def notes_of(facts: Facts, batch_dependent: bool, composition: Mapping[str, int] | None) -> list[str]:

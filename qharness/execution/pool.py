@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from qharness.execution.sandbox import Isolation, choose_isolation
+from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import Verdicts, verdict_key
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
@@ -31,15 +32,16 @@ def run_programs(
 
     `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
     is found is added. `progress(done, total)` counts the distinct programs that are run. Raises MissingDependencyError
-    where a language's compiler or interpreter is missing, before any program runs.
+    where a language's compiler or interpreter, or a package, is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
-    toolboxes = {name: languages(name) for name in dict.fromkeys(p.language for p in distinct)}
-    toolchains = {name: language.toolchain(limits or language.limits) for name, language in toolboxes.items()}
+    needs = {(program.language, program.packages): None for program in distinct}
+    found = {name: languages(name) for name in dict.fromkeys(name for name, _ in needs)}
+    toolchains = {(name, packages): find_toolchain(found[name], packages, limits) for name, packages in needs}
 
     def key(program: Program) -> str:
-        own = limits or toolboxes[program.language].limits
-        return verdict_key(program, toolchains[program.language], own, isolation)
+        own = limits or found[program.language].limits
+        return verdict_key(program, toolchains[program.language, program.packages], own, isolation)
 
     keys = {program: key(program) for program in distinct} if verdicts else {}
     known = verdicts.find(keys.values()) if verdicts else {}
@@ -49,16 +51,17 @@ def run_programs(
 
     def work() -> None:
         """Take one program after another until there are no more."""
-        mine: dict[str, Worker] = {}
+        mine: dict[tuple[str, tuple[str, ...]], Worker] = {}
         while True:
             with lock:
                 program = next(todo, None)
             if program is None:
                 return
-            if program.language not in mine:
-                mine[program.language] = SandboxWorker(toolboxes[program.language], isolation, limits)
-                started.append(mine[program.language])
-            outcome = mine[program.language].run(program)
+            need = (program.language, program.packages)
+            if need not in mine:
+                mine[need] = SandboxWorker(found[program.language], isolation, limits, program.packages)
+                started.append(mine[need])
+            outcome = mine[need].run(program)
             with lock:
                 outcomes[program] = outcome
                 progress(len(outcomes) - len(known), len(new))
@@ -90,6 +93,7 @@ def execute_programs(
     *,
     tests: Sequence[str] | None = None,
     entry_class: str | None = None,
+    packages: Sequence[str] = (),
     limits: Limits | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
@@ -97,9 +101,10 @@ def execute_programs(
 
     `passed` means that the program reached its own end with exit status 0, or, where there are `tests` (one for each
     source), that these ran to their end without an error. `entry_class` names the class whose `main` is run, in
-    languages that have one. Raises UnknownNameError, MissingDependencyError or SandboxError.
+    languages that have one. `packages` are the installed packages that programs may import, as requirements
+    (`numpy>=2`). Raises UnknownNameError, MissingDependencyError or SandboxError.
     """
     after = [""] * len(sources) if tests is None else tests
     pairs = zip(sources, after, strict=True)
-    programs = [Program(language, source, checks, entry_class or "") for source, checks in pairs]
+    programs = [Program(language, source, checks, entry_class or "", tuple(packages)) for source, checks in pairs]
     return run_programs(programs, get_registry().language, choose_isolation(), limits=limits, workers=workers)

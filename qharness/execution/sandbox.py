@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -52,9 +52,12 @@ class Isolation:
     def spawning(self, toolchain: Toolchain, limits: Limits) -> list[str]:
         """The whole command of the spawner that runs a toolchain's programs."""
         readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
+        below_tmp = [path for path in readable if path.is_relative_to("/tmp")]  # noqa: S108
         how = {
             "harness": toolchain.harness,
-            "kept": [str(path) for path in readable if path.is_relative_to("/tmp")],  # noqa: S108
+            "search_path": [str(path) for path in toolchain.search_path],
+            "preload": toolchain.preload,
+            "kept": [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)],
             "command": toolchain.command,
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
@@ -62,7 +65,7 @@ class Isolation:
             "limits": asdict(limits)
             | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
         }
-        return [*self.spawner((*readable, JAIL), limits), interpreter(), "-s", "-B", str(JAIL), json.dumps(how)]
+        return [*self.spawner((*readable, JAIL), limits), interpreter(), "-S", "-s", "-B", str(JAIL), json.dumps(how)]
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
@@ -75,16 +78,40 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
             argv += ["--ro-bind", str(directory), str(directory)]
     argv += ["--proc", "/proc", "--dev", "/dev"]
     argv += ["--perms", "1777", "--size", str(limits.disk_bytes), "--tmpfs", "/tmp"]  # noqa: S108 - the sandbox's own
+    hidden = site_directories((Path("/usr"), *readable))
+    shown = [path for path in readable if any(folder in path.parents for folder in hidden)]
     for path in (*map(Path, _SYSTEM_FILES), *readable):  # after /tmp, for a toolchain may stand below it
-        if not path.is_relative_to("/usr"):
-            for parent in reversed(path.parents[:-1]):  # bwrap's own would be closed to the program's user
-                if parent != Path("/tmp"):  # noqa: S108
-                    argv += ["--perms", "0755", "--dir", str(parent)]
-            argv += ["--ro-bind-try", str(path), str(path)]
+        if not path.is_relative_to("/usr") and path not in shown:
+            argv += _bound(path)
+    for folder in hidden:
+        argv += ["--perms", "0755", "--tmpfs", str(folder)]
+    for path in shown:
+        argv += _bound(path)
+    for folder in hidden:
+        argv += ["--remount-ro", str(folder)]
     argv += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108
     for name, value in (("PATH", "/usr/bin:/bin"), ("HOME", "/tmp"), ("LANG", "C.UTF-8"), ("PYTHONHASHSEED", "0")):  # noqa: S108
         argv += ["--setenv", name, value]
     return argv
+
+
+def _bound(path: Path) -> list[str]:
+    """Show a path where it stands; its parents are open to all, as bwrap's own would not be to the program's user."""
+    parents = [parent for parent in reversed(path.parents[:-1]) if parent != Path("/tmp")]  # noqa: S108
+    made = [word for parent in parents for word in ("--perms", "0755", "--dir", str(parent))]
+    return [*made, "--ro-bind-try", str(path), str(path)]
+
+
+def site_directories(roots: Iterable[Path]) -> list[Path]:
+    """Where the Pythons below these folders keep installed packages: pip's, Debian's, and those of /usr/local."""
+    patterns = [
+        f"{prefix}lib*/{python}/{name}"
+        for prefix in ("", "local/")
+        for python in ("python*", "pypy*")
+        for name in ("site-packages", "dist-packages")
+    ]
+    found = {path.resolve() for root in roots for pattern in patterns for path in root.glob(pattern) if path.is_dir()}
+    return sorted(found)
 
 
 def interpreter() -> str:

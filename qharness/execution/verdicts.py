@@ -18,6 +18,8 @@ from qharness.types import Limits, Outcome, Program, Status, Toolchain
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
 """What another run would find too. Time, memory and output ran out on this machine, this time."""
 _AT_A_TIME = 500
+_VERSION = 2
+"""Of what a program sees in the sandbox: to be raised when that changes, so that older verdicts are not used."""
 _COLUMNS = "key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL"
 
 
@@ -66,12 +68,14 @@ def kept_verdicts() -> Verdicts | None:
 
 
 def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolation: Isolation) -> str:
-    """The hash of the program with its tests, what runs it, and within which limits."""
+    """The hash of the program with its tests, what runs it, the packages that it sees, and within which limits."""
     parts = {
         "program": asdict(program),
         "tool": [toolchain.version, toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
+        "packages": toolchain.packages,
         "limits": asdict(limits),
         "isolation": isolation.name,
+        "version": _VERSION,
         "qharness": importlib.metadata.version("qharness"),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()

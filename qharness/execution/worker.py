@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Sequence
 
 from qharness.errors import SandboxError
 from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
+from qharness.execution.toolchains import find_toolchain
 from qharness.types import Language, Limits, Outcome, Program, Status
 
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
@@ -21,9 +23,12 @@ class SandboxWorker:
     language has one; and the runner of programs that the compiler has found harmless.
     """
 
-    def __init__(self, language: Language, isolation: Isolation, limits: Limits | None = None) -> None:
+    def __init__(
+        self, language: Language, isolation: Isolation, limits: Limits | None = None, packages: Sequence[str] = ()
+    ) -> None:
+        """`packages`: what its programs may import besides the standard library."""
         self._limits = limits = limits or language.limits
-        toolchain = language.toolchain(limits)
+        toolchain = find_toolchain(language, packages, limits)
         self._announced = not toolchain.harness  # a command says that it has started, before the program runs
 
         def server(name: str, command: tuple[str, ...]) -> Server | None:

@@ -13,6 +13,7 @@ from qharness.evaluate.cells import Cell, claimed, make_cell
 from qharness.evaluate.folder import RUN, json_safe, write_json
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
+from qharness.execution.toolchains import find_toolchain
 from qharness.models import loading
 from qharness.models.backends import backend_of
 from qharness.models.store import Models
@@ -77,8 +78,7 @@ def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:
     if any(getattr(each, "UNSAFE_CODE", False) for each in task.tasks.values()) and not allow_unsandboxed:
         raise SandboxError(f"task {task.name!r} runs generated code itself, in no sandbox: --allow-unsandboxed lets it")
     for name in task.languages:
-        language = get_registry().language(name)
-        language.toolchain(language.limits)
+        find_toolchain(get_registry().language(name), task.packages)
 
 
 def _fill(cells: Sequence[Cell], files: dict[str, dict[str, str]], models: Models, wait: bool) -> None:

@@ -62,7 +62,7 @@ for pid in {1, os.getppid(), *[int(p) for p in os.listdir("/proc") if p.isdigit(
 WRITES = [
     python("writes outside of its folder", r"""
 import site, sysconfig
-for path in ("/@mark@", "/usr/@mark@", "/etc/@mark@", "/var/tmp/@mark@", "/dev/@mark@", "/dev/shm/@mark@", "/run/@mark@", "/proc/sys/kernel/hostname",
+for path in ("/@mark@", "/usr/@mark@", "/etc/@mark@", "/var/tmp/@mark@", "/dev/@mark@", "/run/@mark@", "/proc/sys/kernel/hostname",
              "/proc/sys/kernel/core_pattern", "/proc/1/oom_score_adj", "@home_file@", os.path.dirname("@home_file@") + "/@mark@"):
     try:
         with open(path, "a") as file: file.write("x")

@@ -48,6 +48,8 @@ PROGRAMS = [
     python("a child's endless output", "if os.fork() == 0:\n  while True: print('x' * 1000)\nos.wait()", OUTPUT),
     python("a huge message", "raise ValueError('x' * (10 << 20))", ERROR),
     python("a full disk", "try:\n  for n in range(20):\n    with open(f'/tmp/{n}', 'wb') as file: file.write(bytes(8 << 20))\n  loot = n\nexcept OSError: pass"),
+    python("a full disk, half of it shared memory", "try:\n  for n in range(20):\n    with open(f'{(\"/tmp\", \"/dev/shm\")[n % 2]}/{n}', 'wb') as file: file.write(bytes(8 << 20))\n  loot = n\nexcept OSError: pass"),
+    python("a program in shared memory", "import shutil, subprocess\nshutil.copy('/usr/bin/env', '/dev/shm/env')\nos.chmod('/dev/shm/env', 0o755)\ntry: loot = subprocess.run(['/dev/shm/env'], capture_output=True).stdout\nexcept PermissionError: pass"),
     python("a huge file", "import signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\ntry:\n  with open('/tmp/huge', 'wb') as file: file.write(bytes(48 << 20))\n  loot = 48\nexcept OSError: pass"),
     python("a huge file, unprepared", "open('/tmp/huge', 'wb').write(bytes(48 << 20))", ERROR, EARLY),
     python("many files", "import time\nend = time.time() + 0.5\ntry:\n  for n in range(100_000):\n    os.mkdir(f'/tmp/{n}')\n    if time.time() > end: break\nexcept OSError: pass"),

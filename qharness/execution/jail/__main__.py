@@ -9,27 +9,30 @@ is not to be seen in here.
 import atexit
 import contextlib
 import gc
+import importlib
 import json
 import os
 import secrets
 import signal
+import site
 import sys
 import types
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
 import namespaces
 from supervision import Pipes, supervise
 
-del sys.path[0]
+_HERE = str(Path(__file__).parent)
+_WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    harness = _loaded(config["harness"]) if config["harness"] else None
     for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
         del sys.modules[name]  # we have them; programs are not to
+    harness = _loaded(config) if config["harness"] else None
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
     if config["isolate"]:
@@ -37,14 +40,19 @@ def main() -> None:
         if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
-    empty = set(os.listdir("/tmp"))  # noqa: S108, PTH208 - the sandbox's own
+    empty = _files() if config["isolate"] else []
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin.buffer:
         answer = _run(json.loads(line), config, harness)
-        answer["last"] = bool(config["isolate"]) and set(os.listdir("/tmp")) != empty  # noqa: S108, PTH208
+        answer["last"] = bool(config["isolate"]) and _files() != empty
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def _files() -> list[set[str]]:
+    """What lies in the folders that programs may write to."""
+    return [set(os.listdir(folder)) for folder in _WRITABLE]  # noqa: PTH208
 
 
 def _confine(config: dict) -> None:
@@ -53,10 +61,30 @@ def _confine(config: dict) -> None:
     namespaces.filter_calls()
 
 
-def _loaded(source: str) -> types.ModuleType:
+def _loaded(config: dict) -> types.ModuleType:
+    """The language's harness, in an interpreter that sees the standard library, the packages asked for, and no more."""
+    _see(config["search_path"])
+    sys.modules["ctypes"] = None  # programs are not to have it, so packages are not to find it either
+    for name in config["preload"]:
+        with contextlib.suppress(Exception):  # which is the program's to see, if it imports that
+            importlib.import_module(name)
+    del sys.modules["ctypes"]
     harness = types.ModuleType("harness")
-    exec(compile(source, "harness", "exec"), harness.__dict__)  # noqa: S102 - the plugin's own code
+    exec(compile(config["harness"], "harness", "exec"), harness.__dict__)  # noqa: S102 - the plugin's own code
     return harness
+
+
+def _see(search_path: list[str]) -> None:
+    """Import from the standard library and then from `search_path`; interpreters that programs start do so too.
+
+    This one was started without `site`, whose `exit`, `quit`, `help` and so on programs expect.
+    """
+    sys.path[:] = [*(path for path in sys.path if path != _HERE), *search_path]
+    if search_path:
+        os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # they would count as processes, and no fork has them
+    for provide in (site.setquit, site.setcopyright, site.sethelper):
+        provide()
 
 
 def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) -> dict[str, object]:

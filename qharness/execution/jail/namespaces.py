@@ -9,6 +9,7 @@ import os
 import platform
 import resource
 import signal
+import stat
 import struct
 from pathlib import Path
 
@@ -51,14 +52,25 @@ def fork_into_namespaces(own_mounts: bool) -> int:
 
 
 def own_files(disk_bytes: int, kept: list[str]) -> None:
-    """Mount an empty writable /tmp of bounded size; what is `kept` stands below it, and is to be read as before."""
-    held = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in kept]
+    """Mount an empty writable /tmp and /dev/shm, of bounded size together; what is `kept` below /tmp stays readable.
+
+    One file system holds both, so that shared memory and semaphores, which are files in /dev/shm, count as files do.
+    """
+    held = [(Path(path), os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in kept]
     options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
     _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
+    for name, target in (("shm", b"/dev/shm"), ("files", b"/tmp")):  # the second hides the first
+        folder = Path("/tmp", name)  # noqa: S108 - the sandbox's own
+        folder.mkdir()
+        folder.chmod(0o1777)
+        _call("mount", bytes(folder), target, None, _BIND, None)
     for path, descriptor in held:
-        Path(path).mkdir(mode=0o755, parents=True)
-        os.fchdir(descriptor)
-        _call("mount", b".", path.encode(), None, _BIND | _REC, None)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            path.mkdir(mode=0o755)
+        else:
+            path.touch()
+        _call("mount", f"/proc/self/fd/{descriptor}".encode(), bytes(path), None, _BIND | _REC, None)
         os.close(descriptor)
     os.chdir("/")
 

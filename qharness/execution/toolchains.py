@@ -1,0 +1,22 @@
+"""The toolchain that a program needs: its language's, with the packages that it asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qharness.errors import QHarnessError
+from qharness.offers import PackageLanguage
+from qharness.types import Language, Limits, Toolchain
+
+
+def find_toolchain(language: Language, packages: Sequence[str] = (), limits: Limits | None = None) -> Toolchain:
+    """Find a language's tools and these packages; `limits` are the language's own by default.
+
+    Raises MissingDependencyError for what is not installed, QHarnessError where the language has no packages to offer.
+    """
+    limits = limits or language.limits
+    if not packages:
+        return language.toolchain(limits)
+    if not isinstance(language, PackageLanguage):
+        raise QHarnessError(f"programs in {language.name} cannot have packages, and {', '.join(packages)} is asked for")
+    return language.with_packages(language.toolchain(limits), packages)
