@@ -46,12 +46,13 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import block_linears, find_blocks, head_linear, quantize, replace_module
+    from qharness.models import LazyWeight, block_linears, find_blocks, head_linear, quantize, replace_module
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
 _LATE = {
     "Comparison": "qharness.stats",
+    "LazyWeight": "qharness.models",
     "block_linears": "qharness.models",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
@@ -73,6 +74,7 @@ __all__ = [
     "DataError",
     "Document",
     "Language",
+    "LazyWeight",
     "Limits",
     "Load",
     "MissingDependencyError",

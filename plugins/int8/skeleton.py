@@ -49,6 +49,7 @@ class Int8Loader(HfQuantizer):
                 None if linear.bias is None else torch.empty_like(linear.bias),
                 torch.empty(1, dtype=torch.float32) if static else None,
                 settings.act_bits,
+                linear.weight.dtype,
             )
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> PreTrainedModel:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, DType, Model
+from qharness.cli.options import AllowUntouched, DataDir, DType, Model
 from qharness.cli.output import registry
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
@@ -22,6 +22,7 @@ def quantize(
     seed: Annotated[int, typer.Option(help="Of calibration and of the quantizer's draws.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
     dtype: DType = "auto",
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
 ) -> None:
     """Quantize a model and write a checkpoint that transformers loads, with its tokenizer."""
@@ -39,5 +40,7 @@ def quantize(
         from qharness.models import Export, export_checkpoint
 
         with quiet():
-            export_checkpoint(Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir))
+            export_checkpoint(
+                Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir, allow_untouched)
+            )
     typer.echo(f"checkpoint: {output}")

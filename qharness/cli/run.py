@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model, RunDType
+from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -36,6 +36,7 @@ def run(
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     json: Json = False,
@@ -69,6 +70,7 @@ def run(
             dtype=dtype,
             backend=backend,
             allow_unsandboxed=allow_unsandboxed,
+            allow_untouched=allow_untouched,
             data_dir=data_dir,
             output=output,
             baseline=baseline,

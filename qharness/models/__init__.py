@@ -3,10 +3,13 @@
 from qharness.models.blocks import block_linears, find_blocks, head_linear, replace_module
 from qharness.models.exporting import Export, export_checkpoint, unpack_checkpoint
 from qharness.models.footprint import footprint
-from qharness.models.loading import LoadedModel, load_model, quantize, quantize_loaded
+from qharness.models.lazy_weight import LazyWeight
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.quantization import quantize, quantize_loaded
 
 __all__ = [
     "Export",
+    "LazyWeight",
     "LoadedModel",
     "block_linears",
     "export_checkpoint",

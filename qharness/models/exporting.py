@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qharness.errors import ModelError, QHarnessError
+from qharness.models.conversion import from_linears
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format
 from qharness.models.loading import load_config, own_dtype, preset_dtype
@@ -38,6 +39,7 @@ class Export:
     device: str = "auto"
     dtype: str = "auto"
     data_dir: Path | None = None
+    allow_untouched: bool = False
 
 
 def export_checkpoint(export: Export) -> None:
@@ -59,6 +61,7 @@ def export_checkpoint(export: Export) -> None:
             device=export.device,
             dtype=export.dtype,
             data_dir=export.data_dir,
+            allow_untouched=export.allow_untouched,
         )
     )
     with _whole(export.output) as folder:
@@ -66,7 +69,13 @@ def export_checkpoint(export: Export) -> None:
         loaded = made.loaded
         if made.composition:
             note(f"calibrated on {json.dumps(dict(made.composition))}")
-        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
+        original = skeleton(config)
+        if name := from_linears(loaded.model, original):
+            raise ModelError(
+                f"{name} holds its weights in a form ({type(original.get_submodule(name)).__name__}) that transformers "
+                f"does not load quantized by {quantizer.name}: it runs with `qharness run`"
+            )
+        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )

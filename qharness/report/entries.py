@@ -37,7 +37,16 @@ class Entry:
     def spec(self) -> RunSpec:
         """What was run, less where its files were: two runs of one spec are the same run."""
         kept = {name: self._spec[name] for name in RunSpec.__dataclass_fields__ if name in self._spec}
-        return RunSpec(**kept | {"output": Path(), "data_dir": None, "allow_unsandboxed": False, "compare": True})
+        return RunSpec(
+            **kept
+            | {
+                "output": Path(),
+                "data_dir": None,
+                "allow_unsandboxed": False,
+                "allow_untouched": False,
+                "compare": True,
+            }
+        )
 
     @property
     def checkpoint(self) -> str | None:
