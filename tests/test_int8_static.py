@@ -286,7 +286,7 @@ def test_bad_options(spec: str, message: str) -> None:
 def test_weights_that_are_no_numbers_and_text_that_is_none() -> None:
     model = make_model("llama")
     model.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("nan")
-    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj has weights"):
+    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj\.weight has values"):
         quantized(model, "int8-dynamic")
     with pytest.raises(ModelError, match="no tokens"):
         observe(make_model("llama"), ["lm_head"], [])

@@ -118,6 +118,7 @@ def print_result(result: RunResult) -> None:
             for name in result.metrics
         ),
         ("weights, MB", *(weights_megabytes(each) for each in columns)),
+        *_untouched_rows(columns),
         ("generation, s", *(number(each["timings"]["generation_s"], ".1f") for each in columns)),
     ]
     print_table(("", *(_label(each, spec["model"]) for each in columns)), rows)
@@ -126,6 +127,16 @@ def print_result(result: RunResult) -> None:
     for each in document["notes"]:
         note(f"note: {each}")
     typer.echo(f"run folder: {result.folder}")
+
+
+def _untouched_rows(columns: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The share of the blocks that stayed in full precision, where it is worth a word."""
+    from qharness.models.untouched import SAID_FROM
+
+    shares = [(each.get("untouched") or {}).get("share") for each in columns]
+    if not any(share is not None and share > SAID_FROM for share in shares):
+        return []
+    return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]
 
 
 def _label(document: dict[str, Any], model: str) -> str:

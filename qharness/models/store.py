@@ -140,10 +140,8 @@ class Models:
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
         if seconds >= self._kept_from_s:
-            found = {"untouched": loaded.untouched.document()} if loaded.untouched else {}
-            _keep(
-                loaded, key, {**about, "seconds": round(seconds, 1), "composition": composition, "log": said, **found}
-            )
+            about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
+            _keep(loaded, key, about | ({"untouched": loaded.untouched.document()} if loaded.untouched else {}))
         return QuantizedModel(loaded, composition, said)
 
     def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:

@@ -113,7 +113,7 @@ def require_finite(model: nn.Module) -> None:
             continue
         if not all(bound.isfinite() for bound in parameter.detach().aminmax()):
             raise ModelError(
-                f"{name} has weights that are no finite numbers: the model cannot be quantized; "
+                f"{name} has values that are no finite numbers: the model cannot be quantized; "
                 "is its checkpoint damaged, or its dtype too narrow (--dtype float32)?"
             )
 
