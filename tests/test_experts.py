@@ -73,7 +73,7 @@ def test_a_padded_expert_index_contributes_nothing() -> None:
     chosen = torch.tensor([[0, 1], [2, 4], [4, 4]])
     found = experts(x, chosen, weights)
     alone = experts(x[1:2], torch.tensor([[2, 2]]), weights[1:2] * torch.tensor([1.0, 0.0]))
-    assert torch.equal(found[1:2], alone) and not found[2].any()
+    assert torch.allclose(found[1:2], alone, atol=1e-6) and found[1].any() and not found[2].any()
 
 
 def test_gpt_2s_layers_are_linears_and_go_back() -> None:
@@ -128,7 +128,7 @@ def test_a_form_that_transformers_does_not_load_is_not_written(
 ) -> None:
     folder = saved(name, tmp_path / "full")
     done = in_process("quantize", "--model", folder, "--quant", "int8-dynamic", "--output", tmp_path / "q")
-    assert one_line(done) and form in done.stderr and "qharness run" in done.stderr
+    one_line(done, form, "qharness run")
     assert not (tmp_path / "q").exists()
 
 

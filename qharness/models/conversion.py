@@ -27,6 +27,11 @@ def to_linears(model: nn.Module) -> None:
             replace_module(model, name, SplitExperts(module))
 
 
+def first_converted(model: nn.Module) -> str | None:
+    """The name of the first module that `to_linears` would replace; None of a model that it leaves as it is."""
+    return next((name for name, module in model.named_modules() if type(module) is Conv1D or is_fused(module)), None)
+
+
 def from_linears(model: nn.Module, original: nn.Module) -> str | None:
     """Undo `to_linears`, in place. `original`: the model as its class makes it, on whatever device.
 

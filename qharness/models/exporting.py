@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qharness.errors import ModelError, QHarnessError
-from qharness.models.conversion import from_linears
+from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format
 from qharness.models.loading import load_config, own_dtype, preset_dtype
 from qharness.models.store import Models, definite
-from qharness.offers import SavingQuantizer
+from qharness.offers import SavingQuantizer, SizedQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
@@ -25,6 +25,8 @@ from qharness.runs import RunSpec
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from qharness.types import Quantizer
 
 
 @dataclass(frozen=True)
@@ -64,17 +66,17 @@ def export_checkpoint(export: Export) -> None:
             allow_untouched=export.allow_untouched,
         )
     )
+    original = skeleton(config)
+    replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
+    if replaces and (name := first_converted(original)):
+        raise _not_loaded(name, original, quantizer)
     with _whole(export.output) as folder:
         made = Models().get(spec, placed=False)
         loaded = made.loaded
         if made.composition:
             note(f"calibrated on {json.dumps(dict(made.composition))}")
-        original = skeleton(config)
         if name := from_linears(loaded.model, original):
-            raise ModelError(
-                f"{name} holds its weights in a form ({type(original.get_submodule(name)).__name__}) that transformers "
-                f"does not load quantized by {quantizer.name}: it runs with `qharness run`"
-            )
+            raise _not_loaded(name, original, quantizer)
         if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
@@ -85,6 +87,15 @@ def export_checkpoint(export: Export) -> None:
         else:
             loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
+
+
+def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelError:
+    """Of a module that transformers looks for in a checkpoint as its own class has it."""
+    form = type(original.get_submodule(name)).__name__
+    return ModelError(
+        f"{name} is a {form}, which transformers does not load quantized by {quantizer.name}: it runs with "
+        "`qharness run`"
+    )
 
 
 def unpack_checkpoint(source: Path, output: Path) -> None:
