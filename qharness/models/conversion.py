@@ -37,6 +37,7 @@ def from_linears(model: nn.Module, original: nn.Module) -> str | None:
 
     Returns the name of a module that cannot be put back because a quantizer has replaced a Linear in it, or None.
     """
+    name: str
     for name, module in list(model.named_modules()):
         if isinstance(module, SplitExperts):
             fused = module.fused()

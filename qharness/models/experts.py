@@ -66,14 +66,14 @@ class SplitExperts(nn.Module):
     def _expert(self, linears: nn.ModuleDict, x: Tensor) -> Tensor:
         shell = cast(Any, self.shell)
         activate: Callable[[Tensor], Tensor] = shell._apply_gate if shell.has_gate else shell.act_fn
-        y = cast(Tensor, linears[self.down.weight](activate(linears[self.up.weight](x))))
+        y: Tensor = linears[self.down.weight](activate(linears[self.up.weight](x)))
         return cast(Tensor, shell.post_expert_norm(y)) if shell.has_post_expert_norm else y
 
     def fused(self) -> nn.Module | None:
         """The module that stood here, with the weights of the Linears; None where one is no longer an `nn.Linear`."""
         experts = self.experts
         for projection in (self.up, self.down):
-            linears = [each[projection.weight] for each in experts]
+            linears: list[Any] = [each[projection.weight] for each in experts]
             if any(type(each) is not nn.Linear or type(each.weight) is not nn.Parameter for each in linears):
                 return None
             weight = torch.stack([linear.weight.detach() for linear in linears])

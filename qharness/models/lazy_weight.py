@@ -6,7 +6,7 @@ Some models ask a Linear for its `weight`: T5 for the dtype, Mamba to multiply w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -34,8 +34,8 @@ class LazyWeight(Tensor):
         device: torch.device | None = None,
     ) -> Self:
         """`compute` returns a tensor of this shape, dtype and device."""
-        made = Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=device or torch.device("cpu"))  # type: ignore[attr-defined]
-        return cast(Self, made)
+        where = device or torch.device("cpu")
+        return Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class LazyWeight(Tensor):
             return func(*values, **named)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Callable[..., Any],
         types: tuple[type, ...],
@@ -74,7 +74,7 @@ class LazyWeight(Tensor):
         values, named = tree_map(_computed, (args, dict(kwargs or {})))
         return func(*values, **named)
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """Without values."""
         return f"LazyWeight(shape={tuple(self.shape)}, dtype={self.dtype})"
 
