@@ -181,6 +181,14 @@ def test_a_lazy_weight_is_computed_only_where_values_are_needed() -> None:
     assert base.grad is not None and base.grad.abs().sum() > 0
 
 
+def test_a_lazy_weight_is_not_initialised_while_a_checkpoint_loads() -> None:
+    def compute() -> torch.Tensor:
+        raise AssertionError
+
+    weight = LazyWeight(compute, (4, 3), torch.float32)
+    assert transformers.initialization.normal_(weight) is weight
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_quantized_linears_have_a_weight_to_multiply_with(dtype: torch.dtype) -> None:
     model = make("Llama").to(dtype)

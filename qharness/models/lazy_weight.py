@@ -6,7 +6,7 @@ Some models ask a Linear for its `weight`: T5 for the dtype, Mamba to multiply w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class LazyWeight(Tensor):
     """
 
     _compute: Callable[[], Tensor]
+    _is_hf_initialized: ClassVar[bool] = True  # so that transformers, loading a checkpoint, gives it no random values
 
     @staticmethod
     def __new__(
