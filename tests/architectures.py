@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
 from qharness import Calibration
+from tests.tiny_models import tokenizer
 
 _VOCABULARY = 260
 _LLAMA = {
@@ -171,6 +173,14 @@ def make(name: str, seed: int = 0) -> transformers.PreTrainedModel:
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.05)
     return model
+
+
+def saved(name: str, folder: Path) -> Path:
+    """Write a model and a tokenizer where `from_pretrained` finds them, without a progress bar."""
+    transformers.utils.logging.disable_progress_bar()
+    make(name).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
 
 
 def logits(model: transformers.PreTrainedModel) -> torch.Tensor:

@@ -18,17 +18,11 @@ from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.registry import get_registry
 from tests.aqlm_models import random_weight
-from tests.architectures import ARCHITECTURES, SPLIT, calibration, logits, make
+from tests.architectures import ARCHITECTURES, SPLIT, calibration, logits, make, saved
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_models import tokenizer
 
 __all__ = ["in_process"]
-
-
-def saved(name: str, folder: Path) -> Path:
-    make(name).save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return folder
 
 
 def experts_of(model: nn.Module) -> list[SplitExperts]:

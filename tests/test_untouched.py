@@ -16,11 +16,11 @@ from qharness import ModelError, QuantizationContext, Quantizer, RunSpec, block_
 from qharness.kept import quantized_dir
 from qharness.models import LoadedModel, quantize_loaded
 from qharness.models.store import Models, definite
-from qharness.models.untouched import Snapshot, Untouched, require_finite
+from qharness.models.untouched import Snapshot, Untouched, least_untouched, require_finite
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.registry import get_registry
 from qharness.study import run
-from tests.architectures import calibration, make
+from tests.architectures import calibration, make, saved
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_models import save_model, tokenizer
 
@@ -133,6 +133,14 @@ def test_our_quantizers_touch_nearly_all(name: str, quant: str) -> None:
     assert 0 < found.share < 0.05 and not found.notable
 
 
+def test_modules_come_in_one_order() -> None:
+    """The largest first, equal ones as they stand in the model: whatever Python's hashes are."""
+    found = list(least_untouched(make("Llama")).modules)
+    assert found == ["model.layers.*.input_layernorm", "model.layers.*.post_attention_layernorm"]
+    many = {f"layers.{n}.{name}.weight": 1 for n in range(2) for name in "dbeac"}
+    assert list(Untouched.of_counts(many, many).modules) == [f"layers.*.{name}" for name in "dbeac"]
+
+
 def test_half_is_refused_unless_asked_for() -> None:
     quantizer = Some(("q_proj",))
     with pytest.raises(ModelError, match="some quantizes too little"):
@@ -146,9 +154,7 @@ def test_a_run_says_it_and_a_cached_model_knows_it(
     in_process: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    folder = tmp_path / "llama-4"
-    make("Llama 4").save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
+    folder = saved("Llama 4", tmp_path / "llama-4")
     arguments = ("run", "--model", folder, "--quant", "rtn:4,group=16", "--task", "warmup-python", "--limit", 1,
                  "--max-new-tokens", 4, "--no-baseline", "--output", tmp_path / "runs")  # fmt: skip
     one_line(in_process(*arguments), "7", "stay in full precision", "--allow-untouched")

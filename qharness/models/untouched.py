@@ -103,7 +103,7 @@ def least_untouched(model: PreTrainedModel) -> Untouched:
     """What is left alone by a quantizer that takes every Linear of the blocks, and nothing else."""
     counts = {name: each.numel() for name, each in _block_parameters(model)}
     weights = {f"{name}.weight" for name in block_linears(model)}
-    return Untouched.of_counts(counts.keys() - weights, counts)
+    return Untouched.of_counts([name for name in counts if name not in weights], counts)
 
 
 def require_finite(model: nn.Module) -> None:
