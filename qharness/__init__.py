@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
     from qharness.models import (
+        LazyWeight,
         ModelInputs,
         block_linears,
         find_blocks,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 _LATE = {
     "Comparison": "qharness.stats",
+    "LazyWeight": "qharness.models",
     "ModelInputs": "qharness.models",
     "block_linears": "qharness.models",
     "compare": "qharness.stats",
@@ -92,6 +94,7 @@ __all__ = [
     "DataError",
     "Document",
     "Language",
+    "LazyWeight",
     "Limits",
     "Load",
     "MissingDependencyError",

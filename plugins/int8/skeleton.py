@@ -69,4 +69,5 @@ def _empty(linear: nn.Linear, scheme: Scheme, *, flat: bool) -> Int8Linear:
             None if linear.bias is None else torch.empty_like(linear.bias),
             torch.empty(1, dtype=torch.float32) if scheme.static else None,
             scheme.act_bits,
+            linear.weight.dtype,
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, DType, Json, Model
+from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model
 from qharness.cli.output import print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
@@ -22,6 +22,7 @@ def quantize(
     seed: Annotated[int, typer.Option(help="Of calibration and of the quantizer's draws.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
     dtype: DType = "auto",
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -41,7 +42,7 @@ def quantize(
 
         with quiet():
             written = export_checkpoint(
-                Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir)
+                Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir, allow_untouched)
             )
     if json:
         print_json(written.document())

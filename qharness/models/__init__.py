@@ -4,11 +4,14 @@ from qharness.models.blocks import block_linears, find_blocks, head_linear, repl
 from qharness.models.exporting import Export, Exported, export_checkpoint, unpack_checkpoint
 from qharness.models.footprint import footprint
 from qharness.models.inputs import ModelInputs, model_inputs
-from qharness.models.loading import LoadedModel, load_model, quantize, quantize_loaded
+from qharness.models.lazy_weight import LazyWeight
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.quantization import quantize, quantize_loaded
 
 __all__ = [
     "Export",
     "Exported",
+    "LazyWeight",
     "LoadedModel",
     "ModelInputs",
     "block_linears",

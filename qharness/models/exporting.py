@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import ModelError, QHarnessError
+from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format, quant_method
 from qharness.models.loading import load_config, locate, own_dtype, preset_dtype
 from qharness.models.store import Models, definite
 from qharness.models.weight_files import source_bytes, weight_file_bytes
-from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer
+from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
@@ -27,6 +28,8 @@ from qharness.types import Quantizer
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from qharness.types import Quantizer
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Export:
     device: str = "auto"
     dtype: str = "auto"
     data_dir: Path | None = None
+    allow_untouched: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,14 +89,21 @@ def export_checkpoint(export: Export) -> Exported:
             device=export.device,
             dtype=export.dtype,
             data_dir=export.data_dir,
+            allow_untouched=export.allow_untouched,
         )
     )
+    original = skeleton(config)
+    replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
+    if replaces and (name := first_converted(original)):
+        raise _not_loaded(name, original, quantizer)
     with _whole(export.output) as folder:
         made = Models().get(spec, placed=False)
         loaded = made.loaded
         if made.composition:
             note(f"calibrated on {json.dumps(dict(made.composition))}")
-        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
+        if name := from_linears(loaded.model, original):
+            raise _not_loaded(name, original, quantizer)
+        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
@@ -117,6 +128,15 @@ def _readers(quantizer: Quantizer) -> CheckpointReaders | None:
     if isinstance(quantizer, DescribedCheckpoint):
         return quantizer.checkpoint_readers()
     return None if isinstance(quantizer, SavingQuantizer) else CheckpointReaders()
+
+
+def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelError:
+    """Of a module that transformers looks for in a checkpoint as its own class has it."""
+    form = type(original.get_submodule(name)).__name__
+    return ModelError(
+        f"{name} is a {form}, which transformers does not load quantized by {quantizer.name}: it runs with "
+        "`qharness run`"
+    )
 
 
 def unpack_checkpoint(source: Path, output: Path) -> Exported:

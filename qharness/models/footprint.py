@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
+from qharness.models.conversion import to_linears
 from qharness.models.formats import quant_method
 from qharness.models.loading import load_config, locate, model_class, own_dtype, preset_dtype
 from qharness.models.weight_files import source_bytes
@@ -57,6 +58,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, preset_dtype(dtype, model))
     empty = skeleton(config)
+    to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
         linears |= head_linear(empty)

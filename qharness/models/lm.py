@@ -22,7 +22,8 @@ from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
-from qharness.models.loading import LoadedModel, load_model, quantize
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.quantization import quantize
 from qharness.models.sampling import Draw
 from qharness.progress import counter
 from qharness.registry import get_registry

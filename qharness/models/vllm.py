@@ -83,6 +83,7 @@ class ServedModel:
     inner: LM
     composition: Mapping[str, int] | None = None
     log: Sequence[str] = ()
+    untouched: None = None
 
     def lm(self, spec: RunSpec) -> VLLMRun:
         """The model for one run."""
