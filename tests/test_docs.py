@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from qharness.cli import app
 from qharness.registry import Registry, build_registry
-from tests.architectures import ARCHITECTURES
 from tests.conftest import REPOSITORY
+from tests.tiny_architectures import ARCHITECTURES
 
 DOCS = REPOSITORY / "docs"
 GITHUB = REPOSITORY / ".github"

@@ -18,8 +18,8 @@ from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.registry import get_registry
 from tests.aqlm_models import random_weight
-from tests.architectures import ARCHITECTURES, SPLIT, calibration, logits, make, saved
 from tests.test_cli import Cli, in_process, one_line
+from tests.tiny_architectures import ARCHITECTURES, SPLIT, calibration, logits, make, saved
 from tests.tiny_models import tokenizer
 
 __all__ = ["in_process"]

@@ -20,8 +20,8 @@ from qharness.models.untouched import Snapshot, Untouched, least_untouched, requ
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.registry import get_registry
 from qharness.study import run
-from tests.architectures import calibration, make, saved
 from tests.test_cli import Cli, in_process, one_line
+from tests.tiny_architectures import calibration, make, saved
 from tests.tiny_models import save_model, tokenizer
 
 __all__ = ["in_process"]

@@ -1,6 +1,6 @@
 """Writes the table of docs/models.md that says what quantizers touch: `python docs/tools/touched.py`.
 
-Each architecture is built tiny and quantized by each quantizer; see tests/architectures.py.
+Each architecture is built tiny and quantized by each quantizer; see tests/tiny_architectures.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HEADING = "| architecture | `model_type` |"
 
 def render(names: Iterable[str]) -> list[str]:
     """The table's lines: a row an architecture."""
-    from tests.architectures import ARCHITECTURES
+    from tests.tiny_architectures import ARCHITECTURES
 
     rows = [[name, f"`{ARCHITECTURES[name][0]}`", *(touched(name, quant) for quant in QUANTS)] for name in names]
     head = [f"{HEADING} {' | '.join(QUANTS.values())} |", "|:--|:--|" + "--:|" * len(QUANTS)]
@@ -29,7 +29,7 @@ def touched(name: str, quant: str) -> str:
     from qharness import ModelError
     from qharness.models import LoadedModel, quantize_loaded
     from qharness.registry import get_registry
-    from tests.architectures import calibration, logits, make
+    from tests.tiny_architectures import calibration, logits, make
     from tests.tiny_models import tokenizer
 
     loaded = LoadedModel(make(name), tokenizer(), name)
@@ -52,6 +52,6 @@ def rewritten(page: str, table: Iterable[str]) -> str:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(PAGE.parents[1]))
-    from tests.architectures import ARCHITECTURES
+    from tests.tiny_architectures import ARCHITECTURES
 
     PAGE.write_text(rewritten(PAGE.read_text(encoding="utf-8"), render(ARCHITECTURES)), encoding="utf-8")
