@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import psutil
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from qharness.errors import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Engine, Prompt, Settings
-from qharness.models.rows import Stepper, cache_bytes, rectangle
+from qharness.models.model_step import ModelStep, check_step, choose_step
+from qharness.models.nonfinite import FiniteScores
+from qharness.models.rows import rectangle
 from qharness.models.sampling import Draw
 from qharness.progress import note
 
@@ -25,6 +27,7 @@ _SAMPLING = ("do_sample", "temperature", "top_p", "top_k", "num_beams", "max_len
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 _OTHERS = ("use_cache", "return_dict_in_generate", "transformers_version", "_from_model_config")
 _DECIDED_ELSEWHERE = frozenset((*_SAMPLING, *_TOKENS, *_OTHERS))
+_SHORT_TEXT = "def add(first, second):\n"
 _LOGITS_BYTES = 32  # a token of the vocabulary and row, in sampling
 
 
@@ -44,6 +47,16 @@ class Generation:
     shortened: int = 0
     endless: bool = False
 
+    @cached_property
+    def step(self) -> ModelStep:
+        """How the model is run a token at a time."""
+        return choose_step(self.model, self._pad)
+
+    def check(self) -> None:
+        """Run the model on a short text; raise ModelError, before anything is made, if it cannot complete any."""
+        text = self.tokenizer(_SHORT_TEXT)["input_ids"] or [self._first_token()]
+        self.step = check_step(self.model, self._pad, text, self.decoder_start)
+
     def fit(self, ids: Sequence[int], decoding: Decoding) -> tuple[int, ...]:
         """Cut a causal model's prompt from the left if it leaves no room.
 
@@ -62,8 +75,8 @@ class Generation:
         longest = max(len(prompt.ids) for prompt in prompts)
         length = min(longest + decoding.max_new_tokens, self.max_length)
         with torch.inference_mode():
-            rows = Stepper(self.model, self._pad).start([[self._first_token()]], self._decoder_start)
-        row = length * cache_bytes(rows.cache) * _COPIES + rows.logits.shape[-1] * _LOGITS_BYTES
+            words = self.step.start([[self._first_token()]], self.decoder_start).logits.shape[-1]
+            row = self.step.row_bytes(length) * _COPIES + words * _LOGITS_BYTES
         row *= decoding.num_beams
         device = self.model.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
@@ -82,8 +95,9 @@ class Generation:
         if decoding.num_beams > 1:
             complete = partial(self._beams, decoding)
         else:
-            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self._decoder_start)
-            complete = Engine(self.model, self.tokenizer, settings).complete
+            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self.decoder_start)
+            settings = replace(settings, encodes=self.model.config.is_encoder_decoder)
+            complete = Engine(self.model, self.step, self.tokenizer, settings).complete
         left = dict(enumerate(prompts))
         while left:
             numbers = list(left)
@@ -115,7 +129,8 @@ class Generation:
         return int(self.tokenizer.pad_token_id or 0)
 
     @property
-    def _decoder_start(self) -> int:
+    def decoder_start(self) -> int:
+        """The token that a decoder after an encoder begins with."""
         config = self.model.generation_config
         start = config.decoder_start_token_id if config else None
         if start is None:
@@ -146,7 +161,10 @@ class Generation:
         limits = [
             min(decoding.max_new_tokens, self.max_length - (len(prompt.ids) if causal else 1)) for prompt in prompts
         ]
-        for limit, alike in itertools.groupby(range(len(prompts)), key=limits.__getitem__):
+        # Padding would stay in a state that is no key-value cache.
+        lengths = [len(prompt.ids) if self.step.equal_lengths else 0 for prompt in prompts]
+        ways = list(zip(limits, lengths, strict=True))
+        for (limit, _), alike in itertools.groupby(range(len(prompts)), key=ways.__getitem__):
             numbers = list(alike)
             for start in range(0, len(numbers), places):
                 chunk = numbers[start : start + places]
@@ -162,9 +180,15 @@ class Generation:
     def _search(self, ids: torch.Tensor, mask: torch.Tensor, config: GenerationConfig) -> list[str]:
         """The texts that transformers finds for ids and mask int64 [rows, length]."""
         # It fills what a configuration leaves open from the model's own, so that one steps aside.
+        watch = FiniteScores(self.model, ids, mask, config.num_beams)
         own, self.model.generation_config = self.model.generation_config, GenerationConfig()
         try:
-            output = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]
+            output = self.model.generate(  # type: ignore[operator]
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                logits_processor=LogitsProcessorList([watch]),
+            )
         finally:
             self.model.generation_config = own
         start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]
@@ -181,8 +205,8 @@ class Generation:
             max_new_tokens=max_new_tokens,
             eos_token_id=sorted(self._ends()) or None,
             pad_token_id=self._pad,
-            decoder_start_token_id=self._decoder_start,
-            use_cache=True,
+            decoder_start_token_id=self.decoder_start,
+            use_cache=self.step.caches,
         )
 
 

@@ -21,6 +21,7 @@ from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model, quantize
+from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
 from qharness.models.sampling import Draw
 from qharness.progress import counter
 from qharness.registry import get_registry
@@ -80,6 +81,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.generation.check()
         self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
@@ -171,6 +173,15 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         if done:
             self.on_batch(done)
 
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
+        logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
+        if rows := rows_not_finite(logits):
+            number = rows[0] // logits.shape[1]
+            first, asked = self.generation.decoder_start, inps[number].tolist()
+            raise nonfinite_error(self.model, whole_text(self.model, asked, (), first))
+        return logits
+
     def facts(self) -> Facts:
         """What a run's document says of the model and of how it ran."""
         notes = []
@@ -182,6 +193,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             notes.append(f"{longer} than what the task reads, which is their beginning")
         if unused := self.generation.unused_settings():
             notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
+        if self.generation.step.equal_lengths:
+            notes.append(f"the model's state is no key-value cache: {self.generation.step.label}")
         if self.hosted.layers:
             notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
         resident = resident_bytes(self.model)
