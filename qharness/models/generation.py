@@ -14,7 +14,7 @@ from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel,
 from qharness.errors import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Engine, Prompt, Settings
-from qharness.models.model_step import ModelStep, check_step, choose_step
+from qharness.models.model_step import ModelStep, choose_step, require_runs
 from qharness.models.nonfinite import FiniteScores
 from qharness.models.rows import rectangle
 from qharness.models.sampling import Draw
@@ -50,12 +50,14 @@ class Generation:
     @cached_property
     def step(self) -> ModelStep:
         """How the model is run a token at a time."""
-        return choose_step(self.model, self._pad)
+        return choose_step(self.model, self._pad, self._short_text(), self.decoder_start)
 
     def check(self) -> None:
         """Run the model on a short text; raise ModelError, before anything is made, if it cannot complete any."""
-        text = self.tokenizer(_SHORT_TEXT)["input_ids"] or [self._first_token()]
-        self.step = check_step(self.model, self._pad, text, self.decoder_start)
+        require_runs(self.model, self.step, self._short_text(), self.decoder_start)
+
+    def _short_text(self) -> list[int]:
+        return self.tokenizer(_SHORT_TEXT)["input_ids"] or [self._first_token()]
 
     def fit(self, ids: Sequence[int], decoding: Decoding) -> tuple[int, ...]:
         """Cut a causal model's prompt from the left if it leaves no room.
@@ -96,7 +98,7 @@ class Generation:
             complete = partial(self._beams, decoding)
         else:
             settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self.decoder_start)
-            settings = replace(settings, encodes=self.model.config.is_encoder_decoder)
+            settings = replace(settings, encodes=bool(self.model.config.is_encoder_decoder))
             complete = Engine(self.model, self.step, self.tokenizer, settings).complete
         left = dict(enumerate(prompts))
         while left:

@@ -1,7 +1,7 @@
 """How a model is run a token at a time: with a cache of keys and values, with transformers' own cache, or with none.
 
-The first of these that fits is chosen by the model's signature and by the cache that transformers makes for it; a class
-that is not transformers' own must then show, on a short text, that its steps give what the whole text gives.
+The first of these that fits is chosen by the model's signature and by the cache that transformers makes for it. Where
+that does not settle it, a short text must show that steps give what the whole text gives.
 """
 
 from __future__ import annotations
@@ -84,8 +84,26 @@ class ModelStep(Protocol):
         ...
 
 
-def choose_step(model: PreTrainedModel, pad: int) -> ModelStep:
-    """The way to run a model, as its signature and transformers' cache for it say; nothing is computed."""
+def choose_step(model: PreTrainedModel, pad: int, text: Sequence[int], first: int) -> ModelStep:
+    """The way to run a model; `text` is token ids to try it on, `first` the token that a decoder begins with.
+
+    Steps that are not trusted must give the logits of the whole text; where they do not, nothing is cached, which is
+    slow. Raises ModelError for a model that cannot be run on text at all.
+    """
+    chosen, recompute = candidate_step(model, pad), RecomputeStep(model, pad)
+    if isinstance(chosen, RecomputeStep) or _is_trusted(model, chosen):
+        return chosen
+    text = (list(text) * (_PROMPT + _NEW))[: _PROMPT + _NEW]
+    with torch.inference_mode():
+        require_runs(model, recompute, text, first)
+        if step_difference(chosen, recompute, text, first) <= _TOLERANCE:
+            return chosen
+    note(f"{type(model).__name__}: {chosen.label} do not give what whole texts give: {recompute.label}, slowly")
+    return recompute
+
+
+def candidate_step(model: PreTrainedModel, pad: int) -> ModelStep:
+    """The fastest way to run a model that its signature and transformers' cache for it allow; nothing is computed."""
     layers, name = _layer_types(model), cache_name(model)
     if name == "past_key_values" and layers <= _KEYS_AND_VALUES:
         return Stepper(model, pad)
@@ -94,24 +112,18 @@ def choose_step(model: PreTrainedModel, pad: int) -> ModelStep:
     return RecomputeStep(model, pad)
 
 
-def check_step(model: PreTrainedModel, pad: int, text: Sequence[int], first: int) -> ModelStep:
-    """Choose, and see on a short text of token ids that it runs. Raises ModelError where the model cannot be run.
-
-    A class of transformers' own only has to run. Of others, steps must give the logits of the whole text; where they
-    do not, nothing is cached, which is slow.
-    """
-    chosen, recompute = choose_step(model, pad), RecomputeStep(model, pad)
-    known = type(model).__module__.startswith("transformers.models.")
-    text = (list(text) * (_PROMPT + _NEW))[: _PROMPT + _NEW]
-    with torch.inference_mode():
-        _start(model, chosen if known else recompute, text[:_PROMPT], first)
-        if known or isinstance(chosen, RecomputeStep):
-            return chosen
-        difference = step_difference(chosen, recompute, text, first)
-    if difference <= _TOLERANCE:
-        return chosen
-    note(f"{type(model).__name__}: {chosen.label} does not give what the whole text gives: {recompute.label}, slowly")
-    return recompute
+@torch.inference_mode()
+def require_runs(model: PreTrainedModel, step: ModelStep, text: Sequence[int], first: int) -> None:
+    """Run a short text; raise ModelError for a model that cannot, or that gives no logits of a next token."""
+    name = type(model).__name__
+    try:
+        logits = step.start([text], first).logits
+    except Exception as error:  # whatever a model's code raises of plain text
+        raise ModelError(f"{name} cannot complete plain text: {first_line(error)}") from None
+    if logits.dim() != 2 or len(logits) != 1:
+        raise ModelError(f"{name} cannot complete plain text: its logits have the shape {[*logits.shape]}")
+    if rows_not_finite(logits):
+        raise nonfinite_error(model, whole_text(model, text, (), first))
 
 
 def step_difference(step: ModelStep, reference: ModelStep, text: Sequence[int], first: int = 0) -> float:
@@ -152,14 +164,10 @@ def _layer_types(model: PreTrainedModel) -> frozenset[type]:
     return frozenset(type(layer) for layer in cache.layers)
 
 
-def _start(model: PreTrainedModel, step: ModelStep, text: Sequence[int], first: int) -> None:
-    """Run a short text; raise ModelError for a model that cannot, or that gives no logits of a next token."""
-    name = type(model).__name__
-    try:
-        logits = step.start([text], first).logits
-    except Exception as error:
-        raise ModelError(f"{name} cannot complete plain text: {first_line(error)}") from None
-    if logits.dim() != 2 or len(logits) != 1:
-        raise ModelError(f"{name} cannot complete plain text: its logits have the shape {[*logits.shape]}")
-    if rows_not_finite(logits):
-        raise nonfinite_error(model, whole_text(model, text, (), first))
+def _is_trusted(model: PreTrainedModel, step: ModelStep) -> bool:
+    """Whether a class is transformers' own, keeps nothing but keys and values, and is told its tokens' positions.
+
+    Others may count positions wrongly where a row is padded, or keep a state in their modules, beside the cache.
+    """
+    told = model.config.is_encoder_decoder or "position_ids" in inspect.signature(model.forward).parameters
+    return told and not step.equal_lengths and type(model).__module__.startswith("transformers.models.")

@@ -50,6 +50,7 @@ class OwnCacheStep:
         self._model, self._cache_name = model, cache_name
         accepted = inspect.signature(model.forward).parameters
         self._last_only: dict[str, int] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+        self._takes_positions = "position_ids" in accepted
 
     def start(self, prompts: Sequence[Sequence[int]], first: int = 0) -> StateRows:
         """One row a prompt, all of one length; `first` is of no use here."""
@@ -67,8 +68,10 @@ class OwnCacheStep:
 
     def _advanced(self, rows: StateRows, ids: Tensor) -> StateRows:
         given = {"input_ids": ids, self._cache_name: rows.cache, "use_cache": True, **self._last_only}
-        logits = self._model(**given).logits[:, -1]
-        return StateRows(rows.cache, rows.length + ids.shape[1], logits)
+        length = rows.length + ids.shape[1]
+        if self._takes_positions:  # some count from 0 at each step unless they are told
+            given["position_ids"] = torch.arange(rows.length, length, device=ids.device).expand_as(ids)
+        return StateRows(rows.cache, length, self._model(**given).logits[:, -1])
 
 
 @dataclass(frozen=True)
