@@ -112,6 +112,7 @@ _ROWS: Mapping[str, Mapping[str, Any]] = {
         **{"pronunciation_embed_dim": 8, "pronunciation_vocab_size": 64, "shape_embed_dim": 8, "shape_vocab_size": 64},
         "is_decoder": True,
     },
+    "t5": {"decoder_start_token_id": 0},
     "xmod": {**_DECODER, "languages": ["en"], "default_language": "en"},
     "zamba": {
         "layers_block_type": ["linear_attention", "hybrid", "hybrid"],
@@ -131,6 +132,23 @@ _ROWS: Mapping[str, Mapping[str, Any]] = {
     },
     "zaya": {"num_experts_per_tok": 1, "router_hidden_size": 8},
 }
+
+
+_MODALITIES = "wraps images or sound round a text model"
+NOT_TRIED: Mapping[str, str] = {
+    "blt": "cannot be made tiny: four models in one",
+    **dict.fromkeys(("cohere_compass_text", "dbrx"), "transformers 5.23 cannot make it from a configuration"),
+    **dict.fromkeys(("dots3_note", "emu3", "fuyu", "gemma3", "gemma3n", "gemma4", "gemma4_assistant"), _MODALITIES),
+    **dict.fromkeys(("gemma4_unified", "gemma4_unified_assistant", "git", "got_ocr2", "llama4", "mllama"), _MODALITIES),
+    **dict.fromkeys(("moss_transcribe_diarize", "musicgen", "musicgen_melody", "phi4_multimodal"), _MODALITIES),
+    **dict.fromkeys(("qwen3_5", "qwen3_5_moe", "qwen4_exp", "whisper"), _MODALITIES),
+    "reformer": "needs texts of one fixed length",
+}
+"""Causal architectures that no test runs, and why."""
+ENCODERS_AND_DECODERS = ("led", "longt5", "m2m_100", "mt5", "pegasus_x", "t5", "umt5")
+"""Those that transformers does not count among the causal architectures, as it does BART, PLBART and others."""
+REFUSED = ("nllb-moe", "switch_transformers")
+"""Encoder-decoder models of experts: their decoders ask for their encoders' routing."""
 
 
 def tiny_config(kind: str) -> PretrainedConfig:

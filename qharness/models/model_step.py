@@ -93,7 +93,8 @@ def choose_step(model: PreTrainedModel, pad: int, text: Sequence[int], first: in
     chosen, recompute = candidate_step(model, pad), RecomputeStep(model, pad)
     if isinstance(chosen, RecomputeStep) or _is_trusted(model, chosen):
         return chosen
-    text = (list(text) * (_PROMPT + _NEW))[: _PROMPT + _NEW]
+    # Of one token over and over, a row that took another's place would not show.
+    text = list(dict.fromkeys([*text, *range(_PROMPT + _NEW)]))[: _PROMPT + _NEW]
     with torch.inference_mode():
         require_runs(model, recompute, text, first)
         if step_difference(chosen, recompute, text, first) <= _TOLERANCE:

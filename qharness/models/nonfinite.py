@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def whole_text(
     return {"input_ids": row([*prompt, *completion])}
 
 
-def nonfinite_error(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> ModelError:
+def nonfinite_error(model: PreTrainedModel, inputs: Mapping[str, Any]) -> ModelError:
     """What to raise of a model whose logits are not finite; it is run once more to find where that begins."""
     start = f"{type(model).__name__} gives logits that are not finite"
     layer = first_nonfinite_layer(model, inputs)
@@ -43,7 +44,7 @@ def nonfinite_error(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Mod
 
 
 @torch.no_grad()
-def first_nonfinite_layer(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> str | None:
+def first_nonfinite_layer(model: PreTrainedModel, inputs: Mapping[str, Any]) -> str | None:
     """The module whose output, in the order of a forward pass, is the first that is not finite; None if all are."""
     found: list[str] = []
 
@@ -56,7 +57,7 @@ def first_nonfinite_layer(model: PreTrainedModel, inputs: Mapping[str, Tensor]) 
         for name, module in model.named_modules()
     ]
     try:
-        model(**inputs, use_cache=False)
+        model(**{**inputs, "use_cache": False})
     finally:
         for hook in hooks:
             hook.remove()
