@@ -128,7 +128,7 @@ def generated(made: Generation, beams: int = 1) -> list[str]:
     for ids in PROMPTS:
         config = transformers.GenerationConfig(
             max_new_tokens=NEW, do_sample=False, num_beams=beams, early_stopping=False, pad_token_id=0,
-            decoder_start_token_id=made.decoder_start, use_cache=made.step.caches,
+            decoder_start_token_id=made._decoder_start, use_cache=made.step.caches,
         )  # fmt: skip
         own, model.generation_config = model.generation_config, transformers.GenerationConfig()
         row = torch.tensor([ids])

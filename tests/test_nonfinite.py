@@ -58,7 +58,7 @@ def test_an_overflow_in_the_middle_of_a_completion_is_found(architecture: str, b
     embedding = model.get_decoder().get_input_embeddings()
     embedding.weight = torch.nn.Parameter(embedding.weight.detach().clone())  # the logits' own stays as it is
     with torch.no_grad():
-        for token in set(range(1, VOCABULARY)) - {generation.decoder_start, *PROMPTS[0].ids, *PROMPTS[1].ids}:
+        for token in set(range(1, VOCABULARY)) - {generation._decoder_start, *PROMPTS[0].ids, *PROMPTS[1].ids}:
             embedding.weight[token] = math.inf
     (name, *_) = [name for name, module in model.named_modules(remove_duplicate=False) if module is embedding]
     with pytest.raises(ModelError, match=f"layer {name}; its weight is not finite"):

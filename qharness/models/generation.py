@@ -15,7 +15,7 @@ from qharness.errors import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Engine, Prompt, Settings
 from qharness.models.model_step import ModelStep, choose_step, require_runs
-from qharness.models.nonfinite import FiniteScores
+from qharness.models.nonfinite import FiniteScores, nonfinite_error, whole_text
 from qharness.models.rows import rectangle
 from qharness.models.sampling import Draw
 from qharness.progress import note
@@ -50,11 +50,15 @@ class Generation:
     @cached_property
     def step(self) -> ModelStep:
         """How the model is run a token at a time."""
-        return choose_step(self.model, self._pad, self._short_text(), self.decoder_start)
+        return choose_step(self.model, self._pad, self._short_text(), self._decoder_start)
 
     def check(self) -> None:
         """Run the model on a short text; raise ModelError, before anything is made, if it cannot complete any."""
-        require_runs(self.model, self.step, self._short_text(), self.decoder_start)
+        require_runs(self.model, self.step, self._short_text(), self._decoder_start)
+
+    def nonfinite(self, ids: Sequence[int]) -> ModelError:
+        """What to raise where a text's logits are not finite."""
+        return nonfinite_error(self.model, whole_text(self.model, ids, (), self._decoder_start))
 
     def _short_text(self) -> list[int]:
         return self.tokenizer(_SHORT_TEXT)["input_ids"] or [self._first_token()]
@@ -77,7 +81,7 @@ class Generation:
         longest = max(len(prompt.ids) for prompt in prompts)
         length = min(longest + decoding.max_new_tokens, self.max_length)
         with torch.inference_mode():
-            words = self.step.start([[self._first_token()]], self.decoder_start).logits.shape[-1]
+            words = self.step.start([[self._first_token()]], self._decoder_start).logits.shape[-1]
             row = self.step.row_bytes(length) * _COPIES + words * _LOGITS_BYTES
         row *= decoding.num_beams
         device = self.model.device
@@ -97,7 +101,7 @@ class Generation:
         if decoding.num_beams > 1:
             complete = partial(self._beams, decoding)
         else:
-            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self.decoder_start)
+            settings = Settings(decoding, self.seed, self.max_length, self._ends(), self._pad, self._decoder_start)
             settings = replace(settings, encodes=bool(self.model.config.is_encoder_decoder))
             complete = Engine(self.model, self.step, self.tokenizer, settings).complete
         left = dict(enumerate(prompts))
@@ -131,8 +135,7 @@ class Generation:
         return int(self.tokenizer.pad_token_id or 0)
 
     @property
-    def decoder_start(self) -> int:
-        """The token that a decoder after an encoder begins with."""
+    def _decoder_start(self) -> int:
         config = self.model.generation_config
         start = config.decoder_start_token_id if config else None
         if start is None:
@@ -207,7 +210,7 @@ class Generation:
             max_new_tokens=max_new_tokens,
             eos_token_id=sorted(self._ends()) or None,
             pad_token_id=self._pad,
-            decoder_start_token_id=self.decoder_start,
+            decoder_start_token_id=self._decoder_start,
             use_cache=self.step.caches,
         )
 

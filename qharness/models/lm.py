@@ -21,7 +21,7 @@ from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model, quantize
-from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
+from qharness.models.nonfinite import rows_not_finite
 from qharness.models.sampling import Draw
 from qharness.progress import counter
 from qharness.registry import get_registry
@@ -177,9 +177,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
         logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
         if rows := rows_not_finite(logits):
-            number = rows[0] // logits.shape[1]
-            first, asked = self.generation.decoder_start, inps[number].tolist()
-            raise nonfinite_error(self.model, whole_text(self.model, asked, (), first))
+            raise self.generation.nonfinite(inps[rows[0] // logits.shape[1]].tolist())
         return logits
 
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -75,8 +75,8 @@ class ModelStep(Protocol):
         """One row a prompt; `first` is the token that a decoder begins with, where there is an encoder."""
         ...
 
-    def step(self, rows: BatchState, tokens: Tensor, alive: Tensor) -> BatchState:
-        """One token int64 [rows] more in each row; those not `alive` need not move."""
+    def step(self, rows: Any, tokens: Tensor, alive: Tensor) -> BatchState:
+        """One token int64 [rows] more in each row of a state of this kind; those not `alive` may stay."""
         ...
 
     def row_bytes(self, length: int) -> int:

@@ -73,7 +73,7 @@ class FiniteScores(LogitsProcessor):
     def __init__(self, model: PreTrainedModel, sources: Tensor, mask: Tensor, beams: int) -> None:
         self._model, self._sources, self._mask, self._beams = model, sources, mask, beams
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:  # type: ignore[override]
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """Scores [rows * beams, vocabulary] as they are."""
         if rows := rows_not_finite(scores):
             number, ids = rows[0] // self._beams, input_ids[rows[0]].tolist()

@@ -9,6 +9,7 @@ import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class StateRows:
         """These rows, in this order, with copies of their states: a step changes states in place."""
         chosen = torch.tensor(indices, device=self.logits.device)
         cache = copy.deepcopy(self.cache)
-        cache.reorder_cache(chosen)
+        cache.reorder_cache(cast(torch.LongTensor, chosen))
         return StateRows(cache, self.length, self.logits[chosen])
 
 
@@ -129,7 +130,9 @@ class RecomputeStep:
             given |= {"encoder_outputs": states, "attention_mask": rows.source[1]}
         elif self._takes_positions:
             given["position_ids"] = torch.arange(rows.ids.shape[1], device=rows.ids.device).expand_as(rows.ids)
-        prepared = self._model.prepare_inputs_for_generation(rows.ids, is_first_iteration=True, **given)
+        prepared = self._model.prepare_inputs_for_generation(  # type: ignore[operator]
+            rows.ids, is_first_iteration=True, **given
+        )
         return replace(rows, logits=self._model(**prepared).logits[:, -1])
 
 
