@@ -9,16 +9,18 @@ from functools import cached_property, partial
 
 import psutil
 import torch
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, PreTrainedTokenizerBase
 
 from qharness.errors import ModelError
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
-from qharness.models.encoding import AddedTokens
+from qharness.models.encoding import AddedTokens, encode_text
 from qharness.models.engine import Engine, Prompt, Settings
 from qharness.models.inputs import decoder_start
-from qharness.models.rows import Stepper, cache_bytes, rectangle
+from qharness.models.model_step import ModelStep, choose_step, require_runs
+from qharness.models.nonfinite import FiniteScores, nonfinite_error, whole_text
+from qharness.models.rows import rectangle
 from qharness.models.sampling import Draw
 from qharness.models.special_tokens import EndTokens
 from qharness.progress import note
@@ -30,6 +32,7 @@ _SAMPLING = ("do_sample", "temperature", "top_p", "top_k", "num_beams", "max_len
 _TOKENS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
 _OTHERS = ("use_cache", "return_dict_in_generate", "transformers_version", "_from_model_config")
 _DECIDED_ELSEWHERE = frozenset((*_SAMPLING, *_TOKENS, *_OTHERS))
+_SHORT_TEXT = "def add(first, second):\n"
 _LOGITS_BYTES = 32  # a token of the vocabulary and row, in sampling
 
 
@@ -48,6 +51,23 @@ class Generation:
     truncated: int = 0
     shortened: int = 0
     endless: bool = False
+
+    @cached_property
+    def step(self) -> ModelStep:
+        """How the model is run a token at a time."""
+        return choose_step(self.model, self._pad, self._short_text(), self._decoder_start)
+
+    def check(self) -> None:
+        """Run the model on a short text; raise ModelError, before anything is made, if it cannot complete any."""
+        require_runs(self.model, self.step, self._short_text(), self._decoder_start)
+
+    def nonfinite(self, ids: Sequence[int]) -> ModelError:
+        """What to raise where a text's logits are not finite."""
+        return nonfinite_error(self.model, whole_text(self.model, ids, (), self._decoder_start))
+
+    def _short_text(self) -> list[int]:
+        encoder = bool(self.model.config.is_encoder_decoder)
+        return encode_text(self.tokenizer, _SHORT_TEXT, encoder=encoder) or [self.first_token()]
 
     def fit(self, ids: Sequence[int], decoding: Decoding) -> tuple[int, ...]:
         """Cut a causal model's prompt from the left if it leaves no room.
@@ -70,8 +90,8 @@ class Generation:
         longest = max(len(prompt.ids) for prompt in prompts)
         length = min(longest + decoding.max_new_tokens, self.max_length)
         with torch.inference_mode():
-            rows = Stepper(self.model, self._pad).start([[self.first_token()]], self._decoder_start)
-        row = length * cache_bytes(rows.cache) * _COPIES + rows.logits.shape[-1] * _LOGITS_BYTES
+            words = self.step.start([[self.first_token()]], self._decoder_start).logits.shape[-1]
+            row = self.step.row_bytes(length) * _COPIES + words * _LOGITS_BYTES
         row *= decoding.num_beams
         device = self.model.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
@@ -91,9 +111,9 @@ class Generation:
         if decoding.num_beams > 1:
             complete = partial(self._beams, decoding)
         else:
-            ends = self._end_tokens(decoding)
-            settings = Settings(decoding, self.seed, self.max_length, ends, self._pad, self._decoder_start)
-            complete = Engine(self.model, self.detokenizer, settings).complete
+            ends, encodes = self._end_tokens(decoding), bool(self.model.config.is_encoder_decoder)
+            settings = Settings(decoding, self.seed, self.max_length, ends, self._pad, self._decoder_start, encodes)
+            complete = Engine(self.model, self.step, self.detokenizer, settings).complete
         left = dict(enumerate(prompts))
         while left:
             numbers = list(left)
@@ -184,7 +204,10 @@ class Generation:
         limits = [
             min(decoding.max_new_tokens, self.max_length - (len(prompt.ids) if causal else 1)) for prompt in prompts
         ]
-        for limit, alike in itertools.groupby(range(len(prompts)), key=limits.__getitem__):
+        # Padding would stay in a state that is no key-value cache.
+        lengths = [len(prompt.ids) if self.step.equal_lengths else 0 for prompt in prompts]
+        ways = list(zip(limits, lengths, strict=True))
+        for (limit, _), alike in itertools.groupby(range(len(prompts)), key=ways.__getitem__):
             numbers = list(alike)
             for start in range(0, len(numbers), places):
                 chunk = numbers[start : start + places]
@@ -201,9 +224,15 @@ class Generation:
     def _search(self, ids: torch.Tensor, mask: torch.Tensor, config: GenerationConfig) -> list[list[int]]:
         """The tokens that transformers finds for ids and mask int64 [rows, length]."""
         # It fills what a configuration leaves open from the model's own, so that one steps aside.
+        watch = FiniteScores(self.model, ids, mask, config.num_beams)
         own, self.model.generation_config = self.model.generation_config, GenerationConfig()
         try:
-            output = self.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]
+            output = self.model.generate(  # type: ignore[operator]
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                logits_processor=LogitsProcessorList([watch]),
+            )
         finally:
             self.model.generation_config = own
         start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]
@@ -220,7 +249,7 @@ class Generation:
             eos_token_id=sorted(self._eos_token_ids()) or None,
             pad_token_id=self._pad,
             decoder_start_token_id=self._decoder_start,
-            use_cache=True,
+            use_cache=self.step.caches,
         )
 
 

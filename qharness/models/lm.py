@@ -23,6 +23,7 @@ from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model
+from qharness.models.nonfinite import rows_not_finite
 from qharness.models.quantization import quantize
 from qharness.models.sampling import Draw
 from qharness.progress import counter
@@ -85,6 +86,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.generation.check()
         self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
@@ -194,6 +196,13 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         """What a text without a context is conditioned on."""
         return self.generation.first_token()
 
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
+        logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
+        if rows := rows_not_finite(logits):
+            raise self.generation.nonfinite(inps[rows[0] // logits.shape[1]].tolist())
+        return logits
+
     def facts(self) -> Facts:
         """What a run's document says of the model and of how it ran."""
         notes = []
@@ -205,6 +214,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             notes.append(f"{longer} than what the task reads, which is their beginning")
         if unused := self.generation.unused_settings():
             notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
+        if self.generation.step.equal_lengths:
+            notes.append(f"the model's state is no key-value cache: {self.generation.step.label}")
         if self.hosted.layers:
             notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
         resident = resident_bytes(self.model)

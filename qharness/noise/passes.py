@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from qharness.errors import QHarnessError, first_line
 from qharness.models import block_linears, find_blocks, model_inputs
+from qharness.models.nonfinite import nonfinite_error, rows_not_finite
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
 from qharness.progress import counter
@@ -112,11 +113,16 @@ def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Re
 
 
 def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
-    """Forward passes, one sequence each: nothing depends on a batch. A sequence without tokens has none."""
+    """Forward passes, one sequence each: nothing depends on a batch. A sequence without tokens has none.
+
+    Raises ModelError, naming a layer, where logits are not finite.
+    """
     texts = [sequence for sequence in sequences if len(sequence)]
     with torch.no_grad(), counter(f"{what}, sequences") as progress:
         for number, sequence in enumerate(texts, 1):
-            model(**model_inputs(model, sequence[None]))
+            inputs = model_inputs(model, sequence[None])
+            if rows_not_finite(model(**inputs).logits):
+                raise nonfinite_error(model, inputs)
             progress(number, len(texts))
 
 
