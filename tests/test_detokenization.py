@@ -40,12 +40,14 @@ class Writer(LlamaForCausalLM):
         self.said, self.prompt_length = said, prompt_length
         self.eval()
 
-    def forward(self, input_ids=None, position_ids=None, **others):  # type: ignore[no-untyped-def]
-        output = super().forward(input_ids=input_ids, position_ids=position_ids, **others)
-        length = others["past_key_values"].get_seq_length() - self.prompt_length
-        token = self.said[min(length, len(self.said) - 1)]
+    def forward(self, input_ids=None, past_key_values=None, position_ids=None, **others):  # type: ignore[no-untyped-def]
+        given = {"input_ids": input_ids, "past_key_values": past_key_values, "position_ids": position_ids}
+        read = (past_key_values.get_seq_length() if past_key_values else 0) + input_ids.shape[1]
+        lengths = [read] * len(input_ids) if position_ids is None else (position_ids[:, -1] + 1).tolist()
+        output = super().forward(**given, **others)
         output.logits = torch.zeros_like(output.logits)
-        output.logits[..., token] = 50.0
+        for row, length in zip(output.logits, lengths, strict=True):
+            row[..., self.said[max(0, min(length - self.prompt_length, len(self.said) - 1))]] = 50.0
         return output
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers
 from torch import nn
+from transformers import initialization
 
 from qharness import LazyWeight, ModelError, block_linears, replace_module
 from qharness.models import LoadedModel, footprint, quantize, quantize_loaded
@@ -180,7 +181,7 @@ def test_a_lazy_weight_is_not_initialised_while_a_checkpoint_loads() -> None:
         raise AssertionError
 
     weight = LazyWeight(compute, (4, 3), torch.float32)
-    assert transformers.initialization.normal_(weight) is weight
+    assert initialization.normal_(weight) is weight
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
