@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, first_line
+from qharness.storage.json_reader import decode, json_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -129,19 +130,11 @@ class BenchmarkFile:
 
 
 def _json_rows(path: Path, content: bytes) -> list[dict[str, Any]]:
-    rows = []
     try:
-        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+        text = decode(gzip.decompress(content) if path.suffix == ".gz" else content)
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    for number, line in enumerate(text.split("\n"), 1):  # a string may hold what else splitlines splits at
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}, line {number} is no JSON: {error}") from None
-    return rows
+    return [row for _, row in json_lines(text, path, DataError)]
 
 
 def _parquet_rows(path: Path) -> list[dict[str, Any]]:

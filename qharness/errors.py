@@ -38,6 +38,14 @@ class PluginError(QHarnessError):
     """Plugins that cannot stand beside each other, or a hook that does not exist."""
 
 
+class SettingError(QHarnessError):
+    """A setting whose value is out of its bounds or of the wrong kind."""
+
+
+class DiskError(QHarnessError):
+    """A file or folder that cannot be written: the disk is full, or does not let us."""
+
+
 class DataError(QHarnessError):
     """A benchmark's or a calibration set's data that is missing or damaged."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qharness.bounds import check_fields
+
 DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
 
 
@@ -37,6 +39,9 @@ class RunSpec:
     output: Path = Path("runs")
     baseline: str | None = None
     compare: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def base_task(self) -> str:

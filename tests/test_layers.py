@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers", "runs"},
-    {"data", "drawing", "kept", "locks", "presets", "progress", "spec"},
+    {"errors", "types", "offers", "bounds", "runs"},
+    {"data", "drawing", "kept", "locks", "presets", "progress", "spec", "storage"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

@@ -10,6 +10,7 @@ import typer
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.runs import ScoreResult
 
 
 def score(
@@ -33,11 +34,16 @@ def score(
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
     result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed)
-    if output is not None:
-        write_lines(output, result.samples)
     if json:
         print_json(result.document)
-        return
+    else:
+        print_summary(task, result)
+    if output is not None:  # last: a disk that is full loses no figure
+        write_lines(output, result.samples)
+
+
+def print_summary(task: str, result: ScoreResult) -> None:
+    """pass@k and how many programs ended in which way."""
     document = result.document
     rates = [(name, number(value, ".4f")) for name, value in document.items() if name.startswith("pass@")]
     counts = [(status, str(count)) for status, count in document["status"].items()]

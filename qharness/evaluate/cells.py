@@ -19,6 +19,7 @@ from qharness.models import loading
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.models.store import definite
+from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
 from qharness.types import Quantizer
@@ -104,7 +105,10 @@ def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
             changes["max_gen_toks"] = spec.max_new_tokens
         if changes:
             task.set_config("generation_kwargs", changes, update=True)
-        Decoding.from_lm_eval(task.get_config("generation_kwargs") or {}, 1)  # what it cannot do is said now
+        decoding = Decoding.from_lm_eval(task.get_config("generation_kwargs") or {}, 1)  # what it cannot do is said now
+        if decoding.temperature == 0 and (task.get_config("repeats") or 1) > 1:
+            note(f"{spec.task}: greedy completions of a problem are all equal, so one is made of each")
+            task.set_config("repeats", 1)
     first = generative[0]
     arguments = first.get_config("generation_kwargs") or {}
     sampled = arguments.get("do_sample", False)

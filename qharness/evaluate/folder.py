@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from qharness.errors import SamplesError
+from qharness.progress import note
+from qharness.storage.disk_errors import named
+from qharness.storage.json_reader import JsonError, json_lines, parse_json, read_json, read_text
 
 RUN = "run.json"
 RESULTS = "results.json"
@@ -60,10 +63,16 @@ def defined(value: float | None) -> float:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file so that it is there whole or not at all. Raises DiskError where the disk is full or refuses."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with named(path):
+        _write_whole(path, scratch, text)
+
+
+def _write_whole(path: Path, scratch: Path, text: str) -> None:
     try:
-        with scratch.open("w", encoding="utf-8") as file:
+        # A lone surrogate, which UTF-8 has no form for, is written as JSON escapes it.
+        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -84,30 +93,22 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The run's document if the folder is whole, else None."""
-    try:
-        document: dict[str, Any] = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+    if not (folder / RUN).is_file():
         return None
-    return document
+    try:
+        document = read_json(folder / RUN, SamplesError)
+    except SamplesError:
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def read_lines(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
     """JSON lines, each an object with the `required` fields; raises SamplesError naming the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SamplesError(f"{path} cannot be read: {error}") from None
     rows = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise SamplesError(f"{path}, line {number} is no JSON: {error.msg} at column {error.colno}") from None
+    for place, row in json_lines(read_text(path, SamplesError), path, SamplesError):
         missing = [field for field in required if not isinstance(row, dict) or field not in row]
         if missing:
-            raise SamplesError(f"{path}, line {number} has no {missing[0]!r}: each line is {{{', '.join(required)}}}")
+            raise SamplesError(f"{place} has no {missing[0]!r}: each line is {{{', '.join(required)}}}")
         rows.append(row)
     return rows
 
@@ -122,23 +123,31 @@ class Journal:
         self._path = path
         self.completions: dict[tuple[int, int, str], str] = {}
         for other in others:
-            self._read(_whole_lines(other))
+            self._read(other, _whole_lines(other))
         lines = _whole_lines(path)
         if path.exists() and path.stat().st_size > len(lines):  # the last line was torn when the run was killed
             with path.open("r+b") as file:
                 file.truncate(len(lines))
-        self._read(lines)
+        self._read(path, lines)
 
-    def _read(self, lines: bytes) -> None:
-        for line in lines.decode("utf-8").splitlines():
-            row = json.loads(line)
-            self.completions[row["doc_id"], row["sample"], row["prompt_sha"]] = row["completion"]
+    def _read(self, path: Path, lines: bytes) -> None:
+        """Take the lines of one journal; one that is damaged is left out, and its completion is made again."""
+        damaged = 0
+        for line in lines.split(b"\n"):
+            try:
+                row = parse_json(line) if line.strip() else None
+                if row is not None:
+                    self.completions[row["doc_id"], row["sample"], row["prompt_sha"]] = str(row["completion"])
+            except (JsonError, KeyError, TypeError):
+                damaged += 1
+        if damaged:
+            note(f"{path}: {damaged} damaged lines are left out; their completions are made again")
 
     def append(self, rows: Sequence[tuple[int, int, str, str]]) -> None:
         """Add (document, sample, prompt_sha, completion) rows, on disk when this returns."""
         names = ("doc_id", "sample", "prompt_sha", "completion")
         lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=True) + "\n" for row in rows]
-        with self._path.open("a", encoding="utf-8") as file:
+        with named(self._path), self._path.open("a", encoding="utf-8") as file:
             file.write("".join(lines))
             file.flush()
             os.fsync(file.fileno())

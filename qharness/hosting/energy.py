@@ -50,7 +50,7 @@ class Power:
 
 def why_not(device: str) -> str:
     """Why the power of a device, `cpu` or `cuda`, cannot be measured here; empty if it can be."""
-    if not _installed():
+    if not installed():
         return f"codecarbon is not installed ({INSTALL})"
     if device == "cpu":
         from codecarbon.core.cpu import is_rapl_available
@@ -65,7 +65,7 @@ def why_not(device: str) -> str:
 
 def insist(device: str, country: str) -> None:
     """Raise MissingDependencyError or QHarnessError, with the reason, where power cannot be measured."""
-    if not _installed():
+    if not installed():
         raise MissingDependencyError("codecarbon", INSTALL)
     check_country(country)
     if reason := why_not(device):
@@ -123,7 +123,8 @@ def power_of(data: EmissionsData, *, cpu_measured: bool) -> Power:
     )
 
 
-def _installed() -> bool:
+def installed() -> bool:
+    """Whether codecarbon is there, which knows countries' grids."""
     try:
         import codecarbon  # noqa: F401
     except ImportError:

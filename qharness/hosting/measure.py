@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from qharness.bounds import check_fields, check_setting
 from qharness.calibration import context_length
 from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import Power, measure_power
@@ -47,6 +48,11 @@ class Load:
     repeats: int = 10
     warm_up: int = 2
     country: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for size in self.batch_sizes:
+            check_setting("batch_size", size)
 
 
 @dataclass(frozen=True)

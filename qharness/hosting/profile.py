@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qharness.bounds import check_fields
 from qharness.errors import QHarnessError
 from qharness.hosting import energy
 from qharness.hosting.costs import estimated_energy, per_1000
@@ -15,6 +16,7 @@ from qharness.hosting.measure import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
 from qharness.runs import DEFAULT_MODEL, RunSpec
 
+DEFAULT_COUNTRY = "USA"
 RATIOS = ("latency_s", "tokens_per_s", "storage_bytes", "resident_bytes", "usd_per_1k", "gco2eq_per_1k")
 """Fields that are compared with full precision."""
 
@@ -37,10 +39,13 @@ class ProfileSpec:
     instance: str = DEFAULT_INSTANCE
     instances: Path | None = None
     energy: str = "auto"
-    country: str = "USA"
+    country: str = DEFAULT_COUNTRY
     baseline: bool = True
     allow_untouched: bool = False
     load: Load = field(default_factory=Load)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def profile(spec: ProfileSpec) -> dict[str, Any]:
@@ -49,6 +54,8 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
     Raises QHarnessError, before anything is loaded, for a mistake in the spec.
     """
     instance = find_instance(spec.instance, spec.instances)
+    if spec.country != DEFAULT_COUNTRY and energy.installed():  # though it may not be needed
+        energy.check_country(spec.country)
     model = _definite(spec)
     storage = _storage_bytes(model)
     if spec.latency is not None:

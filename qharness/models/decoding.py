@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.bounds import check_setting
 from qharness.errors import ModelError
 
 _KNOWN = frozenset({"do_sample", "temperature", "top_p", "max_gen_toks", "until", "num_beams", "early_stopping"})
+_BOUNDED = {"temperature": "temperature", "top_p": "top_p", "max_gen_toks": "max_new_tokens", "num_beams": "num_beams"}
 _ALIASES = {"max_new_tokens": "max_gen_toks", "max_tokens": "max_gen_toks", "stop": "until"}
 
 
@@ -29,10 +31,14 @@ class Decoding:
 
     @classmethod
     def from_lm_eval(cls, arguments: Mapping[str, Any], default_max_new_tokens: int) -> Decoding:
-        """Read a task's generation_kwargs; raise ModelError for one that would be ignored."""
+        """Read a task's generation_kwargs; raise ModelError for one that would be ignored, SettingError for a
+        number out of its bounds."""
         given = {_ALIASES.get(key, key): value for key, value in arguments.items()}
         if unknown := sorted(set(given) - _KNOWN):
             raise ModelError(f"generation option {unknown[0]!r} is not supported; known: {', '.join(sorted(_KNOWN))}")
+        for name, value in given.items():
+            if (setting := _BOUNDED.get(name)) and value is not None:
+                check_setting(setting, value, f"generation option {name}")
         temperature = float(given.get("temperature") or 0.0)
         if not given.get("do_sample", temperature > 0):
             temperature = 0.0

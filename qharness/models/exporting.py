@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.bounds import check_fields
 from qharness.errors import ModelError, QHarnessError
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
@@ -45,6 +46,9 @@ class Export:
     dtype: str = "auto"
     data_dir: Path | None = None
     allow_untouched: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True)

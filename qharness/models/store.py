@@ -66,11 +66,12 @@ def definite(spec: RunSpec) -> RunSpec:
     Raises SpecError, UnknownNameError or ModelError.
     """
     quantizer = get_registry().quantizer(spec.quant)
+    calib = definite_set(spec.calib)  # one that does not exist is an error though it may not be needed
     device = resolve_device(spec.device)
     return dataclasses.replace(
         spec,
         quant=str(unbind(quantizer)),
-        calib=definite_set(spec.calib) if quantizer.needs_calibration else None,
+        calib=calib if quantizer.needs_calibration else None,
         device=device.type,
         dtype=str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from qharness.bounds import check_fields
 from qharness.calibration import calibrate, definite_set
 from qharness.data import cache_dir
 from qharness.errors import DataError
@@ -43,6 +44,9 @@ class NoiseSpec:
     dtype: str = "auto"
     data_dir: Path | None = None
     allow_untouched: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
