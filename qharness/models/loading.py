@@ -106,7 +106,7 @@ def locate(name: str) -> Path:
     return BUNDLED.get(name) or (Path(preset.id) if preset else Path(name).expanduser())
 
 
-def load_config(name: str) -> PretrainedConfig:
+def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
     """A model's configuration; raise ModelError, in one line, if `name` is no model."""
     from transformers import AutoConfig
 
@@ -118,7 +118,7 @@ def load_config(name: str) -> PretrainedConfig:
     if folder.exists():
         check_config(folder)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix(), trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix(), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         _refuse_own_code(name, error)
         if folder.exists() and lacks_model_type(folder):
@@ -131,11 +131,19 @@ def load_config(name: str) -> PretrainedConfig:
 def _refuse_own_code(name: str, error: Exception) -> None:
     """Raise ModelError where what transformers asks for is leave to run a checkpoint's own code."""
     if "trust_remote_code" in str(error):
-        raise ModelError(f"model {name!r} needs Python code from its checkpoint, which qharness does not run") from None
+        raise ModelError(
+            f"model {name!r} needs Python code from its checkpoint: read it, then allow it with --trust-remote-code"
+        ) from None
 
 
 def load_model(
-    name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None, *, placed: bool = True
+    name: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    parent: str | None = None,
+    *,
+    placed: bool = True,
+    trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
 
@@ -147,7 +155,7 @@ def load_model(
     import torch
     from safetensors import SafetensorError
 
-    config = load_config(name)
+    config = load_config(name, trust_remote_code)
     if locate(name).is_dir():
         check_weights(locate(name))
     where = resolve_device(device)
@@ -157,7 +165,7 @@ def load_model(
     found = resolve_dtype(dtype, where, name)
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
-        return _from_pretrained(source, config, torch.device("cpu") if later else where, found)
+        return _from_pretrained(source, config, torch.device("cpu") if later else where, found, trust_remote_code)
 
     try:
         model = own.load(source, config, load) if own else load(source, config)
@@ -166,7 +174,7 @@ def load_model(
     ) as error:  # fmt: skip
         _refuse_own_code(name, error)
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    tokenizer = load_tokenizer(name, parent)
+    tokenizer = load_tokenizer(name, parent, trust_remote_code)
     follow(model, tokenizer)
     return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
 
@@ -179,7 +187,11 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
 
 
 def _from_pretrained(
-    source: str, config: PretrainedConfig, where: torch.device, dtype: torch.dtype | Literal["auto"]
+    source: str,
+    config: PretrainedConfig,
+    where: torch.device,
+    dtype: torch.dtype | Literal["auto"],
+    trust_remote_code: bool,
 ) -> PreTrainedModel:
     """transformers' own loading; ValueError for weights that it would make up."""
     check_loads(config)
@@ -190,7 +202,7 @@ def _from_pretrained(
         dtype=dtype,
         output_loading_info=True,
         ignore_mismatched_sizes=not quantized,  # they are refused below, by name
-        trust_remote_code=False,
+        trust_remote_code=trust_remote_code,
         **({"device_map": {"": where}} if quantized else {}),
     )
     if missing := sorted(found["missing_keys"]):
@@ -212,7 +224,7 @@ def tokenizer_source(name: str, parent: str | None = None) -> Path:
     return source
 
 
-def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, parent: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """A model's tokenizer, or its parent's, as `tokenizer_source` has it. Raises ModelError."""
     import transformers
 
@@ -221,7 +233,7 @@ def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerB
         check_tokenizer(source)
     try:
         tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            source.as_posix(), trust_remote_code=False, **convention_of(source.as_posix()).tokenizer
+            source.as_posix(), trust_remote_code=trust_remote_code, **convention_of(source.as_posix()).tokenizer
         )
     except Exception as error:
         if type(error) is not Exception and not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
