@@ -16,7 +16,8 @@ class RunSpec:
     """One cell: a model, quantized, on a task. None means the task's own default.
 
     `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
-    than half of what is to be quantized stays in full precision.
+    than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
+    code that a checkpoint brings.
     """
 
     task: str
@@ -35,6 +36,7 @@ class RunSpec:
     backend: str = "hf"
     allow_unsandboxed: bool = False
     allow_untouched: bool = False
+    trust_remote_code: bool = False
     data_dir: Path | None = None
     output: Path = Path("runs")
     baseline: str | None = None

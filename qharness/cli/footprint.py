@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import DType, Json, Model
+from qharness.cli.options import DType, Json, Model, TrustRemoteCode
 from qharness.cli.output import number, print_json, print_table, registry, size
 from qharness.runs import DEFAULT_MODEL
 
@@ -15,13 +15,14 @@ def footprint(
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")],
     model: Model = None,
     dtype: DType = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     json: Json = False,
 ) -> None:
     """What a quantized model takes on disk, from its configuration alone: no weights are needed."""
     registry().quantizer(quant)
     from qharness.models import footprint as measured
 
-    document = measured(model or DEFAULT_MODEL, quant, dtype)
+    document = measured(model or DEFAULT_MODEL, quant, dtype, trust_remote_code)
     if json:
         print_json(document)
     else:

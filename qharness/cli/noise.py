@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.runs import DEFAULT_MODEL
 
@@ -28,6 +28,7 @@ def noise(
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.")] = None,
     json: Json = False,
@@ -46,7 +47,9 @@ def noise(
             document
             for name in dict.fromkeys(model or [DEFAULT_MODEL])
             for document in measure_noise(
-                NoiseSpec(name, quants, calib, inputs, seed, device, dtype, data_dir, allow_untouched)
+                NoiseSpec(
+                    name, quants, calib, inputs, seed, device, dtype, data_dir, allow_untouched, trust_remote_code
+                )
             )
         ]
         if output is not None:

@@ -21,6 +21,9 @@ AllowUntouched = Annotated[
         "--allow-untouched", help="Go on where a quantizer leaves more than half of the blocks in full precision."
     ),
 ]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that a checkpoint brings.")
+]
 Model = Annotated[
     str | None,
     typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),

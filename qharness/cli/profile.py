@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -40,6 +40,7 @@ def profile(
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -67,6 +68,7 @@ def profile(
             country=country,
             baseline=not no_baseline,
             allow_untouched=allow_untouched,
+            trust_remote_code=trust_remote_code,
             load=load,
         )
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model
+from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode
 from qharness.cli.output import print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
@@ -23,6 +23,7 @@ def quantize(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
     dtype: DType = "auto",
     allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -42,7 +43,18 @@ def quantize(
 
         with quiet():
             written = export_checkpoint(
-                Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir, allow_untouched)
+                Export(
+                    model or DEFAULT_MODEL,
+                    quant,
+                    output,
+                    calib,
+                    seed,
+                    device,
+                    dtype,
+                    data_dir,
+                    allow_untouched,
+                    trust_remote_code,
+                )
             )
     if json:
         print_json(written.document())

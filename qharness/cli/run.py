@@ -7,7 +7,16 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Device, Json, Model, RunDType
+from qharness.cli.options import (
+    AllowUnsandboxed,
+    AllowUntouched,
+    DataDir,
+    Device,
+    Json,
+    Model,
+    RunDType,
+    TrustRemoteCode,
+)
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -37,6 +46,7 @@ def run(
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     json: Json = False,
@@ -71,6 +81,7 @@ def run(
             backend=backend,
             allow_unsandboxed=allow_unsandboxed,
             allow_untouched=allow_untouched,
+            trust_remote_code=trust_remote_code,
             data_dir=data_dir,
             output=output,
             baseline=baseline,

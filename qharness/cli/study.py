@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json
+from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.runs import RunSpec
@@ -36,6 +36,7 @@ def study(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> int:
@@ -54,7 +55,10 @@ def study(
     grid = read_study(file)
     jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
     jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
-    jobs = [replace(job, spec=replace(job.spec, allow_untouched=allow_untouched)) for job in jobs]
+    jobs = [
+        replace(job, spec=replace(job.spec, allow_untouched=allow_untouched, trust_remote_code=trust_remote_code))
+        for job in jobs
+    ]
     if dry_run:
         if remote:
             remote.fetch()

@@ -50,6 +50,8 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
     key = {name: value for name, value in dataclasses.asdict(whole).items() if name not in _NOT_IN_KEY}
     if whole.backend == "hf":
         key.pop("backend")  # so that runs from before there was another are found
+    if not whole.trust_remote_code:
+        key.pop("trust_remote_code")
     key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE

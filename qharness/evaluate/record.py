@@ -68,7 +68,7 @@ def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
         "hosting": {
             "resident_bytes": facts.resident_bytes,
             "weight_bytes": facts.weight_bytes,
-            **checkpoint_figures(cell.spec.model, cell.spec.quant),
+            **checkpoint_figures(cell.spec.model, cell.spec.quant, cell.spec.trust_remote_code),
             "layers": facts.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},

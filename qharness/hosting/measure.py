@@ -95,14 +95,14 @@ class Measured:
     power: Power | None
 
 
-def check_fits(model: str, load: Load) -> None:
+def check_fits(model: str, load: Load, trust_remote_code: bool = False) -> None:
     """Raise ModelError for a load that is too long for a model, as its configuration says.
 
     Encoder-decoder models read the prompt and write the new tokens apart, others in one context.
     """
     from qharness.models.loading import load_config
 
-    config = load_config(model)
+    config = load_config(model, trust_remote_code)
     context, lengths = context_length(config), (load.prompt_tokens, load.new_tokens)
     if (max(lengths) if config.is_encoder_decoder else sum(lengths)) > context:
         raise ModelError(

@@ -42,6 +42,7 @@ class ProfileSpec:
     country: str = DEFAULT_COUNTRY
     baseline: bool = True
     allow_untouched: bool = False
+    trust_remote_code: bool = False
     load: Load = field(default_factory=Load)
 
     def __post_init__(self) -> None:
@@ -62,7 +63,7 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
         if spec.energy == "measured":
             raise QHarnessError("--latency and --energy measured exclude each other: with --latency nothing is run")
         return _document(spec, model, instance, storage, None, "nothing was run")
-    check_fits(model.model, spec.load)
+    check_fits(model.model, spec.load, spec.trust_remote_code)
     load, reason = _with_power(spec, model.device)
     document = _measured(spec, model, instance, storage, load, reason)
     full = dataclasses.replace(model, quant="none", calib=None)
@@ -81,7 +82,7 @@ def _definite(spec: ProfileSpec) -> RunSpec:
     from qharness.models.loading import load_config
     from qharness.models.store import definite
 
-    load_config(spec.model)
+    load_config(spec.model, spec.trust_remote_code)
     return definite(
         RunSpec(
             task="",
@@ -93,6 +94,7 @@ def _definite(spec: ProfileSpec) -> RunSpec:
             dtype=spec.dtype,
             data_dir=spec.data_dir,
             allow_untouched=spec.allow_untouched,
+            trust_remote_code=spec.trust_remote_code,
         )
     )
 
@@ -100,7 +102,7 @@ def _definite(spec: ProfileSpec) -> RunSpec:
 def _storage_bytes(spec: RunSpec) -> int | None:
     from qharness.models.footprint import checkpoint_figures
 
-    return checkpoint_figures(spec.model, spec.quant)["storage_bytes"]
+    return checkpoint_figures(spec.model, spec.quant, spec.trust_remote_code)["storage_bytes"]
 
 
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:

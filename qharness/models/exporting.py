@@ -46,6 +46,7 @@ class Export:
     dtype: str = "auto"
     data_dir: Path | None = None
     allow_untouched: bool = False
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -82,7 +83,7 @@ def export_checkpoint(export: Export) -> Exported:
     ModelError for a quantizer without such a form.
     """
     quantizer = get_registry().quantizer(export.quant)
-    config = load_config(export.model)
+    config = load_config(export.model, export.trust_remote_code)
     spec = definite(
         RunSpec(
             task="",
@@ -94,9 +95,10 @@ def export_checkpoint(export: Export) -> Exported:
             dtype=export.dtype,
             data_dir=export.data_dir,
             allow_untouched=export.allow_untouched,
+            trust_remote_code=export.trust_remote_code,
         )
     )
-    original = skeleton(config)
+    original = skeleton(config, export.trust_remote_code)
     replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
     if replaces and (name := first_converted(original)):
         raise _not_loaded(name, original, quantizer)

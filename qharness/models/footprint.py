@@ -45,7 +45,7 @@ def _inner(tensor: Tensor) -> Iterator[Tensor]:
             yield from _inner(getattr(tensor, name))
 
 
-def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
+def footprint(model: str, quant: str, dtype: str = "auto", trust_remote_code: bool = False) -> dict[str, Any]:
     """What a model's checkpoint takes once it is quantized, from its configuration alone: no weight is read or made.
 
     `dtype` is that of the weights that are not quantized, and of codebooks and scales; `auto`: the checkpoint's own.
@@ -53,11 +53,11 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     same with codes at their true bits. Raises ModelError, SpecError or UnknownNameError.
     """
     quantizer = get_registry().quantizer(quant)
-    config = load_config(model)
+    config = load_config(model, trust_remote_code)
     if method := quant_method(config):
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, preset_dtype(dtype, model))
-    empty = skeleton(config)
+    empty = skeleton(config, trust_remote_code)
     to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
@@ -88,14 +88,14 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
     }
 
 
-def checkpoint_figures(model: str, quant: str) -> dict[str, int | None]:
+def checkpoint_figures(model: str, quant: str, trust_remote_code: bool = False) -> dict[str, int | None]:
     """`storage_bytes` of the checkpoint as it would be written, and the model's `parameters`; None where unknown.
 
     A folder that is quantized already has the size of its files.
     """
-    if quant_method(load_config(model)) is None:
+    if quant_method(load_config(model, trust_remote_code)) is None:
         try:
-            found = footprint(model, quant)
+            found = footprint(model, quant, trust_remote_code=trust_remote_code)
         except ModelError:  # of an architecture whose layers are not known
             return {"storage_bytes": None, "parameters": None}
         return {"storage_bytes": found["total_bytes"], "parameters": found["parameters"]}
@@ -121,9 +121,9 @@ def _written_bytes(model: nn.Module, element_bytes: int) -> int:
     )
 
 
-def skeleton(config: PretrainedConfig) -> Any:
+def skeleton(config: PretrainedConfig, trust_remote_code: bool = False) -> Any:
     """The model without memory for its weights."""
     import torch
 
     with torch.device("meta"):
-        return model_class(config).from_config(config)  # type: ignore[no-untyped-call]
+        return model_class(config).from_config(config, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]

@@ -71,13 +71,20 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         device: str | None = None,
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
+        trust_remote_code: bool = False,
     ) -> None:
         loaded = pretrained
         self.batch_dependent = False
         if not isinstance(loaded, LoadedModel):
             self.batch_dependent = get_registry().quantizer(quant).batch_dependent
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
-            loaded = load_model(str(pretrained), "auto" if absent or device is None else device, dtype, placed=False)
+            loaded = load_model(
+                str(pretrained),
+                "auto" if absent or device is None else device,
+                dtype,
+                placed=False,
+                trust_remote_code=trust_remote_code,
+            )
             quantize(loaded, quant, calib, seed=int(seed))
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
         self.hosted = loaded.hosted

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import ModelError, first_line
+from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import follow, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
 from qharness.models.untouched import Untouched
@@ -104,7 +106,7 @@ def locate(name: str) -> Path:
     return BUNDLED.get(name) or (Path(preset.id) if preset else Path(name).expanduser())
 
 
-def load_config(name: str) -> PretrainedConfig:
+def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
     """A model's configuration; raise ModelError, in one line, if `name` is no model."""
     from transformers import AutoConfig
 
@@ -113,16 +115,35 @@ def load_config(name: str) -> PretrainedConfig:
         raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
     if not folder.exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
         raise ModelError(f"model {name!r}: there is no such folder")
+    if folder.exists():
+        check_config(folder)
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix())
-    except (OSError, ValueError) as error:
+        config: PretrainedConfig = AutoConfig.from_pretrained(folder.as_posix(), trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _refuse_own_code(name, error)
+        if folder.exists() and lacks_model_type(folder):
+            raise ModelError(f"{folder / 'config.json'} has no model_type: download it again") from None
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
     mark(config, folder.as_posix())
     return config
 
 
+def _refuse_own_code(name: str, error: Exception) -> None:
+    """Raise ModelError where what transformers asks for is leave to run a checkpoint's own code."""
+    if "trust_remote_code" in str(error):
+        raise ModelError(
+            f"model {name!r} needs Python code from its checkpoint: read it, then allow it with --trust-remote-code"
+        ) from None
+
+
 def load_model(
-    name: str, device: str = "auto", dtype: str = "auto", parent: str | None = None, *, placed: bool = True
+    name: str,
+    device: str = "auto",
+    dtype: str = "auto",
+    parent: str | None = None,
+    *,
+    placed: bool = True,
+    trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
 
@@ -132,8 +153,11 @@ def load_model(
     Raises ModelError in one line for what is no model, and for one whose checkpoint lacks weights.
     """
     import torch
+    from safetensors import SafetensorError
 
-    config = load_config(name)
+    config = load_config(name, trust_remote_code)
+    if locate(name).is_dir():
+        check_weights(locate(name))
     where = resolve_device(device)
     own = find_format(config)
     source = locate(name).as_posix()
@@ -141,13 +165,16 @@ def load_model(
     found = resolve_dtype(dtype, where, name)
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
-        return _from_pretrained(source, config, torch.device("cpu") if later else where, found)
+        return _from_pretrained(source, config, torch.device("cpu") if later else where, found, trust_remote_code)
 
     try:
         model = own.load(source, config, load) if own else load(source, config)
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (
+        OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError, UnpicklingError, EOFError
+    ) as error:  # fmt: skip
+        _refuse_own_code(name, error)
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
-    tokenizer = load_tokenizer(name, parent)
+    tokenizer = load_tokenizer(name, parent, trust_remote_code)
     follow(model, tokenizer)
     return LoadedModel(model.eval(), tokenizer, name, device=where if later else None)
 
@@ -160,7 +187,11 @@ def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[A
 
 
 def _from_pretrained(
-    source: str, config: PretrainedConfig, where: torch.device, dtype: torch.dtype | Literal["auto"]
+    source: str,
+    config: PretrainedConfig,
+    where: torch.device,
+    dtype: torch.dtype | Literal["auto"],
+    trust_remote_code: bool,
 ) -> PreTrainedModel:
     """transformers' own loading; ValueError for weights that it would make up."""
     check_loads(config)
@@ -170,11 +201,16 @@ def _from_pretrained(
         config=config,
         dtype=dtype,
         output_loading_info=True,
+        ignore_mismatched_sizes=not quantized,  # they are refused below, by name
+        trust_remote_code=trust_remote_code,
         **({"device_map": {"": where}} if quantized else {}),
     )
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"its checkpoint has no {missing[0]}{more}")
+    if not quantized and (mismatched := sorted(found["mismatched_keys"])):
+        key, has, wanted = mismatched[0]
+        raise ValueError(f"its checkpoint's {key} has the shape {list(has)}, and config.json asks for {list(wanted)}")
     loaded: PreTrainedModel = model if quantized else model.to(where)
     return loaded
 
@@ -188,16 +224,21 @@ def tokenizer_source(name: str, parent: str | None = None) -> Path:
     return source
 
 
-def load_tokenizer(name: str, parent: str | None = None) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, parent: str | None = None, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """A model's tokenizer, or its parent's, as `tokenizer_source` has it. Raises ModelError."""
     import transformers
 
     source = tokenizer_source(name, parent)
+    if source.is_dir():
+        check_tokenizer(source)
     try:
         tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            source.as_posix(), **convention_of(source.as_posix()).tokenizer
+            source.as_posix(), trust_remote_code=trust_remote_code, **convention_of(source.as_posix()).tokenizer
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:
+        if type(error) is not Exception and not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
+            raise  # `tokenizers` raises Exception itself for a file that is no tokenizer
+        _refuse_own_code(name, error)
         raise ModelError(f"tokenizer of {name!r} could not be loaded: {first_line(error)}") from None
     return tokenizer
 

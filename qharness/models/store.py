@@ -24,6 +24,7 @@ from qharness.models.lm import QHarnessLM
 from qharness.models.loading import (
     LoadedModel,
     identity,
+    load_config,
     load_model,
     load_tokenizer,
     resolve_device,
@@ -119,7 +120,9 @@ class Models:
 
     def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
         quantizer = get_registry().quantizer(spec.quant)
-        loaded = load_model(spec.model, spec.device, spec.dtype, spec.baseline, placed=False)
+        loaded = load_model(
+            spec.model, spec.device, spec.dtype, spec.baseline, placed=False, trust_remote_code=spec.trust_remote_code
+        )
         start = time.monotonic()
         calibration = None
         if quantizer.needs_calibration:
@@ -155,8 +158,9 @@ class Models:
         if untouched is None:
             return None
         os.utime(folder / ABOUT)
+        load_config(spec.model, spec.trust_remote_code)  # so that the checkpoint's own modules are found
         model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
-        tokenizer = load_tokenizer(spec.model, spec.baseline)
+        tokenizer = load_tokenizer(spec.model, spec.baseline, spec.trust_remote_code)
         follow(model, tokenizer)
         note(f"quantized before: {folder}")
         if untouched.notable:
@@ -179,6 +183,7 @@ def _about(spec: RunSpec) -> dict[str, Any]:
         "seed": spec.seed,
         "device": spec.device,
         "dtype": spec.dtype,
+        **({"trust_remote_code": True} if spec.trust_remote_code else {}),
         "plugin": f"{entry.plugin} {entry.version}",
         **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
     }

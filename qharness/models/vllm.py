@@ -41,7 +41,7 @@ def check(spec: RunSpec) -> None:
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
-    if load_config(spec.model).is_encoder_decoder:
+    if load_config(spec.model, spec.trust_remote_code).is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError("vllm", "pip install 'qharness[vllm]', on a machine with a GPU")
@@ -53,6 +53,7 @@ def arguments(spec: RunSpec) -> dict[str, Any]:
         "pretrained": locate(spec.model).as_posix(),
         "tokenizer": tokenizer_source(spec.model, spec.baseline).as_posix(),
         "dtype": spec.dtype,
+        "trust_remote_code": spec.trust_remote_code,
         "batch_size": spec.batch_size or "auto",
         "seed": spec.seed,
         "max_gen_toks": _DEFAULT_NEW_TOKENS,
@@ -68,7 +69,7 @@ def make(models: Models, spec: RunSpec) -> ServedModel:
             from qharness.models.vllm_encoding import EncodingVLLM
 
             inner = EncodingVLLM(**given)
-            inner.convention = marked(load_config(spec.model))
+            inner.convention = marked(load_config(spec.model, spec.trust_remote_code))
             return ServedModel(inner)
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
@@ -99,7 +100,7 @@ class VLLMRun(LM):  # type: ignore[misc]
     def __init__(self, inner: LM, spec: RunSpec) -> None:
         super().__init__()
         self._inner, self._spec = inner, spec
-        self._prefixes = marked(load_config(spec.model)).prefixes
+        self._prefixes = marked(load_config(spec.model, spec.trust_remote_code)).prefixes
         self.tokenizer: PreTrainedTokenizerBase = inner.tokenizer
         self._special_ids = sorted(SpecialTokens(self.tokenizer).ids)  # each ends a completion, as in `hf`
         self.known: dict[Key, str] = {}

@@ -44,6 +44,7 @@ class NoiseSpec:
     dtype: str = "auto"
     data_dir: Path | None = None
     allow_untouched: bool = False
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -60,7 +61,7 @@ def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
         definite_set(name)
     cache_dir().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="noise-", dir=cache_dir()) as folder:
-        loaded = load_model(spec.model, spec.device, spec.dtype)
+        loaded = load_model(spec.model, spec.device, spec.dtype, trust_remote_code=spec.trust_remote_code)
         to_linears(loaded.model)
         sequences = draw_inputs(loaded, spec)
         about = _about(spec, loaded, sequences)

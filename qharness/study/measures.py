@@ -62,6 +62,7 @@ def _profile(spec: RunSpec) -> dict[str, Any]:
             data_dir=spec.data_dir,
             baseline=False,
             allow_untouched=spec.allow_untouched,
+            trust_remote_code=spec.trust_remote_code,
         )
     )
 
@@ -77,6 +78,7 @@ def _noise(spec: RunSpec) -> dict[str, Any]:
             dtype=spec.dtype,
             data_dir=spec.data_dir,
             allow_untouched=spec.allow_untouched,
+            trust_remote_code=spec.trust_remote_code,
         )
     )
     return document

@@ -58,7 +58,7 @@ def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str
     get_registry().quantizer(first.quant)
     loading.resolve_device(first.device)
     for name in filter(None, (first.model, first.baseline)):
-        loading.load_config(name)
+        loading.load_config(name, first.trust_remote_code)
     backend_of(first).check(first)
     loaded, files = {}, {}
     for spec in specs:

@@ -1,0 +1,128 @@
+"""Looks at a local checkpoint's files before they are loaded, so that a damaged one is named in one line."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from qharness.errors import ModelError
+
+_POINTER = b"version https://git-lfs"
+_AGAIN = "download it again"
+_SINGLE = ("model.safetensors", "pytorch_model.bin")  # in the order in which transformers looks, each before its index
+_TOKENIZER = (
+    "tokenizer*.json",
+    "vocab*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges*.txt",
+    "*.model",
+)
+
+
+def check_config(folder: Path) -> None:
+    """Raise ModelError for a config.json that is no configuration, or whose dtype PyTorch does not know."""
+    path = folder / "config.json"
+    for dtype in _dtypes(_read_object(path)):
+        import torch
+
+        if not (isinstance(dtype, str) and isinstance(getattr(torch, dtype, None), torch.dtype)):
+            raise ModelError(f"{path} names the dtype {dtype!r}, which PyTorch does not know: correct it, or {_AGAIN}")
+
+
+def lacks_model_type(folder: Path) -> bool:
+    """Whether a configuration does not say of which architecture it is."""
+    return not isinstance(_read_object(folder / "config.json").get("model_type"), str)
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raise ModelError for a tokenizer file that is not there in whole, or that is not JSON and should be."""
+    for path in sorted({path for pattern in _TOKENIZER for path in folder.glob(pattern) if path.is_file()}):
+        if path.suffix == ".json":
+            _read_object(path)
+        else:
+            _check_content(path)
+
+
+def check_weights(folder: Path) -> None:
+    """Raise ModelError for weight files that are missing from those their index names, or that are cut short."""
+    for name in _SINGLE:
+        index = folder / f"{name}.index.json"
+        if (folder / name).is_file():
+            _check_weight_file(folder / name)
+            return
+        if index.is_file():
+            _check_shards(index)
+            return
+
+
+def _check_shards(index: Path) -> None:
+    shards = _read_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
+        raise ModelError(f"{index} has no weight_map: {_AGAIN}")
+    for shard in sorted(set(shards.values())):
+        path = index.parent / shard
+        if not path.is_file():
+            raise ModelError(f"{path} is missing, which {index.name} names: download it")
+        _check_weight_file(path)
+
+
+def _check_weight_file(path: Path) -> None:
+    _check_content(path)
+    if path.suffix == ".safetensors":
+        _check_safetensors(path)
+        return
+    with path.open("rb") as file:
+        begin = file.read(2)
+    if begin[:1] != b"\x80" and not zipfile.is_zipfile(path):  # the older format is a pickle, the newer one a ZIP file
+        what = "is cut short" if begin == b"PK" else "is no PyTorch checkpoint"
+        raise ModelError(f"{path} {what}: {_AGAIN}")
+
+
+def _check_safetensors(path: Path) -> None:
+    """The header says where the last tensor ends: there the file must end as well."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(length) if 8 + length <= size else None
+    if header is None:
+        raise ModelError(f"{path} is cut short, or no safetensors file: {_AGAIN}")
+    try:
+        tensors = json.loads(header)
+        ends = [int(tensor["data_offsets"][1]) for name, tensor in tensors.items() if name != "__metadata__"]
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        raise ModelError(f"{path} is no safetensors file, for its header is damaged: {_AGAIN}") from None
+    expected = 8 + length + max(ends, default=0)
+    if size != expected:
+        raise ModelError(f"{path} has {size} bytes, not the {expected} that its header says: {_AGAIN}")
+
+
+def _check_content(path: Path) -> None:
+    with path.open("rb") as file:
+        begin = file.read(len(_POINTER))
+    if not begin:
+        raise ModelError(f"{path} is empty: {_AGAIN}")
+    if begin == _POINTER:
+        raise ModelError(f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder")
+
+
+def _read_object(path: Path) -> Mapping[str, object]:
+    _check_content(path)
+    try:
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise ModelError(f"{path} is not JSON: {_AGAIN}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} holds no JSON object: {_AGAIN}")
+    return found
+
+
+def _dtypes(config: Mapping[str, object]) -> Iterator[object]:
+    """The dtypes that a configuration and the configurations inside it name."""
+    for key, value in config.items():
+        if key in ("dtype", "torch_dtype") and value is not None and not isinstance(value, dict):
+            yield value
+        elif key.endswith("_config") and key != "quantization_config" and isinstance(value, dict):
+            yield from _dtypes(value)
