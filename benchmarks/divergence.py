@@ -23,6 +23,7 @@ from tinycoder import benchmark
 from qharness import RunSpec
 from qharness.calibration import definite_set
 from qharness.models import load_model
+from qharness.models.encoding import encode_text
 from qharness.models.store import Models
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -41,7 +42,7 @@ def main() -> None:
         for language in ("python", "java")
         for document in benchmark.documents(language, count=options.texts)
     ]
-    ids = [torch.tensor(full.tokenizer(text)["input_ids"])[None] for text in texts]
+    ids = [torch.tensor(encode_text(full.tokenizer, text, encoder=False))[None] for text in texts]
     wanted = [log_probabilities(full.model, each) for each in ids]
     print(f"{len(ids)} texts, {sum(each.numel() for each in ids)} tokens", flush=True)
     for quant in options.quants:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from qharness import (
+    CheckpointReaders,
     MissingDependencyError,
     ModelError,
     QuantizationContext,
@@ -157,6 +158,10 @@ class Hf:
         """Write the checkpoint as transformers does."""
         _save(f"hf:{self.scheme}", SCHEMES[self.scheme], model, folder)
 
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """transformers, where the library is installed."""
+        return CheckpointReaders(transformers=True, packages=(SCHEMES[self.scheme].package,))
+
 
 @dataclass(frozen=True)
 class TorchAo:
@@ -178,6 +183,10 @@ class TorchAo:
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """Write the checkpoint as transformers does."""
         _save(f"torchao:{self.scheme}", TORCHAO[self.scheme], model, folder)
+
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """transformers, where the library is installed."""
+        return CheckpointReaders(transformers=True, packages=(TORCHAO[self.scheme].package,))
 
 
 def _find(name: str, scheme: str, schemes: Mapping[str, Scheme]) -> None:

@@ -23,7 +23,15 @@ from qharness.errors import (
 )
 from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import BlockwiseQuantizer, CheckpointFormat, Load, QuantizedLinear, TaskFamily, WeightBytes
+from qharness.offers import (
+    BlockwiseQuantizer,
+    CheckpointFormat,
+    CheckpointReaders,
+    Load,
+    QuantizedLinear,
+    TaskFamily,
+    WeightBytes,
+)
 from qharness.runs import RunResult, RunSpec, ScoreResult
 from qharness.types import (
     Calibration,
@@ -46,17 +54,29 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import block_linears, find_blocks, head_linear, quantize, replace_module
+    from qharness.models import (
+        LazyWeight,
+        ModelInputs,
+        block_linears,
+        find_blocks,
+        head_linear,
+        model_inputs,
+        quantize,
+        replace_module,
+    )
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
 _LATE = {
     "Comparison": "qharness.stats",
+    "LazyWeight": "qharness.models",
+    "ModelInputs": "qharness.models",
     "block_linears": "qharness.models",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
     "find_blocks": "qharness.models",
     "head_linear": "qharness.models",
+    "model_inputs": "qharness.models",
     "quantize": "qharness.models",
     "replace_module": "qharness.models",
     "run": "qharness.study",
@@ -69,14 +89,17 @@ __all__ = [
     "Calibration",
     "CalibrationSet",
     "CheckpointFormat",
+    "CheckpointReaders",
     "Comparison",
     "DataError",
     "Document",
     "Language",
+    "LazyWeight",
     "Limits",
     "Load",
     "MissingDependencyError",
     "ModelError",
+    "ModelInputs",
     "Outcome",
     "Perturbation",
     "PluginError",
@@ -107,6 +130,7 @@ __all__ = [
     "head_linear",
     "hookimpl",
     "mirror_dir",
+    "model_inputs",
     "option",
     "pass_at_k",
     "quantize",

@@ -57,7 +57,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
         "set": definite_set(spec),
         "seed": seed,
         "length": _length(loaded, calibration_set),
-        "tokenizer": _fingerprint(loaded.tokenizer),
+        "tokenizer": _fingerprint(loaded.tokenizer) + _unended(loaded),
         "origin": calibration_set.origin(data_dir),
     }
     folder = cache_dir() / "calibration" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
@@ -77,13 +77,14 @@ def _length(loaded: LoadedModel, calibration_set: CalibrationSet) -> int:
 def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_dir: Path | None) -> Calibration:
     import torch
 
+    from qharness.models.encoding import encode_text
+
     rng = random.Random(seed)  # noqa: S311 - draws a sample, guards nothing
     length = _length(loaded, calibration_set)
 
     @lru_cache(maxsize=1)  # the document that has just been measured
     def tokens(text: str) -> list[int]:
-        ids: list[int] = loaded.tokenizer(text, verbose=False)["input_ids"]  # it would warn of a length that is cut
-        return ids
+        return encode_text(loaded.tokenizer, text, encoder=loaded.model.config.is_encoder_decoder)
 
     def fits(text: str) -> bool:
         # Most are too short, which shows without a tokenizer: none makes more tokens than bytes, special ones aside.
@@ -118,6 +119,14 @@ def _fingerprint(tokenizer: Any) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     decides = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     return f"{type(tokenizer).__name__} {hashlib.sha256(decides.encode()).hexdigest()[:16]}"
+
+
+def _unended(loaded: LoadedModel) -> str:
+    """Tells sequences from those drawn when texts for causal models still ended as the tokenizer ends them."""
+    from qharness.models.encoding import AddedTokens
+
+    ends = AddedTokens.of(loaded.tokenizer).after and not loaded.model.config.is_encoder_decoder
+    return " no end token" if ends else ""
 
 
 def _keep(made: Calibration, folder: Path, about: dict[str, Any]) -> None:

@@ -84,6 +84,33 @@ class SavingQuantizer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class CheckpointReaders:
+    """Who loads a checkpoint, qharness aside. `transformers`: whether it does; `packages`: what it needs installed.
+
+    `remark`: what else has to be known, in part of a sentence.
+    """
+
+    transformers: bool = True
+    packages: tuple[str, ...] = ()
+    remark: str = ""
+
+    def __str__(self) -> str:
+        who = "qharness only"
+        if self.transformers:
+            who = f"transformers with {', '.join(self.packages)}" if self.packages else "plain transformers"
+        return f"{who} ({self.remark})" if self.remark else who
+
+
+@runtime_checkable
+class DescribedCheckpoint(Protocol):
+    """A quantizer with `save` that says who loads what it writes."""
+
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """Who does, for this quantizer's options."""
+        ...
+
+
 @runtime_checkable
 class BlockwiseQuantizer(Protocol):
     """A quantizer for models that do not fit where they are quantized.
@@ -137,6 +164,16 @@ class CheckpointFormat(Protocol):
 
         Returns how many layers run which way; nothing where the model has no such layers.
         """
+        ...
+
+
+@runtime_checkable
+class RenamedCheckpointFormat(Protocol):
+    """A format that also loads checkpoints in which its method went by other names."""
+
+    @property
+    def former_methods(self) -> Sequence[str]:
+        """Those names, as a `quantization_config` has them."""
         ...
 
 

@@ -13,7 +13,8 @@ DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
 class RunSpec:
     """One cell: a model, quantized, on a task. None means the task's own default.
 
-    `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`.
+    `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
+    than half of what is to be quantized stays in full precision.
     """
 
     task: str
@@ -31,6 +32,7 @@ class RunSpec:
     dtype: str = "auto"
     backend: str = "hf"
     allow_unsandboxed: bool = False
+    allow_untouched: bool = False
     data_dir: Path | None = None
     output: Path = Path("runs")
     baseline: str | None = None

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from qharness import Calibration
 from qharness.models import load_model
-from qharness.models.loading import quantize_loaded
+from qharness.models import quantize_loaded
 from qharness.registry import get_registry
 
 def held():  # bytes that are the process's own: not those of mapped files

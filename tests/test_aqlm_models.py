@@ -10,9 +10,9 @@ import torch
 import transformers
 from torch import nn
 
-from qharness import Calibration, ModelError, QuantizationContext, SpecError, block_linears, find_blocks
+from qharness import Calibration, ModelError, QuantizationContext, SpecError, block_linears, find_blocks, model_inputs
 from qharness.plugins.aqlm import Aqlm
-from qharness.plugins.aqlm.replay import Replay, batches, hidden, model_inputs
+from qharness.plugins.aqlm.replay import Replay, batches, hidden
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.registry import get_registry
 from tests.tiny_models import CONFIGS, CONTEXT, VOCABULARY, make_model, tokenizer

@@ -5,16 +5,25 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
+from tokenizers import AddedToken
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameError, run
+from qharness.models.loading import locate
 from qharness.models.vllm import arguments
 from tests.conftest import REPOSITORY
+from tests.test_encoding import bare, template
+from tests.tiny_models import save_model
+from tests.tiny_tokenizers import llama
 
 STANDINS = REPOSITORY / "tests/standins/for_vllm"
 
@@ -121,3 +130,40 @@ def test_a_checkpoint_is_compared_with_its_parent(vllm: Any, tmp_path: Path) -> 
     assert done.document["baseline"]["n_pairs"] == 2
     assert done.document["baseline"]["pass@1"]["b"] <= done.document["baseline"]["pass@1"]["a"]
     assert [made["model"] for made in vllm.MADE][1] == str(tmp_path / "small")
+
+
+def test_prompts_are_those_of_hf_whatever_the_tokenizer_adds(vllm: Any, tmp_path: Path) -> None:
+    """An end token after each text, and none at all."""
+    ended = tmp_path / "ended"
+    shutil.copytree(locate("tinycoder"), ended)
+    template(transformers.AutoTokenizer.from_pretrained(ended), "$A </s>").save_pretrained(ended)
+    greedy = {"temperature": 0.0, "samples": 1, "max_new_tokens": 60}
+    ours = run(spec(tmp_path / "a", backend="hf", **greedy))
+    theirs = run(spec(tmp_path / "b", model=str(ended), **greedy))
+    assert [row["completion"] for row in lines(theirs.folder)] == [row["completion"] for row in lines(ours.folder)]
+    nameless = save_model("llama", tmp_path / "nameless")
+    for path in nameless.glob("*token*"):
+        path.unlink()
+    bare().save_pretrained(nameless)
+    assert len(lines(run(spec(tmp_path / "c", model=str(nameless), **greedy)).folder)) == 2
+
+
+def test_special_tokens_end_completions_as_with_hf(vllm: Any, tmp_path: Path) -> None:
+    """Of a random model that says one every few tokens, and whose tokenizer drops a first space."""
+    words = llama()
+    marks = [AddedToken(words.convert_ids_to_tokens(number), special=True) for number in range(300, 315)]
+    words.add_special_tokens({"additional_special_tokens": marks})
+    torch.manual_seed(2)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        initializer_range=0.5, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "m")
+    words.save_pretrained(tmp_path / "m")
+    greedy = {"temperature": 0.0, "samples": 1, "max_new_tokens": 60, "model": str(tmp_path / "m"), "limit": 12}
+    ours, theirs = (
+        [row["completion"] for row in lines(run(spec(tmp_path / name, backend=name, **greedy)).folder)]
+        for name in ("hf", "vllm")
+    )
+    assert ours == theirs and len({len(text) for text in ours}) > 3
+    assert any(text.startswith(" ") for text in ours)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from qharness.cli import app
 from qharness.registry import Registry, build_registry
 from tests.conftest import REPOSITORY
+from tests.tiny_architectures import ARCHITECTURES
 
 DOCS = REPOSITORY / "docs"
 GITHUB = REPOSITORY / ".github"
@@ -153,3 +154,13 @@ def test_the_workflows_are_whole() -> None:
                 assert not (script and script[0].startswith(".ci/")) or (REPOSITORY / script[0]).is_file()
     assert ".ci/run" in [step.get("run") for step in parsed["ci.yml"]["jobs"]["test"]["steps"]]
     assert parsed["publish.yml"]["jobs"]["publish"]["permissions"] == {"id-token": "write"}
+
+
+def test_the_table_of_what_quantizers_touch() -> None:
+    """A sample of its rows is made again: each kind of model, each quantizer."""
+    touched, page = tool("touched"), (DOCS / "models.md").read_text(encoding="utf-8")
+    rows = touched.render(["Llama", "GPT-2", "gpt-oss", "DBRX", "Falcon-Mamba", "Jamba", "T5"])
+    table = page[page.index(touched.HEADING) :].split("\n\n")[0].split("\n")
+    assert [row for row in rows if row not in table] == []
+    assert [row.split(" | ")[0].removeprefix("| ") for row in table[2:]] == list(ARCHITECTURES)
+    assert touched.rewritten(page, table) == page

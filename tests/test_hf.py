@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from qharness import MissingDependencyError, ModelError, UnknownNameError
-from qharness.models import LoadedModel, load_model, quantize
+from qharness.models import Export, LoadedModel, export_checkpoint, load_model, quantize
 from qharness.models.footprint import resident_bytes
 from qharness.plugins.hf import SCHEMES, TORCHAO
 from qharness.registry import get_registry
@@ -55,6 +56,18 @@ def test_hf(scheme: str, tmp_path: Path) -> None:
     if not SCHEMES[scheme].saved:
         with pytest.raises(ModelError, match="no checkpoint form"):
             get_registry().quantizer(f"hf:{scheme}").save(model, tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["torchao:int8dq", "torchao:int8dq-int4w", "hf:bnb-nf4", "hf:bnb-int8"])
+def test_exported_as_a_user_does_it(spec: str, tmp_path: Path) -> None:
+    """The bundled model is of half precision and computes in float32, which these libraries' layers do not change."""
+    scheme = {**SCHEMES, **TORCHAO}[spec.partition(":")[2]]
+    if not installed(scheme.package):
+        pytest.skip(f"{scheme.package} is not installed")
+    written = export_checkpoint(Export("tinycoder", spec, tmp_path / "q", device="cpu"))
+    assert str(written.readers) == f"transformers with {scheme.package}"
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "q", dtype="auto").eval()
+    assert torch.equal(logits(model), logits(quantize("tinycoder", spec)))
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

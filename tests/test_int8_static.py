@@ -193,10 +193,10 @@ def test_forms_hold_the_same_weight_and_are_counted() -> None:
     weight = each.int8_weight()
     held = resident_bytes(each)
     each.pack()
-    assert each.weight is None and torch.equal(each.int8_weight(), weight) and resident_bytes(each) == held
+    assert each.plain_weight is None and torch.equal(each.int8_weight(), weight) and resident_bytes(each) == held
     assert torch.equal(each.state_dict()["weight"], weight)
     each.pack(keep=True)
-    assert torch.equal(each.weight, weight) and resident_bytes(each) == held + weight.nbytes
+    assert torch.equal(each.plain_weight, weight) and resident_bytes(each) == held + weight.nbytes
     for again in (pickle.loads(pickle.dumps(each)), copy.deepcopy(each)):
         assert again.way() == each.way() and torch.equal(again.int8_weight(), weight)
     half = copy.deepcopy(each).half()
@@ -286,7 +286,7 @@ def test_bad_options(spec: str, message: str) -> None:
 def test_weights_that_are_no_numbers_and_text_that_is_none() -> None:
     model = make_model("llama")
     model.model.layers[1].mlp.up_proj.weight.data[0, 0] = float("nan")
-    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj has weights"):
+    with pytest.raises(ModelError, match=r"layers\.1\.mlp\.up_proj\.weight has values"):
         quantized(model, "int8-dynamic")
     with pytest.raises(ModelError, match="no tokens"):
         observe(make_model("llama"), ["lm_head"], [])

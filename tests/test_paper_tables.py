@@ -257,7 +257,7 @@ def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
     quants = [row[1] for row in shown(table(read_entries([tmp_path]), "wei-2"))]
     assert quants[1:] == ["int8-dynamic", "aqlm:2 on prose", "aqlm:2 on stdlib"]
     (row,) = table(collection, "runs").rows
-    assert [cell.text for cell in row[-2:]] == ["2.47", "932"]
+    assert [cell.text for cell in row[-3:]] == ["2.47", "932", "n/a"]
 
 
 # ------------------------------------------------------------------------------------------------------ whole studies

@@ -7,7 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, Quantizer, SpecError, WeightBytes, hookimpl, option
+from qharness import (
+    CheckpointReaders,
+    ModelError,
+    QuantizationContext,
+    Quantizer,
+    SpecError,
+    WeightBytes,
+    hookimpl,
+    option,
+)
 from qharness.plugins.aqlm.checkpoint import AqlmCheckpoint
 from qharness.plugins.aqlm.widths import GROUP, TABLE, Shape, shape_for
 
@@ -102,6 +111,10 @@ class Aqlm:
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """Write a checkpoint of a quantized model."""
         self.checkpoint.save(model, folder, packed=self.packed)
+
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """Who loads what `save` writes."""
+        return self.checkpoint.readers(packed=self.packed)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of a model's layers (out, in), as they would be coded."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import ModelError
+from qharness import CheckpointReaders, ModelError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -49,6 +49,13 @@ class AqlmCheckpoint:
                 del model.config.quantization_config
         if packed:
             _rewrite(folder, folder, _pack, packed=True)
+
+    def readers(self, *, packed: bool) -> CheckpointReaders:
+        """Who loads what `save` writes."""
+        if packed:
+            return CheckpointReaders(transformers=False, remark="`qharness quantize --unpack` makes it plain")
+        asks = "not where a model's code asks a Linear for its weight, as T5's and GPT-BigCode's does"
+        return CheckpointReaders(transformers=True, packages=("aqlm",), remark=asks)
 
     def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
         """Load a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from qharness import ModelError, find_blocks
+from qharness import ModelError, find_blocks, model_inputs
 from qharness.plugins.aqlm.progress import Finished
-from qharness.plugins.aqlm.replay import Replay, model_inputs, working_on
+from qharness.plugins.aqlm.replay import Replay, working_on
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -142,7 +142,8 @@ def teach(
             for place in torch.randperm(len(trained), generator=generator).tolist():
                 index = trained[place]
                 optimizer.zero_grad()
-                (_loss(model, inputs[index], finished, index) / inputs[index].numel()).backward()
+                loss, tokens = _loss(model, inputs[index], finished, index)
+                (loss / tokens).backward()
                 optimizer.step()
             error = _held_out_error(model, inputs, held_out, finished)
             since += 1
@@ -166,19 +167,24 @@ def _trained(model: PreTrainedModel) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if id(parameter) not in fixed]
 
 
-def _loss(model: PreTrainedModel, ids: Tensor, finished: Finished, index: int) -> Tensor:
+def _loss(model: PreTrainedModel, ids: Tensor, finished: Finished, index: int) -> tuple[Tensor, int]:
+    """The sum of KL over the tokens that the model predicts, and how many those are.
+
+    An encoder-decoder model predicts the half of each text that its decoder is given.
+    """
     lesson = finished.read(_lesson(index))
     assert lesson is not None
     student = head_input(model, ids)
-    return divergence(head_of(model), student, lesson["hidden"].to(student.device, student.dtype))
+    teacher = lesson["hidden"].to(student.device, student.dtype)
+    return divergence(head_of(model), student, teacher), student.shape[:-1].numel()
 
 
 @torch.no_grad()
 def _held_out_error(
     model: PreTrainedModel, inputs: Sequence[Tensor], which: Sequence[int], finished: Finished
 ) -> float:
-    total = sum(float(_loss(model, inputs[index], finished, index)) for index in which)
-    return total / sum(inputs[index].numel() for index in which)
+    parts = [_loss(model, inputs[index], finished, index) for index in which]
+    return sum(float(loss) for loss, _ in parts) / sum(tokens for _, tokens in parts)
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from qharness import model_inputs
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -78,20 +80,6 @@ def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[
         step = max(min(size, tokens // length), 1)
         found += [torch.stack(equal[i : i + step]) for i in range(0, len(equal), step)]
     return found
-
-
-def model_inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
-    """The inputs of a forward pass on token ids int64 [n, length].
-
-    An encoder-decoder model reads the first half and writes the second, as it would a prompt and its completion.
-    """
-    ids = ids.to(model.device)
-    if not model.config.is_encoder_decoder:
-        return {"input_ids": ids, "use_cache": False}
-    half = max(ids.shape[1] // 2, 1)
-    start = torch.full_like(ids[:, :1], model.config.decoder_start_token_id)
-    target = torch.cat([start, ids[:, half:-1]], 1)
-    return {"input_ids": ids[:, :half], "decoder_input_ids": target, "use_cache": False}
 
 
 @contextmanager

@@ -81,6 +81,9 @@ def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str],
             targets = [hidden(call.run(block)).cpu() for call in replay.calls(name)]
     errors = quantize_block(block, xtx, plan.shape, lambda layer: generator(plan.seed, name, layer), plan.search)
     said = f"mean error of its layers {sum(errors.values()) / len(errors):.3g}"
+    unseen = [layer for layer, inputs in xtx.items() if not inputs.diagonal().any()]
+    if reached and unseen:  # experts that no token chose, or weights that are read and not called
+        said += f", {len(unseen)} of them by their weights alone, for no token reached them ({unseen[0]})"
     if targets and plan.tuning:
         tuned = _tune(replay, name, block, targets, plan, plan.tuning)
         said += f", of the block {tuned.before:.3g}, tuned {tuned.after:.3g}"

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from qharness import LazyWeight
+
 
 def code_dtype(bits: int) -> torch.dtype:
     """What codes of so many bits are kept in: int8 up to 8, int16 up to 16; unsigned values are wrapped."""
@@ -103,8 +105,9 @@ class AqlmLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """Stands in where a model asks a Linear's weight for its dtype and device, as T5 does."""
-        return self.codebooks
+        """What a model reads that asks a Linear for its weight: Mamba to multiply with, T5 for its dtype."""
+        shape, books = (self.out_features, self.in_features), self.codebooks
+        return LazyWeight(self.quantized.dequantize, shape, books.dtype, books.device)
 
     @property
     def quantized(self) -> QuantizedWeight:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, SpecError, WeightBytes, option
+from qharness import CheckpointReaders, ModelError, QuantizationContext, SpecError, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
 from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, linear_names, weight_bytes
 
@@ -66,6 +66,10 @@ class Int8Dynamic:
         if self.batch_dependent:
             raise ModelError("int8-dynamic:activations=tensor has no checkpoint form: it runs with `qharness run`")
         self.checkpoint.save(model, folder)
+
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """Who loads what `save` writes."""
+        return self.checkpoint.readers(self.act_bits)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.

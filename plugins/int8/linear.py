@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qharness import LazyWeight
 from qharness.plugins.int8 import products
 from qharness.plugins.int8.grid import WeightGrid
 from qharness.plugins.int8.ranges import levels_of
@@ -23,22 +24,27 @@ class Int8Linear(nn.Module):
     weight int8 [out, in] on the grid that weight_scale, float32 [out] or [1], spans; bias [out] or None. Activations
     are rounded to -levels .. levels, in a scale of each row's own (dynamic), or in `input_scale`, float32 [1] (static).
 
-    `weight` is None while FBGEMM's packed form stands for it; `state_dict` has it all the same. Scales are float32
-    whatever dtype the model is in.
+    The buffer `weight` is None while FBGEMM's packed form stands for it; `state_dict` has it all the same. Scales are
+    float32 whatever dtype the model is in; `dtype` is the model's.
     """
 
-    weight: Tensor | None
     weight_scale: Tensor
     input_scale: Tensor | None
     bias: Tensor | None
 
     def __init__(
-        self, weight: Tensor, weight_scale: Tensor, bias: Tensor | None, input_scale: Tensor | None, act_bits: int = 8
+        self,
+        weight: Tensor,
+        weight_scale: Tensor,
+        bias: Tensor | None,
+        input_scale: Tensor | None,
+        act_bits: int = 8,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        self.act_bits, self.levels = act_bits, levels_of(act_bits)
-        self.register_buffer("weight", weight)
+        self.act_bits, self.levels, self.dtype = act_bits, levels_of(act_bits), dtype
+        self._buffers["weight"] = weight
         self.register_buffer("weight_scale", weight_scale)
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("bias", bias)
@@ -54,7 +60,7 @@ class Int8Linear(nn.Module):
         if input_range is not None:
             static = torch.tensor([max(input_range, _TINY) / levels_of(act_bits)], device=weight.device)
         bias = None if linear.bias is None else linear.bias.detach()
-        return cls(weight, scale, bias, static, act_bits)
+        return cls(weight, scale, bias, static, act_bits, linear.weight.dtype)
 
     # -------------------------------------------------------------------------------------------------- arithmetic
 
@@ -88,10 +94,16 @@ class Int8Linear(nn.Module):
         return (rows / scale).round_().clamp_(-self.levels, self.levels)
 
     def _product(self, q: Tensor) -> Tensor:
-        weight = self.weight
+        weight = self.plain_weight
         if weight is None or (self._packed is not None and len(q) < _MANY_ROWS):
             return products.packed_product(q, self._packed)
         return products.plain_product(q, weight, self.weight_scale)
+
+    @property
+    def weight(self) -> Tensor:
+        """What a model reads that asks a Linear for its weight: as it is multiplied with, in the model's dtype."""
+        shape = (self.out_features, self.in_features)
+        return LazyWeight(lambda: self.dequantized_weight().to(self.dtype), shape, self.dtype, self.weight_scale.device)
 
     def dequantized_weight(self) -> Tensor:
         """The weight it multiplies with, float32 [out, in]."""
@@ -105,9 +117,15 @@ class Int8Linear(nn.Module):
 
     # ------------------------------------------------------------------------------------------------------- forms
 
+    @property
+    def plain_weight(self) -> Tensor | None:
+        """The weight int8 [out, in], where it is held so."""
+        return self._buffers["weight"]
+
     def int8_weight(self) -> Tensor:
-        """The weight int8 [out, in], in whatever form it is kept."""
-        return products.unpack(self._packed) if self.weight is None else self.weight
+        """The weight int8 [out, in], in whatever form it is held."""
+        plain = self.plain_weight
+        return products.unpack(self._packed) if plain is None else plain
 
     @property
     def packed_bytes(self) -> int:
@@ -116,28 +134,29 @@ class Int8Linear(nn.Module):
 
     def pack(self, *, keep: bool = False) -> None:
         """Have the packed form where it can run: the weight is on a CPU. `keep` the plain form beside it, or not."""
-        if self._packed is None and self.weight is not None and self.weight.device.type == "cpu" and products.packs():
-            self._packed = products.pack(self.weight, self.weight_scale)
+        plain = self.plain_weight
+        if self._packed is None and plain is not None and plain.device.type == "cpu" and products.packs():
+            self._packed = products.pack(plain, self.weight_scale)
         if self._packed is not None:
-            self.weight = self.int8_weight() if keep else None
+            self._buffers["weight"] = self.int8_weight() if keep else None
 
     def unpack(self) -> None:
         """Have the plain form only."""
-        self.weight = self.int8_weight()
+        self._buffers["weight"] = self.int8_weight()
         self._packed = None
 
     def way(self) -> str:
         """Which products it runs."""
         if self._packed is not None:
-            return "int8, packed" if self.weight is None else "int8, packed or plain"
-        assert self.weight is not None
-        return "int8, plain" if products.exact(self.weight.device.type) else "int8, simulated"
+            return "int8, packed" if self.plain_weight is None else "int8, packed or plain"
+        return "int8, plain" if products.exact(self.int8_weight().device.type) else "int8, simulated"
 
     # ------------------------------------------------------------------------------------------------------- state
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Int8Linear:
         """Move it, or change its dtype: scales stay float32, and what is packed is packed anew if still on a CPU."""
-        packed, both = self._packed is not None, self.weight is not None
+        packed, both = self._packed is not None, self.plain_weight is not None
+        self.dtype = fn(torch.empty(0, dtype=self.dtype, device=self.weight_scale.device)).dtype
         if packed:
             self.unpack()
         scales = self.weight_scale, self.input_scale
@@ -156,7 +175,7 @@ class Int8Linear(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Pickled in the plain form, with a note of whether it is to be packed again."""
         state = self.__dict__.copy()
-        state["_packed"] = None if self._packed is None else self.weight is not None
+        state["_packed"] = None if self._packed is None else self.plain_weight is not None
         state["_buffers"] = {**self._buffers, "weight": self.int8_weight()}
         return state
 

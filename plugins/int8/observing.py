@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from qharness import ModelError
+from qharness import ModelError, model_inputs
 from qharness.plugins.int8.options import trim
 from qharness.plugins.int8.ranges import Histogram
 
@@ -44,7 +44,7 @@ def observe(
         with torch.no_grad():
             for batch in _batches(sequences):
                 with suppress(_Done):
-                    model(**_inputs(model, batch.to(model.device)))
+                    model(**model_inputs(model, batch))
                 tokens += batch.numel()
                 trim()
     finally:
@@ -69,12 +69,3 @@ def _batches(sequences: Sequence[Tensor]) -> list[Tensor]:
     for length, equal in groupby(sorted((each for each in sequences if len(each)), key=len), key=len):
         found += torch.stack(list(equal)).split(max(_TOKENS // length, 1))
     return found
-
-
-def _inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
-    """An encoder gets the first half of each sequence and its decoder the second, behind its first token."""
-    if not model.config.is_encoder_decoder:
-        return {"input_ids": ids, "use_cache": False}
-    read, written = ids.tensor_split([(ids.shape[1] + 1) // 2], dim=1)
-    first = ids.new_full((len(ids), 1), model.config.decoder_start_token_id)
-    return {"input_ids": read, "decoder_input_ids": torch.cat([first, written], dim=1), "use_cache": False}

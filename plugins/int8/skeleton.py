@@ -13,6 +13,7 @@ from transformers.utils.quantization_config import QuantizationConfigMixin
 from qharness import replace_module
 from qharness.plugins.int8.checkpoint import METHOD
 from qharness.plugins.int8.linear import Int8Linear
+from qharness.plugins.int8.schemes import Scheme, Schemes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 @register_quantization_config(METHOD)
 class Int8Settings(QuantizationConfigMixin):
-    """The `quantization_config` of a checkpoint."""
+    """The `quantization_config` that a checkpoint is loaded by: its schemes."""
 
-    def __init__(self, per_column: bool, act_bits: int, static: list[str], kept: list[str], **_: Any) -> None:
+    def __init__(self, groups: list[dict[str, Any]], ignore: list[str], flat: bool, **_: Any) -> None:
         self.quant_method = METHOD  # type: ignore[assignment]
-        self.per_column, self.act_bits, self.static, self.kept = per_column, act_bits, static, kept
+        self.groups, self.ignore, self.flat = groups, ignore, flat
 
 
 @register_quantizer(METHOD)
@@ -35,25 +36,16 @@ class Int8Loader(HfQuantizer):
     quantization_config: Int8Settings
 
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **_: Any) -> None:
-        kept, static = set(self.quantization_config.kept), set(self.quantization_config.static)
-        for name, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear) and name not in kept:
-                replace_module(model, name, self._empty(module, static=name in static))
-
-    def _empty(self, linear: nn.Linear, *, static: bool) -> Int8Linear:
         settings = self.quantization_config
-        with torch.device("meta"):
-            return Int8Linear(
-                torch.empty(linear.out_features, linear.in_features, dtype=torch.int8),
-                torch.empty(linear.out_features if settings.per_column else 1, dtype=torch.float32),
-                None if linear.bias is None else torch.empty_like(linear.bias),
-                torch.empty(1, dtype=torch.float32) if static else None,
-                settings.act_bits,
-            )
+        schemes = Schemes.of_document(settings.groups, settings.ignore, settings.flat)
+        for name, module in list(model.named_modules()):
+            if isinstance(module, nn.Linear) and (scheme := schemes.of(name, module)):
+                replace_module(model, name, _empty(module, scheme, flat=schemes.flat))
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> PreTrainedModel:
         for module in model.modules():
             if isinstance(module, Int8Linear):
+                module.weight_scale = module.weight_scale.flatten()
                 module.pack()
         return model
 
@@ -65,3 +57,17 @@ class Int8Loader(HfQuantizer):
     def is_serializable(self) -> bool:
         """Our own saving is used."""
         return False
+
+
+def _empty(linear: nn.Linear, scheme: Scheme, *, flat: bool) -> Int8Linear:
+    """An Int8Linear on the meta device, with the shapes of what the checkpoint holds for this Linear."""
+    rows = (linear.out_features,) if flat else (linear.out_features, 1)
+    with torch.device("meta"):
+        return Int8Linear(
+            torch.empty(linear.out_features, linear.in_features, dtype=torch.int8),
+            torch.empty(rows if scheme.per_column else (1,), dtype=torch.float32),
+            None if linear.bias is None else torch.empty_like(linear.bias),
+            torch.empty(1, dtype=torch.float32) if scheme.static else None,
+            scheme.act_bits,
+            linear.weight.dtype,
+        )

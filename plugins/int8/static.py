@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import ModelError, QuantizationContext, WeightBytes, option
+from qharness import CheckpointReaders, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
 from qharness.plugins.int8.options import check_options, convert, linear_names, trim, weight_bytes
 
@@ -80,6 +80,10 @@ class Int8Static:
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """Write a checkpoint of a quantized model."""
         self.checkpoint.save(model, folder)
+
+    def checkpoint_readers(self) -> CheckpointReaders:
+        """Who loads what `save` writes."""
+        return self.checkpoint.readers(self.act_bits)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""

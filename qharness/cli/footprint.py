@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import DType, Json, Model
-from qharness.cli.output import number, print_json, print_table, registry
+from qharness.cli.output import number, print_json, print_table, registry, size
 from qharness.runs import DEFAULT_MODEL
 
 
@@ -31,7 +31,7 @@ def footprint(
 def print_footprint(document: dict[str, Any]) -> None:
     """Bytes by part, and bits a quantized weight."""
     rows = [
-        (name, _gigabytes(document[f"{key}_bytes"]))
+        (name, size(document[f"{key}_bytes"]))
         for name, key in (
             ("codes", "codes"),
             ("codebooks", "codebooks"),
@@ -44,7 +44,3 @@ def print_footprint(document: dict[str, Any]) -> None:
     bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in document["bits_per_param"].items()]
     typer.echo(f"{document['model']}: {document['quantizer']}, {document['dtype']}")
     print_table(("", ""), [*rows, *bits])
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"

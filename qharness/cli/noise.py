@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import DataDir, Device, Json, RunDType
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.runs import DEFAULT_MODEL
 
@@ -27,6 +27,7 @@ def noise(
     seed: Annotated[int, typer.Option(help="Of calibration, inputs and the quantizer's draws.")] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.")] = None,
     json: Json = False,
@@ -44,7 +45,9 @@ def noise(
         documents = [
             document
             for name in dict.fromkeys(model or [DEFAULT_MODEL])
-            for document in measure_noise(NoiseSpec(name, quants, calib, inputs, seed, device, dtype, data_dir))
+            for document in measure_noise(
+                NoiseSpec(name, quants, calib, inputs, seed, device, dtype, data_dir, allow_untouched)
+            )
         ]
         if output is not None:
             write_noise(documents, output)

@@ -15,6 +15,12 @@ DataDir = Annotated[
 AllowUnsandboxed = Annotated[
     bool, typer.Option("--allow-unsandboxed", help="Run generated programs unprotected where no sandbox works.")
 ]
+AllowUntouched = Annotated[
+    bool,
+    typer.Option(
+        "--allow-untouched", help="Go on where a quantizer leaves more than half of the blocks in full precision."
+    ),
+]
 Model = Annotated[
     str | None,
     typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),

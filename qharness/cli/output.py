@@ -49,6 +49,13 @@ def weights_megabytes(document: Mapping[str, Any]) -> str:
     return number(None if found is None else found / 1e6, ".2f")
 
 
+def size(count: int | None) -> str:
+    """A number of bytes in gigabytes or megabytes; `n/a` where it is unknown."""
+    if count is None:
+        return "n/a"
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
+
+
 def number(value: float | None, form: str) -> str:
     """A figure in a format; `n/a` where it is undefined."""
     return "n/a" if value is None or not math.isfinite(value) else format(value, form)

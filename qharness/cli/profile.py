@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, Device, Json, Model, RunDType
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -39,6 +39,7 @@ def profile(
     seed: Annotated[int, typer.Option(help="Of prompts and of calibration.")] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
@@ -65,6 +66,7 @@ def profile(
             energy=energy,
             country=country,
             baseline=not no_baseline,
+            allow_untouched=allow_untouched,
             load=load,
         )
     )

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, DType, Model
-from qharness.cli.output import registry
+from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model
+from qharness.cli.output import print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
 
@@ -22,15 +22,17 @@ def quantize(
     seed: Annotated[int, typer.Option(help="Of calibration and of the quantizer's draws.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
     dtype: DType = "auto",
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
+    json: Json = False,
 ) -> None:
-    """Quantize a model and write a checkpoint that transformers loads, with its tokenizer."""
+    """Quantize a model and write a checkpoint with its tokenizer; says who loads it, and its size."""
     if unpack is not None:
         if quant or model or calib:
             raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
         from qharness.models import unpack_checkpoint
 
-        unpack_checkpoint(unpack, output)
+        written = unpack_checkpoint(unpack, output)
     else:
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")
@@ -39,5 +41,13 @@ def quantize(
         from qharness.models import Export, export_checkpoint
 
         with quiet():
-            export_checkpoint(Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir))
+            written = export_checkpoint(
+                Export(model or DEFAULT_MODEL, quant, output, calib, seed, device, dtype, data_dir, allow_untouched)
+            )
+    if json:
+        print_json(written.document())
+        return
     typer.echo(f"checkpoint: {output}")
+    if written.quantizer is not None:
+        typer.echo(f"loads in:   {written.readers or 'unknown: its quantizer does not say'}")
+    typer.echo(f"weights:    {size(written.bytes_before)} before, {size(written.bytes_after)} after")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, DataDir, Device, Json, Model, RunDType
+from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Device, Json, Model, RunDType
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -36,6 +36,7 @@ def run(
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     json: Json = False,
@@ -69,6 +70,7 @@ def run(
             dtype=dtype,
             backend=backend,
             allow_unsandboxed=allow_unsandboxed,
+            allow_untouched=allow_untouched,
             data_dir=data_dir,
             output=output,
             baseline=baseline,
@@ -116,6 +118,7 @@ def print_result(result: RunResult) -> None:
             for name in result.metrics
         ),
         ("weights, MB", *(weights_megabytes(each) for each in columns)),
+        *_untouched_rows(columns),
         ("generation, s", *(number(each["timings"]["generation_s"], ".1f") for each in columns)),
     ]
     print_table(("", *(_label(each, spec["model"]) for each in columns)), rows)
@@ -124,6 +127,16 @@ def print_result(result: RunResult) -> None:
     for each in document["notes"]:
         note(f"note: {each}")
     typer.echo(f"run folder: {result.folder}")
+
+
+def _untouched_rows(columns: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The share of the blocks that stayed in full precision, where it is worth a word."""
+    from qharness.models.untouched import SAID_FROM
+
+    shares = [(each.get("untouched") or {}).get("share") for each in columns]
+    if not any(share is not None and share > SAID_FROM for share in shares):
+        return []
+    return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]
 
 
 def _label(document: dict[str, Any], model: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.runs import RunSpec
@@ -34,6 +35,7 @@ def study(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
+    allow_untouched: AllowUntouched = False,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> int:
@@ -52,6 +54,7 @@ def study(
     grid = read_study(file)
     jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
     jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
+    jobs = [replace(job, spec=replace(job.spec, allow_untouched=allow_untouched)) for job in jobs]
     if dry_run:
         if remote:
             remote.fetch()

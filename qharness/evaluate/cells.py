@@ -23,7 +23,8 @@ from qharness.registry import get_registry
 from qharness.runs import RunSpec
 from qharness.types import Quantizer
 
-_NOT_IN_KEY = ("allow_unsandboxed", "data_dir", "output", "baseline", "compare", "model", "batch_size")
+_ALLOWED = ("allow_unsandboxed", "allow_untouched")
+_NOT_IN_KEY = (*_ALLOWED, "data_dir", "output", "baseline", "compare", "model", "batch_size")
 
 
 @dataclass(frozen=True)

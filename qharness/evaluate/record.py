@@ -75,6 +75,7 @@ def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
+        **({"untouched": made.untouched.document()} if made.untouched else {}),
         "generation": {name: task.get_config("generation_kwargs") for name, task in cell.task.tasks.items()},
         "notes": [*notes_of(facts, lm.batch_dependent, made.composition), *cell.task.notes],
     }

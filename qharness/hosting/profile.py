@@ -39,6 +39,7 @@ class ProfileSpec:
     energy: str = "auto"
     country: str = "USA"
     baseline: bool = True
+    allow_untouched: bool = False
     load: Load = field(default_factory=Load)
 
 
@@ -84,6 +85,7 @@ def _definite(spec: ProfileSpec) -> RunSpec:
             device=spec.device,
             dtype=spec.dtype,
             data_dir=spec.data_dir,
+            allow_untouched=spec.allow_untouched,
         )
     )
 

@@ -13,6 +13,7 @@ from qharness.runs import RunSpec
 if TYPE_CHECKING:
     from qharness.models.lm import Completion, Key
     from qharness.models.store import Models
+    from qharness.models.untouched import Untouched
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Made(Protocol):
     @property
     def log(self) -> Sequence[str]:
         """What its quantizer said."""
+        ...
+
+    @property
+    def untouched(self) -> Untouched | None:
+        """What its quantizer left in full precision; None where nothing was quantized."""
         ...
 
     def lm(self, spec: RunSpec) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from qharness.errors import ModelError
@@ -35,21 +36,46 @@ def find_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
 
 
 def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """Every Linear of the attention and feed-forward layers by dotted name, in the order of the module tree."""
+    """Every Linear of the attention and feed-forward layers by dotted name, in the order of the module tree.
+
+    A subclass that is called like a Linear and does something else, as Llama 4's router, is none.
+    """
     return {
         f"{block}.{name}": module
         for block, element in find_blocks(model).items()
         for name, module in element.named_modules()
-        if isinstance(module, nn.Linear)
+        if isinstance(module, nn.Linear) and _is_linear(module)
     }
 
 
 def head_linear(model: PreTrainedModel) -> dict[str, nn.Linear]:
     """The output head by dotted name; nothing where it is no Linear, or shares its weights with the embeddings."""
     head = model.get_output_embeddings()
-    if not isinstance(head, nn.Linear) or head.weight is getattr(model.get_input_embeddings(), "weight", None):
+    tied = getattr(model.get_input_embeddings(), "weight", None)
+    if not isinstance(head, nn.Linear) or not _is_linear(head) or head.weight is tied:
         return {}
     return {name: module for name, module in model.named_modules() if module is head}
+
+
+def _is_linear(module: nn.Linear) -> bool:
+    """Whether a Linear of whatever class computes what an `nn.Linear` of the same weights would.
+
+    A forward of its own is tried on one row; of a weight on the meta device, only the output's shape can be seen.
+    """
+    forward = type(module).forward
+    if forward is nn.Linear.forward:
+        return True
+    weight = module.weight
+    row = torch.linspace(-1, 1, module.in_features, device=weight.device, dtype=weight.dtype)[None]
+    with torch.no_grad():
+        try:
+            found = forward(module, row)
+        except (RuntimeError, ValueError, IndexError, TypeError):
+            return False
+        expected = nn.functional.linear(row, weight, module.bias)
+    if not isinstance(found, torch.Tensor) or found.shape != expected.shape:
+        return False
+    return weight.is_meta or torch.allclose(found, expected, rtol=1e-2, atol=1e-3)
 
 
 def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:

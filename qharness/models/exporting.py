@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,21 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qharness.errors import ModelError, QHarnessError
+from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
-from qharness.models.formats import find_format
-from qharness.models.loading import load_config, own_dtype, preset_dtype
+from qharness.models.formats import find_format, quant_method
+from qharness.models.loading import load_config, locate, own_dtype, preset_dtype
 from qharness.models.store import Models, definite
-from qharness.offers import SavingQuantizer
+from qharness.models.weight_files import source_bytes, weight_file_bytes
+from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
+from qharness.types import Quantizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from qharness.types import Quantizer
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,34 @@ class Export:
     device: str = "auto"
     dtype: str = "auto"
     data_dir: Path | None = None
+    allow_untouched: bool = False
 
 
-def export_checkpoint(export: Export) -> None:
-    """Quantize a model and write what transformers loads: weights, configuration, tokenizer.
+@dataclass(frozen=True)
+class Exported:
+    """A checkpoint that was written. Bytes are of its weight files and of its source's; None where unknown.
+
+    `readers`: who loads it besides qharness; None where its quantizer does not say.
+    """
+
+    output: Path
+    quantizer: str | None
+    readers: CheckpointReaders | None
+    bytes_before: int | None
+    bytes_after: int | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON tells it."""
+        return {
+            "output": str(self.output),
+            "quantizer": self.quantizer,
+            "loads_with": dataclasses.asdict(self.readers) if self.readers else None,
+            "bytes": {"before": self.bytes_before, "after": self.bytes_after},
+        }
+
+
+def export_checkpoint(export: Export) -> Exported:
+    """Quantize a model and write a checkpoint: weights, configuration, generation settings, tokenizer.
 
     A model that `run` quantized so, and kept, is taken. A quantizer that only changes the values of weights needs
     nothing for this; one that changes layers must have `save`. Raises QHarnessError for an output that is not empty,
@@ -59,26 +89,57 @@ def export_checkpoint(export: Export) -> None:
             device=export.device,
             dtype=export.dtype,
             data_dir=export.data_dir,
+            allow_untouched=export.allow_untouched,
         )
     )
+    original = skeleton(config)
+    replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
+    if replaces and (name := first_converted(original)):
+        raise _not_loaded(name, original, quantizer)
     with _whole(export.output) as folder:
         made = Models().get(spec, placed=False)
         loaded = made.loaded
         if made.composition:
             note(f"calibrated on {json.dumps(dict(made.composition))}")
-        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(skeleton(config)):
+        if name := from_linears(loaded.model, original):
+            raise _not_loaded(name, original, quantizer)
+        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
             raise ModelError(
                 f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
             )
-        loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
+        if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
+            loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
         if isinstance(quantizer, SavingQuantizer):
             quantizer.save(loaded.model, folder)
         else:
             loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
+    return Exported(
+        export.output,
+        spec.quant,
+        _readers(quantizer),
+        source_bytes(locate(export.model)),
+        weight_file_bytes(export.output),
+    )
 
 
-def unpack_checkpoint(source: Path, output: Path) -> None:
+def _readers(quantizer: Quantizer) -> CheckpointReaders | None:
+    """A quantizer without `save` leaves a model whose layout is its class's own, which transformers alone loads."""
+    if isinstance(quantizer, DescribedCheckpoint):
+        return quantizer.checkpoint_readers()
+    return None if isinstance(quantizer, SavingQuantizer) else CheckpointReaders()
+
+
+def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelError:
+    """Of a module that transformers looks for in a checkpoint as its own class has it."""
+    form = type(original.get_submodule(name)).__name__
+    return ModelError(
+        f"{name} is a {form}, which transformers does not load quantized by {quantizer.name}: it runs with "
+        "`qharness run`"
+    )
+
+
+def unpack_checkpoint(source: Path, output: Path) -> Exported:
     """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
     if not source.is_dir():
         raise ModelError(f"--unpack {source}: there is no such folder")
@@ -87,6 +148,7 @@ def unpack_checkpoint(source: Path, output: Path) -> None:
         raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
     with _whole(output) as folder:
         checkpoint.unpack(source, folder)
+    return Exported(output, None, None, weight_file_bytes(source), weight_file_bytes(output))
 
 
 def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:

@@ -9,17 +9,16 @@ from torch import Tensor, nn
 
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
+from qharness.models.conversion import to_linears
 from qharness.models.formats import quant_method
 from qharness.models.loading import load_config, locate, model_class, own_dtype, preset_dtype
+from qharness.models.weight_files import source_bytes
 from qharness.offers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.registry import get_registry
 from qharness.spec import unbind
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-
-_WEIGHTS = (".safetensors", ".bin")
 
 
 def resident_bytes(model: nn.Module) -> int:
@@ -59,6 +58,7 @@ def footprint(model: str, quant: str, dtype: str = "auto") -> dict[str, Any]:
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, preset_dtype(dtype, model))
     empty = skeleton(config)
+    to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
         linears |= head_linear(empty)
@@ -99,9 +99,7 @@ def checkpoint_figures(model: str, quant: str) -> dict[str, int | None]:
         except ModelError:  # of an architecture whose layers are not known
             return {"storage_bytes": None, "parameters": None}
         return {"storage_bytes": found["total_bytes"], "parameters": found["parameters"]}
-    folder = locate(model)
-    files = [path for path in folder.iterdir() if path.suffix in _WEIGHTS] if folder.is_dir() else []
-    return {"storage_bytes": sum(path.stat().st_size for path in files) or None, "parameters": None}
+    return {"storage_bytes": source_bytes(locate(model)), "parameters": None}
 
 
 class _AsTheyAre:

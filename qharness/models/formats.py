@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from qharness.errors import QHarnessError
-from qharness.offers import CheckpointFormat
+from qharness.offers import CheckpointFormat, RenamedCheckpointFormat
 from qharness.registry import get_registry
 
 if TYPE_CHECKING:
@@ -71,7 +71,11 @@ def check_loads(config: PretrainedConfig) -> None:
 def find_format(config: PretrainedConfig) -> CheckpointFormat | None:
     """The format of a checkpoint that is already quantized, where a quantizer comes with it."""
     method = quant_method(config)
-    return next((each for each in formats() if each.quant_method == method), None)
+    return next((each for each in formats() if method in (each.quant_method, *_former(each))), None)
+
+
+def _former(checkpoint: CheckpointFormat) -> Sequence[str]:
+    return checkpoint.former_methods if isinstance(checkpoint, RenamedCheckpointFormat) else ()
 
 
 def settle(model: nn.Module) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import time
@@ -16,11 +17,14 @@ from lm_eval.models.huggingface import HFLM
 from qharness.models.backends import Facts
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
+from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.footprint import resident_bytes
 from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
-from qharness.models.loading import LoadedModel, load_model, quantize
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.nonfinite import rows_not_finite
+from qharness.models.quantization import quantize
 from qharness.models.sampling import Draw
 from qharness.progress import counter
 from qharness.registry import get_registry
@@ -78,8 +82,11 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
         self.hosted = loaded.hosted
         self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
-        super().__init__(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=self.asked or 1)
+        # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
+        super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
+        self.tokenizer = loaded.tokenizer
         self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.generation.check()
         self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
@@ -128,10 +135,11 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         """A prompt's tokens, with what the model expects before it; an encoder's no more than the task reads."""
         whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
         ids = self.tok_encode(whole)
-        most = (doc or {}).get("max_source_tokens") if self.model.config.is_encoder_decoder else None
+        encoder = self.model.config.is_encoder_decoder
+        most = (doc or {}).get("max_source_tokens") if encoder else None
         if most is not None and len(ids) > most:
             self.generation.shortened += 1
-            ids = self.tokenizer(whole, truncation=True, max_length=most)["input_ids"]
+            ids = encode_text(self.tokenizer, whole, encoder=encoder, max_length=most)
         return begun(ids, self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
@@ -171,6 +179,30 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         if done:
             self.on_batch(done)
 
+    def tok_encode(
+        self,
+        string: str,
+        add_special_tokens: bool | None = None,
+        left_truncate_len: int | None = None,
+        **_: Any,
+    ) -> list[int]:
+        """A text's tokens, for all that lm-eval asks of a model; no end token after what a causal model reads."""
+        encoder, special = self.model.config.is_encoder_decoder, add_special_tokens is not False
+        ids = encode_text(self.tokenizer, string, encoder=encoder, special=special)
+        return ids[-left_truncate_len:] if left_truncate_len else ids
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What a text without a context is conditioned on."""
+        return self.generation.first_token()
+
+    def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
+        logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
+        if rows := rows_not_finite(logits):
+            raise self.generation.nonfinite(inps[rows[0] // logits.shape[1]].tolist())
+        return logits
+
     def facts(self) -> Facts:
         """What a run's document says of the model and of how it ran."""
         notes = []
@@ -182,6 +214,8 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             notes.append(f"{longer} than what the task reads, which is their beginning")
         if unused := self.generation.unused_settings():
             notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
+        if self.generation.step.equal_lengths:
+            notes.append(f"the model's state is no key-value cache: {self.generation.step.label}")
         if self.hosted.layers:
             notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
         resident = resident_bytes(self.model)

@@ -1,9 +1,8 @@
-"""Loads a causal or encoder-decoder model with its tokenizer, and hands it to a quantizer."""
+"""Loads a causal or encoder-decoder model with its tokenizer."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,16 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from qharness.errors import ModelError, first_line
 from qharness.models.conventions import follow, mark
 from qharness.models.formats import Hosted, check_loads, find_format, quant_method
-from qharness.offers import BlockwiseQuantizer
+from qharness.models.untouched import Untouched
 from qharness.presets import PRESETS, Preset, convention_of, hint
 from qharness.progress import note
-from qharness.registry import get_registry
 from qharness.runs import DEFAULT_MODEL
-from qharness.types import Calibration, QuantizationContext, Quantizer
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
     from transformers import (
         AutoModelForCausalLM,
         AutoModelForSeq2SeqLM,
@@ -40,7 +36,7 @@ class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
     `hosted`: what its weights take and how its quantized layers run, once that is settled. `device`: where it is to
-    run, if it is not there yet.
+    run, if it is not there yet. `untouched`: what its quantizer left in full precision; None if it is not quantized.
     """
 
     model: PreTrainedModel
@@ -48,6 +44,7 @@ class LoadedModel:
     name: str
     hosted: Hosted | None = None
     device: torch.device | None = None
+    untouched: Untouched | None = None
 
     def place(self) -> None:
         """Move the model to where it is to run."""
@@ -219,38 +216,3 @@ def identity(name: str) -> str:
     files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
-
-
-def quantize_loaded(
-    loaded: LoadedModel,
-    quantizer: Quantizer,
-    *,
-    seed: int = 0,
-    calibration: Calibration | None = None,
-    log: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Replace `loaded.model` by its quantized form; moved to where it is to run if the quantizer wants it there."""
-    import torch
-
-    if not isinstance(quantizer, BlockwiseQuantizer):
-        loaded.place()
-    context = QuantizationContext(loaded.tokenizer, seed, calibration, log, loaded.device)
-    with torch.no_grad():
-        loaded.model = quantizer.quantize(loaded.model, context).eval()  # type: ignore[assignment]
-
-
-def quantize(model: str | LoadedModel, quant: str, calib: str | None = None, *, seed: int = 0) -> nn.Module:
-    """Load `model` unless it is loaded, and quantize it.
-
-    `quant` and `calib` are spec strings; `calib` is used only by quantizers that need it. Raises SpecError,
-    UnknownNameError or ModelError.
-    """
-    from qharness.calibration import calibrate
-
-    registry = get_registry()
-    quantizer = registry.quantizer(quant)
-    loaded = load_model(model, placed=False) if isinstance(model, str) else model
-    calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
-    quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration)
-    loaded.place()
-    return loaded.model

@@ -96,7 +96,10 @@ class Rows:
 
 
 class Stepper:
-    """Runs one model over rows."""
+    """Runs a model whose state is keys and values, over rows of any length."""
+
+    label = "shared batches"
+    equal_lengths, caches = False, True
 
     def __init__(self, model: PreTrainedModel, pad: int) -> None:
         self._model = model
@@ -122,6 +125,11 @@ class Stepper:
     def step(self, rows: Rows, tokens: Tensor, alive: Tensor) -> Rows:
         """One token int64 [rows] more in each row; those not `alive` stand still."""
         return self._advanced(rows, tokens[:, None], alive[:, None].to(torch.int64))
+
+    def row_bytes(self, length: int) -> int:
+        """Keys and values of so many tokens."""
+        with torch.inference_mode():
+            return length * cache_bytes(self.start([[self._pad]]).cache)
 
     def _advanced(self, rows: Rows, ids: Tensor, new: Tensor) -> Rows:
         mask = torch.cat([rows.mask, new], dim=1)

@@ -26,10 +26,11 @@ from qharness.models.loading import (
     identity,
     load_model,
     load_tokenizer,
-    quantize_loaded,
     resolve_device,
     resolve_dtype,
 )
+from qharness.models.quantization import quantize_loaded
+from qharness.models.untouched import Untouched
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
@@ -48,6 +49,11 @@ class QuantizedModel:
     loaded: LoadedModel
     composition: Mapping[str, int] | None
     log: Sequence[str] = ()
+
+    @property
+    def untouched(self) -> Untouched | None:
+        """What the quantizer left in full precision; None of a model that is not quantized."""
+        return self.loaded.untouched
 
     def lm(self, spec: RunSpec) -> QHarnessLM:
         """The model as lm-eval runs it."""
@@ -80,11 +86,14 @@ class Models:
     def get(self, spec: RunSpec, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
         """The model of a run. The one before is let go first, so that two are never in memory.
 
-        `placed` false: it need not be where it is to run; the model may be too large for that.
+        `placed` false: it need not be where it is to run; the model may be too large for that. Raises ModelError
+        where more than half of the blocks stayed in full precision, unless the spec allows that.
         """
         about = _about(spec)
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         made = self.held(key, lambda: self._alone(spec, key, about, log))
+        if made.untouched and not spec.allow_untouched:
+            made.untouched.require_less_than_half(spec.quant)
         if placed:
             made.loaded.place()
         return made
@@ -103,7 +112,7 @@ class Models:
             return self._make(spec, key, about, log)
         limit = limit_bytes()
         with locked(kept_lock(key), f"{spec.quant} of {spec.model}"):
-            made = self._read(spec, key) or self._make(spec, key, about, log)
+            made = self._read(spec, key, log) or self._make(spec, key, about, log)
         make_room(limit, newest=key)
         return made
 
@@ -120,25 +129,40 @@ class Models:
             said.append(line)
             log(line)
 
-        quantize_loaded(loaded, quantizer, seed=spec.seed, calibration=calibration, log=keep)
+        quantize_loaded(
+            loaded,
+            quantizer,
+            seed=spec.seed,
+            calibration=calibration,
+            log=keep,
+            allow_untouched=spec.allow_untouched,
+        )
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
         if seconds >= self._kept_from_s:
-            _keep(loaded, key, {**about, "seconds": round(seconds, 1), "composition": composition, "log": said})
+            about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
+            _keep(loaded, key, about | ({"untouched": loaded.untouched.document()} if loaded.untouched else {}))
         return QuantizedModel(loaded, composition, said)
 
-    def _read(self, spec: RunSpec, key: str) -> QuantizedModel | None:
+    def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
+        """A model that was made before; None also for one of which nobody knows what was left untouched."""
         folder = quantized_dir() / key
         if not (folder / ABOUT).is_file():
             return None
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        untouched = Untouched.of_document(about.get("untouched"))
+        if untouched is None:
+            return None
         os.utime(folder / ABOUT)
         model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline)
         follow(model, tokenizer)
         note(f"quantized before: {folder}")
+        if untouched.notable:
+            log(f"{parse(spec.quant).name}: {untouched}")
+        device = resolve_device(spec.device)
         return QuantizedModel(
-            LoadedModel(model.eval(), tokenizer, spec.model, device=resolve_device(spec.device)),
+            LoadedModel(model.eval(), tokenizer, spec.model, device=device, untouched=untouched),
             about["composition"],
             about.get("log", ()),
         )
@@ -166,8 +190,9 @@ def _keep(loaded: LoadedModel, key: str, about: dict[str, Any]) -> None:
     try:
         torch.save(loaded.model, scratch / _MODEL)
         (scratch / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        if not folder.exists():
-            scratch.replace(folder)
+        if (folder / ABOUT).exists():  # of an older version, which was not read
+            shutil.rmtree(folder)
+        scratch.replace(folder)
     except (pickle.PicklingError, AttributeError, OSError) as error:
         note(f"the quantized model could not be kept for other runs: {error}")
     finally:

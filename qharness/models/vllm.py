@@ -19,10 +19,13 @@ from qharness.errors import MissingDependencyError, ModelError, first_line
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.loading import load_config, locate, tokenizer_source
+from qharness.models.special_tokens import SpecialTokens
 from qharness.progress import counter
 from qharness.runs import RunSpec
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from qharness.models.backends import Facts
     from qharness.models.lm import Completion, Key
     from qharness.models.store import Models
@@ -62,9 +65,11 @@ def make(models: Models, spec: RunSpec) -> ServedModel:
 
     def started() -> ServedModel:
         try:
-            from lm_eval.models.vllm_causallms import VLLM
+            from qharness.models.vllm_encoding import EncodingVLLM
 
-            return ServedModel(VLLM(**given))
+            inner = EncodingVLLM(**given)
+            inner.convention = marked(load_config(spec.model))
+            return ServedModel(inner)
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
 
@@ -78,6 +83,7 @@ class ServedModel:
     inner: LM
     composition: Mapping[str, int] | None = None
     log: Sequence[str] = ()
+    untouched: None = None
 
     def lm(self, spec: RunSpec) -> VLLMRun:
         """The model for one run."""
@@ -94,7 +100,8 @@ class VLLMRun(LM):  # type: ignore[misc]
         super().__init__()
         self._inner, self._spec = inner, spec
         self._prefixes = marked(load_config(spec.model)).prefixes
-        self.tokenizer = getattr(inner, "tokenizer", None)
+        self.tokenizer: PreTrainedTokenizerBase = inner.tokenizer
+        self._special_ids = sorted(SpecialTokens(self.tokenizer).ids)  # each ends a completion, as in `hf`
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batch_dependent = False
@@ -143,6 +150,7 @@ class VLLMRun(LM):  # type: ignore[misc]
             "do_sample": sampled,
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
+            "stop_token_ids": self._special_ids,
             **({"top_p": decoding.top_p, "seed": _seed(self._spec.seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")

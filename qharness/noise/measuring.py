@@ -16,6 +16,7 @@ from qharness.calibration import calibrate, definite_set
 from qharness.data import cache_dir
 from qharness.errors import DataError
 from qharness.models import LoadedModel, load_model
+from qharness.models.conversion import to_linears
 from qharness.models.store import Models, definite
 from qharness.noise.passes import LayerNoise, Reference, full_precision, quantized
 from qharness.registry import get_registry
@@ -41,6 +42,7 @@ class NoiseSpec:
     device: str = "auto"
     dtype: str = "auto"
     data_dir: Path | None = None
+    allow_untouched: bool = False
 
 
 def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
@@ -55,6 +57,7 @@ def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
     cache_dir().mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="noise-", dir=cache_dir()) as folder:
         loaded = load_model(spec.model, spec.device, spec.dtype)
+        to_linears(loaded.model)
         sequences = draw_inputs(loaded, spec)
         about = _about(spec, loaded, sequences)
         reference = full_precision(loaded.model, sequences, Path(folder))
@@ -93,6 +96,7 @@ def _cell(spec: NoiseSpec, quant: str) -> RunSpec:
             device=spec.device,
             dtype=spec.dtype,
             data_dir=spec.data_dir,
+            allow_untouched=spec.allow_untouched,
         )
     )
 

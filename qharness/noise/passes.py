@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from qharness.errors import QHarnessError
-from qharness.models import block_linears, find_blocks
+from qharness.errors import QHarnessError, first_line
+from qharness.models import block_linears, find_blocks, model_inputs
+from qharness.models.nonfinite import nonfinite_error, rows_not_finite
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
 from qharness.progress import counter
@@ -73,9 +74,7 @@ def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: 
         try:
             torch.save(linear.weight.detach().cpu(), _file(folder, name))
         except (OSError, RuntimeError) as error:  # PyTorch's own writer raises the latter for a full disk
-            raise QHarnessError(
-                f"{folder}: weights could not be put aside there: {str(error).splitlines()[0]}"
-            ) from None
+            raise QHarnessError(f"{folder}: weights could not be put aside there: {first_line(error)}") from None
     shapes = {name: linear.weight.shape for name, linear in linears.items()}
     return Reference(list(dict.fromkeys([*order, *blocks])), shapes, folder, hidden, maxima)
 
@@ -114,21 +113,17 @@ def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Re
 
 
 def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
-    """Forward passes, one sequence each: nothing depends on a batch."""
+    """Forward passes, one sequence each: nothing depends on a batch. A sequence without tokens has none.
+
+    Raises ModelError, naming a layer, where logits are not finite.
+    """
+    texts = [sequence for sequence in sequences if len(sequence)]
     with torch.no_grad(), counter(f"{what}, sequences") as progress:
-        for number, sequence in enumerate(sequences, 1):
-            model(**_inputs(model, sequence[None]))
-            progress(number, len(sequences))
-
-
-def _inputs(model: PreTrainedModel, ids: Tensor) -> dict[str, Any]:
-    """Of token ids [1, length]; an encoder-decoder model reads the first half and is given the second to write."""
-    ids = ids.to(model.device)
-    if not model.config.is_encoder_decoder:
-        return {"input_ids": ids, "use_cache": False}
-    source, target = ids.tensor_split([(ids.shape[1] + 1) // 2], dim=1)
-    shifted = nn.functional.pad(target[:, :-1], (1, 0), value=model.config.decoder_start_token_id)
-    return {"input_ids": source, "decoder_input_ids": shifted, "use_cache": False}
+        for number, sequence in enumerate(texts, 1):
+            inputs = model_inputs(model, sequence[None])
+            if rows_not_finite(model(**inputs).logits):
+                raise nonfinite_error(model, inputs)
+            progress(number, len(texts))
 
 
 def _file(folder: Path, layer: str) -> Path:

@@ -37,7 +37,8 @@ class Entry:
     def spec(self) -> RunSpec:
         """What was run, less where its files were: two runs of one spec are the same run."""
         kept = {name: self._spec[name] for name in RunSpec.__dataclass_fields__ if name in self._spec}
-        return RunSpec(**kept | {"output": Path(), "data_dir": None, "allow_unsandboxed": False, "compare": True})
+        allowed = {"allow_unsandboxed": False, "allow_untouched": False}
+        return RunSpec(**kept | allowed | {"output": Path(), "data_dir": None, "compare": True})
 
     @property
     def checkpoint(self) -> str | None:
@@ -119,6 +120,12 @@ class Entry:
 
     def _hosting(self, name: str) -> int | None:
         value: int | None = self.document.get("hosting", {}).get(name)
+        return value
+
+    @property
+    def untouched(self) -> float | None:
+        """The share of the blocks' parameters that stayed in full precision; None where it is not known."""
+        value: float | None = self.document.get("untouched", {}).get("share")
         return value
 
     @property

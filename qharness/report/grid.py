@@ -42,7 +42,8 @@ def programs(collection: Collection) -> list[Table]:
         "adjusted within model and language over this table (Benjamini-Hochberg). Relative: in percent of full "
         "precision's pass@1. Detectable: the smallest difference that this many problems, this variable, would show "
         "with probability 0.8 at level 0.05. Size: of the checkpoint as it would be written; latency and CO2 of 1,000 "
-        "predictions: of profiles, where there are any."
+        "predictions: of profiles, where there are any. Left in full precision: of the parameters of the blocks, those "
+        "that the quantizer did not touch."
     )
     return [Table("runs", "All runs", caption, _columns(PASS, "%"), tuple(rows))] if rows else []
 
@@ -90,6 +91,7 @@ def _columns(metric: str, unit: str) -> tuple[Column, ...]:
         Column("size", "MB", _HOSTING),
         Column("latency", "s", _HOSTING),
         Column("CO2 of 1,000", "g", _HOSTING),
+        Column("left in full precision", "%", _HOSTING),
     )
 
 
@@ -118,6 +120,7 @@ def _row(
         figure(entry.storage_bytes, ".4g", 1e-6),
         figure((profile.get("latency_s") or {}).get("median"), ".3g"),
         figure(profile.get("gco2eq_per_1k"), ".3g"),
+        NOT_APPLICABLE if entry.full else figure(entry.untouched, ".1f", 100.0),
     )
 
 

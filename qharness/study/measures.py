@@ -61,6 +61,7 @@ def _profile(spec: RunSpec) -> dict[str, Any]:
             dtype=spec.dtype,
             data_dir=spec.data_dir,
             baseline=False,
+            allow_untouched=spec.allow_untouched,
         )
     )
 
@@ -75,6 +76,7 @@ def _noise(spec: RunSpec) -> dict[str, Any]:
             device=spec.device,
             dtype=spec.dtype,
             data_dir=spec.data_dir,
+            allow_untouched=spec.allow_untouched,
         )
     )
     return document

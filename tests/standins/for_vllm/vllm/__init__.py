@@ -5,6 +5,7 @@ It generates one request at a time, with the request's own seed.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypedDict
@@ -31,6 +32,7 @@ class SamplingParams:
     detokenize: bool = True
     skip_special_tokens: bool = True
     spaces_between_special_tokens: bool = True
+    stop_token_ids: list[int] = field(default_factory=list)
 
 
 class LLM:
@@ -61,6 +63,11 @@ class LLM:
             do_sample=sampled,
             **({"temperature": params.temperature, "top_p": params.top_p, "top_k": 0} if sampled else {}),
         )
-        text = self._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=params.skip_special_tokens)
+        made = list(
+            itertools.takewhile(lambda token: token not in params.stop_token_ids, output[0, len(ids) :].tolist())
+        )
+        # vLLM decodes what it makes with the prompt's last tokens before it.
+        before, whole = (self._tokenizer.decode(each, skip_special_tokens=True) for each in (ids, [*ids, *made]))
+        text = whole[len(before) :]
         ends = [text.find(stop) for stop in params.stop if stop in text]
         return text[: min(ends)] if ends else text

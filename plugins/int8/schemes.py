@@ -1,0 +1,136 @@
+"""Int8 schemes as a `quantization_config` of compressed-tensors states them, written and read.
+
+A scheme is of a group of layers; its `targets` are names of layers, regular expressions behind `re:`, or names of
+classes. Read are the schemes that our layers compute: symmetric int8 weights with a scale for the matrix or one for
+each row, symmetric activations of 8 or 4 bits with a scale for each token or a fixed one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FORMAT = "int-quantized"  # X.weight int8, X.weight_scale [out, 1] or [1], X.input_scale [1]
+_FORMATS = (FORMAT, "naive-quantized", None)
+_ACTIVATION_BITS = (8, 4)
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How the Linears that `targets` match are quantized. `static`: activations have a fixed scale."""
+
+    targets: tuple[str, ...]
+    per_column: bool
+    act_bits: int
+    static: bool
+
+    def describe(self) -> dict[str, Any]:
+        """As compressed-tensors has it."""
+        return {
+            "targets": list(self.targets),
+            "weights": _arguments(8, "channel" if self.per_column else "tensor", dynamic=False),
+            "input_activations": _arguments(
+                self.act_bits, "tensor" if self.static else "token", dynamic=not self.static
+            ),
+            "output_activations": None,
+            "format": FORMAT,
+        }
+
+
+@dataclass(frozen=True)
+class Schemes:
+    """The schemes of a model, and what is not quantized. `flat`: scales of rows are [out] and not [out, 1]."""
+
+    groups: tuple[Scheme, ...]
+    ignore: tuple[str, ...] = ()
+    flat: bool = False
+
+    def of(self, name: str, module: nn.Module) -> Scheme | None:
+        """The scheme of a layer: of those that match, the one that names it goes first, then by regular expression."""
+        if any(_match(target, name, module) for target in self.ignore):
+            return None
+        found = [
+            (rank, number)
+            for number, scheme in enumerate(self.groups)
+            for target in scheme.targets
+            if (rank := _match(target, name, module))
+        ]
+        return self.groups[min(found)[1]] if found else None
+
+    def describe(self) -> dict[str, Any]:
+        """A `quantization_config`, but for its method."""
+        groups = {f"group_{number}": scheme.describe() for number, scheme in enumerate(self.groups)}
+        return {
+            "format": FORMAT,
+            "quantization_status": "compressed",
+            "config_groups": groups,
+            "ignore": list(self.ignore),
+        }
+
+    def document(self) -> dict[str, Any]:
+        """As JSON keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of_document(cls, groups: Sequence[Mapping[str, Any]], ignore: Sequence[str], flat: bool) -> Schemes:
+        """What `document` made."""
+        schemes = [Scheme(tuple(g["targets"]), g["per_column"], g["act_bits"], g["static"]) for g in groups]
+        return cls(tuple(schemes), tuple(ignore), flat)
+
+
+def read_compressed(settings: Mapping[str, Any]) -> Schemes | None:
+    """The schemes of a `quantization_config` of compressed-tensors; None if any is not one that our layers compute."""
+    more = ("kv_cache_scheme", "sparsity_config", "transform_config")
+    groups = settings.get("config_groups")
+    if not isinstance(groups, Mapping) or not groups or any(settings.get(key) for key in more):
+        return None
+    if settings.get("format") not in _FORMATS or settings.get("quantization_status") != "compressed":
+        return None
+    schemes = [_read_group(group) for group in groups.values()]
+    found = tuple(scheme for scheme in schemes if scheme is not None)
+    return Schemes(found, tuple(settings.get("ignore") or ())) if len(found) == len(schemes) else None
+
+
+def read_former(settings: Mapping[str, Any]) -> Schemes:
+    """The schemes of a `quantization_config` as qharness wrote it before it wrote compressed-tensors'."""
+    static = tuple(settings["static"])
+    both = [(static, True), (("Linear",), False)] if static else [(("Linear",), False)]
+    groups = [Scheme(targets, settings["per_column"], settings["act_bits"], fixed) for targets, fixed in both]
+    return Schemes(tuple(groups), tuple(settings["kept"]), flat=True)
+
+
+def _read_group(group: Any) -> Scheme | None:
+    if not isinstance(group, Mapping) or group.get("output_activations") or group.get("format") not in _FORMATS:
+        return None
+    weights, inputs = group.get("weights"), group.get("input_activations")
+    if not _integers(weights) or not _integers(inputs):
+        return None
+    strategy = weights.get("strategy")
+    how = (inputs.get("strategy"), bool(inputs.get("dynamic")))
+    if weights["num_bits"] != 8 or weights.get("dynamic") or strategy not in ("tensor", "channel"):
+        return None
+    if inputs["num_bits"] not in _ACTIVATION_BITS or how not in (("token", True), ("tensor", False)):
+        return None
+    return Scheme(tuple(group["targets"]), strategy == "channel", inputs["num_bits"], how == ("tensor", False))
+
+
+def _integers(arguments: Any) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(arguments, Mapping) and arguments.get("type", "int") == "int" and bool(arguments.get("symmetric"))
+
+
+def _arguments(bits: int, strategy: str, *, dynamic: bool) -> dict[str, Any]:
+    return {"num_bits": bits, "type": "int", "symmetric": True, "strategy": strategy, "dynamic": dynamic}
+
+
+def _match(target: str, name: str, module: nn.Module) -> int:
+    """How a target matches a layer, 1 the closest; 0 if it does not."""
+    if target == name:
+        return 1
+    if target.startswith("re:"):
+        return 2 if re.match(target.removeprefix("re:"), name) else 0
+    return 3 if target in {each.__name__ for each in type(module).__mro__} else 0

@@ -1,0 +1,76 @@
+"""The text of a completion: what its tokens add to the prompt's text.
+
+A tokenizer's decoder may drop the first space of whatever it decodes (Llama 2's does), and may need several tokens for
+one character. So no completion is decoded alone: its text is that of prompt and completion, less that of the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qharness.models.special_tokens import SpecialTokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_WINDOW = 8  # tokens of a prompt that are decoded with a completion, more where those begin inside a character
+_INCOMPLETE = "\ufffd"  # what a decoder writes for bytes that are no character
+_MOST_PENDING = 3  # tokens that can hold bytes of a character that is not whole yet
+
+
+class Detokenizer:
+    """Turns tokens into text. Special tokens and numbers that the tokenizer lacks add nothing."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self.special = SpecialTokens(tokenizer)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens by themselves, spaces before punctuation and all."""
+        plain = [token for token in tokens if self.special.is_text(token)]
+        return str(self._tokenizer.decode(plain, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+    def added_text(self, context: Sequence[int], tokens: Sequence[int]) -> str:
+        """What `tokens` add to the text of `context`. A character that both hold bytes of belongs to what is added."""
+        before, whole = self.decode(context), self.decode([*context, *tokens])
+        if whole.startswith(before):
+            return whole[len(before) :]
+        shared = next(place for place, letter in enumerate(before) if whole[place : place + 1] != letter)
+        # A byte-fallback decoder gives up on all bytes in a row, each by itself, if the last are no character.
+        given_up = len(before[shared:].encode("utf-8", "replace"))
+        if whole[shared : shared + given_up] == _INCOMPLETE * given_up:
+            return whole[shared + given_up :]
+        # The context ends inside a character. Before its bytes, others in a row may have been given up as well.
+        pending = range(1, min(_MOST_PENDING, len(context)) + 1)
+        complete = (self.decode(context[:-count]) for count in pending)
+        return whole[max([shared, *(len(text) for text in complete if whole.startswith(text))]) :]
+
+
+class CompletionText:
+    """The texts of one prompt's completions. `prompt_ids`: nothing for a decoder after an encoder."""
+
+    def __init__(self, detokenizer: Detokenizer, prompt_ids: Sequence[int]) -> None:
+        self._detokenizer = detokenizer
+        self._context = _context(detokenizer, [each for each in prompt_ids if detokenizer.special.is_text(each)])
+
+    def of(self, tokens: Sequence[int]) -> str:
+        """The text of a completion."""
+        return self._detokenizer.added_text(self._context, tokens)
+
+    def last(self, tokens: Sequence[int], count: int) -> str:
+        """The text that the last `count` tokens of a completion add to it."""
+        start = max(0, len(tokens) - count)
+        context = [*self._context, *tokens[max(0, start - _WINDOW) : start]]
+        return self._detokenizer.added_text(context[-_WINDOW:] if start >= _WINDOW else context, tokens[start:])
+
+
+def _context(detokenizer: Detokenizer, ids: Sequence[int]) -> Sequence[int]:
+    """The end of a prompt that decodes, with what follows, as the whole would: it begins with a whole character."""
+    whole, size = detokenizer.decode(ids), _WINDOW
+    while size < len(ids):
+        text = detokenizer.decode(ids[-size:])
+        if text.strip() and not text.startswith(_INCOMPLETE) and whole.endswith(text):
+            return ids[-size:]
+        size *= 2
+    return ids

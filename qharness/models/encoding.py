@@ -1,0 +1,79 @@
+"""Texts as tokens for a model to read: the one place where prompts and calibration texts are tokenized.
+
+A tokenizer may put an end token after every text (`add_eos_token`): right for an encoder, but a causal model that reads
+it has nothing to complete. It may put a begin token where the text has one already, or two.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_PROBE = "a"
+
+
+@dataclass(frozen=True)
+class AddedTokens:
+    """The special tokens that a tokenizer puts before and after each text, one of a kind if it repeats them."""
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase) -> AddedTokens:
+        """Found by tokenizing a letter with and without them."""
+        before, after = _around(tokenizer)
+        return cls(_once(before), _once(after))
+
+
+def encode_text(
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    *,
+    encoder: bool,
+    special: bool = True,
+    max_length: int | None = None,
+) -> list[int]:
+    """A text's tokens, begun as the tokenizer begins texts, once; ended as it ends them if an encoder is to read them.
+
+    No more than `max_length` tokens, from the text's beginning. `special` false: neither begun nor ended.
+    """
+    if not special:
+        return _ids(tokenizer, text, special=False)[:max_length]
+    added = AddedTokens.of(tokenizer)
+    body = _without(_ids(tokenizer, text, special=True), *_around(tokenizer))
+    if body[: len(added.before)] == list(added.before):  # the text itself begins so
+        body = body[len(added.before) :]
+    if encoder and added.after and body[-len(added.after) :] == list(added.after):
+        body = body[: -len(added.after)]
+    after = added.after if encoder else ()
+    if max_length is not None:
+        body = body[: max(0, max_length - len(added.before) - len(after))]
+    return [*added.before, *body, *after]
+
+
+def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
+    """What stands before and after a letter's own tokens; nothing where they are not found among them."""
+    plain, whole = (_ids(tokenizer, _PROBE, special=special) for special in (False, True))
+    for start in range(len(whole) - len(plain) + 1) if plain else ():
+        if whole[start : start + len(plain)] == plain:
+            return whole[:start], whole[start + len(plain) :]
+    return [], []
+
+
+def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
+    # Of a length that is cut later, it would warn.
+    ids: list[int] = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+    return ids
+
+
+def _without(ids: list[int], before: list[int], after: list[int]) -> list[int]:
+    return ids[len(before) : len(ids) - len(after)]
+
+
+def _once(tokens: list[int]) -> tuple[int, ...]:
+    return tuple(token for token, _ in itertools.groupby(tokens))

@@ -1,0 +1,84 @@
+"""A weight that is computed when it is used, for layers that keep theirs in another form.
+
+Some models ask a Linear for its `weight`: T5 for the dtype, Mamba to multiply with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+_DESCRIBED = ("dtype", "device", "shape", "layout", "ndim", "requires_grad", "is_cuda", "is_cpu", "is_meta", "grad_fn")
+_ASKED = (Tensor.size, Tensor.dim, Tensor.numel, Tensor.is_floating_point, Tensor.element_size, Tensor.__len__)
+_WITHOUT_VALUES = frozenset([*(getattr(Tensor, name).__get__ for name in _DESCRIBED), *_ASKED])
+
+
+class LazyWeight(Tensor):
+    """Stands for the tensor that `compute()` returns: shape, dtype and device are known, values are made when used.
+
+    Whatever is done with it is done with that tensor, gradients included. Nothing is cached.
+    """
+
+    _compute: Callable[[], Tensor]
+    _is_hf_initialized: ClassVar[bool] = True  # so that transformers, loading a checkpoint, gives it no random values
+
+    @staticmethod
+    def __new__(
+        cls: type[Self],
+        compute: Callable[[], Tensor],
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device | None = None,
+    ) -> Self:
+        """`compute` returns a tensor of this shape, dtype and device."""
+        where = device or torch.device("cpu")
+        return Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
+
+    def __init__(
+        self,
+        compute: Callable[[], Tensor],
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
+        device: torch.device | None = None,
+    ) -> None:
+        super().__init__()
+        self._compute = compute
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Answer from what is known, or put the computed tensor in this one's place."""
+        with torch._C.DisableTorchFunctionSubclass():
+            if func in _WITHOUT_VALUES:
+                return func(*args, **(kwargs or {}))
+            values, named = tree_map(_computed, (args, dict(kwargs or {})))
+            return func(*values, **named)
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls,
+        func: Callable[..., Any],
+        types: tuple[type, ...],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """As above, where PyTorch comes to it from within."""
+        values, named = tree_map(_computed, (args, dict(kwargs or {})))
+        return func(*values, **named)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        """Without values."""
+        return f"LazyWeight(shape={tuple(self.shape)}, dtype={self.dtype})"
+
+
+def _computed(value: Any) -> Any:
+    return value._compute() if isinstance(value, LazyWeight) else value

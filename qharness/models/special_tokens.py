@@ -1,0 +1,102 @@
+"""Which tokens are no text: those that mark something, those a tokenizer lacks, and those that end a completion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_RARE = "{ ~ \\ \U00012000 \U0010fffd"  # some of them no vocabulary of words or letters has
+
+
+class SpecialTokens:
+    """A tokenizer's special tokens: those it names, as the end of a text, and added ones that are marked special.
+
+    Added tokens that are not marked special are text, and so are special ones of white space only. An unknown token
+    that stands for text, because the tokenizer lacks tokens for some characters, adds nothing to a text and ends none.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[int, bool] = {}
+
+    @cached_property
+    def ids(self) -> frozenset[int]:
+        """The special tokens that mark something, the unknown token not among them."""
+        return frozenset(number for number, text in self._marked() if text.strip()) - {self.unknown_id}
+
+    @cached_property
+    def unknown_id(self) -> int | None:
+        """The token that stands for characters that the tokenizer has no tokens for.
+
+        One that has tokens for all bytes may name a token all the same, as the one that ends documents.
+        """
+        number = self._tokenizer.unk_token_id
+        written = self._tokenizer(_RARE, add_special_tokens=False)["input_ids"]
+        return number if number in written else None
+
+    def named(self, text: str) -> int | None:
+        """The special token that is written so."""
+        return next((number for number, content in self._marked() if content == text), None)
+
+    def is_text(self, token: int) -> bool:
+        """Whether a token can add to a text. One that the tokenizer lacks, as padded embeddings have them, cannot."""
+        return token not in self.ids and token != self.unknown_id and self._exists(token)
+
+    def _marked(self) -> Iterator[tuple[int, str]]:
+        for number, added in self._tokenizer.added_tokens_decoder.items():
+            if added.special:
+                yield number, str(added)
+        for text in self._tokenizer.all_special_tokens:
+            found = self._tokenizer.convert_tokens_to_ids(text)
+            # A special token that is not in the vocabulary has the unknown token's number.
+            if isinstance(found, int) and self._tokenizer.convert_ids_to_tokens(found) == text:
+                yield found, text
+
+    def _exists(self, token: int) -> bool:
+        if token not in self._known:
+            try:
+                self._known[token] = self._tokenizer.convert_ids_to_tokens(token) is not None
+            except (IndexError, KeyError, ValueError, OverflowError):  # tokenizers in Python raise what they like
+                self._known[token] = False
+        return self._known[token]
+
+
+@dataclass(frozen=True)
+class EndTokens:
+    """The tokens that end a completion: `always`, or `after_text`.
+
+    A decoder after an encoder may write special tokens before its text (a begin token, a language), which end nothing.
+    """
+
+    always: frozenset[int] = frozenset()
+    after_text: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(
+        cls, special: SpecialTokens, eos_token_ids: frozenset[int], until: Sequence[str], *, encoder_decoder: bool
+    ) -> EndTokens:
+        """A model's end tokens, special tokens that stop sequences name, and all other special tokens."""
+        named = frozenset(number for stop in until if (number := special.named(stop)) is not None)
+        if encoder_decoder:
+            return cls(eos_token_ids | named, special.ids)
+        return cls(eos_token_ids | named | special.ids)
+
+    def ends(self, tokens: Sequence[int], token: int) -> bool:
+        """Whether a token ends the completion that `tokens` are."""
+        if token in self.always:
+            return True
+        return token in self.after_text and any(each not in self.after_text for each in tokens)
+
+    def cut(self, tokens: Sequence[int]) -> list[int]:
+        """Tokens up to the first that ends a completion."""
+        kept: list[int] = []
+        for token in tokens:
+            if self.ends(kept, token):
+                break
+            kept.append(token)
+        return kept
