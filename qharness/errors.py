@@ -58,6 +58,10 @@ class BusyError(QHarnessError):
     """Something that another process is making just now."""
 
 
+class DiskError(QHarnessError):
+    """A file or folder that cannot be written: the disk is full, or does not let us."""
+
+
 class SandboxError(QHarnessError):
     """No isolation that can hold untrusted programs works on this machine."""
 

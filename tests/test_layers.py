@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers", "runs"},
-    {"data", "drawing", "kept", "locks", "presets", "progress", "spec"},
+    {"data", "drawing", "kept", "presets", "progress", "spec", "storage"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

@@ -28,6 +28,7 @@ from qharness.cli import (
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.registry import own_version
+from qharness.storage.disk_errors import as_disk_error
 
 app = typer.Typer(
     name="qharness",
@@ -88,4 +89,10 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
+    except Exception as error:
+        told = as_disk_error(error)
+        if told is None:
+            raise
+        note(f"qharness: {' '.join(str(told).split())}")
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,18 +27,23 @@ def score(
     Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them.
     """
     registry()
-    from qharness.evaluate.folder import write_lines
     from qharness.evaluate.scoring import score as run_score
+    from qharness.storage.atomic_writer import write_lines
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
     result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed)
-    if output is not None:
-        write_lines(output, result.samples)
+    try:
+        if output is not None:
+            write_lines(output, result.samples)
+    finally:  # a full disk takes no verdict from the terminal
+        _show(task, result.document, json)
+
+
+def _show(task: str, document: dict[str, Any], json: bool) -> None:
     if json:
-        print_json(result.document)
+        print_json(document)
         return
-    document = result.document
     rates = [(name, number(value, ".4f")) for name, value in document.items() if name.startswith("pass@")]
     counts = [(status, str(count)) for status, count in document["status"].items()]
     problems = [("problems, samples", f"{document['n_problems']}, {document['n_samples']}")]

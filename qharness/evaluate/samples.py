@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from qharness.errors import SamplesError
+from qharness.storage.json_reader import json_lines, read_json, read_text
 from qharness.types import Document
 
 Problems = Mapping[str, Document]
 """A task's documents by `task_id`."""
-_GZIP = b"\x1f\x8b"
 # Of a folder's files; MultiPL-E keeps the completions it has not run beside its results, lm-eval its own results.
 _IN_FOLDERS = (".results.json.gz", ".results.json", ".jsonl.gz", ".jsonl")
 
@@ -114,27 +111,7 @@ def _documents(path: Path) -> Iterator[tuple[str, Any]]:
         for each in files:
             yield from _documents(each)
         return
-    text = _text(path)
     if ".json" in path.suffixes:
-        yield str(path), _parsed(text, str(path))
-        return
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            place = f"{path}, line {number}"
-            yield place, _parsed(line, place)
-
-
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SamplesError(f"{place} is no JSON: {error.msg} at column {error.colno}") from None
-
-
-def _text(path: Path) -> str:
-    """A file's text, unpacked where it is packed with gzip."""
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise SamplesError(f"{path} cannot be read: {error}") from None
+        yield str(path), read_json(path, SamplesError)
+    else:
+        yield from json_lines(read_text(path, SamplesError), path, SamplesError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from qharness.evaluate.folder import JOURNAL, RUN, read_run
 from qharness.report.entries import FULL, Entry
 from qharness.report.labels import Labels, setting
 from qharness.runs import RunSpec
+from qharness.storage.json_reader import read_json
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
 _EXTENT: dict[str, Any] = {"samples": None, "limit": None, "batch_size": None}
@@ -185,8 +185,5 @@ def _walk(top: Path) -> Iterator[Path]:
 
 def _documents(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON file: one, or a list of them."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SamplesError(f"{path} cannot be read: {error}") from None
+    found = read_json(path, SamplesError)
     return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)]

@@ -1,0 +1,1 @@
+"""Files and folders: one reader, one writer, and one way in which a folder becomes whole."""
