@@ -42,10 +42,6 @@ class SettingError(QHarnessError):
     """A setting whose value is out of its bounds or of the wrong kind."""
 
 
-class DiskError(QHarnessError):
-    """A file or folder that cannot be written: the disk is full, or does not let us."""
-
-
 class DataError(QHarnessError):
     """A benchmark's or a calibration set's data that is missing or damaged."""
 
@@ -64,6 +60,10 @@ class StudyError(QHarnessError):
 
 class BusyError(QHarnessError):
     """Something that another process is making just now."""
+
+
+class DiskError(QHarnessError):
+    """A file or folder that cannot be written: the disk is full, or does not let us."""
 
 
 class SandboxError(QHarnessError):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qharness.data import cache_dir
 from qharness.errors import BusyError, QHarnessError
-from qharness.locks import locked
+from qharness.storage.locks import locked
 
 LIMIT = "QHARNESS_CACHE_GB"
 DEFAULT_LIMIT_GB = 50.0

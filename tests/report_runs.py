@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness import RunSpec, compare
-from qharness.evaluate.folder import json_safe
+from qharness.storage.json_values import json_safe
 
 FULL_STORAGE = 13_480_000_000
 VERDICTS = {True: ("passed", ""), False: ("failed", "AssertionError: 1 != 2")}

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from qharness import RunSpec
-from qharness.locks import locked
+from qharness.storage.locks import locked
 from qharness.study.executors import Executor
 from qharness.study.executors.here import Here
 from qharness.study.executors.local import Local, shares, visible_gpus
@@ -136,7 +136,7 @@ def test_nothing_goes_on_when_a_study_is_stopped(number: signal.Signals, tmp_pat
     assert not alive
 
 
-HOLDER = "import sys, time\nfrom pathlib import Path\nfrom qharness.locks import locked\nwith locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(600)"
+HOLDER = "import sys, time\nfrom pathlib import Path\nfrom qharness.storage.locks import locked\nwith locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(600)"
 
 
 def test_a_lock_says_who_holds_it_and_goes_with_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,9 @@ import pytest
 from qharness import QHarnessError, RunSpec
 from qharness.cli.cache import cache
 from qharness.kept import kept_lock, limit_bytes, make_room, quantized_dir
-from qharness.locks import locked
 from qharness.models import store
 from qharness.models.store import Models, definite
+from qharness.storage.locks import locked
 
 DAY = 86400
 

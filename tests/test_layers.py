@@ -9,7 +9,7 @@ from tests.conftest import REPOSITORY
 
 LAYERS = [
     {"errors", "types", "offers", "bounds", "runs"},
-    {"data", "drawing", "kept", "locks", "presets", "progress", "spec", "storage"},
+    {"data", "drawing", "kept", "presets", "progress", "spec", "storage"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

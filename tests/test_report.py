@@ -16,12 +16,12 @@ import pytest
 import qharness
 from qharness import QHarnessError, RunSpec, SamplesError
 from qharness.cli import main
-from qharness.evaluate.folder import json_safe
 from qharness.hosting import ProfileSpec, profile
 from qharness.report import Cell, Column, Table, read_entries, write_report
 from qharness.report.labels import Labels
 from qharness.report.table import figure, stub, to_csv, to_latex, to_markdown
 from qharness.report.tables import all_tables
+from qharness.storage.json_values import json_safe
 from tests.report_runs import discordant, with_passes, write_run
 
 SPEC = RunSpec("tiny-python", samples=2, temperature=0.0, device="cpu", dtype="float32")

@@ -89,10 +89,10 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
-    except Exception as error:  # a library may wrap what the system said
+    except Exception as error:
         told = as_disk_error(error)
         if told is None:
             raise
-        note(f"qharness: {told}")
+        note(f"qharness: {' '.join(str(told).split())}")
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

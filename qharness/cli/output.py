@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
 
-from qharness.evaluate.folder import json_safe
 from qharness.progress import note
 from qharness.registry import Registry, get_registry
+from qharness.storage.json_values import json_text
 
 
 def registry() -> Registry:
@@ -24,7 +23,7 @@ def registry() -> Registry:
 
 def print_json(document: Any) -> None:
     """One JSON document on standard output; undefined numbers are null."""
-    typer.echo(json.dumps(json_safe(document), indent=2, ensure_ascii=False))
+    typer.echo(json_text(document, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

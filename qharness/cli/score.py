@@ -28,8 +28,8 @@ def score(
     Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them.
     """
     registry()
-    from qharness.evaluate.folder import write_lines
     from qharness.evaluate.scoring import score as run_score
+    from qharness.storage.atomic_writer import write_lines
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")

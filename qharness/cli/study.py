@@ -94,7 +94,7 @@ def _executor(name: str, workers: int | None, ray_address: str | None) -> Local 
 def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
     """Write what perturbations cost, and print table VII and the averages of Wei et al. 2023."""
     from qharness.evaluate.bridge import quiet
-    from qharness.evaluate.folder import write_json
+    from qharness.storage.atomic_writer import write_json
     from qharness.study.robustness import Robustness
 
     found = Robustness([(attempt.spec, attempt.result) for attempt in attempts if attempt.result is not None])

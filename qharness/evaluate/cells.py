@@ -14,7 +14,6 @@ from qharness.errors import QHarnessError
 from qharness.evaluate.bridge import LoadedTask
 from qharness.evaluate.folder import LOCK, folder_name, read_run
 from qharness.evaluate.perturbed import canonical
-from qharness.locks import locked
 from qharness.models import loading
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
@@ -22,6 +21,7 @@ from qharness.models.store import definite
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
+from qharness.storage.locks import locked
 from qharness.types import Quantizer
 
 _ALLOWED = ("allow_unsandboxed", "allow_untouched")

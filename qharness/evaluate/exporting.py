@@ -8,9 +8,10 @@ from pathlib import Path
 
 from qharness.errors import QHarnessError, SamplesError, UnknownNameError
 from qharness.evaluate.bridge import load_task
-from qharness.evaluate.folder import JOURNAL, RESULTS, SAMPLES, Journal, read_lines, read_run, write_atomically
+from qharness.evaluate.folder import JOURNAL, RESULTS, SAMPLES, Journal, read_lines, read_run
 from qharness.evaluate.formats import FORMATS
 from qharness.evaluate.samples import FinishedRun
+from qharness.storage.atomic_writer import write_text
 
 
 def export(run: str | Path, format: str, output: str | Path, *, data_dir: Path | None = None) -> int:  # noqa: A002
@@ -58,4 +59,4 @@ def _write(path: Path, text: str) -> None:
     if path.suffix == ".gz":
         path.write_bytes(gzip.compress(text.encode("utf-8"), mtime=0))
     else:
-        write_atomically(path, text)
+        write_text(path, text)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 
 from qharness.errors import SamplesError
 from qharness.progress import note
-from qharness.storage.disk_errors import named
+from qharness.storage.atomic_writer import append_lines
 from qharness.storage.json_reader import JsonError, json_lines, parse_json, read_json, read_text
 
 RUN = "run.json"
@@ -44,57 +42,8 @@ def relatives(folder: Path) -> list[Path]:
     return sorted(path for path in folder.parent.glob(alike) if path != folder)
 
 
-def json_safe(value: Any) -> Any:
-    """`value` with NaN and infinities as None, for JSON has neither; mappings and sequences are gone through."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): json_safe(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [json_safe(each) for each in value]
-    return value
-
-
-def defined(value: float | None) -> float:
-    """A figure out of JSON, in which null stands for NaN."""
-    return math.nan if value is None else float(value)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all. Raises DiskError where the disk is full or refuses."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with named(path):
-        _write_whole(path, scratch, text)
-
-
-def _write_whole(path: Path, scratch: Path, text: str) -> None:
-    try:
-        # A lone surrogate, which UTF-8 has no form for, is written as JSON escapes it.
-        with scratch.open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write one JSON document atomically; what JSON has no form for is written as text."""
-    write_atomically(path, json.dumps(json_safe(document), indent=2, ensure_ascii=False, default=str) + "\n")
-
-
-def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines atomically."""
-    write_atomically(path, "".join(json.dumps(json_safe(row), ensure_ascii=False) + "\n" for row in rows))
-
-
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The run's document if the folder is whole, else None."""
-    if not (folder / RUN).is_file():
-        return None
     try:
         document = read_json(folder / RUN, SamplesError)
     except SamplesError:
@@ -122,38 +71,34 @@ class Journal:
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self._path = path
         self.completions: dict[tuple[int, int, str], str] = {}
-        for other in others:
-            self._read(other, _whole_lines(other))
-        lines = _whole_lines(path)
-        if path.exists() and path.stat().st_size > len(lines):  # the last line was torn when the run was killed
-            with path.open("r+b") as file:
-                file.truncate(len(lines))
-        self._read(path, lines)
+        for each in (*others, path):
+            self._read(each)
 
-    def _read(self, path: Path, lines: bytes) -> None:
-        """Take the lines of one journal; one that is damaged is left out, and its completion is made again."""
-        damaged = 0
-        for line in lines.split(b"\n"):
+    def _read(self, path: Path) -> None:
+        for number, line in enumerate(_whole_lines(path).split(b"\n"), 1):
+            if not line.strip():
+                continue
             try:
-                row = parse_json(line) if line.strip() else None
-                if row is not None:
-                    self.completions[row["doc_id"], row["sample"], row["prompt_sha"]] = str(row["completion"])
-            except (JsonError, KeyError, TypeError):
-                damaged += 1
-        if damaged:
-            note(f"{path}: {damaged} damaged lines are left out; their completions are made again")
+                row = parse_json(line)
+                key = (row["doc_id"], row["sample"], row["prompt_sha"])
+                if tuple(map(type, (*key, row["completion"]))) != (int, int, str, str):
+                    raise JsonError("is no line of a journal")
+                self.completions[key] = row["completion"]
+            except JsonError as error:
+                note(f"{path}, line {number} {error}: its completion is made again")
+            except (KeyError, TypeError):
+                note(f"{path}, line {number} is no line of a journal: its completion is made again")
 
     def append(self, rows: Sequence[tuple[int, int, str, str]]) -> None:
-        """Add (document, sample, prompt_sha, completion) rows, on disk when this returns."""
+        """Add (document, sample, prompt_sha, completion) rows, on disk when this returns; a torn line is cut off."""
         names = ("doc_id", "sample", "prompt_sha", "completion")
-        lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=True) + "\n" for row in rows]
-        with named(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self._path, [dict(zip(names, row, strict=True)) for row in rows])
 
 
 def _whole_lines(path: Path) -> bytes:
     """What a file holds up to its last line's end; nothing where there is none."""
-    content = path.read_bytes() if path.exists() else b""
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise SamplesError(f"{path} cannot be read: {error.strerror}") from None
     return content[: content.rfind(b"\n") + 1]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import json_safe
 from qharness.evaluate.samples import Extent, FinishedRun, Format, Problems, Sample
 from qharness.filters import program_of
 from qharness.metrics import pass_at_k
+from qharness.storage.json_values import json_safe, json_text
 from qharness.types import Document, Status
 
 _Files = Iterator[tuple[str, str]]
@@ -88,7 +87,7 @@ def _result_files(run: FinishedRun) -> _Files:
             "results": [_result(row, doc, int(run.results["date"])) for row, doc in samples],
         }
         name = row["task_id"].replace("/", "_")
-        yield f"{name}.results.json.gz", json.dumps(document, indent=2, ensure_ascii=False)
+        yield f"{name}.results.json.gz", json_text(document, indent=2)
 
 
 def _result(row: Mapping[str, Any], doc: Document, date: int) -> dict[str, Any]:
@@ -123,7 +122,7 @@ def _log_files(run: FinishedRun) -> _Files:
     stamp = date.isoformat(timespec="microseconds").replace(":", "-")
     model = run.document["spec"]["model"]
     names = {"model_source": "qharness", "model_name": model, "model_name_sanitized": sanitize_model_name(model)}
-    yield f"results_{stamp}.json", json.dumps({**run.results, **names}, indent=2, ensure_ascii=False)
+    yield f"results_{stamp}.json", json_text({**run.results, **names}, indent=2)
     logs: dict[str, list[dict[str, Any]]] = {}
     for samples in run.by_problem():
         logs.setdefault(samples[0][0]["task"], []).append(_log_line(run, samples))
@@ -153,7 +152,7 @@ def _log_line(run: FinishedRun, samples: list[tuple[Mapping[str, Any], Document]
 
 
 def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json_text(row) + "\n" for row in rows)
 
 
 FORMATS = (

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from qharness.evaluate.cells import Cell
-from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives, write_json, write_lines
+from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.execution import choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import ExecutionOptions, execution_options
@@ -19,6 +19,7 @@ from qharness.models.backends import Facts, Made
 from qharness.models.decoding import prompt_sha
 from qharness.models.footprint import checkpoint_figures
 from qharness.registry import get_registry
+from qharness.storage.atomic_writer import write_json, write_lines
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
 

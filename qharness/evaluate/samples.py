@@ -112,10 +112,10 @@ def _documents(path: Path) -> Iterator[tuple[str, Any]]:
             yield from _documents(each)
         return
     text = read_text(path, SamplesError)
-    if ".json" in path.suffixes:
-        try:
-            yield str(path), parse_json(text)
-        except JsonError as error:
-            raise SamplesError(f"{path} {error}") from None
+    if ".json" not in path.suffixes:
+        yield from json_lines(text, path, SamplesError)
         return
-    yield from json_lines(text, path, SamplesError)
+    try:
+        yield str(path), parse_json(text)
+    except JsonError as error:
+        raise SamplesError(f"{path} {error}") from None

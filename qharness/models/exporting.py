@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.bounds import check_fields
-from qharness.errors import ModelError, QHarnessError
+from qharness.errors import ModelError
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format, quant_method
@@ -24,6 +20,7 @@ from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuanti
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
+from qharness.storage.whole_folder import new_folder
 from qharness.types import Quantizer
 
 if TYPE_CHECKING:
@@ -102,7 +99,7 @@ def export_checkpoint(export: Export) -> Exported:
     replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
     if replaces and (name := first_converted(original)):
         raise _not_loaded(name, original, quantizer)
-    with _whole(export.output) as folder:
+    with new_folder(export.output) as folder:
         made = Models().get(spec, placed=False)
         loaded = made.loaded
         if made.composition:
@@ -152,7 +149,7 @@ def unpack_checkpoint(source: Path, output: Path) -> Exported:
     checkpoint = find_format(load_config(str(source)))
     if checkpoint is None:
         raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
-    with _whole(output) as folder:
+    with new_folder(output) as folder:
         checkpoint.unpack(source, folder)
     return Exported(output, None, None, weight_file_bytes(source), weight_file_bytes(output))
 
@@ -163,20 +160,3 @@ def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:
         name: (entry.shape, entry.is_floating_point()) if hasattr(entry, "shape") else None
         for name, entry in model.state_dict().items()
     }
-
-
-@contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """A folder beside `output` that takes its place at the end; QHarnessError if there is something there."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise QHarnessError(f"--output {output} is there already: name a folder that does not exist, or is empty")
-    scratch = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise QHarnessError(f"--output {output} cannot be written: {error.strerror}") from None
-    try:
-        yield scratch
-        scratch.replace(output)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

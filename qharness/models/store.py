@@ -18,7 +18,6 @@ import torch
 
 from qharness.calibration import calibrate, definite_set
 from qharness.kept import ABOUT, kept_lock, limit_bytes, make_room, quantized_dir
-from qharness.locks import locked
 from qharness.models.conventions import follow
 from qharness.models.lm import QHarnessLM
 from qharness.models.loading import (
@@ -36,6 +35,7 @@ from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
 from qharness.spec import parse, unbind
+from qharness.storage.locks import locked
 
 T = TypeVar("T")
 

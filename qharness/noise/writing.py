@@ -12,9 +12,10 @@ from typing import Any
 
 from qharness.drawing import require_matplotlib
 from qharness.errors import QHarnessError
-from qharness.evaluate.folder import json_safe, write_atomically
 from qharness.noise.figures import draw
 from qharness.noise.relative import SPREAD
+from qharness.storage.atomic_writer import write_text
+from qharness.storage.json_values import json_safe
 
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
 
@@ -27,8 +28,8 @@ def write_noise(documents: Sequence[Mapping[str, Any]], folder: Path) -> None:
     check_output(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "noise.json", json.dumps(json_safe(list(documents)), indent=2, ensure_ascii=False))
-        write_atomically(folder / "layers.csv", table(documents))
+        write_text(folder / "noise.json", json.dumps(json_safe(list(documents)), indent=2, ensure_ascii=False))
+        write_text(folder / "layers.csv", table(documents))
         draw(documents, folder)
     except OSError as error:
         raise QHarnessError(f"--output {folder} cannot be written: {error.strerror}") from None

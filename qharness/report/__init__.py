@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qharness.drawing import require_matplotlib
-from qharness.evaluate.folder import write_atomically
 from qharness.report.collection import Collection, read_entries
 from qharness.report.entries import Entry
 from qharness.report.figures import draw_figures
@@ -14,6 +13,7 @@ from qharness.report.page import page
 from qharness.report.table import Cell, Column, Table
 from qharness.report.tables import all_tables
 from qharness.report.writing import PAGE, make_folder, write_figures, write_markdown, write_tables
+from qharness.storage.atomic_writer import write_text
 
 __all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "Entry", "Table", "read_entries", "write_report"]
 
@@ -28,10 +28,10 @@ def write_report(folders: Sequence[Path], output: Path, title: str = TITLE) -> C
     """
     require_matplotlib()
     collection = read_entries(folders)
-    make_folder(output)
-    tables, pictures = all_tables(collection), draw_figures(collection)
-    write_tables(tables, output)
-    write_figures(pictures, output)
-    write_markdown(collection, tables, pictures, output, title)
-    write_atomically(output / PAGE, page(collection, tables, pictures, title))
+    with make_folder(output) as folder:
+        tables, pictures = all_tables(collection), draw_figures(collection)
+        write_tables(tables, folder)
+        write_figures(pictures, folder)
+        write_markdown(collection, tables, pictures, folder, title)
+        write_text(folder / PAGE, page(collection, tables, pictures, title))
     return collection

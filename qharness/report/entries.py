@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qharness.evaluate.folder import SAMPLES, defined, read_lines
+from qharness.evaluate.folder import SAMPLES, read_lines
 from qharness.runs import RunSpec
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import Row, by_problem, passes
+from qharness.storage.json_values import defined
 
 FULL = "none"
 PASS = "pass@1"  # noqa: S105 - a metric's name

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.stats.adjusting import Compared, Kind, adjust
 from qharness.stats.paired import odds_ratio
+from qharness.storage.json_values import defined
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qharness.drawing import PointLabel, finished, panels, plain, styles
-from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import Picture, by_task, point_texts, slug
 from qharness.report.showing import extent, problems
 from qharness.report.table import Cell, Column, Table, figure, stub
+from qharness.storage.json_values import defined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

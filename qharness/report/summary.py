@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from qharness.evaluate.folder import defined
 from qharness.report.collection import Collection
 from qharness.report.entries import PASS, Entry
 from qharness.report.pictures import by_task, point_texts
 from qharness.report.showing import counted
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
+from qharness.storage.json_values import defined
 
 
 @dataclass(frozen=True)

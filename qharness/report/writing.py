@@ -4,47 +4,47 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from qharness.errors import QHarnessError
-from qharness.evaluate.folder import write_atomically
 from qharness.report.collection import Collection
 from qharness.report.pictures import Picture
 from qharness.report.showing import counted
 from qharness.report.table import Table, markdown_text, to_csv, to_latex, to_markdown
+from qharness.storage.atomic_writer import write_text
+from qharness.storage.whole_folder import entries, renewed_folder
 
 REPORT, TABLES, FIGURES, PAGE = "report.md", "tables", "figures", "index.html"
 _WRITERS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
+_OURS = {*((TABLES, suffix) for suffix in _WRITERS), (FIGURES, ".svg"), (FIGURES, ".png")}
 
 
-def make_folder(output: Path) -> None:
-    """The report's folder with empty folders of tables and figures, those of an earlier report gone.
+def make_folder(output: Path) -> AbstractContextManager[Path]:
+    """A folder to write a report in, which takes the place of an earlier report in `output` when it is whole.
 
-    Raises QHarnessError for one that cannot be written, and for one that holds something else than a report.
+    Raises QHarnessError for one that holds something else than a report.
     """
-    if output.is_dir() and any(output.iterdir()) and not (output / REPORT).is_file():
+    if output.exists() and not output.is_dir():
+        raise QHarnessError(f"--output {output} cannot be written: it is no folder")
+    if output.is_dir() and entries(output) and not (output / REPORT).is_file():
         raise QHarnessError(f"--output {output} holds something else than a report: name a new folder")
-    try:
-        for name, suffixes in ((TABLES, _WRITERS), (FIGURES, (".svg", ".png"))):
-            (output / name).mkdir(parents=True, exist_ok=True)
-            for path in (output / name).iterdir():
-                if path.suffix in suffixes:
-                    path.unlink()
-    except OSError as error:
-        raise QHarnessError(f"--output {output} cannot be written: {error.strerror}") from None
+    return renewed_folder(output, lambda path: (path.parent.name, path.suffix) in _OURS)
 
 
 def write_tables(tables: Sequence[Table], output: Path) -> None:
     """Each table in each format."""
+    (output / TABLES).mkdir()
     for table in tables:
         for suffix, writer in _WRITERS.items():
-            write_atomically(output / TABLES / f"{table.key}{suffix}", writer(table))
+            write_text(output / TABLES / f"{table.key}{suffix}", writer(table))
 
 
 def write_figures(pictures: Sequence[Picture], output: Path) -> None:
     """Each figure as SVG and PNG."""
+    (output / FIGURES).mkdir()
     for picture in pictures:
-        write_atomically(output / FIGURES / f"{picture.key}.svg", picture.svg)
+        write_text(output / FIGURES / f"{picture.key}.svg", picture.svg)
         (output / FIGURES / f"{picture.key}.png").write_bytes(picture.png)
 
 
@@ -57,7 +57,7 @@ def write_markdown(
     for each in pictures:
         name = markdown_text(each.title)
         parts.append(f"## {name}\n\n![{name}]({FIGURES}/{each.key}.svg)\n\n{markdown_text(each.caption)}\n")
-    write_atomically(output / REPORT, "\n".join(parts))
+    write_text(output / REPORT, "\n".join(parts))
 
 
 def summary(collection: Collection) -> str:

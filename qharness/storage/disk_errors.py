@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qharness.errors import DiskError
+from qharness.errors import DiskError, QHarnessError
 
 _AGAIN = "make room and run the command again: what is finished is kept"
 _FULL = {
@@ -16,7 +16,9 @@ _FULL = {
     errno.EDQUOT: "the disk quota is used up",
     errno.EFBIG: "the disk takes no larger file (or `ulimit -f` allows none)",
 }
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EIO, errno.ESTALE})
+_REFUSED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EIO, errno.ENOTDIR, errno.ESTALE}
+)
 # What libraries that write without Python's files say: safetensors, SQLite, NumPy, PyTorch, tempfile.
 _SAID = re.compile(
     r"\(os error (28|122|27)\)|No space left|disk is full|disk I/O error|\d+ requested and \d+ written"
@@ -26,32 +28,43 @@ _SAID = re.compile(
 
 def as_disk_error(error: BaseException, name: str = "") -> DiskError | None:
     """A disk that is full or refuses, as one line; None for any other error. `name`: what could not be written."""
-    if isinstance(error, OSError):
-        place = name or str(error.filename or "the output")
-        if error.errno in _FULL:
-            return DiskError(f"{place} cannot be written: {_FULL[error.errno]}; {_AGAIN}")
-        if error.errno in _REFUSED:
-            return DiskError(f"{place} cannot be read or written: {error.strerror}")
-    if _SAID.search(str(error)):
-        return DiskError(f"{name or 'the output'} cannot be written: {_FULL[errno.ENOSPC]}; {_AGAIN}")
+    found = error.filename if isinstance(error, OSError) else None
+    place = name or str(found or "the output")
+    if is_full(error):
+        return DiskError(f"{place} cannot be written: {_why(error)}; {_AGAIN}")
+    if isinstance(error, OSError) and error.errno in _REFUSED:
+        return DiskError(f"{place} cannot be {'written' if name else 'read or written'}: {error.strerror}")
     return None
 
 
 @contextmanager
 def named(name: str | Path) -> Iterator[None]:
-    """Raise DiskError, which names what is written inside, where the disk is full or refuses.
+    """Around code that writes, and does nothing else: any OSError is raised as DiskError with this name."""
+    try:
+        with filling(name):
+            yield
+    except OSError as error:
+        told = as_disk_error(error, str(name))
+        raise told or DiskError(f"{name} cannot be written: {error.strerror or error}") from error
 
-    Any OSError counts; of other errors those that a full disk has caused.
-    """
+
+@contextmanager
+def filling(name: str | Path) -> Iterator[None]:
+    """Around code that computes and writes: an error that a full disk caused is raised as DiskError with this name."""
     try:
         yield
-    except OSError as error:
-        if told := as_disk_error(error, str(name)):
-            raise told from error
-        raise DiskError(f"{name} cannot be written: {error.strerror or error}") from error
     except Exception as error:
-        cause = error.__cause__ or error.__context__
-        told = as_disk_error(error, str(name)) or (as_disk_error(cause, str(name)) if cause else None)
-        if told is None or isinstance(error, DiskError):
-            raise
-        raise told from error
+        for each in (error, error.__cause__, error.__context__):
+            if each is not None and is_full(each) and not isinstance(error, QHarnessError):
+                raise DiskError(f"{name} cannot be written: {_why(each)}; {_AGAIN}") from error
+        raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether this is a disk that takes no more."""
+    return (isinstance(error, OSError) and error.errno in _FULL) or bool(_SAID.search(str(error)))
+
+
+def _why(error: BaseException) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return _FULL.get(number or errno.ENOSPC, _FULL[errno.ENOSPC])

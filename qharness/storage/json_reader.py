@@ -77,7 +77,10 @@ def read_text(path: Path, error_type: type[QHarnessError], name: str = "") -> st
         return decode(gzip.decompress(content) if content.startswith(_GZIP) else content)
     except OSError as error:
         raise error_type(f"{name or path} cannot be read: {error.strerror or error}") from None
-    except (EOFError, zlib.error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise error_type(f"{name or path}, line {line} is no text in UTF-8: {error.reason}") from None
+    except (EOFError, zlib.error) as error:
         raise error_type(f"{name or path} cannot be read: {error}") from None
 
 

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qharness.evaluate.folder import folder_name, write_json
+from qharness.evaluate.folder import folder_name
 from qharness.hosting import ProfileSpec
 from qharness.hosting import profile as run_profile
-from qharness.locks import locked
 from qharness.models.loading import identity, short_name
 from qharness.models.store import definite
 from qharness.noise import NoiseSpec, measure_noise
 from qharness.runs import RunSpec
+from qharness.storage.atomic_writer import write_json
+from qharness.storage.locks import locked
 from qharness.study.jobs import OF_THE_MODEL, Memory
 
 

@@ -10,7 +10,7 @@ from qharness.data import recording
 from qharness.errors import SandboxError
 from qharness.evaluate.bridge import LoadedTask, load_task, quiet
 from qharness.evaluate.cells import Cell, claimed, make_cell
-from qharness.evaluate.folder import RUN, json_safe, write_json
+from qharness.evaluate.folder import RUN
 from qharness.evaluate.record import evaluate_cell
 from qharness.execution import choose_isolation
 from qharness.execution.toolchains import find_toolchain
@@ -21,6 +21,8 @@ from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunResult, RunSpec
 from qharness.stats import comparable, compare
+from qharness.storage.atomic_writer import write_json
+from qharness.storage.json_values import json_safe
 from qharness.study.jobs import Memory, baseline_of, has_baseline
 
 

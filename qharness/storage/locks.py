@@ -2,16 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from qharness.data import cache_dir
 from qharness.errors import BusyError
 from qharness.progress import note
 
 _POLL_S = 0.2
+
+
+def lock_file(kind: str, key: str) -> Path:
+    """A lock in the cache folder, where it may stay behind."""
+    folder = cache_dir() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{kind}-{key}"
+
+
+@contextmanager
+def writing_to(output: Path, *, wait: bool) -> Iterator[None]:
+    """Keep other processes of this machine from writing to the same place, as `locked` does.
+
+    Where no lock can be made, in a cache folder that is not writable, nobody is kept from it.
+    """
+    key = hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:16]
+    try:
+        path = lock_file("output", key)
+        path.touch()
+    except OSError:
+        yield
+        return
+    with locked(path, str(output), wait=wait):
+        yield
 
 
 @contextmanager
@@ -42,5 +68,5 @@ def locked(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
 def _holder(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8") or "another process"
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return "another process"

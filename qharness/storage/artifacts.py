@@ -1,0 +1,79 @@
+"""What the cache holds: whole-or-nothing folders under content keys, each with a lock, an age and a document."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qharness.errors import BusyError, DataError
+from qharness.progress import note
+from qharness.storage.atomic_writer import write_json
+from qharness.storage.json_reader import read_json
+from qharness.storage.locks import lock_file, locked
+from qharness.storage.whole_folder import whole_folder
+
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One folder of the cache; its name is the hash of what decides its content."""
+
+    folder: Path
+
+    @property
+    def lock_file(self) -> Path:
+        """The lock of whoever makes it, reads it or removes it."""
+        return lock_file(self.folder.parent.name, self.folder.name)
+
+    def locked(self, what: str, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Hold its lock; see `locks.locked`."""
+        return locked(self.lock_file, what, wait=wait)
+
+    @property
+    def there(self) -> bool:
+        """Whether it has been made."""
+        return (self.folder / ABOUT).is_file()
+
+    def about(self) -> dict[str, Any]:
+        """What it is; raises DataError where that is not there or damaged."""
+        found = read_json(self.folder / ABOUT, DataError)
+        if not isinstance(found, dict):
+            raise DataError(f"{self.folder / ABOUT} is no object")
+        return found
+
+    @contextmanager
+    def writing(self, about: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder to fill, which becomes this one. Raises DiskError where the disk is full or does not let us."""
+        with whole_folder(self.folder) as scratch:
+            yield scratch
+            write_json(scratch / ABOUT, about)
+
+    def damaged(self, error: Exception) -> None:
+        """Remove what cannot be read, so that it is made again, and say so."""
+        note(f"{self.folder} is damaged and is made again: {error}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def use(self) -> None:
+        """Count as used now."""
+        os.utime(self.folder / ABOUT)
+
+    @property
+    def last_used(self) -> float:
+        """When it was made or read last, in seconds since the epoch."""
+        about = self.folder / ABOUT
+        return (about if about.is_file() else self.folder).stat().st_mtime
+
+    def remove(self) -> bool:
+        """Remove it, unless a process makes or reads it; whether it is gone."""
+        try:
+            with self.locked(self.folder.name, wait=False):
+                shutil.rmtree(self.folder, ignore_errors=True)
+        except BusyError:
+            return False
+        return True

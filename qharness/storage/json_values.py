@@ -1,0 +1,41 @@
+"""Values on their way into JSON and out of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def json_safe(value: Any) -> Any:
+    """`value` with NaN and infinities as None, for JSON has neither; mappings and sequences are gone through."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): json_safe(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(each) for each in value]
+    return value
+
+
+def defined(value: float | None) -> float:
+    """A figure out of JSON, in which null stands for NaN."""
+    return math.nan if value is None else float(value)
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """JSON that any encoding of Unicode can write: lone surrogates are escaped, other characters stand as they are.
+
+    What JSON has no form for is written as text.
+    """
+    text = json.dumps(json_safe(document), indent=indent, ensure_ascii=False, default=str)
+    return without_lone_surrogates(text)
+
+
+def without_lone_surrogates(text: str) -> str:
+    """`text` with lone surrogates, which UTF-8 has no bytes for, as escapes: `\\ud83d`, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
