@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -15,18 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.data import cache_dir
-from qharness.errors import DataError
+from qharness.errors import DataError, DiskError, first_line
 from qharness.offers import FittingCalibrationSet, KeptCalibrationSet
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.spec import unbind
+from qharness.storage.artifacts import Artifact
 from qharness.types import Calibration, CalibrationSet
 
 if TYPE_CHECKING:
     from qharness.models import LoadedModel
 
 DEFAULT = "stdlib"
-_SEQUENCES, _ABOUT = "sequences.npy", "about.json"
+_SEQUENCES = "sequences.npy"
 
 
 def context_length(config: object) -> int:
@@ -60,13 +59,14 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
         "tokenizer": _fingerprint(loaded.tokenizer) + _unended(loaded),
         "origin": calibration_set.origin(data_dir),
     }
-    folder = cache_dir() / "calibration" / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
-    if (folder / _ABOUT).is_file():
-        note(f"calibration sequences drawn before: {folder}")
-        return _read(folder)
-    start = time.monotonic()
-    made = _draw(loaded, calibration_set, seed, data_dir)
-    _keep(made, folder, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+    cached = Artifact(cache_dir() / "calibration" / key)
+    with cached.locked(f"calibration on {about['set']}"):
+        if found := _read(cached):
+            return found
+        start = time.monotonic()
+        made = _draw(loaded, calibration_set, seed, data_dir)
+        _keep(made, cached, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
     return made
 
 
@@ -129,29 +129,30 @@ def _unended(loaded: LoadedModel) -> str:
     return " no end token" if ends else ""
 
 
-def _keep(made: Calibration, folder: Path, about: dict[str, Any]) -> None:
-    """Write sequences so that they are there whole or not at all."""
+def _keep(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
     import numpy as np
 
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
-    lengths = [len(sequence) for sequence in made.sequences]
+    document = {**about, "lengths": [len(sequence) for sequence in made.sequences], "composition": made.composition}
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        np.save(scratch / _SEQUENCES, np.concatenate([s.numpy() for s in made.sequences]).astype(np.int32))
-        document = {**about, "lengths": lengths, "composition": made.composition}
-        (scratch / _ABOUT).write_text(json.dumps(document, indent=2), encoding="utf-8")
-        if not folder.exists():
-            scratch.replace(folder)
-    except OSError as error:
+        with cached.writing(document) as folder:
+            np.save(folder / _SEQUENCES, np.concatenate([s.numpy() for s in made.sequences]).astype(np.int32))
+    except DiskError as error:
         note(f"the calibration sequences could not be kept for other runs: {error}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read(folder: Path) -> Calibration:
+def _read(cached: Artifact) -> Calibration | None:
+    """What was drawn before; None where there is nothing, or nothing that can be read."""
     import numpy as np
     import torch
 
-    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    tokens = torch.from_numpy(np.load(folder / _SEQUENCES)).to(torch.int64)
-    return Calibration(list(tokens.split(about["lengths"])), about["composition"])
+    if not cached.there:
+        return None
+    try:
+        about = cached.about()
+        tokens = torch.from_numpy(np.load(cached.folder / _SEQUENCES)).to(torch.int64)
+        found = Calibration(list(tokens.split(about["lengths"])), about["composition"])
+    except (DataError, OSError, EOFError, LookupError, ValueError, RuntimeError) as error:
+        cached.damaged(first_line(error))
+        return None
+    note(f"calibration sequences drawn before: {cached.folder}")
+    return found

@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import json
 import os
-import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, first_line
+from qharness.storage.atomic_writer import write_bytes
+from qharness.storage.disk_errors import named
 from qharness.storage.json_reader import decode, json_lines
 
 if TYPE_CHECKING:
@@ -85,7 +87,10 @@ class BenchmarkFile:
         """
         mirror = mirror_dir(data_dir)
         path = self._in_mirror(mirror) if mirror else self._fetched()
-        content = path.read_bytes()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from None
         found = hashlib.sha256(content).hexdigest()
         if not self.fields and path.name == Path(self.path).name:
             self._check(path, found)
@@ -122,17 +127,16 @@ class BenchmarkFile:
                 content = response.read()
         except (urllib.error.URLError, OSError) as error:
             raise DataError(f"{self.path} could not be fetched ({error}): {advice}") from None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
-            scratch.write(content)
-        Path(scratch.name).replace(path)
+        with named(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, content)
         return path
 
 
 def _json_rows(path: Path, content: bytes) -> list[dict[str, Any]]:
     try:
         text = decode(gzip.decompress(content) if path.suffix == ".gz" else content)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     return [row for _, row in json_lines(text, path, DataError)]
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from qharness.data import cache_dir
-from qharness.errors import BusyError, QHarnessError
-from qharness.storage.locks import locked
+from qharness.errors import QHarnessError
+from qharness.storage.artifacts import Artifact
 
 LIMIT = "QHARNESS_CACHE_GB"
 DEFAULT_LIMIT_GB = 50.0
-ABOUT = "about.json"
 
 
 def quantized_dir() -> Path:
@@ -20,11 +18,9 @@ def quantized_dir() -> Path:
     return cache_dir() / "quantized"
 
 
-def kept_lock(key: str) -> Path:
-    """The lock of the model that is kept, or would be, under that key."""
-    folder = cache_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"quantized-{key}"
+def quantized(key: str) -> Artifact:
+    """The model that is in the cache, or would be, under that key."""
+    return Artifact(quantized_dir() / key)
 
 
 def limit_bytes() -> float:
@@ -45,28 +41,13 @@ def bytes_of(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def last_used(entry: Path) -> float:
-    """When something that is kept was made or read last, in seconds since the epoch."""
-    about = entry / ABOUT
-    return (about if about.is_file() else entry).stat().st_mtime
-
-
-def remove(entry: Path) -> bool:
-    """Remove a kept model, unless a process makes or reads it; whether it is gone."""
-    try:
-        with locked(kept_lock(entry.name), entry.name, wait=False):
-            shutil.rmtree(entry, ignore_errors=True)
-    except BusyError:
-        return False
-    return True
-
-
 def make_room(limit: float, newest: str) -> None:
     """Remove what was not used for longest until all take `limit` bytes at most; `newest` goes last."""
-    entries = {entry: bytes_of(entry) for entry in quantized_dir().glob("*") if (entry / ABOUT).is_file()}
-    total = sum(entries.values())
-    for entry in sorted(entries, key=lambda entry: (entry.name == newest, last_used(entry))):
+    there = [found for found in map(Artifact, quantized_dir().glob("[!.]*")) if found.there]
+    sizes = {found: bytes_of(found.folder) for found in there}
+    total = sum(sizes.values())
+    for found in sorted(sizes, key=lambda found: (found.folder.name == newest, found.last_used)):
         if total <= limit:
             return
-        if remove(entry):
-            total -= entries[entry]
+        if found.remove():
+            total -= sizes[found]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 
@@ -17,9 +17,10 @@ _SECONDS_BETWEEN_LINES = 20.0
 
 
 def note(text: str) -> None:
-    """One line for the user, on standard error."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    """One line for the user, on standard error; where that cannot be written, work goes on."""
+    with suppress(OSError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 @contextmanager

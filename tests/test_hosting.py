@@ -81,7 +81,7 @@ def test_a_file_adds_instances_and_replaces_them(tmp_path: Path) -> None:
         ("[a]\nusd_per_hour = nan", "a usd_per_hour: Input should be a finite number"),
         ("[a]\nwatt = 3", "a watt: Extra inputs are not permitted"),
         ("a = 3", "a: Input should be"),
-        ("[a", "is not TOML"),
+        ("[a", "is no TOML"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, Toolchain, cache_dir
+from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_dir
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -54,7 +55,7 @@ class Java:
 
         def jvm(name: str, *flags: str) -> tuple[str, ...]:
             archive = folder / f"{name}.jsa"
-            shared = (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable") if archive.stat().st_size else ()
+            shared = (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable") if archive.is_file() and archive.stat().st_size else ()
             heap = f"-Xmx{limits.memory_bytes >> 20}m"
             return (*_jvm(home, folder, name), *shared, *flags, heap, name)
 
@@ -140,21 +141,28 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     version = (done.stdout or done.stderr).split()[-1]
     parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join(_JVM_FLAGS).encode())
     target = cache_dir() / f"toolchains/java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            built = Path(scratch) / "built"
-            built.mkdir(mode=0o755)
-            _compile(home, Path(scratch) / "classes", built / _JAR)
-            if not target.exists():
-                built.rename(target)
-    _archive(home, target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+                built = Path(scratch) / "built"
+                built.mkdir(mode=0o755)
+                _compile(home, Path(scratch) / "classes", built / _JAR)
+                if not target.exists():
+                    built.rename(target)
+        with contextlib.suppress(OSError):  # programs start slower without
+            _archive(home, target)
+    except OSError as error:
+        raise SandboxError(f"{target} cannot be made: {error.strerror or error}; QHARNESS_CACHE_DIR moves it") from None
     return target, version
 
 
 def _compile(home: Path, classes: Path, jar: Path) -> None:
     javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
-    subprocess.run(javac, check=True, capture_output=True)
+    done = subprocess.run(javac, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()
+        raise OSError(f"javac: {said[0] if said else f'exit status {done.returncode}'}")
     with zipfile.ZipFile(jar, "w") as archive:
         for path in sorted(classes.rglob("*.class")):
             archive.write(path, path.relative_to(classes))

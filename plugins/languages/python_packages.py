@@ -162,9 +162,10 @@ def _folder(versions: tuple[tuple[str, str], ...], links: dict[PurePosixPath, Pa
         try:
             scratch.rename(target)
         except OSError:
-            if not target.is_dir():
+            if not target.is_dir():  # else another process was faster
                 raise
-            shutil.rmtree(scratch)  # another process was faster
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise QHarnessError(f"the cache folder {target.parent} cannot be written: {error.strerror}") from None
     return target

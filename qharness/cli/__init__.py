@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -80,19 +83,37 @@ app.command(
 
 def main() -> None:
     """Entry point. Exit code 0: done; 2: a mistake of the user's, in one line on standard error; 1: anything else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a completion may hold what no encoding has: a lone surrogate
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except (QHarnessError, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         if text:  # without a command, help has been shown and there is nothing to say
-            note(f"qharness: {' '.join(text.split())}")
+            _complain(text)
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # a library may wrap what the system said
         told = as_disk_error(error)
         if told is None:
             raise
-        note(f"qharness: {' '.join(str(told).split())}")
+        _complain(str(told))
+        _drop_output()
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(text: str) -> None:
+    note(f"qharness: {' '.join(text.split())}")
+
+
+def _drop_output() -> None:
+    """Where standard output is what cannot be written, have Python not try that again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

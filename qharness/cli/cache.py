@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,9 +12,11 @@ import typer
 
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
-from qharness.errors import QHarnessError
-from qharness.kept import LIMIT, bytes_of, last_used, limit_bytes, quantized_dir, remove
+from qharness.errors import DataError, QHarnessError
+from qharness.kept import LIMIT, bytes_of, limit_bytes, quantized_dir
 from qharness.progress import note
+from qharness.storage.artifacts import Artifact
+from qharness.storage.whole_folder import remove, unfinished
 
 _KINDS = {
     "quantized": "quantized models",
@@ -36,7 +37,7 @@ def cache(
 
     Quantized models take QHARNESS_CACHE_GB gigabytes at most, 50 by default: the least recently used ones go.
     """
-    entries = sorted(path for kind in _KINDS for path in (cache_dir() / kind).glob("*"))
+    entries = sorted(path for kind in _KINDS for path in (cache_dir() / kind).glob("[!.]*"))
     if action == "rm":
         _remove(entries, older_than)
         return
@@ -51,29 +52,32 @@ def cache(
 
 def _remove(entries: Sequence[Path], older_than: float | None) -> None:
     removed = 0
+    remove(path for kind in _KINDS for path in unfinished(cache_dir() / kind))
     for entry in entries:
         if older_than is not None and _days(entry) < older_than:
             continue
         if entry.parent == quantized_dir():
-            if not remove(entry):
+            if not Artifact(entry).remove():
                 note(f"in use, and left: {entry}")
                 continue
         elif entry.is_dir():
-            shutil.rmtree(entry)
+            shutil.rmtree(entry, ignore_errors=True)
         else:
-            entry.unlink()
+            entry.unlink(missing_ok=True)
         removed += 1
     typer.echo(f"removed {removed} entries of {cache_dir()}")
 
 
 def _days(entry: Path) -> float:
-    return max(0.0, time.time() - last_used(entry)) / 86400
+    return max(0.0, time.time() - Artifact(entry).last_used) / 86400
 
 
 def _about(entry: Path) -> str:
     """What a quantized model is of, or what calibration sequences are."""
-    about = entry / "about.json"
-    if not about.is_file():
+    if not Artifact(entry).there:
         return ""
-    made = json.loads(about.read_text(encoding="utf-8"))
-    return f"{made.get('quant') or made['set']} of {made['model'].split()[0]}, {made['seconds']} s"
+    try:
+        made = Artifact(entry).about()
+        return f"{made.get('quant') or made['set']} of {made['model'].split()[0]}, {made['seconds']} s"
+    except (DataError, LookupError, AttributeError):
+        return "damaged: made again when it is needed"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +12,8 @@ import typer
 
 from qharness.cli.output import registry
 from qharness.errors import QHarnessError
+from qharness.storage.atomic_writer import write_text
+from qharness.storage.whole_folder import new_folder
 
 TEMPLATES = Path(__file__).with_name("plugin-templates")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -84,22 +84,16 @@ def _plugin(name: str, kind: str) -> _Plugin:
 
 
 def _write(plugin: _Plugin, kind: str, folder: Path) -> None:
-    """Render the templates beside `folder`, and move them there when all is written."""
+    """Render the templates into `folder`, whole or not at all."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
-    scratch = folder.with_name(f".{folder.name}.{os.getpid()}")
     names = {"package": plugin.package, "test_plugin.py": f"test_{plugin.package}.py"}
-    try:
+    with new_folder(folder, "") as scratch:
         for root in (TEMPLATES / "common", TEMPLATES / kind):
             for template in root.rglob(f"*{_SUFFIX}"):
                 parts = template.relative_to(root).with_suffix("").parts
                 target = scratch.joinpath(*(names.get(part, part) for part in parts))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 text = template.read_text(encoding="utf-8")
-                target.write_text(environment.from_string(text).render(asdict(plugin)), encoding="utf-8")
-        scratch.rename(folder)
-    except OSError as error:
-        raise QHarnessError(f"{folder} cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+                write_text(target, environment.from_string(text).render(asdict(plugin)))

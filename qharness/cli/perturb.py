@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
@@ -16,6 +15,9 @@ from qharness.cli.options import DataDir
 from qharness.cli.output import registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
+from qharness.storage.atomic_writer import write_text
+from qharness.storage.disk_errors import named
+from qharness.storage.json_values import json_text
 
 if TYPE_CHECKING:
     from qharness.evaluate.perturbing import Change
@@ -41,17 +43,15 @@ def perturb(
 
     name = f"{task}@{perturb}"
     resolve(name)
-    try:
+    with named(f"--output {output}"):
         output.parent.mkdir(parents=True, exist_ok=True)
-        if output.suffix == ".yaml":
-            write_yaml(name, output, seed)
-            return
-        (loaded,) = load_task(name, data_dir, seed).tasks.values()
-        assert isinstance(loaded, PerturbedTask)
-        _ = loaded.eval_docs
-        output.write_text(_WRITERS[output.suffix](name, loaded.changes), encoding="utf-8")
-    except OSError as error:
-        raise QHarnessError(f"--output {output} cannot be written: {error.strerror}") from None
+    if output.suffix == ".yaml":
+        write_yaml(name, output, seed)
+        return
+    (loaded,) = load_task(name, data_dir, seed).tasks.values()
+    assert isinstance(loaded, PerturbedTask)
+    _ = loaded.eval_docs
+    write_text(output, _WRITERS[output.suffix](name, loaded.changes))
     for each in loaded.notes:
         note(f"note: {each}")
     typer.echo(f"{len(loaded.changes)} prompts: {output}")
@@ -91,7 +91,7 @@ def _json_lines(name: str, changes: Sequence[Change]) -> str:
                     "kept": change.kept,
                 }
             )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    return "".join(json_text(row) + "\n" for row in rows)
 
 
 def _markdown(name: str, changes: Sequence[Change]) -> str:

@@ -17,8 +17,9 @@ def report(
 ) -> None:
     """Report what runs, profiles and noise say: a page to read, the papers' tables and figures."""
     from qharness.report import PAGE, TITLE, write_report
+    from qharness.report.collection import why_left_out
 
     found = write_report(folders, output, title or TITLE)
     for folder in found.unfinished:
-        note(f"not finished, and left out: {folder}")
+        note(f"not finished, and left out: {why_left_out(folder)}")
     typer.echo(f"report of {len(found.entries)} runs: {output / PAGE}")

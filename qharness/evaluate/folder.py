@@ -23,6 +23,17 @@ LOCK = ".lock"
 
 
 _EXTENT_DIGITS = 4
+# Of what type the fields of samples.jsonl are, and whether they may be null.
+_FIELDS: Mapping[str, tuple[type, bool]] = {
+    "task": (str, False),
+    "doc_id": (int, False),
+    "sample": (int, False),
+    "task_id": (str, True),
+    "completion": (str, False),
+    "status": (str, True),
+    "passed": (bool, True),
+}
+_NOUNS = {str: "text", int: "whole number", bool: "true or false"}
 
 
 def folder_name(parts: Sequence[str], key: Mapping[str, Any], extent: Mapping[str, Any]) -> str:
@@ -45,10 +56,22 @@ def relatives(folder: Path) -> list[Path]:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The run's document if the folder is whole, else None."""
     try:
-        document = read_json(folder / RUN, SamplesError)
+        return require_run(folder)
     except SamplesError:
         return None
-    return document if isinstance(document, dict) else None
+
+
+def require_run(folder: Path) -> dict[str, Any]:
+    """The document of a finished run; raises SamplesError, which says why this is none."""
+    path = folder / RUN
+    if not path.exists():
+        raise SamplesError(f"{folder} is no finished run: it has no readable {RUN}")
+    document = read_json(path, SamplesError)
+    parts = [document] if not isinstance(document, dict) else [document.get(name, {}) for name in ("spec", "metrics")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise SamplesError(f"{path} cannot be read: it is no run's document")
+    found: dict[str, Any] = document
+    return found
 
 
 def read_lines(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
@@ -58,8 +81,17 @@ def read_lines(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
         missing = [field for field in required if not isinstance(row, dict) or field not in row]
         if missing:
             raise SamplesError(f"{place} has no {missing[0]!r}: each line is {{{', '.join(required)}}}")
+        wrong = [field for field in required if field in _FIELDS and not _is(row[field], *_FIELDS[field])]
+        if wrong:
+            raise SamplesError(f"{place}: {wrong[0]!r} is no {_NOUNS[_FIELDS[wrong[0]][0]]}")
         rows.append(row)
     return rows
+
+
+def _is(value: object, kind: type, may_be_none: bool) -> bool:
+    if value is None:
+        return may_be_none
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
 class Journal:

@@ -14,6 +14,7 @@ from qharness.errors import QHarnessError, SpecError, UnknownNameError
 from qharness.evaluate.perturbing import Change, perturb
 from qharness.registry import TaskEntry, get_registry
 from qharness.spec import parse_task, unbind
+from qharness.storage.atomic_writer import write_text
 from qharness.types import Document, Perturbation, no_prose
 
 _NAMED = "perturbed"  # in a task's metadata: the task and its perturbations, whatever the task's own name
@@ -105,7 +106,7 @@ def write_yaml(name: str, path: Path, seed: int = 0) -> None:
     base = load_yaml(entry.path, resolve_func=False)
     rest = {"include": str(entry.path), "task": name, "metadata": {**_metadata(base, name), "seed": seed}}
     function = f"class: !function {PerturbedTask.__module__}.{PerturbedTask.__name__}\n"
-    path.write_text(function + yaml.safe_dump(rest, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_text(path, function + yaml.safe_dump(rest, sort_keys=False, allow_unicode=True))
 
 
 def perturbed_documents(docs: Sequence[Document], name: str, seed: int = 0) -> list[Change]:

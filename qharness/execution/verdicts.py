@@ -13,6 +13,8 @@ from dataclasses import asdict
 
 from qharness.data import cache_dir
 from qharness.execution.sandbox import Isolation
+from qharness.progress import note
+from qharness.storage.json_values import without_lone_surrogates
 from qharness.types import Limits, Outcome, Program, Status, Toolchain
 
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
@@ -36,22 +38,32 @@ class Verdicts:
             )
 
     def find(self, keys: Iterable[str]) -> dict[str, Outcome]:
-        """The verdicts known under these keys."""
+        """The verdicts known under these keys; none, and a note, where the cache cannot be read."""
         wanted = list(keys)
         found: dict[str, Outcome] = {}
-        with closing(self._open()) as table:
-            for start in range(0, len(wanted), _AT_A_TIME):
-                some = wanted[start : start + _AT_A_TIME]
-                marks = ",".join("?" * len(some))
-                rows = table.execute(f"SELECT * FROM verdicts WHERE key IN ({marks})", some)  # noqa: S608 - only marks
-                found |= {key: Outcome(Status(status), detail, s, cached=True) for key, status, detail, s in rows}
+        try:
+            with closing(self._open()) as table:
+                for start in range(0, len(wanted), _AT_A_TIME):
+                    some = wanted[start : start + _AT_A_TIME]
+                    marks = ",".join("?" * len(some))
+                    rows = table.execute(f"SELECT * FROM verdicts WHERE key IN ({marks})", some)  # noqa: S608
+                    found |= {key: Outcome(Status(status), detail, s, cached=True) for key, status, detail, s in rows}
+        except (OSError, sqlite3.Error, ValueError) as error:
+            note(f"the cache of verdicts cannot be read, so programs run again: {self._path}: {error}")
         return found
 
     def keep(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Add verdicts by key, those that last."""
-        rows = [(key, str(o.status), o.detail, o.seconds) for key, o in outcomes.items() if o.status in _LASTING]
-        with closing(self._open()) as table, table:
-            table.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+        """Add verdicts by key, those that last; a note where the cache cannot be written, for the verdicts stand."""
+        rows = [
+            (key, str(o.status), without_lone_surrogates(o.detail), o.seconds)
+            for key, o in outcomes.items()
+            if o.status in _LASTING
+        ]
+        try:
+            with closing(self._open()) as table, table:
+                table.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+        except (OSError, sqlite3.Error) as error:
+            note(f"the verdicts could not be kept for other runs: {self._path}: {error}")
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60)
@@ -63,7 +75,8 @@ def kept_verdicts() -> Verdicts | None:
         return None
     try:
         return Verdicts()
-    except (OSError, sqlite3.Error):
+    except (OSError, sqlite3.Error) as error:
+        note(f"verdicts are not kept for other runs: {cache_dir() / 'verdicts'}: {error}")
         return None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from qharness.errors import QHarnessError, UnknownNameError
+from qharness.storage.json_reader import read_toml
 
 DEFAULT_INSTANCE = "p3dn.24xlarge"
 """The one that Wei et al. 2023 counted in."""
@@ -48,7 +48,7 @@ _INSTANCES = TypeAdapter(dict[str, Instance])
 
 def read_instances(extra: Path | None = None) -> dict[str, Instance]:
     """The table, with what a file of the same form adds or replaces. Raises QHarnessError for one that is wrong."""
-    found = _INSTANCES.validate_python(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
+    found = _INSTANCES.validate_python(read_toml(_TABLE, QHarnessError))
     if extra is not None:
         found |= _read(extra)
     return found
@@ -56,11 +56,7 @@ def read_instances(extra: Path | None = None) -> dict[str, Instance]:
 
 def _read(path: Path) -> dict[str, Instance]:
     try:
-        return _INSTANCES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise QHarnessError(f"--instances {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise QHarnessError(f"--instances {path} is not TOML: {error}") from None
+        return _INSTANCES.validate_python(read_toml(path, QHarnessError, f"--instances {path}"))
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(str(part) for part in first["loc"])

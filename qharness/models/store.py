@@ -6,9 +6,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import os
 import pickle
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,8 @@ from typing import Any, TypeVar
 import torch
 
 from qharness.calibration import calibrate, definite_set
-from qharness.kept import ABOUT, kept_lock, limit_bytes, make_room, quantized_dir
+from qharness.errors import DataError, DiskError, first_line
+from qharness.kept import limit_bytes, make_room, quantized
 from qharness.models.conventions import follow
 from qharness.models.lm import QHarnessLM
 from qharness.models.loading import (
@@ -35,12 +34,12 @@ from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
 from qharness.spec import parse, unbind
-from qharness.storage.locks import locked
 
 T = TypeVar("T")
 
 KEPT_FROM_S = 10.0
 _MODEL = "model.pt"
+_UNPICKLING = (pickle.UnpicklingError, AttributeError, ImportError)  # damaged, or of classes that have moved
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Models:
         if spec.quant == "none":
             return self._make(spec, key, about, log)
         limit = limit_bytes()
-        with locked(kept_lock(key), f"{spec.quant} of {spec.model}"):
+        with quantized(key).locked(f"{spec.quant} of {spec.model}"):
             made = self._read(spec, key, log) or self._make(spec, key, about, log)
         make_room(limit, newest=key)
         return made
@@ -150,25 +149,29 @@ class Models:
 
     def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
         """A model that was made before; None also for one of which nobody knows what was left untouched."""
-        folder = quantized_dir() / key
-        if not (folder / ABOUT).is_file():
+        cached = quantized(key)
+        if not cached.there:
             return None
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        untouched = Untouched.of_document(about.get("untouched"))
-        if untouched is None:
+        try:
+            about = cached.about()
+            untouched = Untouched.of_document(about.get("untouched"))
+            if untouched is None:
+                return None
+            load_config(spec.model, spec.trust_remote_code)  # so that the checkpoint's own modules are found
+            model = torch.load(cached.folder / _MODEL, map_location="cpu", weights_only=False)
+            cached.use()
+        except (DataError, OSError, EOFError, RuntimeError, LookupError, *_UNPICKLING) as error:
+            cached.damaged(first_line(error))
             return None
-        os.utime(folder / ABOUT)
-        load_config(spec.model, spec.trust_remote_code)  # so that the checkpoint's own modules are found
-        model = torch.load(folder / _MODEL, map_location="cpu", weights_only=False)
         tokenizer = load_tokenizer(spec.model, spec.baseline, spec.trust_remote_code)
         follow(model, tokenizer)
-        note(f"quantized before: {folder}")
+        note(f"quantized before: {cached.folder}")
         if untouched.notable:
             log(f"{parse(spec.quant).name}: {untouched}")
         device = resolve_device(spec.device)
         return QuantizedModel(
             LoadedModel(model.eval(), tokenizer, spec.model, device=device, untouched=untouched),
-            about["composition"],
+            about.get("composition"),
             about.get("log", ()),
         )
 
@@ -191,15 +194,8 @@ def _about(spec: RunSpec) -> dict[str, Any]:
 
 def _keep(loaded: LoadedModel, key: str, about: dict[str, Any]) -> None:
     """Write a model so that it is there whole or not at all; a module that cannot be pickled is not kept."""
-    folder, scratch = quantized_dir() / key, quantized_dir() / f".{key}.{os.getpid()}"
-    scratch.mkdir(parents=True, exist_ok=True)
     try:
-        torch.save(loaded.model, scratch / _MODEL)
-        (scratch / ABOUT).write_text(json.dumps(about, indent=2), encoding="utf-8")
-        if (folder / ABOUT).exists():  # of an older version, which was not read
-            shutil.rmtree(folder)
-        scratch.replace(folder)
-    except (pickle.PicklingError, AttributeError, OSError) as error:
+        with quantized(key).writing(about) as folder, (folder / _MODEL).open("wb") as file:
+            torch.save(loaded.model, file)
+    except (pickle.PicklingError, AttributeError, DiskError) as error:
         note(f"the quantized model could not be kept for other runs: {error}")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from qharness.errors import QHarnessError
 from qharness.noise.figures import draw
 from qharness.noise.relative import SPREAD
 from qharness.storage.atomic_writer import write_text
-from qharness.storage.json_values import json_safe
+from qharness.storage.json_values import json_safe, json_text
+from qharness.storage.whole_folder import renewed_folder
 
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
 
@@ -26,13 +26,10 @@ def write_noise(documents: Sequence[Mapping[str, Any]], folder: Path) -> None:
     Raises MissingDependencyError where there is no matplotlib, QHarnessError for a folder that cannot be written.
     """
     check_output(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "noise.json", json.dumps(json_safe(list(documents)), indent=2, ensure_ascii=False))
-        write_text(folder / "layers.csv", table(documents))
-        draw(documents, folder)
-    except OSError as error:
-        raise QHarnessError(f"--output {folder} cannot be written: {error.strerror}") from None
+    with renewed_folder(folder) as scratch:
+        write_text(scratch / "noise.json", json_text(list(documents), indent=2))
+        write_text(scratch / "layers.csv", table(documents))
+        draw(documents, scratch)
 
 
 def check_output(folder: Path) -> None:

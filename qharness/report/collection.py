@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import JOURNAL, RUN, read_run
+from qharness.evaluate.folder import JOURNAL, RUN, read_run, require_run
 from qharness.report.entries import FULL, Entry
 from qharness.report.labels import Labels, setting
 from qharness.runs import RunSpec
@@ -166,6 +166,15 @@ def read_entries(folders: Sequence[Path]) -> Collection:
         half = f"; runs that are not finished: {len(unfinished)}" if unfinished else ""
         raise SamplesError(f"nothing to report in {where}: it holds no finished run{half}")
     return Collection(tuple(entries.values()), tuple(profiles.values()), tuple(noise), tuple(unfinished))
+
+
+def why_left_out(folder: Path) -> str:
+    """An unfinished run's folder; or, where its run.json is there and damaged, what is wrong with that."""
+    try:
+        require_run(folder)
+    except SamplesError as error:
+        return str(error) if (folder / RUN).exists() else str(folder)
+    return str(folder)
 
 
 def _walk(top: Path) -> Iterator[Path]:

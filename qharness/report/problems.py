@@ -11,12 +11,13 @@ from typing import Any
 
 from qharness.report.collection import Collection
 from qharness.report.entries import Entry
+from qharness.storage.json_values import without_lone_surrogates
 
 
 def pack(data: Mapping[str, Any]) -> str:
     """JSON, gzipped, in base64: nothing in it can be taken for markup. The same each time."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 9, mtime=0)).decode()
 
 
 def problem_data(collection: Collection) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from qharness.report.collection import Collection
 from qharness.report.pictures import Picture
 from qharness.report.showing import counted
 from qharness.report.table import Table, markdown_text, to_csv, to_latex, to_markdown
-from qharness.storage.atomic_writer import write_text
+from qharness.storage.atomic_writer import write_bytes, write_text
 from qharness.storage.whole_folder import entries, renewed_folder
 
 REPORT, TABLES, FIGURES, PAGE = "report.md", "tables", "figures", "index.html"
@@ -27,9 +27,14 @@ def make_folder(output: Path) -> AbstractContextManager[Path]:
     """
     if output.exists() and not output.is_dir():
         raise QHarnessError(f"--output {output} cannot be written: it is no folder")
-    if output.is_dir() and entries(output) and not (output / REPORT).is_file():
+    if output.is_dir() and not (output / REPORT).is_file() and not _empty(output):
         raise QHarnessError(f"--output {output} holds something else than a report: name a new folder")
     return renewed_folder(output, lambda path: (path.parent.name, path.suffix) in _OURS)
+
+
+def _empty(output: Path) -> bool:
+    """Whether a folder holds no files, in folders of any depth, but those of processes that were killed."""
+    return all(each.is_dir() and not each.is_symlink() and _empty(each) for each in entries(output))
 
 
 def write_tables(tables: Sequence[Table], output: Path) -> None:
@@ -45,7 +50,7 @@ def write_figures(pictures: Sequence[Picture], output: Path) -> None:
     (output / FIGURES).mkdir()
     for picture in pictures:
         write_text(output / FIGURES / f"{picture.key}.svg", picture.svg)
-        (output / FIGURES / f"{picture.key}.png").write_bytes(picture.png)
+        write_bytes(output / FIGURES / f"{picture.key}.png", picture.png)
 
 
 def write_markdown(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_lines, read_run
+from qharness.evaluate.folder import SAMPLES, read_lines, require_run
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]
@@ -65,8 +65,7 @@ def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
 
 def read_rows(folder: Path) -> Sequence[Row]:
     """The rows of a finished run that keeps completions; SamplesError for any other."""
-    if read_run(folder) is None:
-        raise SamplesError(f"{folder} is no finished run: it has no readable run.json")
+    require_run(folder)
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
     return read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))

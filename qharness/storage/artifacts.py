@@ -50,14 +50,14 @@ class Artifact:
     @contextmanager
     def writing(self, about: Mapping[str, Any]) -> Iterator[Path]:
         """A folder to fill, which becomes this one. Raises DiskError where the disk is full or does not let us."""
+        shutil.rmtree(self.folder, ignore_errors=True)  # one that is damaged, or of an older version
         with whole_folder(self.folder) as scratch:
             yield scratch
             write_json(scratch / ABOUT, about)
 
-    def damaged(self, error: Exception) -> None:
-        """Remove what cannot be read, so that it is made again, and say so."""
-        note(f"{self.folder} is damaged and is made again: {error}")
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def damaged(self, why: str) -> None:
+        """Say that it cannot be read. What is made in its place replaces it."""
+        note(f"{self.folder} cannot be read and is made again: {why}")
 
     def use(self) -> None:
         """Count as used now."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from qharness.errors import QHarnessError
@@ -30,8 +30,7 @@ def whole_folder(target: Path, name: str = "") -> Iterator[Path]:
     scratch = target / f".{_INSIDE}.{os.getpid()}" if there else target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with named(name or target):
-            for left in left_behind(target):
-                shutil.rmtree(left, ignore_errors=True)
+            remove(left_behind(target))
             scratch.mkdir(parents=True)
         with filling(name or target):
             yield scratch
@@ -86,13 +85,27 @@ def entries(folder: Path) -> list[Path]:
 
 def left_behind(target: Path) -> list[Path]:
     """What processes that are no more were filling, to make this folder."""
-    around = ((target, _INSIDE), (target.parent, target.name))
-    return [
-        path
-        for folder, stem in around
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.name.startswith(f".{stem}.") and _dead(path.name.removeprefix(f".{stem}."))
-    ]
+    around = ((target.parent, target.name), (target, _INSIDE))
+    return [path for folder, stem in around for path in unfinished(folder) if path.stem == f".{stem}"]
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What processes that are no more were writing in a folder: `.NAME.PROCESS`, a file or a folder."""
+    try:
+        hidden = [path for path in folder.iterdir() if path.name.startswith(".") and path.name.count(".") > 1]
+    except OSError:
+        return []
+    return [path for path in hidden if _dead(path.name.rpartition(".")[2])]
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Remove files and folders, as far as that goes."""
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _dead(process: str) -> bool:
@@ -112,7 +125,7 @@ def _dead(process: str) -> bool:
 
 def _place(scratch: Path, target: Path, there: bool) -> None:
     """Have all of it on disk, for some file systems say only then that they are full, and where it belongs."""
-    inside = sorted(scratch.rglob("*"))
+    inside = sorted(scratch.rglob("*"), key=lambda path: (len(path.parts), path))  # what a folder is known by first
     for path in inside:
         if path.is_file():
             with path.open("rb") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from qharness.errors import StudyError
 from qharness.registry import get_registry
 from qharness.runs import DEFAULT_MODEL, RunSpec
 from qharness.spec import unbind
+from qharness.storage.json_reader import read_toml
 from qharness.study.jobs import OF_THE_MODEL
 
 NO_PERTURBATION = "none"
@@ -137,11 +137,7 @@ class Study(Lists):
 def read_study(path: Path) -> Study:
     """Read a study's file; raise StudyError that says in one line what is wrong with it, and where."""
     try:
-        study = Study.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise StudyError(f"{path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path} is no TOML: {error}") from None
+        study = Study.model_validate(read_toml(path, StudyError))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
 from qharness.runs import RunResult, RunSpec
+from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
 if TYPE_CHECKING:
@@ -136,5 +137,7 @@ def perform(job: Job, memory: Memory, *, wait: bool) -> Outcome:
     except QHarnessError as error:
         return Outcome(error=str(error))
     except Exception as error:  # a model, a task or a plugin may fail in any way
+        if told := as_disk_error(error):
+            return Outcome(error=str(told))
         note(traceback.format_exc().rstrip())
         return Outcome(error=f"{type(error).__name__}: {first_line(error)}")
