@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.filters import run_programs
 from qharness.registry import Registry, declared_packages, get_registry
 
 if TYPE_CHECKING:
@@ -140,7 +141,26 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     task = LoadedTask(name, manager, objects, loaded["tasks"])
     if ours:
         _check_packages(task)
+    check_documents(task)
     return task
+
+
+def check_documents(loaded: LoadedTask) -> None:
+    """Raise DataError for a document whose programs could not be made or judged; it would be the model's failure."""
+    for task in loaded.tasks.values():
+        steps = (step for each in task.get_config("filter_list") or [] for step in each["filter"])
+        if not any(step.get("filter_fn") is run_programs for step in steps):
+            continue
+        docs = task.eval_docs
+        for field in ("task_id", "prompt", "language", "tests"):
+            values = docs[field] if field in docs.features else [None] * len(docs)
+            lacking = next(
+                (n for n, value in enumerate(values) if not value and (value is None or field != "prompt")), None
+            )
+            if lacking is not None:
+                raise DataError(
+                    f"task {loaded.name!r}: document {lacking} has no {field!r}: its programs cannot be judged"
+                )
 
 
 def _check_packages(loaded: LoadedTask) -> None:
