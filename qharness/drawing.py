@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import MissingDependencyError
+from qharness.storage.json_values import without_lone_surrogates
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -140,6 +141,7 @@ def _place(labels: Sequence[PointLabel]) -> None:
 
 def plain(text: str) -> str:
     """Text as matplotlib draws it unchanged: dollars would begin a formula. What is very long is cut."""
+    text = without_lone_surrogates(text)
     return (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…").replace("$", r"\$")
 
 

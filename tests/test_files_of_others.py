@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qharness import SamplesError
-from qharness.evaluate.folder import Journal, read_lines, read_run, write_lines
+from qharness.evaluate.folder import Journal, read_lines, read_run
+from qharness.storage.atomic_writer import write_lines
 from tests.test_cli import Cli, in_process
 
 __all__ = ["in_process"]

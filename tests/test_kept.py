@@ -12,10 +12,9 @@ import pytest
 
 from qharness import QHarnessError, RunSpec
 from qharness.cli.cache import cache
-from qharness.kept import kept_lock, limit_bytes, make_room, quantized_dir
+from qharness.kept import limit_bytes, make_room, quantized, quantized_dir
 from qharness.models import store
 from qharness.models.store import Models, definite
-from qharness.storage.locks import locked
 
 DAY = 86400
 
@@ -48,7 +47,7 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
     assert kept() == ["a", "b", "c", "d"]
     make_room(3500, newest="d")
     assert kept() == ["a", "c", "d"]
-    with locked(kept_lock("a"), "a"):  # in use: the next one goes in its place
+    with quantized("a").locked("a"):  # in use: the next one goes in its place
         make_room(2500, newest="d")
     assert kept() == ["a", "d"]
     make_room(0, newest="d")
@@ -102,7 +101,7 @@ def test_the_command_lists_and_removes_by_age(capsys: pytest.CaptureFixture[str]
     assert "40.0" in listed and "quantized models take 0.00 of 50 GB (QHARNESS_CACHE_GB)" in listed
     with pytest.raises(QHarnessError, match="--older-than goes with rm"):
         cache("ls", older_than=1)
-    with locked(kept_lock("old"), "old"):
+    with quantized("old").locked("old"):
         cache("rm", older_than=30)
         assert kept() == ["new", "old"]
     said = capsys.readouterr()

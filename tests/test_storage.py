@@ -86,7 +86,7 @@ def test_a_journal_goes_on_past_a_bad_line(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert Journal(path).completions == expected
     said = capsys.readouterr().err
-    assert all(f"{path}, line {number} " in said for number in (2, 3, 4, 5))
+    assert said.count("\n") == 1 and f"{path}: 4 damaged lines are left out (the first is line 2)" in said
 
 
 @pytest.mark.parametrize("function", ["write_lines", "append_lines"])

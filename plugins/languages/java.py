@@ -55,7 +55,11 @@ class Java:
 
         def jvm(name: str, *flags: str) -> tuple[str, ...]:
             archive = folder / f"{name}.jsa"
-            shared = (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable") if archive.is_file() and archive.stat().st_size else ()
+            shared = (
+                (f"-XX:SharedArchiveFile={archive}", "-Xlog:disable")
+                if archive.is_file() and archive.stat().st_size
+                else ()
+            )
             heap = f"-Xmx{limits.memory_bytes >> 20}m"
             return (*_jvm(home, folder, name), *shared, *flags, heap, name)
 

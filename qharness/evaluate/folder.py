@@ -107,6 +107,7 @@ class Journal:
             self._read(each)
 
     def _read(self, path: Path) -> None:
+        damaged = []
         for number, line in enumerate(_whole_lines(path).split(b"\n"), 1):
             if not line.strip():
                 continue
@@ -116,10 +117,11 @@ class Journal:
                 if tuple(map(type, (*key, row["completion"]))) != (int, int, str, str):
                     raise JsonError("is no line of a journal")
                 self.completions[key] = row["completion"]
-            except JsonError as error:
-                note(f"{path}, line {number} {error}: its completion is made again")
-            except (KeyError, TypeError):
-                note(f"{path}, line {number} is no line of a journal: its completion is made again")
+            except (JsonError, KeyError, TypeError):
+                damaged.append(number)
+        if damaged:
+            lines = f"{len(damaged)} damaged lines are left out (the first is line {damaged[0]})"
+            note(f"{path}: {lines}: their completions are made again")
 
     def append(self, rows: Sequence[tuple[int, int, str, str]]) -> None:
         """Add (document, sample, prompt_sha, completion) rows, on disk when this returns; a torn line is cut off."""

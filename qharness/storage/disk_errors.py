@@ -49,10 +49,17 @@ def named(name: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def filling(name: str | Path) -> Iterator[None]:
-    """Around code that computes and writes: an error that a full disk caused is raised as DiskError with this name."""
+def filling(name: str | Path, scratch: Path | None = None) -> Iterator[None]:
+    """Around code that computes and writes: an error that a full disk caused is raised as DiskError with this name.
+
+    So is a DiskError of a file in `scratch`, which stands for what has the name.
+    """
     try:
         yield
+    except DiskError as error:
+        if scratch is None or not isinstance(error.__cause__, OSError) or str(scratch) not in str(error):
+            raise
+        raise as_disk_error(error.__cause__, str(name)) or error from error.__cause__
     except Exception as error:
         for each in (error, error.__cause__, error.__context__):
             if each is not None and is_full(each) and not isinstance(error, QHarnessError):

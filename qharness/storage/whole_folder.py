@@ -32,7 +32,7 @@ def whole_folder(target: Path, name: str = "") -> Iterator[Path]:
         with named(name or target):
             remove(left_behind(target))
             scratch.mkdir(parents=True)
-        with filling(name or target):
+        with filling(name or target, scratch):
             yield scratch
         with named(name or target):
             _place(scratch, target, there)
