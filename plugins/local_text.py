@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import glob
-import json
 import os
 import random
 import re
@@ -23,7 +22,7 @@ from itertools import groupby
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from qharness import CalibrationSet, DataError, SpecError, hookimpl, option
+from qharness import CalibrationSet, DataError, JsonError, SpecError, hookimpl, option, parse_json
 
 _CHARACTERS = 4  # to a token: rather too many, so that a document fills its sequence under most tokenizers
 _N, _SEQLEN = 128, 2048  # GPTQ's; AQLM's 1024 sequences of 4096 are more text than a standard library has
@@ -178,9 +177,9 @@ def _json_lines(path: Path) -> Iterator[str]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}, line {number} is not JSON ({error.msg}): {advice}") from None
+                row = parse_json(line)
+            except JsonError as error:
+                raise DataError(f"{path}, line {number} {error}: {advice}") from None
             if not isinstance(row, dict) or not isinstance(row.get("text"), str):
                 raise DataError(f"{path}, line {number} has no text: {advice}")
             yield row["text"]

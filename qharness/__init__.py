@@ -35,6 +35,7 @@ from qharness.offers import (
     WeightBytes,
 )
 from qharness.runs import RunResult, RunSpec, ScoreResult
+from qharness.storage.json_reader import JsonError, parse_json
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -96,6 +97,7 @@ __all__ = [
     "DataError",
     "DiskError",
     "Document",
+    "JsonError",
     "Language",
     "LazyWeight",
     "Limits",
@@ -136,6 +138,7 @@ __all__ = [
     "mirror_dir",
     "model_inputs",
     "option",
+    "parse_json",
     "pass_at_k",
     "quantize",
     "replace_module",

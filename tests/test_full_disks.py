@@ -142,6 +142,20 @@ def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.Monk
         java._compiled_harness.cache_clear()
 
 
+def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
+    import torch
+
+    from qharness.plugins.aqlm.progress import Finished
+
+    finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
+    with pytest.raises(OSError, match=r"No space left on device.*block-0000\.pt"):
+        finished.write("block-0000", part)
+    assert not [*finished.folder.iterdir()]
+    disk.grow()
+    finished.write("block-0000", part)
+    assert finished.has("block-0000")
+
+
 def test_a_plugin_and_standard_output(in_process: Cli, disk: Disk, tmp_path: Path) -> None:
     (disk.folder / "filling").write_bytes(bytes(40 * 1024))
     refused(in_process("new-plugin", "mine", "--output", disk.folder), FULL)

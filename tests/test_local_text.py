@@ -182,7 +182,7 @@ def test_bad_options(bad: str) -> None:
         ('{"text": "fine"}\n{"body": "x"}\n', "line 2 has no text"),
         ('{"text": "fine"}\n\n{"text": 7}\n', "line 3 has no text"),
         ('["text"]\n', "line 1 has no text"),
-        ('{"text": \n', "line 1 is not JSON"),
+        ('{"text": \n', "line 1 is no JSON"),
     ],
 )
 def test_a_bad_json_line(content: str, reason: str, corpus: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qharness import RunSpec, StudyError, UnknownNameError
+from qharness.kept import quantized_dir
 from qharness.models import store
 from qharness.models.store import Models
 from qharness.study.grid import read_study
@@ -142,7 +143,7 @@ def test_a_quantized_model_is_made_once(random_llama: Path, tmp_path: Path, monk
     assert len(loads) == 1
     for name, weight in one.loaded.model.state_dict().items():
         assert weight.equal(other.loaded.model.state_dict()[name])
-    (folder,) = store.quantized_dir().iterdir()
+    (folder,) = quantized_dir().iterdir()
     assert json.loads((folder / "about.json").read_text())["quant"] == wanted[0].quant
     assert Models().get(wanted[0]).loaded.model is not one.loaded.model and len(loads) == 1
 

@@ -68,8 +68,16 @@ class Finished:
         """Keep a part."""
         self.folder.mkdir(parents=True, exist_ok=True)
         scratch = self._path(f".{name}.{os.getpid()}")
-        torch.save(dict(part), scratch)
-        scratch.replace(self._path(name))
+        try:
+            with scratch.open("wb") as file:
+                torch.save(dict(part), file)
+            scratch.replace(self._path(name))
+        except RuntimeError as error:  # PyTorch's own, where the file could not be written
+            if isinstance(reason := error.__context__, OSError):
+                raise OSError(reason.errno, reason.strerror, str(self._path(name))) from error
+            raise
+        finally:
+            scratch.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Forget all of it: the whole is done."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import os
 import random
 import urllib.error
@@ -24,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from qharness import DataError, MissingDependencyError
+from qharness import DataError, JsonError, MissingDependencyError, parse_json
 
 Row = Mapping[str, Any]
 
@@ -79,8 +78,8 @@ def _guarded(place: str, read: Callable[[], Iterable[Any]]) -> Iterator[Any]:
     """What `read` gives; DataError naming the place where it fails."""
     try:
         yield from read()
-    except json.JSONDecodeError as error:
-        raise DataError(f"{place}: a line is no JSON ({error.msg}): {error.doc[:60]!r}; fetch the file again") from None
+    except JsonError as error:
+        raise DataError(f"{place}: a line {error}; fetch the file again") from None
     except (OSError, HTTPException, EOFError, zlib.error, ValueError) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{place} cannot be read ({said}); fetch the file again, or check the network") from None
@@ -111,7 +110,7 @@ def _stretch(place: str, start: int, end: int | None) -> Iterator[Any]:
         while (end is None or position < end) and (line := file.readline()):
             position += len(line)
             if line.strip():
-                yield json.loads(line)
+                yield parse_json(line)
 
 
 def _gzipped(place: str, columns: Sequence[str] | None) -> list[_Piece]:
@@ -152,7 +151,7 @@ def _whole(place: str, decompressed: Callable[[BinaryIO], Any]) -> Iterator[Any]
     with closing(_open(place, 0)) as file:
         for line in decompressed(file):
             if line.strip():
-                yield json.loads(line)
+                yield parse_json(line)
 
 
 # ---------------------------------------------------------------------------------------------------------- parquet

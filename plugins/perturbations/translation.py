@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qharness import MissingDependencyError, ModelError, SpecError, cache_dir, option
+from qharness import MissingDependencyError, ModelError, SpecError, cache_dir, option, parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -76,13 +76,15 @@ def _identity(model: str) -> list[Any]:
 
 
 def _read(path: Path) -> Iterator[tuple[str, str]]:
-    """(text, paraphrase) pairs; a last line that was not written to its end is left out."""
+    """(text, paraphrase) pairs; lines that are damaged, or were not written to their end, are left out."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            text, paraphrase = json.loads(line)
-            yield text, paraphrase
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            text, paraphrase = parse_json(line)
+        except (TypeError, ValueError):  # no pair, or no JSON
+            continue
+        yield text, paraphrase
 
 
 def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -> list[str]:
