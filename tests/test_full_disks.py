@@ -52,10 +52,10 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
 
 
 def test_a_run_goes_on_once_there_is_room(in_process: Cli, random_llama: Path, disk: Disk, tmp_path: Path) -> None:
-    few = {"samples": 6, "temperature": 1.0, "max_new_tokens": 60, "limit": 20, "batch_size": 6, "compare": False}
-    arguments = ("--samples", 6, "--temperature", 1.0, "--max-new-tokens", 60, "--limit", 20, "--batch-size", 6)
+    few = {"samples": 6, "temperature": 1.0, "max_new_tokens": 60, "limit": 10, "batch_size": 6, "compare": False}
+    arguments = ("--samples", 6, "--temperature", 1.0, "--max-new-tokens", 60, "--limit", 10, "--batch-size", 6)
     command = ("run", "--task", "tiny-python", "--model", random_llama, *arguments, "--output", disk.folder / "runs")
-    (disk.folder / "filling").write_bytes(bytes(32 << 10))
+    (disk.folder / "filling").write_bytes(bytes(36 << 10))
     refused(in_process(*command), FULL, "journal.jsonl")
     (folder,) = (disk.folder / "runs").iterdir()
     made = (folder / "journal.jsonl").read_bytes()
