@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
+from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import follow, mark
@@ -93,8 +94,11 @@ def preset_dtype(dtype: str, model: str) -> str:
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of that name; a folder that is called so goes first."""
-    return None if Path(name).is_dir() else PRESETS.get(name)
+    """The preset of that name; a folder that is called so goes first. Raises ModelError for what no model is called."""
+    try:
+        return None if Path(name).is_dir() else PRESETS.get(name)
+    except (OSError, ValueError):  # of a name that is too long for any folder, or has a null character
+        raise ModelError(f"model {shortened(name)}: no model can have such a name") from None
 
 
 def locate(name: str) -> Path:
