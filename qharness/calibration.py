@@ -40,7 +40,7 @@ def context_length(config: object) -> int:
 
 def definite_set(spec: str | None) -> str:
     """A calibration set's spec as it is recorded: the default one where none is given, options spelt one way."""
-    return str(unbind(get_registry().calibration_set(spec or DEFAULT)))
+    return str(unbind(get_registry().calibration_set(DEFAULT if spec is None else spec)))
 
 
 def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Path | None = None) -> Calibration:
@@ -50,7 +50,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
     model's context, and none shorter than that and `seqlen` if the set wants them full. Of a set that takes long to
     draw, they are kept. Raises DataError if the set runs out of documents.
     """
-    calibration_set = get_registry().calibration_set(spec or DEFAULT)
+    calibration_set = get_registry().calibration_set(DEFAULT if spec is None else spec)
     if not isinstance(calibration_set, KeptCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {

@@ -56,7 +56,14 @@ def study(
     jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
     jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
     jobs = [
-        replace(job, spec=replace(job.spec, allow_untouched=allow_untouched, trust_remote_code=trust_remote_code))
+        replace(
+            job,
+            spec=replace(
+                job.spec,
+                allow_untouched=allow_untouched,
+                trust_remote_code=trust_remote_code or grid.trust_remote_code,
+            ),
+        )
         for job in jobs
     ]
     if dry_run:

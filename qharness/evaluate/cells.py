@@ -52,7 +52,10 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
         key.pop("backend")  # so that runs from before there was another are found
     if not whole.trust_remote_code:
         key.pop("trust_remote_code")
-    key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
+    key |= {
+        "model": loading.identity(spec.model, spec.trust_remote_code),
+        "qharness": importlib.metadata.version("qharness"),
+    }
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     base, perturbation = canonical(spec.task)

@@ -253,11 +253,16 @@ def short_name(name: str) -> str:
     return folder.resolve().name if folder.is_dir() else folder.as_posix()
 
 
-def identity(name: str) -> str:
-    """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
+def identity(name: str, trust_remote_code: bool = False) -> str:
+    """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files.
+
+    Its Python files are among them where they are run.
+    """
     folder = locate(name)
     if not folder.is_dir():
         return folder.as_posix()
-    files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
+    files = sorted(
+        {path for pattern in (*_WEIGHTS, *(["*.py"] if trust_remote_code else [])) for path in folder.glob(pattern)}
+    )
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
