@@ -30,12 +30,17 @@ _SEQUENCES, _ABOUT = "sequences.npy", "about.json"
 
 
 def context_length(config: object) -> int:
-    """The most tokens a model takes, as its configuration says it in one of the names in use; 2048 if in none."""
+    """The most tokens a model takes, as its configuration says it; 2048 if it does not."""
+    return stated_context(config) or 2048
+
+
+def stated_context(config: object) -> int | None:
+    """The most tokens a model takes, as its configuration says it in one of the names in use; None if in none."""
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
             return value
-    return 2048
+    return None
 
 
 def definite_set(spec: str | None) -> str:

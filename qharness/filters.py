@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import kept_verdicts
@@ -51,8 +52,19 @@ def execution_options(options: ExecutionOptions) -> Iterator[None]:
         _options.reset(token)
 
 
+_NEEDED = ("language", "prompt", "tests")
+
+
+def check_document(doc: Document, place: str) -> None:
+    """Raise DataError, naming its place, for a document that no program can be made of: it is no model's failure."""
+    for name in _NEEDED:
+        if not isinstance(doc.get(name), str) or (name != "prompt" and not doc[name].strip()):
+            raise DataError(f"{place} has no {name!r}, which what runs its programs needs: see docs/tasks.md")
+
+
 def program_of(doc: Document, completion: str) -> Program:
-    """The program that tests one completion of a document's prompt."""
+    """The program that tests one completion of a document's prompt. Raises DataError for want of a field."""
+    check_document(doc, f"document {doc.get('task_id')!r}")
     source = doc["prompt"] + (doc.get("joint") or "") + completion
     packages = tuple(doc.get("packages") or ())
     return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)

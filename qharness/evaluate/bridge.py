@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.filters import check_document, run_programs
 from qharness.registry import Registry, declared_packages, get_registry
 
 if TYPE_CHECKING:
@@ -138,9 +139,19 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     groups = loaded.get("groups", {})
     objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
     task = LoadedTask(name, manager, objects, loaded["tasks"])
+    _check_documents(task)
     if ours:
         _check_packages(task)
     return task
+
+
+def _check_documents(loaded: LoadedTask) -> None:
+    """Raise DataError where a task runs programs, and one of its documents has not what they are made of."""
+    for name, task in loaded.tasks.items():
+        filters = [each for chain in task.get_config("filter_list") or [] for each in chain["filter"]]
+        if any(each.get("filter_fn") is run_programs for each in filters):
+            for number, doc in enumerate(task.eval_docs):
+                check_document(doc, f"task {name!r}: document {doc.get('task_id', number)!r}")
 
 
 def _check_packages(loaded: LoadedTask) -> None:

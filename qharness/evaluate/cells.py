@@ -116,10 +116,10 @@ def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
             task.set_config("repeats", 1)
     first = generative[0]
     arguments = first.get_config("generation_kwargs") or {}
-    sampled = arguments.get("do_sample", False)
+    sampled = Decoding.from_lm_eval(arguments, 1).temperature > 0  # without do_sample, a temperature alone says so
     return {
         "samples": first.get_config("repeats"),
-        "temperature": arguments.get("temperature", 0.0) if sampled else 0.0,
+        "temperature": arguments["temperature"] if sampled else 0.0,
         "top_p": arguments.get("top_p"),
         "max_new_tokens": arguments.get("max_gen_toks"),
     }

@@ -117,7 +117,7 @@ def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
     folder = locate(name)
     if folder.exists() and not (folder / "config.json").is_file():
         raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
-    if not folder.exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+    if not folder.exists() and _is_path(name):
         raise ModelError(f"model {name!r}: there is no such folder")
     if folder.exists():
         check_config(folder)
@@ -130,6 +130,24 @@ def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
     mark(config, folder.as_posix())
     return config
+
+
+def check_checkpoint(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
+    """A model's configuration; raise ModelError for what `load_model` would refuse without looking at a tensor."""
+    config = load_config(name, trust_remote_code)
+    if locate(name).is_dir():
+        check_weights(locate(name))
+        check_tokenizer(locate(name))
+    return config
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether a model can be told right or wrong without the Hub: a folder, or a path that leads nowhere."""
+    return locate(name).exists() or _is_path(name)
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1
 
 
 def _refuse_own_code(name: str, error: Exception) -> None:
