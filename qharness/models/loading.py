@@ -64,7 +64,10 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError("--device cuda: this PyTorch sees no CUDA device; use --device cpu")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ModelError(f"device {device!r} is none that PyTorch knows: auto, cpu or cuda") from None
 
 
 def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dtype | Literal["auto"]:
@@ -73,7 +76,9 @@ def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dt
 
     dtype = dtype if device.type == "cpu" else preset_dtype(dtype, model)
     if dtype != "auto":
-        resolved: torch.dtype = getattr(torch, dtype)
+        resolved = getattr(torch, dtype, None)
+        if not isinstance(resolved, torch.dtype):
+            raise ModelError(f"dtype {dtype!r} is none that PyTorch knows: auto, float32, bfloat16 or float16")
         return resolved
     return torch.float32 if device.type == "cpu" else "auto"
 
