@@ -33,7 +33,7 @@ def quantize(
             raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
         from qharness.models import unpack_checkpoint
 
-        written = unpack_checkpoint(unpack, output)
+        written = unpack_checkpoint(unpack, output, trust_remote_code)
     else:
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")

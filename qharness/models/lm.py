@@ -79,7 +79,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
     ) -> None:
         loaded = pretrained
         check_setting("seed", seed)
-        size = parse_number("batch_size", str(batch_size or "auto"), "batch_size", word="auto")
+        size = parse_number("batch_size", "auto" if batch_size is None else str(batch_size), "batch_size", word="auto")
         self.asked = None if size is None else int(size)
         self.batch_dependent = False
         if not isinstance(loaded, LoadedModel):
