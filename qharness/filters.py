@@ -52,14 +52,16 @@ def execution_options(options: ExecutionOptions) -> Iterator[None]:
         _options.reset(token)
 
 
-_NEEDED = ("language", "prompt", "tests")
+def check_document(doc: Document, place: str, *, named: bool = False) -> None:
+    """Raise DataError, naming its place, for a document that no program can be made of: it is no model's failure.
 
-
-def check_document(doc: Document, place: str) -> None:
-    """Raise DataError, naming its place, for a document that no program can be made of: it is no model's failure."""
-    for name in _NEEDED:
+    `named`: it must have a `task_id`, by which verdicts are found again.
+    """
+    for name in ("language", "prompt", "tests"):
         if not isinstance(doc.get(name), str) or (name != "prompt" and not doc[name].strip()):
-            raise DataError(f"{place} has no {name!r}, which what runs its programs needs: see docs/tasks.md")
+            raise DataError(f"{place} has no {name!r}: its programs cannot be judged")
+    if named and doc.get("task_id") is None:
+        raise DataError(f"{place} has no 'task_id': its verdicts cannot be found again")
 
 
 def program_of(doc: Document, completion: str) -> Program:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qharness import RunSpec, SettingError
+from qharness import DataError, RunSpec, SettingError
 from qharness.bounds import BOUNDS
+from qharness.evaluate.bridge import check_documents, load_task
 from qharness.models.decoding import Decoding
 from tests.test_cli import Cli, in_process
 
@@ -75,3 +76,13 @@ def test_greedy_completions_of_a_problem_are_made_once(in_process: Cli, tmp_path
     assert one.returncode == 0 and len(list(tmp_path.glob("*/run.json"))) == 1
     (samples,) = tmp_path.glob("*/samples.jsonl")
     assert len(samples.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("field", ["tests", "prompt", "language", "task_id"])
+def test_a_document_that_cannot_be_judged_is_no_failure_of_the_model(field: str) -> None:
+    loaded = load_task("tiny-python")
+    check_documents(loaded)
+    (task,) = loaded.tasks.values()
+    task.dataset = {"test": task.dataset["test"].remove_columns(field)}
+    with pytest.raises(DataError, match=f"'tiny-python': document 0 has no '{field}'"):
+        check_documents(loaded)

@@ -63,7 +63,7 @@ def test_the_task_and_the_field_are_named_before_a_model_is_loaded(
     (tmp_path / "yaml" / "half.yaml").write_text(changed.replace("task: tiny-python", "task: half-tested"))
     get_registry.cache_clear()
     try:
-        with pytest.raises(DataError, match="task 'half-tested': document 'two' has no 'tests'"):
+        with pytest.raises(DataError, match="task 'half-tested': document 1 has no 'tests'"):
             load_task("half-tested")
     finally:
         get_registry.cache_clear()

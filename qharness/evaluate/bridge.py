@@ -139,19 +139,19 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     groups = loaded.get("groups", {})
     objects = [groups[name]] if name in groups else list(loaded["tasks"].values())
     task = LoadedTask(name, manager, objects, loaded["tasks"])
-    _check_documents(task)
     if ours:
         _check_packages(task)
+    check_documents(task)
     return task
 
 
-def _check_documents(loaded: LoadedTask) -> None:
-    """Raise DataError where a task runs programs, and one of its documents has not what they are made of."""
-    for name, task in loaded.tasks.items():
-        filters = [each for chain in task.get_config("filter_list") or [] for each in chain["filter"]]
-        if any(each.get("filter_fn") is run_programs for each in filters):
+def check_documents(loaded: LoadedTask) -> None:
+    """Raise DataError for a document whose programs could not be made or judged; it would be the model's failure."""
+    for task in loaded.tasks.values():
+        steps = (step for each in task.get_config("filter_list") or [] for step in each["filter"])
+        if any(step.get("filter_fn") is run_programs for step in steps):
             for number, doc in enumerate(task.eval_docs):
-                check_document(doc, f"task {name!r}: document {doc.get('task_id', number)!r}")
+                check_document(doc, f"task {loaded.name!r}: document {number}", named=True)
 
 
 def _check_packages(loaded: LoadedTask) -> None:
