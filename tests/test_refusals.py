@@ -12,6 +12,7 @@ import pytest
 from qharness import DataError, ModelError, QHarnessError, SettingError, SpecError
 from qharness.calibration import definite_set
 from qharness.evaluate.bridge import load_task
+from qharness.execution.pool import CORES
 from qharness.filters import run_programs
 from qharness.models.decoding import Decoding
 from qharness.models.lm import QHarnessLM
@@ -137,6 +138,13 @@ def test_an_unknown_calibration_set_is_an_error_though_none_is_needed() -> None:
         quantize("tinycoder", "none", "nope")
     with pytest.raises(SpecError):
         definite_set("")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "x", "nan", "1.5", "9" * 5000])
+def test_cores_of_the_environment(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CORES, value)
+    with pytest.raises(SettingError, match="QHARNESS_CORES must be auto or a whole number from 1"):
+        run_programs([["pass\n"]], [DOCUMENT])
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999"])
