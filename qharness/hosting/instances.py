@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from qharness.errors import QHarnessError, UnknownNameError
+from qharness.storage.json_reader import read_toml
 
 DEFAULT_INSTANCE = "p3dn.24xlarge"
 """The one that Wei et al. 2023 counted in."""
@@ -55,12 +56,9 @@ def read_instances(extra: Path | None = None) -> dict[str, Instance]:
 
 
 def _read(path: Path) -> dict[str, Instance]:
+    document = read_toml(path, QHarnessError, f"--instances {path}")
     try:
-        return _INSTANCES.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise QHarnessError(f"--instances {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise QHarnessError(f"--instances {path} is not TOML: {error}") from None
+        return _INSTANCES.validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(str(part) for part in first["loc"])
