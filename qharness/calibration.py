@@ -29,17 +29,22 @@ _SEQUENCES = "sequences.npy"
 
 
 def context_length(config: object) -> int:
-    """The most tokens a model takes, as its configuration says it in one of the names in use; 2048 if in none."""
+    """The most tokens a model takes, as its configuration says it; 2048 if it does not."""
+    return stated_context(config) or 2048
+
+
+def stated_context(config: object) -> int | None:
+    """The most tokens a model takes, as its configuration says it in one of the names in use; None if in none."""
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
             return value
-    return 2048
+    return None
 
 
 def definite_set(spec: str | None) -> str:
     """A calibration set's spec as it is recorded: the default one where none is given, options spelt one way."""
-    return str(unbind(get_registry().calibration_set(spec or DEFAULT)))
+    return str(unbind(get_registry().calibration_set(DEFAULT if spec is None else spec)))
 
 
 def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Path | None = None) -> Calibration:
@@ -49,7 +54,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
     model's context, and none shorter than that and `seqlen` if the set wants them full. Of a set that takes long to
     draw, they are kept. Raises DataError if the set runs out of documents.
     """
-    calibration_set = get_registry().calibration_set(spec or DEFAULT)
+    calibration_set = get_registry().calibration_set(DEFAULT if spec is None else spec)
     if not isinstance(calibration_set, KeptCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {

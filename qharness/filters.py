@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import kept_verdicts
@@ -51,8 +52,21 @@ def execution_options(options: ExecutionOptions) -> Iterator[None]:
         _options.reset(token)
 
 
+def check_document(doc: Document, place: str, *, named: bool = False) -> None:
+    """Raise DataError, naming its place, for a document that no program can be made of: it is no model's failure.
+
+    `named`: it must have a `task_id`, by which verdicts are found again.
+    """
+    for name in ("language", "prompt", "tests"):
+        if not isinstance(doc.get(name), str) or (name != "prompt" and not doc[name].strip()):
+            raise DataError(f"{place} has no {name!r}: its programs cannot be judged")
+    if named and doc.get("task_id") is None:
+        raise DataError(f"{place} has no 'task_id': its verdicts cannot be found again")
+
+
 def program_of(doc: Document, completion: str) -> Program:
-    """The program that tests one completion of a document's prompt."""
+    """The program that tests one completion of a document's prompt. Raises DataError for want of a field."""
+    check_document(doc, f"document {doc.get('task_id')!r}")
     source = doc["prompt"] + (doc.get("joint") or "") + completion
     packages = tuple(doc.get("packages") or ())
     return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -184,7 +185,10 @@ def _convert(text: str, hint: Any, where: str) -> Any:
             raise SpecError(f"{where} must be true or false, not {text!r}")
         return text == "true"
     try:
-        return hint(text)
+        value = hint(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(text)
+        return value
     except ValueError:
         kind = {int: "a whole number", float: "a number"}.get(hint, hint.__name__)
         raise SpecError(f"{where} must be {kind}, not {text!r}") from None

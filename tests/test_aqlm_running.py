@@ -101,7 +101,7 @@ def test_the_memory_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settle(model) == {"pieces": 14}
     assert settle(make_model("llama")) == {}
     monkeypatch.setenv(MEMORY, "much")
-    with pytest.raises(QHarnessError, match="whole number of megabytes"):
+    with pytest.raises(QHarnessError, match="must be auto or a whole number"):
         settle(model)
 
 

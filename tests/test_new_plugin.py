@@ -72,7 +72,7 @@ def test_a_quantizer_by_default_in_the_folder_asked_for(new_plugin: Command, tmp
         (["drop-"], "'drop-' is no name"),
         (["../drop"], "'../drop' is no name"),
         (["4bit"], "'4bit' is no name"),
-        ([""], "'' is no name"),
+        ([""], "NAME is empty"),
         (["qharness-"], "'' is no name"),
         (["rtn"], "there is a quantizer 'rtn' already, of qharness.plugins.rtn"),
         (["humaneval", "--kind", "task"], "there is a task 'humaneval' already"),

@@ -26,7 +26,7 @@ from qharness import TaskSource, hookimpl, test_split
 
 def dataset(**metadata):
     prompts = ["x = 1\\n", "some words\\n", "more words\\n"]
-    return test_split({"task_id": str(n), "prompt": p, "language": "python", "tests": ""} for n, p in enumerate(prompts))
+    return test_split({"task_id": str(n), "prompt": p, "language": "python", "tests": "pass"} for n, p in enumerate(prompts))
 
 @hookimpl
 def qharness_tasks():

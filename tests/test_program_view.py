@@ -96,6 +96,15 @@ PROCESSES = {
 }  # fmt: skip
 
 
+def test_a_pool_ends_every_time() -> None:
+    """It sends SIGTERM to processes that have just been forked; one in a hundred programs waited for ever for one."""
+    pool = (
+        "import multiprocessing as m\ndef f(x): return 2 * x\nwith m.Pool() as p: assert p.map(f, [1, 2]) == [2, 4]\n"
+    )
+    outcomes = execute_programs("python", [f"{pool}# {number}\n" for number in range(200)], workers=4)
+    assert [outcome.detail for outcome in outcomes if not outcome.passed] == []
+
+
 @pytest.mark.parametrize("case", PROCESSES)
 def test_processes_threads_and_files(case: str) -> None:
     """In the solution and in the tests."""

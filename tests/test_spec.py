@@ -72,7 +72,7 @@ class Demanding:
 @given(
     st.builds(
         Sample, bits=st.integers(), loss=st.sampled_from(["mse", "max"]), fast=st.booleans(),
-        ratio=st.floats(allow_nan=False), path=st.none() | st.text(min_size=1).filter(lambda t: t != "None"),
+        ratio=st.floats(allow_nan=False, allow_infinity=False), path=st.none() | st.text(min_size=1).filter(lambda t: t != "None"),
     )
 )  # fmt: skip
 def test_bind_inverts_unbind(plugin: Sample) -> None:

@@ -80,7 +80,7 @@ def test_what_runs_are_compared_with_is_made_first(tmp_path: Path) -> None:
         ("models = ['a']", r'tasks is missing: give a list, as in tasks = \["tiny-python"\]'),
         ("tasks = ['t']\nquant = ['none']", "quant: Extra inputs are not permitted; known: .*quants"),
         ("tasks = 't'", "tasks: Input should be a valid list"),
-        ("tasks = ['t']\nsamples = 0", "samples: Input should be greater than or equal to 1"),
+        ("tasks = ['t']\nsamples = 0", "samples: it must be a whole number from 1 to 100000, not 0"),
         ("tasks = ['t']\n[[exclude]]\nmodels = 'a'", "exclude.0.models: Extra inputs"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from qharness.models.loading import identity
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_models import save_model
 
@@ -42,3 +43,28 @@ def test_a_checkpoints_own_code(folder: Path, tmp_path: Path, in_process: Cli) -
     assert done.returncode == 0 and json.loads(done.stdout)["parameters"], done.stderr
     done = in_process(*command, "--trust-remote-code")
     assert done.returncode == 0 and marker.exists() and (tmp_path / "out" / "config.json").is_file(), done.stderr
+
+
+def test_each_command_that_loads_models_asks_and_goes_on(folder: Path, tmp_path: Path, in_process: Cli) -> None:
+    """Above, the folder was given code of its own."""
+    trusted = "--trust-remote-code"
+    noise = ("noise", "--model", folder, "--quant", "rtn:3", "--calib", "stdlib:n=2,seqlen=32", "--json")
+    profile = ("profile", "--model", folder, "--latency", "1", "--json")
+    run = ("run", "--task", "warmup-python", "--model", folder, "--limit", "1", "--samples", "1", "--json")
+    run = (*run, "--max-new-tokens", "2", "--output", tmp_path / "runs")
+    (tmp_path / "study.toml").write_text(
+        f'tasks = ["warmup-python"]\nmodels = ["{folder}"]\ntrust-remote-code = true\n'
+    )
+    for command in (noise, profile, run):
+        one_line(in_process(*command), "Python code", trusted)
+        done = in_process(*command, trusted)
+        assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["spec"]["trust_remote_code"] is True
+    assert in_process("study", tmp_path / "study.toml", "--dry-run", "--output", tmp_path / "runs").returncode == 0
+
+
+def test_code_that_is_run_is_part_of_the_model(folder: Path) -> None:
+    with_code, without = identity(str(folder), trust_remote_code=True), identity(str(folder))
+    with (folder / "modeling_own.py").open("a") as file:
+        file.write("# changed\n")
+    assert identity(str(folder)) == without and identity(str(folder), trust_remote_code=True) != with_code

@@ -10,6 +10,7 @@ program: what it does only as a script, it does not do. The tests then run in th
 without tests is `__main__` from the start.
 """
 
+import _thread
 import abc
 import ast
 import bisect
@@ -140,20 +141,44 @@ def _end(number, frame, leave=os._exit):
     leave(128 + number)
 
 
-# The first process of a pid namespace ignores signals that it has no handler for.
-for _name in (
-    "SIGABRT",
-    "SIGHUP",
-    "SIGQUIT",
-    "SIGTERM",
-    "SIGUSR1",
-    "SIGUSR2",
-    "SIGALRM",
-    "SIGVTALRM",
-    "SIGPROF",
-    "SIGXCPU",
-):
-    signal.signal(getattr(signal, _name), _end)
+_SIGNALS = (
+    signal.SIGABRT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGTERM,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGALRM,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGXCPU,
+)
+for _number in _SIGNALS:  # the first process of a pid namespace ignores those that it has no handler for
+    signal.signal(_number, _end)
+
+
+def _end_children_at_once(numbers, end, handler_of, handle, default, change_mask, thread, register):
+    """Have signals end a process that the program forks as they end any other.
+
+    A handler in Python runs between bytecodes only, and what comes while a process is forked is lost to it: a pool
+    would wait for ever for a process that waits for a lock. So signals wait until the new process handles none itself.
+    """
+    masks = {}
+
+    def block(how=signal.SIG_BLOCK):
+        masks[thread()] = change_mask(how, numbers)
+
+    def unblock(how=signal.SIG_SETMASK):
+        change_mask(how, masks.pop(thread()))
+
+    def restore():
+        for number in numbers:
+            if handler_of(number) is end:
+                handle(number, default)
+        unblock()
+
+    register(before=block, after_in_parent=unblock, after_in_child=restore)
+
 
 _WORD = re.compile(r"[a-zA-Z_]+")
 _MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _NOT_LIBRARY}
@@ -219,6 +244,8 @@ def main(entry_class, source, tests, tokens, report):
             write(report, b"- %s %s\n" % (status, line.encode("utf-8", "replace")))
         leave(0)
 
+    handling = (signal.getsignal, signal.signal, signal.SIG_DFL, signal.pthread_sigmask)
+    _end_children_at_once(_SIGNALS, _end, *handling, _thread.get_ident, os.register_at_fork)
     module, sys.modules["__main__"] = types.ModuleType(name), types.ModuleType("__main__")
     sys.modules[name] = module
     sys.argv[:] = [""]

@@ -28,6 +28,7 @@ from qharness.cli import (
     score,
     study,
 )
+from qharness.cli.strict_command import StrictCommand
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.registry import own_version
@@ -71,9 +72,9 @@ for command in (
     doctor.doctor,
     cache.cache,
 ):
-    app.command(command.__name__, help=command.__doc__)(command)
-app.command("list", help=listing.list_.__doc__)(listing.list_)
-app.command("new-plugin", help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
+    app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)
+app.command("list", cls=StrictCommand, help=listing.list_.__doc__)(listing.list_)
+app.command("new-plugin", cls=StrictCommand, help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
 app.command(
     "lm-eval",
     help=lm_eval.lm_eval.__doc__,

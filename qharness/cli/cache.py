@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from qharness.cli.options import bounded
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
 from qharness.errors import DataError, QHarnessError
@@ -31,7 +32,7 @@ _KINDS = {
 
 def cache(
     action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")],
-    older_than: Annotated[float | None, typer.Option(min=0, help="rm: only what was not used for DAYS days.")] = None,
+    older_than: Annotated[float | None, bounded("older_than", "rm: only what was not used for DAYS days.")] = None,
 ) -> None:
     """What qharness keeps to save work: quantized models, calibration sequences, verdicts, compiled harnesses.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import Json
+from qharness.cli.options import Json, bounded
 from qharness.cli.output import number, print_json, print_table
 from qharness.cli.run import print_comparison
 
@@ -18,8 +18,8 @@ def compare(
     run_b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
     examples: Annotated[
         int,
-        typer.Option(
-            min=0, help="Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
+        bounded(
+            "examples", "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
         ),
     ] = 3,
     json: Json = False,

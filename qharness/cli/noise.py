@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.runs import DEFAULT_MODEL
 
@@ -24,7 +24,7 @@ def noise(
     inputs: Annotated[
         str | None, typer.Option(help="Run on this calibration set's sequences, not on held-out ones of --calib.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of calibration, inputs and the quantizer's draws.")] = 0,
+    seed: Annotated[int, bounded("seed", "Of calibration, inputs and the quantizer's draws.")] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,

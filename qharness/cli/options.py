@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from qharness.bounds import check_setting
+
+
+def bounded(name: str, help: str) -> Any:  # noqa: A002
+    """The option of a numeric setting, which refuses what the table of bounds refuses."""
+
+    def check(value: Any) -> Any:
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                check_setting(name, each, f"--{name.replace('_', '-')}")
+        return value
+
+    return typer.Option(callback=check, help=help)
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DataDir = Annotated[

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from qharness.cli.options import DataDir
+from qharness.cli.options import DataDir, bounded
 from qharness.cli.output import registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -29,7 +29,7 @@ def perturb(
     output: Annotated[
         Path, typer.Option(help="What to write: .jsonl, .md to read, or .yaml, the perturbed task for lm-eval.")
     ],
-    seed: Annotated[int, typer.Option(help="Of the perturbation's draws.")] = 0,
+    seed: Annotated[int, bounded("seed", "Of the perturbation's draws.")] = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Write the prompts of a task as they are and perturbed, side by side, with the difference marked."""

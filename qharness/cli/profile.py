@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode
+from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import number, print_json, print_table, registry
-from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.runs import DEFAULT_MODEL
 
@@ -19,7 +18,7 @@ def profile(
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
     latency: Annotated[
-        float | None, typer.Option(help="Seconds a prediction, known already: nothing is run, only reckoned.")
+        float | None, bounded("latency", "Seconds a prediction, known already: nothing is run, only reckoned.")
     ] = None,
     instance: Annotated[
         str | None, typer.Option(help="Machine whose price and power count; p3dn.24xlarge by default.")
@@ -27,16 +26,16 @@ def profile(
     instances: Annotated[
         Path | None, typer.Option(envvar="QHARNESS_INSTANCES", help="TOML file of more machines.")
     ] = None,
-    prompt_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a prompt.")] = 128,
-    new_tokens: Annotated[int, typer.Option(min=1, help="Tokens that are generated.")] = 20,
-    batch_size: Annotated[list[int] | None, typer.Option(min=1, help="Repeat for several; 1, 4, 8, 16.")] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each batch size.")] = 10,
+    prompt_tokens: Annotated[int, bounded("prompt_tokens", "Tokens of a prompt.")] = 128,
+    new_tokens: Annotated[int, bounded("new_tokens", "Tokens that are generated.")] = 20,
+    batch_size: Annotated[list[int] | None, bounded("batch_size", "Repeat for several; 1, 4, 8, 16.")] = None,
+    repeats: Annotated[int, bounded("repeats", "Measurements of each batch size.")] = 10,
     energy: Annotated[
         Literal["auto", "measured", "estimated"], typer.Option(help="auto: measured where there are counters.")
     ] = "auto",
     country: Annotated[str, typer.Option(help="Whose grid measured energy is from, in three letters.")] = "USA",
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not measure full precision as well.")] = False,
-    seed: Annotated[int, typer.Option(help="Of prompts and of calibration.")] = 0,
+    seed: Annotated[int, bounded("seed", "Of prompts and of calibration.")] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,
@@ -46,8 +45,6 @@ def profile(
 ) -> None:
     """What a model costs to host: latency, memory, size, dollars and CO2 of 1,000 predictions."""
     registry().quantizer(quant)
-    if latency is not None and not 0 < latency < float("inf"):
-        raise QHarnessError(f"--latency must be seconds, more than 0, not {latency}")
     from qharness.hosting import DEFAULT_INSTANCE, Load, ProfileSpec
     from qharness.hosting import profile as run_profile
 

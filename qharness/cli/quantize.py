@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode
+from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode, bounded
 from qharness.cli.output import print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
@@ -19,7 +19,7 @@ def quantize(
     model: Model = None,
     calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
     unpack: Annotated[Path | None, typer.Option(help="Instead: write this packed checkpoint as a plain one.")] = None,
-    seed: Annotated[int, typer.Option(help="Of calibration and of the quantizer's draws.")] = 0,
+    seed: Annotated[int, bounded("seed", "Of calibration and of the quantizer's draws.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
     dtype: DType = "auto",
     allow_untouched: AllowUntouched = False,
@@ -33,7 +33,7 @@ def quantize(
             raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
         from qharness.models import unpack_checkpoint
 
-        written = unpack_checkpoint(unpack, output)
+        written = unpack_checkpoint(unpack, output, trust_remote_code)
     else:
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")

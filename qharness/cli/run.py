@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from qharness.bounds import parse_number
 from qharness.cli.options import (
     AllowUnsandboxed,
     AllowUntouched,
@@ -16,6 +17,7 @@ from qharness.cli.options import (
     Model,
     RunDType,
     TrustRemoteCode,
+    bounded,
 )
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
@@ -32,12 +34,12 @@ def run(
     perturb: Annotated[
         str | None, typer.Option(help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.")
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Completions a problem.")] = None,
-    temperature: Annotated[float | None, typer.Option(min=0.0, help="0 is greedy.")] = None,
-    top_p: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Nucleus sampling.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens a completion.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first N problems only.")] = None,
-    seed: Annotated[int, typer.Option(help="Of sampling and of calibration.")] = 0,
+    samples: Annotated[int | None, bounded("samples", "Completions a problem.")] = None,
+    temperature: Annotated[float | None, bounded("temperature", "0 is greedy.")] = None,
+    top_p: Annotated[float | None, bounded("top_p", "Nucleus sampling.")] = None,
+    max_new_tokens: Annotated[int | None, bounded("max_new_tokens", "Most tokens a completion.")] = None,
+    limit: Annotated[int | None, bounded("limit", "The first N problems only.")] = None,
+    seed: Annotated[int, bounded("seed", "Of sampling and of calibration.")] = 0,
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
@@ -106,11 +108,8 @@ def perturbed_name(task: str, perturbation: str | None) -> str:
 
 
 def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise QHarnessError(f"--batch-size must be auto or a whole number from 1, not {text!r}")
-    return int(text)
+    size = parse_number("batch_size", text, "--batch-size", word="auto")
+    return None if size is None else int(size)
 
 
 def print_result(result: RunResult) -> None:

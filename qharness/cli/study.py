@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode
+from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
 from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.runs import RunSpec
@@ -28,7 +28,7 @@ def study(
         Literal["local", "ray"], typer.Option(help="Worker processes on this machine, or a Ray cluster.")
     ] = "local",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Jobs at a time; by default as many as there are GPUs, at least one.")
+        int | None, bounded("workers", "Jobs at a time; by default as many as there are GPUs, at least one.")
     ] = None,
     ray_address: Annotated[
         str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
@@ -56,7 +56,14 @@ def study(
     jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
     jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
     jobs = [
-        replace(job, spec=replace(job.spec, allow_untouched=allow_untouched, trust_remote_code=trust_remote_code))
+        replace(
+            job,
+            spec=replace(
+                job.spec,
+                allow_untouched=allow_untouched,
+                trust_remote_code=trust_remote_code or grid.trust_remote_code,
+            ),
+        )
         for job in jobs
     ]
     if dry_run:

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
-from qharness.filters import run_programs
+from qharness.filters import check_document, run_programs
 from qharness.registry import Registry, declared_packages, get_registry
 
 if TYPE_CHECKING:
@@ -149,18 +149,9 @@ def check_documents(loaded: LoadedTask) -> None:
     """Raise DataError for a document whose programs could not be made or judged; it would be the model's failure."""
     for task in loaded.tasks.values():
         steps = (step for each in task.get_config("filter_list") or [] for step in each["filter"])
-        if not any(step.get("filter_fn") is run_programs for step in steps):
-            continue
-        docs = task.eval_docs
-        for field in ("task_id", "prompt", "language", "tests"):
-            values = docs[field] if field in docs.features else [None] * len(docs)
-            lacking = next(
-                (n for n, value in enumerate(values) if not value and (value is None or field != "prompt")), None
-            )
-            if lacking is not None:
-                raise DataError(
-                    f"task {loaded.name!r}: document {lacking} has no {field!r}: its programs cannot be judged"
-                )
+        if any(step.get("filter_fn") is run_programs for step in steps):
+            for number, doc in enumerate(task.eval_docs):
+                check_document(doc, f"task {loaded.name!r}: document {number}", named=True)
 
 
 def _check_packages(loaded: LoadedTask) -> None:

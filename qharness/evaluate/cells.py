@@ -52,7 +52,10 @@ def make_cell(spec: RunSpec, task: LoadedTask) -> Cell:
         key.pop("backend")  # so that runs from before there was another are found
     if not whole.trust_remote_code:
         key.pop("trust_remote_code")
-    key |= {"model": loading.identity(spec.model), "qharness": importlib.metadata.version("qharness")}
+    key |= {
+        "model": loading.identity(spec.model, spec.trust_remote_code),
+        "qharness": importlib.metadata.version("qharness"),
+    }
     if quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     base, perturbation = canonical(spec.task)
@@ -113,10 +116,10 @@ def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
             task.set_config("repeats", 1)
     first = generative[0]
     arguments = first.get_config("generation_kwargs") or {}
-    sampled = arguments.get("do_sample", False)
+    sampled = Decoding.from_lm_eval(arguments, 1).temperature > 0  # without do_sample, a temperature alone says so
     return {
         "samples": first.get_config("repeats"),
-        "temperature": arguments.get("temperature", 0.0) if sampled else 0.0,
+        "temperature": arguments["temperature"] if sampled else 0.0,
         "top_p": arguments.get("top_p"),
         "max_new_tokens": arguments.get("max_gen_toks"),
     }

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from qharness.bounds import parse_number
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import Verdicts, verdict_key
@@ -16,6 +17,12 @@ from qharness.types import Language, Limits, Outcome, Program, Worker
 
 CORES = "QHARNESS_CORES"
 """The variable that says how many programs run at a time: one a core, where it is not set."""
+
+
+def cores_at_hand() -> int:
+    """The cores that programs may take: QHARNESS_CORES, or all. Raises SettingError for what is no number of cores."""
+    asked = parse_number("cores", os.environ.get(CORES) or "auto", CORES, word="auto")
+    return int(asked or os.cpu_count() or 1)
 
 
 def run_programs(
@@ -66,7 +73,7 @@ def run_programs(
                 outcomes[program] = outcome
                 progress(len(outcomes) - len(known), len(new))
 
-    count = workers or int(os.environ.get(CORES) or 0) or os.cpu_count() or 1
+    count = workers or cores_at_hand()
     pool = ThreadPoolExecutor(count)
     threads = [pool.submit(work) for _ in range(min(count, len(new)))]
     finished = False

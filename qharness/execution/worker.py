@@ -13,6 +13,7 @@ from qharness.execution.servers import STOPPED, Server, compile_program, run_sha
 from qharness.execution.toolchains import find_toolchain
 from qharness.types import Language, Limits, Outcome, Program, Status
 
+_CPU_SHARE = 0.9  # of the CPU limit in wall time: the kernel counts by another clock, and may kill a little early
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
@@ -102,7 +103,7 @@ def _judge(ending: dict[str, object], limits: Limits, announced: bool) -> Outcom
         return outcome(Status(status), detail[0] if detail else "")
     if exit_status > 128:
         received = exit_status - 128
-        if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= limits.cpu_seconds):
+        if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= _CPU_SHARE * limits.cpu_seconds):
             return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
         return outcome(Status.ERROR, f"killed by signal {received}")
     return outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end")

@@ -55,8 +55,13 @@ def read_instances(extra: Path | None = None) -> dict[str, Instance]:
 
 
 def _read(path: Path) -> dict[str, Instance]:
+    document = read_toml(path, QHarnessError, f"--instances {path}")
     try:
+<<<<<<< HEAD
         return _INSTANCES.validate_python(read_toml(path, QHarnessError, f"--instances {path}"))
+=======
+        return _INSTANCES.validate_python(document)
+>>>>>>> main
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(str(part) for part in first["loc"])

@@ -36,9 +36,7 @@ class Decoding:
         given = {_ALIASES.get(key, key): value for key, value in arguments.items()}
         if unknown := sorted(set(given) - _KNOWN):
             raise ModelError(f"generation option {unknown[0]!r} is not supported; known: {', '.join(sorted(_KNOWN))}")
-        for name, value in given.items():
-            if (setting := _BOUNDED.get(name)) and value is not None:
-                check_setting(setting, value, f"generation option {name}")
+        _check_types(given)
         temperature = float(given.get("temperature") or 0.0)
         if not given.get("do_sample", temperature > 0):
             temperature = 0.0
@@ -54,6 +52,22 @@ class Decoding:
             num_beams=num_beams,
             early_stopping=bool(given.get("early_stopping")),
         )
+
+
+def _check_types(given: Mapping[str, Any]) -> None:
+    """Raise SettingError or ModelError for a value that no option of this name can have."""
+    for name, value in given.items():
+        if (setting := _BOUNDED.get(name)) and value is not None:
+            check_setting(setting, value, f"generation option {name}")
+    for name in ("do_sample", "early_stopping"):
+        if not isinstance(given.get(name), bool | None):
+            raise ModelError(f"generation option {name} must be true or false, not {given[name]!r}")
+    until = given.get("until")
+    stops = [until] if isinstance(until, str) else until or []
+    if not isinstance(stops, list | tuple) or not all(isinstance(stop, str) for stop in stops):
+        raise ModelError(f"generation option until must be a text or a list of texts, not {until!r}")
+    if given.get("do_sample") and given.get("temperature") is None:
+        raise ModelError("generation option do_sample draws tokens, and no temperature says how: give one")
 
 
 def prompt_sha(prompt: str) -> str:

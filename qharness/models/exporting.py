@@ -142,11 +142,11 @@ def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelEr
     )
 
 
-def unpack_checkpoint(source: Path, output: Path) -> Exported:
+def unpack_checkpoint(source: Path, output: Path, trust_remote_code: bool = False) -> Exported:
     """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
     if not source.is_dir():
         raise ModelError(f"--unpack {source}: there is no such folder")
-    checkpoint = find_format(load_config(str(source)))
+    checkpoint = find_format(load_config(str(source), trust_remote_code))
     if checkpoint is None:
         raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
     with new_folder(output) as folder:

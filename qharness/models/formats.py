@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
-from qharness.errors import QHarnessError
+from qharness.bounds import parse_number
 from qharness.offers import CheckpointFormat, RenamedCheckpointFormat
 from qharness.registry import get_registry
 
@@ -91,11 +91,9 @@ def settle(model: nn.Module) -> dict[str, int]:
 
 
 def _memory(device: torch.device) -> int:
-    given = os.environ.get(MEMORY)
-    if given is None and device.type == "cuda":
+    megabytes = parse_number("unpack_mb", os.environ.get(MEMORY) or "auto", MEMORY, word="auto")
+    if megabytes is not None:
+        return int(megabytes) * 10**6
+    if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE)
-    if given is None:
-        return int(psutil.virtual_memory().available * _MEMORY_SHARE)
-    if not given.isdecimal():
-        raise QHarnessError(f"{MEMORY} must be a whole number of megabytes, not {given!r}")
-    return int(given) * 10**6
+    return int(psutil.virtual_memory().available * _MEMORY_SHARE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import json
 import time
@@ -13,7 +14,10 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from lm_eval.utils import simple_parse_args_string
 
+from qharness.bounds import check_setting, parse_number
+from qharness.errors import SettingError
 from qharness.models.backends import Facts
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
@@ -74,9 +78,12 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         trust_remote_code: bool = False,
     ) -> None:
         loaded = pretrained
+        check_setting("seed", seed)
+        size = parse_number("batch_size", "auto" if batch_size is None else str(batch_size), "batch_size", word="auto")
+        self.asked = None if size is None else int(size)
         self.batch_dependent = False
         if not isinstance(loaded, LoadedModel):
-            self.batch_dependent = get_registry().quantizer(quant).batch_dependent
+            self.batch_dependent = get_registry().quantizer(str(quant)).batch_dependent
             absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
             loaded = load_model(
                 str(pretrained),
@@ -85,14 +92,13 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
                 placed=False,
                 trust_remote_code=trust_remote_code,
             )
-            quantize(loaded, quant, calib, seed=int(seed))
+            quantize(loaded, str(quant), None if calib is None else str(calib), seed=seed)
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
         self.hosted = loaded.hosted
-        self.asked = None if batch_size in (None, "auto") else int(str(batch_size))
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
-        self.generation = Generation(loaded.model, self.tokenizer, self.max_length, int(seed))
+        self.generation = Generation(loaded.model, self.tokenizer, self.max_length, seed)
         self.generation.check()
         self.convention = marked(loaded.model.config)
         self.known: dict[Key, str] = {}
@@ -100,6 +106,22 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.batches: list[list[tuple[int, int]]] = []
         self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
         self.seconds = 0.0
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> QHarnessLM:
+        """From lm-eval's `--model_args`. Raises SettingError for an argument that there is none of."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> QHarnessLM:
+        """From lm-eval's `--model_args` given as JSON. Raises SettingError for an argument that there is none of."""
+        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        if unknown := sorted(set(arg_dict) - set(known)):
+            raise SettingError(f"model_args: there is no {unknown[0]!r}; known: {', '.join(known)}")
+        given = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        return cls(**{**given, **arg_dict})
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample.

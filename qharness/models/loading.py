@@ -8,6 +8,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Literal
 
+from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import follow, mark
@@ -63,7 +64,10 @@ def resolve_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError("--device cuda: this PyTorch sees no CUDA device; use --device cpu")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise ModelError(f"device {device!r} is none that PyTorch knows: auto, cpu or cuda") from None
 
 
 def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dtype | Literal["auto"]:
@@ -72,7 +76,9 @@ def resolve_dtype(dtype: str, device: torch.device, model: str = "") -> torch.dt
 
     dtype = dtype if device.type == "cpu" else preset_dtype(dtype, model)
     if dtype != "auto":
-        resolved: torch.dtype = getattr(torch, dtype)
+        resolved = getattr(torch, dtype, None)
+        if not isinstance(resolved, torch.dtype):
+            raise ModelError(f"dtype {dtype!r} is none that PyTorch knows: auto, float32, bfloat16 or float16")
         return resolved
     return torch.float32 if device.type == "cpu" else "auto"
 
@@ -93,8 +99,11 @@ def preset_dtype(dtype: str, model: str) -> str:
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of that name; a folder that is called so goes first."""
-    return None if Path(name).is_dir() else PRESETS.get(name)
+    """The preset of that name; a folder that is called so goes first. Raises ModelError for what no model is called."""
+    try:
+        return None if Path(name).is_dir() else PRESETS.get(name)
+    except (OSError, ValueError):  # of a name that is too long for any folder, or has a null character
+        raise ModelError(f"model {shortened(name)}: no model can have such a name") from None
 
 
 def locate(name: str) -> Path:
@@ -113,7 +122,7 @@ def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
     folder = locate(name)
     if folder.exists() and not (folder / "config.json").is_file():
         raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
-    if not folder.exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
+    if not folder.exists() and _is_path(name):
         raise ModelError(f"model {name!r}: there is no such folder")
     if folder.exists():
         check_config(folder)
@@ -126,6 +135,24 @@ def load_config(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
     mark(config, folder.as_posix())
     return config
+
+
+def check_checkpoint(name: str, trust_remote_code: bool = False) -> PretrainedConfig:
+    """A model's configuration; raise ModelError for what `load_model` would refuse without looking at a tensor."""
+    config = load_config(name, trust_remote_code)
+    if locate(name).is_dir():
+        check_weights(locate(name))
+        check_tokenizer(locate(name))
+    return config
+
+
+def is_at_hand(name: str) -> bool:
+    """Whether a model can be told right or wrong without the Hub: a folder, or a path that leads nowhere."""
+    return locate(name).exists() or _is_path(name)
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1
 
 
 def _refuse_own_code(name: str, error: Exception) -> None:
@@ -249,11 +276,16 @@ def short_name(name: str) -> str:
     return folder.resolve().name if folder.is_dir() else folder.as_posix()
 
 
-def identity(name: str) -> str:
-    """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files."""
+def identity(name: str, trust_remote_code: bool = False) -> str:
+    """What tells one model from another: an id, or a folder's path with the names, sizes and times of its files.
+
+    Its Python files are among them where they are run.
+    """
     folder = locate(name)
     if not folder.is_dir():
         return folder.as_posix()
-    files = sorted({path for pattern in _WEIGHTS for path in folder.glob(pattern)})
+    files = sorted(
+        {path for pattern in (*_WEIGHTS, *(["*.py"] if trust_remote_code else [])) for path in folder.glob(pattern)}
+    )
     stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
     return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from qharness.bounds import check_setting
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.untouched import Snapshot, least_untouched, require_finite
@@ -56,18 +57,26 @@ def _prepare(model: PreTrainedModel, quantizer: Quantizer, allow_untouched: bool
 
 
 def quantize(
-    model: str | LoadedModel, quant: str, calib: str | None = None, *, seed: int = 0, allow_untouched: bool = False
+    model: str | LoadedModel,
+    quant: str,
+    calib: str | None = None,
+    *,
+    seed: int = 0,
+    allow_untouched: bool = False,
+    trust_remote_code: bool = False,
 ) -> nn.Module:
     """Load `model` unless it is loaded, and quantize it.
 
     `quant` and `calib` are spec strings; `calib` is used only by quantizers that need it. `allow_untouched`: also where
-    more than half of the blocks' parameters stay in full precision. Raises SpecError, UnknownNameError or ModelError.
+    more than half of the blocks' parameters stay in full precision. `trust_remote_code`: run the Python code that a
+    checkpoint brings. Raises SpecError, SettingError, UnknownNameError or ModelError.
     """
-    from qharness.calibration import calibrate
+    from qharness.calibration import calibrate, definite_set
 
-    registry = get_registry()
-    quantizer = registry.quantizer(quant)
-    loaded = load_model(model, placed=False) if isinstance(model, str) else model
+    check_setting("seed", seed)
+    quantizer = get_registry().quantizer(quant)
+    definite_set(calib)  # one that does not exist is an error though it may not be needed
+    loaded = load_model(model, placed=False, trust_remote_code=trust_remote_code) if isinstance(model, str) else model
     calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
     quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration, allow_untouched=allow_untouched)
     if loaded.untouched and not allow_untouched:

@@ -180,7 +180,7 @@ def _about(spec: RunSpec) -> dict[str, Any]:
     """What a quantized model depends on: its content's address."""
     entry = get_registry().quantizers[parse(spec.quant).name]
     return {
-        "model": identity(spec.model),
+        "model": identity(spec.model, spec.trust_remote_code),
         "quant": spec.quant,
         "calib": spec.calib,
         "seed": spec.seed,

@@ -98,6 +98,7 @@ def _cell(spec: NoiseSpec, quant: str) -> RunSpec:
             quant=quant,
             calib=spec.calib,
             seed=spec.seed,
+            trust_remote_code=spec.trust_remote_code,
             device=spec.device,
             dtype=spec.dtype,
             data_dir=spec.data_dir,

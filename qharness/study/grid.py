@@ -7,10 +7,12 @@ import fnmatch
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError
 
+from qharness.bounds import BOUNDS
 from qharness.calibration import definite_set
 from qharness.errors import StudyError
 from qharness.registry import get_registry
@@ -22,30 +24,54 @@ from qharness.study.jobs import OF_THE_MODEL
 NO_PERTURBATION = "none"
 
 
+def _bounded(name: str) -> BeforeValidator:
+    """Refuses what the table of bounds refuses of a setting, whatever its type."""
+
+    def check(value: object) -> object:
+        if value is not None and (complaint := BOUNDS[name].complaint(value)):
+            raise PydanticCustomError("bounds", "{complaint}", {"complaint": complaint})
+        return value
+
+    return BeforeValidator(check)
+
+
+_Text = Annotated[str, StringConstraints(min_length=1)]
+_Seed = Annotated[int, _bounded("seed")]
+
+
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    """A table of the file. A key may be spelt as the option of the command line is, with dashes."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=lambda name: name.replace("_", "-"),
+        populate_by_name=True,
+        loc_by_alias=False,
+    )
 
 
 class Lists(_Table):
     """The axes of a grid. One that an `include` leaves out is the study's own."""
 
-    models: list[str] | None = Field(default=None, min_length=1)
-    quants: list[str] | None = Field(default=None, min_length=1)
-    calibs: list[str] | None = Field(default=None, min_length=1)
-    perturbations: list[str] | None = Field(default=None, min_length=1)
-    tasks: list[str] | None = Field(default=None, min_length=1)
-    seeds: list[int] | None = Field(default=None, min_length=1)
+    models: list[_Text] | None = Field(default=None, min_length=1)
+    quants: list[_Text] | None = Field(default=None, min_length=1)
+    calibs: list[_Text] | None = Field(default=None, min_length=1)
+    perturbations: list[_Text] | None = Field(default=None, min_length=1)
+    tasks: list[_Text] | None = Field(default=None, min_length=1)
+    seeds: list[_Seed] | None = Field(default=None, min_length=1)
 
 
 class Exclusion(_Table):
     """A pattern (`*`, `?`, `[...]`) for each axis that matters; a run that all of them match is left out."""
 
-    model: str | None = None
-    quant: str | None = None
-    calib: str | None = None
-    perturbation: str | None = None
-    task: str | None = None
-    seed: int | None = None
+    model: _Text | None = None
+    quant: _Text | None = None
+    calib: _Text | None = None
+    perturbation: _Text | None = None
+    task: _Text | None = None
+    seed: _Seed | None = None
 
     def matches(self, spec: RunSpec) -> bool:
         """Whether this run is left out."""
@@ -66,15 +92,16 @@ class Exclusion(_Table):
 class Study(Lists):
     """A study: its axes, what holds for all its runs, and exceptions."""
 
-    samples: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_new_tokens: int | None = Field(default=None, ge=1)
-    limit: int | None = Field(default=None, ge=1)
-    batch_size: int | None = Field(default=None, ge=1)
-    device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$")
-    dtype: str = Field(default="auto", pattern="^(auto|float32|bfloat16|float16)$")
-    backend: str = Field(default="hf", pattern="^(hf|vllm)$")
+    samples: Annotated[int | None, _bounded("samples")] = None
+    temperature: Annotated[float | None, _bounded("temperature")] = None
+    top_p: Annotated[float | None, _bounded("top_p")] = None
+    max_new_tokens: Annotated[int | None, _bounded("max_new_tokens")] = None
+    limit: Annotated[int | None, _bounded("limit")] = None
+    batch_size: Annotated[int | None, _bounded("batch_size")] = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    backend: Literal["hf", "vllm"] = "hf"
+    trust_remote_code: bool = False
     measure: list[Literal["profile", "noise"]] = []
     include: list[Lists] = []
     exclude: list[Exclusion] = []
@@ -94,7 +121,9 @@ class Study(Lists):
         models: dict[tuple[str, str, str | None], RunSpec] = {}
         for spec in self._cells(output, data_dir, False):
             for each in (dataclasses.replace(spec, quant="none", calib=None), spec):
-                kept = {name: getattr(each, name) for name in (*OF_THE_MODEL, "data_dir", "output")}
+                kept = {
+                    name: getattr(each, name) for name in (*OF_THE_MODEL, "trust_remote_code", "data_dir", "output")
+                }
                 models.setdefault((each.model, each.quant, each.calib), RunSpec(task="", **kept))
         return [
             (kind, spec)
@@ -136,13 +165,19 @@ class Study(Lists):
 
 def read_study(path: Path) -> Study:
     """Read a study's file; raise StudyError that says in one line what is wrong with it, and where."""
+    document = read_toml(path, StudyError)
     try:
+<<<<<<< HEAD
         study = Study.model_validate(read_toml(path, StudyError))
+=======
+        study = Study.model_validate(document)
+>>>>>>> main
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         known = f"; known: {', '.join(Study.model_fields)}" if first["type"] == "extra_forbidden" else ""
-        raise StudyError(f"{path}: {place}: {first['msg']}{known}") from None
+        said = first["msg"] if first["type"] != "bounds" else f"it {first['msg']}"
+        raise StudyError(f"{path}: {place}: {said}{known}") from None
     if not study.measure and not study.tasks and not any(lists.tasks for lists in study.include):
         raise StudyError(f'{path}: tasks is missing: give a list, as in tasks = ["tiny-python"]')
     return study
@@ -151,8 +186,8 @@ def read_study(path: Path) -> Study:
 def _definite(spec: RunSpec) -> RunSpec:
     """With its quantizer written out, and no calibration set where it needs none: so that equal runs are equal."""
     quantizer = get_registry().quantizer(spec.quant)
-    calib = definite_set(spec.calib) if quantizer.needs_calibration else None
-    return dataclasses.replace(spec, quant=str(unbind(quantizer)), calib=calib)
+    calib = definite_set(spec.calib)  # one that does not exist is an error though it may not be needed
+    return dataclasses.replace(spec, quant=str(unbind(quantizer)), calib=calib if quantizer.needs_calibration else None)
 
 
 def _by_model(spec: RunSpec) -> tuple[Any, ...]:

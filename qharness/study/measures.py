@@ -33,8 +33,9 @@ def measured_path(kind: str, spec: RunSpec) -> Path:
     """`OUTPUT/KIND/<model>--<quant>--<calib>--<hash>.json`. Raises QHarnessError for a spec that is wrong."""
     whole = definite(spec)
     key = {name: getattr(whole, name) for name in OF_THE_MODEL} | {
-        "model": identity(spec.model),
+        "model": identity(spec.model, spec.trust_remote_code),
         "qharness": importlib.metadata.version("qharness"),
+        **({"trust_remote_code": True} if spec.trust_remote_code else {}),
     }
     parts = (short_name(spec.model), whole.quant, whole.calib or "none")
     return spec.output / kind / f"{folder_name(parts, key, {})}.json"

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qharness.calibration import stated_context
 from qharness.data import recording
-from qharness.errors import SandboxError
+from qharness.errors import ModelError, SandboxError
 from qharness.evaluate.bridge import LoadedTask, load_task, quiet
 from qharness.evaluate.cells import Cell, claimed, make_cell
 from qharness.evaluate.folder import RUN
@@ -56,21 +57,33 @@ def run_tasks(specs: Sequence[RunSpec], models: Models | None = None, *, wait: b
 
 def _prepare(specs: Sequence[RunSpec]) -> tuple[list[Cell], list[Cell], dict[str, dict[str, str]]]:
     """(cells, their baselines, files read by task). Finds every mistake there is to find before a model is loaded."""
-    first = specs[0]
-    get_registry().quantizer(first.quant)
-    loading.resolve_device(first.device)
-    for name in filter(None, (first.model, first.baseline)):
-        loading.load_config(name, first.trust_remote_code)
-    backend_of(first).check(first)
+    check_model(specs[0])
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
-            loaded[spec.task] = load_task(spec.task, spec.data_dir, spec.seed)
+            loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
-        check_execution(loaded[spec.task], spec.allow_unsandboxed)
     cells = [make_cell(spec, loaded[spec.task]) for spec in specs]
     baselines = [make_cell(baseline_of(cell.spec), cell.task) for cell in cells if has_baseline(cell.spec)]
     return cells, baselines, files
+
+
+def check_model(spec: RunSpec) -> None:
+    """Raise QHarnessError for a spec whose model could not be made, as far as that shows without its weights."""
+    get_registry().quantizer(spec.quant)
+    loading.resolve_device(spec.device)
+    for name in filter(None, (spec.model, spec.baseline)):
+        context = stated_context(loading.check_checkpoint(name, spec.trust_remote_code))
+        if spec.max_new_tokens and context and spec.max_new_tokens > context:
+            raise ModelError(f"--max-new-tokens {spec.max_new_tokens}: model {name!r} takes {context} tokens in all")
+    backend_of(spec).check(spec)
+
+
+def checked_task(spec: RunSpec) -> LoadedTask:
+    """A spec's task, whose programs this machine can run."""
+    task = load_task(spec.task, spec.data_dir, spec.seed)
+    check_execution(task, spec.allow_unsandboxed)
+    return task
 
 
 def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:

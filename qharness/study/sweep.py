@@ -42,12 +42,15 @@ def plan(jobs: Sequence[Job]) -> Iterator[Plan]:
 
 
 def _plan(job: Job) -> Plan:
-    from qharness.evaluate.bridge import load_task
     from qharness.evaluate.cells import make_cell
+    from qharness.models.loading import is_at_hand
     from qharness.study.measures import measured_path
+    from qharness.study.running import check_model, checked_task
 
+    if is_at_hand(job.spec.model):  # what is on the Hub only, the run will look at
+        check_model(job.spec)
     if job.kind == "run":
-        cell = make_cell(job.spec, load_task(job.spec.task, job.spec.data_dir, job.spec.seed))
+        cell = make_cell(job.spec, checked_task(job.spec))
         return Plan(job.spec, job.kind, cell.folder, cell.done is not None)
     path = measured_path(job.kind, job.spec)
     return Plan(job.spec, job.kind, path, path.is_file())

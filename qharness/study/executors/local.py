@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qharness.execution.pool import CORES
+from qharness.execution.pool import CORES, cores_at_hand
 from qharness.study.executors import Watcher
 from qharness.study.executors.messages import Died, Moved, Order, Said
 from qharness.study.jobs import Attempt, Job, Outcome
@@ -178,7 +178,7 @@ def shares(workers: int, gpus: list[str]) -> list[dict[str, str]]:
     """Each worker's environment: its GPUs (shared, where there are fewer than workers), threads and cores."""
     if workers == 1:
         return [{}]
-    cores = int(os.environ.get(CORES) or 0) or os.cpu_count() or 1
+    cores = cores_at_hand()
     each = max(1, cores // workers)
     common = {CORES: str(each), _THREADS: str(min(each, int(os.environ.get(_THREADS) or each)))}
     mine = [gpus[number::workers] or gpus[number % len(gpus) :][:1] if gpus else [] for number in range(workers)]

@@ -142,7 +142,10 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     gpus = int(sum(machine.get("GPU", 0) for machine in machines))
     spec = group.jobs[0].spec
     share = sum(cores) // (workers or gpus or len(cores) or 1)
-    memory = min(_memory(spec.model, _dtype(spec)), max((machine.get("memory", 0) for machine in machines), default=0))
+    memory = min(
+        _memory(spec.model, _dtype(spec), spec.trust_remote_code),
+        max((machine.get("memory", 0) for machine in machines), default=0),
+    )
     return {
         "num_gpus": int(gpus > 0 and spec.device != "cpu"),
         "num_cpus": max(1, min(share, *cores)) if cores else 1,
@@ -155,10 +158,10 @@ def _dtype(spec: RunSpec) -> str:
 
 
 @cache
-def _memory(model: str, dtype: str) -> float:
+def _memory(model: str, dtype: str, trust_remote_code: bool) -> float:
     from qharness.models.footprint import footprint
 
     try:
-        return MEMORY_FACTOR * float(footprint(model, "none", dtype)["total_bytes"])
+        return MEMORY_FACTOR * float(footprint(model, "none", dtype, trust_remote_code)["total_bytes"])
     except QHarnessError:  # not a model, which its run will say; or one whose layers are not known
         return 0.0
