@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -48,7 +49,7 @@ _INSTANCES = TypeAdapter(dict[str, Instance])
 
 def read_instances(extra: Path | None = None) -> dict[str, Instance]:
     """The table, with what a file of the same form adds or replaces. Raises QHarnessError for one that is wrong."""
-    found = _INSTANCES.validate_python(read_toml(_TABLE, QHarnessError))
+    found = _INSTANCES.validate_python(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
     if extra is not None:
         found |= _read(extra)
     return found
@@ -57,11 +58,7 @@ def read_instances(extra: Path | None = None) -> dict[str, Instance]:
 def _read(path: Path) -> dict[str, Instance]:
     document = read_toml(path, QHarnessError, f"--instances {path}")
     try:
-<<<<<<< HEAD
-        return _INSTANCES.validate_python(read_toml(path, QHarnessError, f"--instances {path}"))
-=======
         return _INSTANCES.validate_python(document)
->>>>>>> main
     except ValidationError as error:
         first = error.errors()[0]
         where = " ".join(str(part) for part in first["loc"])

@@ -167,11 +167,7 @@ def read_study(path: Path) -> Study:
     """Read a study's file; raise StudyError that says in one line what is wrong with it, and where."""
     document = read_toml(path, StudyError)
     try:
-<<<<<<< HEAD
-        study = Study.model_validate(read_toml(path, StudyError))
-=======
         study = Study.model_validate(document)
->>>>>>> main
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
