@@ -64,6 +64,7 @@ NOT_RUN = {
         "quantize *DIR*",
         "run --model DIR *",
         "run --model OUT *",
+        "run --model build/real/*",
         "run --quant int8-static:per-column --calib 'files:*",
         "perturb --task T *",
         "score --task humaneval --samples *",
