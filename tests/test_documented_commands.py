@@ -155,9 +155,15 @@ def test_a_command_parses_and_names_what_exists(text: str) -> None:
     for spec in texts(values.get("perturb")):
         check_task(f"tiny-python@{spec}")
     for model in [*texts(values.get("model")), *texts(values.get("baseline"))]:
-        assert model in {"tinycoder", *PRESETS, *made()} or re.fullmatch(r"[\w-]+/[\w.-]+", model), model
+        assert model in {"tinycoder", *PRESETS, *made(), *real()} or re.fullmatch(r"[\w-]+/[\w.-]+", model), model
     if name == "study" and not PLACEHOLDER.fullmatch(str(values["file"])):
         assert (REPOSITORY / values["file"]).is_file() or f"Write `{values['file']}`" in all_text(), values["file"]
+
+
+def real() -> set[str]:
+    """The folders that `make real-models` makes."""
+    text = (REPOSITORY / "examples/real_models/convert.py").read_text(encoding="utf-8")
+    return {f"build/real/{name}" for name in re.findall(r'RealModel\("([\w.-]+)"', text)}
 
 
 def texts(value: Any) -> list[str]:
