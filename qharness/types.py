@@ -169,12 +169,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended, why in one line, and the wall time it took; `cached`: when it was run before."""
+    """How a program ended, why in one line, and the wall time it took.
+
+    `cached`: it was run before. `in_process`: its tests ran in the program's own process, which can forge a pass.
+    """
 
     status: Status
     detail: str = ""
     seconds: float = 0.0
     cached: bool = False
+    in_process: bool = False
 
     @property
     def passed(self) -> bool:
