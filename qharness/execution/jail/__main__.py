@@ -1,13 +1,20 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`; then it reads a JSON line a program and answers with one,
-in which it asks to be replaced where the program has left files. A program is either run by the language's harness in a
-fork of this process, which has imported what programs import, or by a command. Stdlib only: the package it belongs to
-is not to be seen in here.
+Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which holds
+the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with the nonce.
+
+A program is either run by a command, or by the language's harness in forks of this process, which has imported what
+programs import: a checker, which reads the request, and the program's process, which the checker forks before it does,
+so that no test and no expected value was ever in the program's memory, nor in this process's. The checker's verdict
+comes first in the answer, and what this process saw of the end after a `SEPARATOR`.
+
+Stdlib only: the package it belongs to is not to be seen in here.
 """
 
+import _socket
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -15,22 +22,29 @@ import os
 import secrets
 import signal
 import site
+import stat
 import sys
+import time
 import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import namespaces
-from supervision import Pipes, supervise
+from messages import HEADER, SEPARATOR
+from supervision import Ending, Pipes, supervise
 
 _HERE = str(Path(__file__).parent)
 _WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+_ENDING_SECONDS = 1.0  # that a program which has left its checker gets to end by itself
+
+
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
+    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision", "messages"):
         del sys.modules[name]  # we have them; programs are not to
     harness = _loaded(config) if config["harness"] else None
     gc.collect()
@@ -40,19 +54,35 @@ def main() -> None:
         if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
-    empty = _files() if config["isolate"] else []
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for line in sys.stdin.buffer:
-        answer = _run(json.loads(line), config, harness)
-        answer["last"] = bool(config["isolate"]) and _files() != empty
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    as_made = _writable() if config["isolate"] else []
+    os.write(1, b"ready\n")
+    while header := _exactly(0, HEADER):
+        length, nonce = header.split()
+        run = _run_checked if harness else _run_command
+        answer = run(int(length), nonce.decode(), config, harness)
+        answer["last"] = bool(config["isolate"]) and _writable() != as_made
+        os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
 
 
-def _files() -> list[set[str]]:
-    """What lies in the folders that programs may write to."""
-    return [set(os.listdir(folder)) for folder in _WRITABLE]  # noqa: PTH208
+def _exactly(descriptor: int, count: int) -> bytes:
+    """That many bytes, and none of what follows them; nothing at the end."""
+    read = b""
+    while len(read) < count:
+        piece = os.read(descriptor, count - len(read))
+        if not piece:
+            return b""
+        read += piece
+    return read
+
+
+def _writable() -> list[object]:
+    """What a program can leave in the folders that it may write to: names, modes, owners and attributes."""
+    found: list[object] = []
+    for folder in _WRITABLE:
+        made = os.stat(folder)  # noqa: PTH116
+        attributes = os.listxattr(folder) if hasattr(os, "listxattr") else []
+        found += [set(os.listdir(folder)), stat.S_IMODE(made.st_mode), made.st_uid, made.st_gid, attributes]  # noqa: PTH208
+    return found
 
 
 def _confine(config: dict) -> None:
@@ -61,17 +91,22 @@ def _confine(config: dict) -> None:
     namespaces.filter_calls()
 
 
-def _loaded(config: dict) -> types.ModuleType:
-    """The language's harness, in an interpreter that sees the standard library, the packages asked for, and no more."""
+def _loaded(config: dict) -> tuple[Callable, Callable]:
+    """The harness's `check` and `serve`, in an interpreter that sees the standard library, the packages asked for, and no more.
+
+    Its modules know each other by their names, which programs do not find.
+    """
     _see(config["search_path"])
     sys.modules["ctypes"] = None  # programs are not to have it, so packages are not to find it either
     for name in config["preload"]:
         with contextlib.suppress(Exception):  # which is the program's to see, if it imports that
             importlib.import_module(name)
     del sys.modules["ctypes"]
-    harness = types.ModuleType("harness")
-    exec(compile(config["harness"], "harness", "exec"), harness.__dict__)  # noqa: S102 - the plugin's own code
-    return harness
+    for name, source in config["harness"]:
+        module = sys.modules[name] = types.ModuleType(name)
+        exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - the plugin's own code
+    made = [sys.modules.pop(name).__dict__ for name, _ in config["harness"]]
+    return made[-2]["check"], made[-1]["serve"]
 
 
 def _see(search_path: list[str]) -> None:
@@ -87,15 +122,16 @@ def _see(search_path: list[str]) -> None:
         provide()
 
 
-def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) -> dict[str, object]:
-    """One program from its start to its end: what it said of itself, and how it ended."""
+def _run_command(length: int, nonce: str, config: dict, _: None) -> dict[str, object]:
+    """One program, run by the command: what it said of itself, and how it ended."""
+    fields = json.loads(_exactly(0, length))["fields"]
     report, told = os.pipe()
     output, printed = os.pipe()
     given, feed = os.pipe()
-    pid = namespaces.fork_into_namespaces(own_mounts=harness is None) if config["isolate"] else os.fork()
+    pid = namespaces.fork_into_namespaces(own_mounts=True) if config["isolate"] else os.fork()
     if pid == 0:
         try:
-            _program(job, config, harness, (given, told, printed))
+            _become_command(config, given, told, printed)
         except OSError as error:
             os.write(told, f"- error the sandbox: {error}\n".encode())
         finally:
@@ -103,16 +139,22 @@ def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) ->
     for theirs in (given, told, printed):
         os.close(theirs)
     token = secrets.token_hex(16)  # after the fork: no copy of it lies in the program's memory
-    payload = token if harness else "\n".join((token, *job["fields"])) + "\n"
+    payload = "\n".join((token, *fields)) + "\n"
+    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], _killer(pid, config))
+    return {"report": _believed(bytes(ending.report), token), **_seen(ending)}
 
+
+def _killer(pid: int, config: dict) -> Callable[[], None]:
     def kill() -> None:
         """The first process of a pid namespace takes the others along; without one, its group goes."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL) if config["isolate"] else os.killpg(pid, signal.SIGKILL)
 
-    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], kill)
+    return kill
+
+
+def _seen(ending: Ending) -> dict[str, object]:
     return {
-        "report": _believed(bytes(ending.report), token),
         "killed": ending.killed,
         "detail": ending.detail,
         "exit_status": ending.exit_status,
@@ -131,40 +173,103 @@ def _believed(report: bytes, token: str) -> list[list[str]]:
     ]
 
 
-def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None, pipes: tuple[int, int, int]) -> None:
-    """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
-    given, told, printed = pipes
-    os.dup2(printed, 2)
+def _become_command(config: dict, given: int, told: int, printed: int) -> None:
+    """Become the command: limits set, privileges gone, descriptors 0 to 2 and no others."""
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
-        if harness is None:
-            namespaces.own_processes()
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    tokens = os.dup(given)
-    os.dup2(nothing if harness else given, 0)
-    os.dup2(printed if harness else told, 1)
-    if harness:
-        top = max(told, tokens) + 1
-        os.dup2(told, top)
-        os.dup2(tokens, top + 1)
-        os.dup2(top, 3)
-        os.dup2(top + 1, 4)
-    os.closerange(5 if harness else 3, 256)
+        namespaces.own_processes()
+    _move((given, told, printed))
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
-        if harness is None:
-            _confine(config)
-        namespaces.give_up_privileges(config["uid"])
-        os.chdir("/tmp")  # noqa: S108 - the sandbox's own
-    if harness is None:
-        os.execv(config["command"][0], config["command"])  # noqa: S606
-    run, tables = harness.main, [vars(sys.modules["__main__"]), vars(namespaces)]
+        _confine(config)
+        _drop(config["uid"])
+    os.execv(config["command"][0], config["command"])  # noqa: S606
+
+
+def _move(descriptors: Sequence[int]) -> None:
+    """Have these as 0, 1, 2 and so on, and no others."""
+    above = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in descriptors]
+    for number, each in enumerate(above):
+        os.dup2(each, number)
+    os.closerange(len(descriptors), 256)
+
+
+def _drop(uid: int | None) -> None:
+    namespaces.give_up_privileges(uid)
+    os.chdir("/tmp")  # noqa: S108 - the sandbox's own
+
+
+def _run_checked(length: int, nonce: str, config: dict, harness: tuple[Callable, Callable]) -> dict[str, object]:
+    """One program and its checker: how the checker ended, which has told its verdict by itself."""
+    output, printed = os.pipe()
+    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
+    if pid == 0:
+        try:
+            _check(length, nonce, config, harness, printed)
+        finally:
+            os._exit(127)
+    os.close(printed)
+    nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+    ending = supervise(pid, Pipes(nothing[0], output, nothing[1]), b"", config["limits"], _killer(pid, config))
+    return _seen(ending)
+
+
+def _check(length: int, nonce: str, config: dict, harness: tuple[Callable, Callable], printed: int) -> None:
+    """Be the checker of a program that runs in a fork of this process, made before the tests are known."""
+    check, serve = harness
+    ours, theirs = (end.detach() for end in _socket.socketpair())
+    os.setsid()
+    if config["isolate"]:
+        namespaces.die_with_parent()
+    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
+    if pid == 0:
+        try:
+            _serve(config, serve, theirs, printed)
+        finally:
+            os._exit(127)
+    _move((0, printed, printed, ours, 1))
+    namespaces.limit(config["limits"], config["address_space"])
+    if config["isolate"]:
+        _drop(config["checker_uid"])
+    job = json.loads(_exactly(0, length))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    status, detail, in_process = check(job, 3)
+    exit_status, cpu_seconds = _ended(pid) if status == "gone" else (0, 0.0)
+    verdict = [nonce, status, detail, in_process, exit_status, cpu_seconds]
+    os.write(4, json.dumps(verdict).encode() + SEPARATOR.encode())
+    if not config["isolate"]:
+        _killer(pid, config)()
+    os._exit(0)
+
+
+def _ended(pid: int) -> tuple[int, float]:
+    """(exit status, CPU seconds) of a program that has left its checker; it has a moment to end."""
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while time.monotonic() < deadline:
+        done, status, used = os.wait4(pid, os.WNOHANG)
+        if done:
+            code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            return code, used.ru_utime + used.ru_stime
+        time.sleep(0.002)
+    return 0, 0.0
+
+
+def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
+    """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
+    os.setsid()
+    if config["isolate"]:
+        namespaces.die_with_parent()
+    _move((os.open(os.devnull, os.O_RDONLY), printed, printed, channel))
+    namespaces.limit(config["limits"], config["address_space"])
+    if config["isolate"]:
+        _drop(config["uid"])
+    tables = [vars(sys.modules["__main__"]), vars(namespaces)]
     # A program that looks up the stack finds none of what we use. It is kept from being freed, which takes longer.
     atexit.register(id, [dict(table) for table in tables])
     for table in tables:
         table.clear()
-    run(*job["fields"], 4, 3)
+    serve(3)
 
 
 if __name__ == "__main__":

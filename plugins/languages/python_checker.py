@@ -1,0 +1,226 @@
+"""The checker's process: it alone holds the tests and the verdict, and calls what they test in the program's process.
+
+The tests run in a namespace that finds what they do not define themselves in the program: functions and classes as
+stand-ins, values as they are, modules as this process has them. What they name of the builtins is this process's own.
+Tests that reach into the program's process (they patch it, or read what it prints) run there instead, after the
+solution and by the harness, and the verdict says so. That is for the tests to decide, never for the program.
+"""
+
+import ast
+import builtins
+import importlib
+import os
+import re
+import sys
+import types
+import typing
+import unittest
+
+from qharness.plugins.languages.python_calls import Channel, Gone, Peer
+from qharness.plugins.languages.python_harness import one_line, status_of
+from qharness.plugins.languages.python_stand_ins import StandIn, iterated
+from qharness.plugins.languages.python_values import CannotCross
+
+_REACH_IN = frozenset(
+    "asyncio await async mock patch monkeypatch inspect doctest globals locals vars importlib modules stdin stdout"
+    " stderr redirect_stdout capsys threading pickle weakref warnings assertWarns gc settrace __dict__ __code__ __globals__"
+    " __class__ getsource".split()
+)
+_WORD = re.compile(r"\w+")
+_TOKEN_BYTES = 16
+_MOST_LINES = 1000
+_OF_ITSELF = frozenset(("compile-error", "failed", "error", "out-of-memory", "early-exit"))
+_LONGEST_DETAIL = 300
+
+
+class _CheckerPeer(Peer):
+    """The checker's side of the calls. `marked`: the verdict rests on the program's word somewhere."""
+
+    operations = {"call": lambda function, *values, **named: function(*values, **named)}
+
+    def __init__(self, channel):
+        super().__init__(channel)
+        self.marked = False
+
+    def mark(self):
+        self.marked = True
+
+    def stand_in(self, number, kind, about):
+        if kind == "iterator":
+            return iterated(self)
+        if kind == "exception":
+            return self.exception_class([tuple(map(str, each)) for each in about])
+        return StandIn(self, kind)
+
+    def describe(self, value):
+        """The program may call the tests' functions, and reach nothing else of theirs."""
+        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
+            return None
+        raise CannotCross(f"{type(value).__name__} as an argument")
+
+
+class _Namespace(dict):
+    """The tests' globals. `builtin_names`: those that the tests mean although they are the program's."""
+
+    def __init__(self, peer, entry_points):
+        super().__init__(__name__="__main__", __builtins__=builtins)
+        self._peer = peer
+        self._entry_points = entry_points
+        self._functions = 0
+
+    def __missing__(self, name):
+        if hasattr(builtins, name) and name not in self._entry_points:
+            raise KeyError(name)
+        found, value = self._peer.ask("named", name)
+        if found == "absent":
+            raise KeyError(name)
+        if found == "module":
+            value = importlib.import_module(name if name in sys.stdlib_module_names else str(value))
+        elif found == "typing":
+            value = getattr(typing, str(value))
+        elif type(value) is StandIn:
+            object.__setattr__(value, "_named_", True)
+        if found == "value" and not (type(value) is StandIn and value._kind_ == "class"):
+            self._functions += 1
+            if self._functions > 1:  # what one gives is judged by another
+                self._peer.mark()
+        self[name] = value
+        return value
+
+
+def check(job, channel):
+    """(status, detail, whether in process) of a job: the tests' verdict on the program behind descriptor `channel`.
+
+    Status is `gone` where the program's process ended before its tests did, and `reach-in` where only now it shows that
+    they need the program's own process.
+    """
+    link = Channel(channel)
+    try:
+        tests = _parsed(job["tests"])
+        if job["in_process"] or not job["tests"].strip() or _reaches_in(job["tests"], tests):
+            return (*_judged_in_process(link, channel, job), True)
+        link.send(["program", job["source"]])
+        loaded = link.receive()
+        if loaded[0] != "loaded":
+            return (*_reported(loaded), False)
+        peer = _CheckerPeer(link)
+        return (*_judged(peer, tests, frozenset(map(str, loaded[1]))), peer.marked)
+    except Gone as error:
+        return "gone", str(error), False
+    except CannotCross as error:
+        return "reach-in", str(error), True
+
+
+def _parsed(tests):
+    try:
+        return compile(tests, "tests.py", "exec", ast.PyCF_ONLY_AST)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _reaches_in(tests, tree):
+    """Whether these tests need the program's own process."""
+    if tree is None or not _REACH_IN.isdisjoint(_WORD.findall(tests)):
+        return True
+    return "class " in tests and any(
+        isinstance(node, ast.ClassDef) and not any("TestCase" in ast.dump(base) for base in node.bases)
+        for node in ast.walk(tree)
+    )
+
+
+def _judged(peer, tree, redefined):
+    """(status, detail) of the tests, run here."""
+    try:
+        namespace = _Namespace(peer, _entry_points(tree, redefined))
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        suite = _Suite(tree)
+        exec(compile(suite.tree, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
+        suite.finish(namespace)
+    except (Gone, CannotCross):
+        raise
+    except BaseException as error:
+        return status_of(error), one_line(error)
+    return "passed", ""
+
+
+def _entry_points(tree, redefined):
+    """The builtins' names that mean the program's functions: those that tests call which call nothing else of it."""
+    if not redefined:
+        return frozenset()
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    stored = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    stored |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    stored |= {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    stored |= {alias.asname or alias.name for node in ast.walk(tree) for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)}
+    free = {node.id for node in names} - stored
+    others = {name for name in free if not hasattr(builtins, name) and name not in sys.stdlib_module_names}
+    return frozenset() if others else frozenset(redefined) & free
+
+
+class _Suite:
+    """The tests' unittest part: all their cases run, and each must succeed, whatever the program raises."""
+
+    def __init__(self, tree):
+        self.tree = tree
+        self._cases = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+        self._done = not self._cases
+        if self._cases:
+            self.tree = ast.fix_missing_locations(_RunSuite().visit(tree))
+
+    def finish(self, namespace):
+        """Run the cases, if the tests did not come to it themselves."""
+        if not self._done:
+            self.run(namespace)
+
+    def run(self, namespace):
+        self._done = True
+        loader = unittest.TestLoader()
+        found = [namespace[node.name] for node in self._cases if isinstance(namespace.get(node.name), type)]
+        suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
+        written = sum(
+            isinstance(part, ast.FunctionDef) and part.name.startswith("test")
+            for node in self._cases
+            for part in node.body
+        )
+        result = unittest.TextTestRunner(resultclass=_Result).run(suite)
+        assert result.wasSuccessful(), "unittest"
+        whole = result.testsRun >= written and not (result.skipped or result.expectedFailures)
+        assert whole, f"{result.testsRun} of {written} tests ran, {len(result.skipped)} of them were skipped"
+
+
+class _RunSuite(ast.NodeTransformer):
+    """`unittest.main()` exits when it succeeds: leave it out, for the suite is run at the end."""
+
+    def visit_Expr(self, node):
+        match node.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
+                return ast.copy_location(ast.Pass(), node)
+        return node
+
+
+class _Result(unittest.TextTestResult):
+    def addError(self, test, error):
+        if isinstance(error[1], (SystemExit, Gone, CannotCross)):
+            raise error[1]
+        super().addError(test, error)
+
+
+def _judged_in_process(link, channel, job):
+    """(status, detail): the program's process runs the tests too, and a pass is what it signs with the token."""
+    token, given = os.urandom(_TOKEN_BYTES).hex(), False
+    link.send(["in-process", job["source"], job["tests"]])
+    for _ in range(_MOST_LINES):
+        words = link.line().decode("utf-8", "replace").split(" ", 2)
+        if words[0] == "+" and not given:
+            given = bool(os.write(channel, token.encode()))
+        if words[0] == token and words[1:2] == ["passed"]:
+            return "passed", ""
+        if words[0] == "-" and words[1:2] != ["passed"]:
+            return _reported(words[1:])
+    raise Gone("a report without an end")
+
+
+def _reported(words):
+    """(status, detail) that the program's process tells of itself: any but a pass."""
+    status, detail = [*map(str, words), "", ""][:2]
+    return (status if status in _OF_ITSELF else "error"), detail[:_LONGEST_DETAIL]
