@@ -94,10 +94,9 @@ def check(job, channel):
     Status is `gone` where the program's process ended before its tests did, and `reach-in` where only now it shows that
     they need the program's own process.
     """
-    link = Channel(channel)
+    link, tests = Channel(channel), job["tests"]
     try:
-        tests = _parsed(job["tests"])
-        if job["in_process"] or not job["tests"].strip() or _reaches_in(job["tests"], tests):
+        if job["in_process"] or not tests.strip() or _reaches_in(tests):
             return (*_judged_in_process(link, channel, job), True)
         link.send(["program", job["source"]])
         loaded = link.receive()
@@ -111,31 +110,32 @@ def check(job, channel):
         return "reach-in", str(error), True
 
 
-def _parsed(tests):
-    try:
-        return compile(tests, "tests.py", "exec", ast.PyCF_ONLY_AST)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _reaches_in(tests, tree):
-    """Whether these tests need the program's own process."""
-    if tree is None or not _REACH_IN.isdisjoint(_WORD.findall(tests)):
-        return True
-    return "class " in tests and any(
-        isinstance(node, ast.ClassDef) and not any("TestCase" in ast.dump(base) for base in node.bases)
-        for node in ast.walk(tree)
+def _reaches_in(tests):
+    """Whether these tests need the program's own process: by a word of theirs, or by a class that is no test case."""
+    return not _REACH_IN.isdisjoint(_WORD.findall(tests)) or any(
+        "TestCase" not in "".join(map(ast.dump, node.bases)) for node in _classes(tests)
     )
 
 
-def _judged(peer, tree, redefined):
+def _classes(tests):
+    if "class " not in tests:  # to parse is to make an object of each word
+        return []
+    try:
+        return [node for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.ClassDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _judged(peer, tests, redefined):
     """(status, detail) of the tests, run here."""
     try:
-        namespace = _Namespace(peer, _entry_points(tree, redefined))
+        namespace = _Namespace(peer, _entry_points(tests, redefined))
         sys.modules["__main__"] = types.ModuleType("__main__")
-        suite = _Suite(tree)
-        exec(compile(suite.tree, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
-        suite.finish(namespace)
+        cases = _classes(tests)
+        code = _without_main(tests) if cases else tests
+        exec(compile(code, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
+        if cases:
+            _run_cases(cases, namespace)
     except (Gone, CannotCross):
         raise
     except BaseException as error:
@@ -143,59 +143,46 @@ def _judged(peer, tree, redefined):
     return "passed", ""
 
 
-def _entry_points(tree, redefined):
-    """The builtins' names that mean the program's functions: those that tests call which call nothing else of it."""
+def _entry_points(tests, redefined):
+    """The builtins' names that mean the program's functions: those that tests use which use nothing else of it."""
     if not redefined:
         return frozenset()
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    stored = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    stored |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    stored |= {node.name for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    stored |= {alias.asname or alias.name for node in ast.walk(tree) for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)}
-    free = {node.id for node in names} - stored
+    nodes = list(ast.walk(ast.parse(tests)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    free = {node.id for node in names} - own
     others = {name for name in free if not hasattr(builtins, name) and name not in sys.stdlib_module_names}
-    return frozenset() if others else frozenset(redefined) & free
+    return frozenset() if others else redefined & free
 
 
-class _Suite:
-    """The tests' unittest part: all their cases run, and each must succeed, whatever the program raises."""
-
-    def __init__(self, tree):
-        self.tree = tree
-        self._cases = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-        self._done = not self._cases
-        if self._cases:
-            self.tree = ast.fix_missing_locations(_RunSuite().visit(tree))
-
-    def finish(self, namespace):
-        """Run the cases, if the tests did not come to it themselves."""
-        if not self._done:
-            self.run(namespace)
-
-    def run(self, namespace):
-        self._done = True
-        loader = unittest.TestLoader()
-        found = [namespace[node.name] for node in self._cases if isinstance(namespace.get(node.name), type)]
-        suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
-        written = sum(
-            isinstance(part, ast.FunctionDef) and part.name.startswith("test")
-            for node in self._cases
-            for part in node.body
-        )
-        result = unittest.TextTestRunner(resultclass=_Result).run(suite)
-        assert result.wasSuccessful(), "unittest"
-        whole = result.testsRun >= written and not (result.skipped or result.expectedFailures)
-        assert whole, f"{result.testsRun} of {written} tests ran, {len(result.skipped)} of them were skipped"
-
-
-class _RunSuite(ast.NodeTransformer):
-    """`unittest.main()` exits when it succeeds: leave it out, for the suite is run at the end."""
+class _MainLeftOut(ast.NodeTransformer):
+    """`unittest.main()` exits when it succeeds: it is left out, for the cases are run after the tests."""
 
     def visit_Expr(self, node):
         match node.value:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
                 return ast.copy_location(ast.Pass(), node)
         return node
+
+
+def _without_main(tests):
+    return ast.fix_missing_locations(_MainLeftOut().visit(ast.parse(tests)))
+
+
+def _run_cases(cases, namespace):
+    """Run the tests' own cases of unittest: as many tests as are written there, each of which must succeed."""
+    loader = unittest.TestLoader()
+    found = [namespace[node.name] for node in cases if isinstance(namespace.get(node.name), type)]
+    suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
+    parts = [part for node in cases for part in node.body]
+    written = sum(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in parts)
+    result = unittest.TextTestRunner(resultclass=_Result).run(suite)
+    assert result.wasSuccessful(), "unittest"
+    left_out = len(result.skipped) + len(result.expectedFailures) + written - result.testsRun
+    assert left_out <= 0, f"{left_out} of {written} tests did not run, or were skipped or expected to fail"
 
 
 class _Result(unittest.TextTestResult):
