@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, Toolchain
+from qharness import Limits, TestsNeed, Toolchain
 from qharness.plugins.languages.python_packages import find_packages
+from qharness.plugins.languages.python_tests import what_tests_need
 
 if TYPE_CHECKING:
     from tree_sitter import Parser
@@ -54,6 +55,10 @@ class Python:
             search_path=(found.folder,),
             preload=found.modules,
         )
+
+    def tests_need(self, tests: str) -> TestsNeed:
+        """What these tests need to run in."""
+        return what_tests_need(tests)
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the function that the prompt's last `def` opened.

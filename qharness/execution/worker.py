@@ -14,9 +14,10 @@ from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.execution.toolchains import find_toolchain
+from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
-_CPU_SHARE = 0.9  # of the CPU limit in wall time: the kernel counts by another clock, and may kill a little early
+_CPU_SHARE = 0.5  # of the CPU limit: the kernel kills by a count of ticks, which is not the clock that it tells
 _GONE, _REACH_IN = "gone", "reach-in"  # a checker's words for: the program ended, the tests need its own process
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
@@ -34,7 +35,7 @@ class SandboxWorker:
         """`packages`: what its programs may import besides the standard library."""
         self._limits = limits = limits or language.limits
         toolchain = find_toolchain(language, packages, limits)
-        self._checked = bool(toolchain.harness)
+        self._language = language
 
         def server(name: str, command: tuple[str, ...]) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
@@ -46,8 +47,8 @@ class SandboxWorker:
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
-        if self._checked:
-            return self._check(program)
+        if isinstance(self._language, CheckedLanguage):
+            return self._check(program, self._language)
         if self._compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
         compiled = compile_program(self._compiler, program)
@@ -59,17 +60,18 @@ class SandboxWorker:
                 return outcome
         return self._run(program.entry_class, compiled.classes)
 
-    def _check(self, program: Program) -> Outcome:
+    def _check(self, program: Program, language: CheckedLanguage) -> Outcome:
         """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""
-        for in_process in (False, True):
-            job = {"source": program.source, "tests": program.tests, "in_process": in_process}
-            said, ending = self._spawned(json.dumps(job))
+        need = language.tests_need(program.tests)
+        job = {"source": program.source, "tests": program.tests, **dataclasses.asdict(need)}
+        for attempt in (job, {**job, "in_process": True}):
+            said, ending = self._spawned(json.dumps(attempt))
             if ending is None:
                 return STOPPED
-            verdict = json.loads(said) if said else None
-            if verdict is None or verdict[1] != _REACH_IN:
+            verdict = Verdict(*json.loads(said)[1:]) if said else None
+            if verdict is None or verdict.status != _REACH_IN:
                 break
-        return _judge_checked(verdict and Verdict(*verdict[1:]), ending, self._limits)
+        return _judge_checked(verdict, ending, self._limits)
 
     def _run(self, *fields: str) -> Outcome:
         """Have the command spawned."""
@@ -110,43 +112,39 @@ class SandboxWorker:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a checker says; `exit_status` and `cpu_seconds` are the program's, where that is `gone`."""
+    """What a checker says."""
 
     status: str
     detail: str
     in_process: bool
-    exit_status: int
-    cpu_seconds: float
 
 
 def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
-    """The verdict on a program that had a checker: the limits' before the checker's."""
-    seconds = ending["seconds"]
-    assert isinstance(seconds, float)
-    if verdict is None or ending["killed"]:
-        return _killed(ending, limits, seconds)
-    if verdict.status == _GONE:
-        outcome = _left(verdict.exit_status, verdict.cpu_seconds, limits, seconds)
-    else:
-        outcome = Outcome(Status(verdict.status), verdict.detail, seconds)
-    return dataclasses.replace(outcome, in_process=verdict.in_process)
+    """The verdict on a program that had a checker: the checker's, unless the program left it or was killed."""
+    if verdict is None or verdict.status == _GONE:
+        in_process = verdict is not None and verdict.in_process
+        return dataclasses.replace(_left(ending, limits), in_process=in_process)
+    return Outcome(Status(verdict.status), verdict.detail, _seconds(ending), in_process=verdict.in_process)
 
 
-def _killed(ending: dict[str, object], limits: Limits, seconds: float) -> Outcome:
-    """The verdict on a program that was killed, or whose checker was."""
+def _seconds(ending: dict[str, object]) -> float:
+    assert isinstance(seconds := ending["seconds"], float)
+    return seconds
+
+
+def _left(ending: dict[str, object], limits: Limits) -> Outcome:
+    """The verdict on a program that was killed at a limit, or left before its tests' end."""
+    seconds, exit_status, cpu_seconds = _seconds(ending), ending["exit_status"], ending["cpu_seconds"]
+    assert isinstance(exit_status, int) and isinstance(cpu_seconds, float)
     if ending["killed"]:
         return Outcome(Status(str(ending["killed"])), str(ending["detail"]), seconds)
-    exit_status = ending["exit_status"]
-    assert isinstance(exit_status, int)
-    return _left(exit_status, seconds, limits, seconds)
-
-
-def _left(exit_status: int, cpu_seconds: float, limits: Limits, seconds: float) -> Outcome:
-    """The verdict on a process that ended by itself before the tests did, or by a signal."""
-    if exit_status > 128:
-        received = exit_status - 128
-        if received == signal.SIGXCPU or (received == signal.SIGKILL and cpu_seconds >= _CPU_SHARE * limits.cpu_seconds):
-            return Outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time", seconds)
+    received = exit_status - 128
+    at_cpu_limit = received == signal.SIGKILL and cpu_seconds >= _CPU_SHARE * limits.cpu_seconds
+    if received == signal.SIGXCPU or at_cpu_limit:
+        return Outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time", seconds)
+    if received == signal.SIGKILL and ending["left"]:
+        return Outcome(Status.EARLY_EXIT, "it left its tests", seconds)
+    if received > 0:
         return Outcome(Status.ERROR, f"killed by signal {received}", seconds)
     return Outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end", seconds)
 
@@ -156,16 +154,15 @@ def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
 
     Raises SandboxError where the command has not said that it started.
     """
-    report, exit_status, seconds = ending["report"], ending["exit_status"], ending["seconds"]
-    assert isinstance(report, list) and isinstance(exit_status, int) and isinstance(seconds, float)
+    assert isinstance(report := ending["report"], list)
     if not ending["killed"] and not report:
         said = str(ending["last_words"]).strip().splitlines()
         raise SandboxError(
-            f"the sandbox did not start (exit status {exit_status}): {said[-1] if said else 'no message'}"
+            f"the sandbox did not start (exit status {ending['exit_status']}): {said[-1] if said else 'no message'}"
         )
     verdicts = [words for words in report if words[0] in set(Status)]
     passes = [words for words in verdicts if words[0] == Status.PASSED]  # only the harness can claim one
     if not ending["killed"]:
         for status, *detail in (passes or verdicts)[:1]:
-            return Outcome(Status(status), detail[0] if detail else "", seconds, in_process=True)
-    return dataclasses.replace(_killed(ending, limits, seconds), in_process=True)
+            return Outcome(Status(status), detail[0] if detail else "", _seconds(ending), in_process=True)
+    return dataclasses.replace(_left(ending, limits), in_process=True)

@@ -3,10 +3,10 @@
 Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which holds
 the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with the nonce.
 
-A program is either run by a command, or by the language's harness in forks of this process, which has imported what
-programs import: a checker, which reads the request, and the program's process, which the checker forks before it does,
-so that no test and no expected value was ever in the program's memory, nor in this process's. The checker's verdict
-comes first in the answer, and what this process saw of the end after a `SEPARATOR`.
+A program is either run by a command, or by the language's harness in a fork of this process, which has imported what
+programs import. The harness's tests run in another, the checker, which stays: it reads a request's JSON itself, after the
+program's process was forked, so that no test and no expected value was ever in that process's memory, nor in this one's.
+The checker's verdict comes first in an answer, and what this process saw of the end after a `SEPARATOR`.
 
 Stdlib only: the package it belongs to is not to be seen in here.
 """
@@ -19,26 +19,34 @@ import gc
 import importlib
 import json
 import os
-import secrets
+import select
 import signal
 import site
 import stat
+import struct
 import sys
-import time
 import types
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import namespaces
 from messages import HEADER, SEPARATOR
 from supervision import Ending, Pipes, supervise
 
-_HERE = str(Path(__file__).parent)
+_HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib would be more to fork
 _WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-_ENDING_SECONDS = 1.0  # that a program which has left its checker gets to end by itself
+_CONCLUDING_SECONDS = 5.0  # that a checker gets when the program has gone
+
+
+@dataclass
+class Checker:
+    """The process that holds the tests: its pid, and our end of the socket on which it gets programs and says `done`."""
+
+    pid: int
+    control: _socket.socket
 
 
 def main() -> None:
@@ -54,13 +62,16 @@ def main() -> None:
         if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
+    checker = _start_checker(config, harness[0]) if harness else None
     as_made = _writable() if config["isolate"] else []
     os.write(1, b"ready\n")
     while header := _exactly(0, HEADER):
         length, nonce = header.split()
-        run = _run_checked if harness else _run_command
-        answer = run(int(length), nonce.decode(), config, harness)
-        answer["last"] = bool(config["isolate"]) and _writable() != as_made
+        if harness:
+            answer = _run_checked(header, config, harness[1], checker)
+        else:
+            answer = _run_command(int(length), config)
+        answer["last"] |= bool(config["isolate"]) and _writable() != as_made
         os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
 
 
@@ -122,7 +133,7 @@ def _see(search_path: list[str]) -> None:
         provide()
 
 
-def _run_command(length: int, nonce: str, config: dict, _: None) -> dict[str, object]:
+def _run_command(length: int, config: dict) -> dict[str, object]:
     """One program, run by the command: what it said of itself, and how it ended."""
     fields = json.loads(_exactly(0, length))["fields"]
     report, told = os.pipe()
@@ -138,7 +149,7 @@ def _run_command(length: int, nonce: str, config: dict, _: None) -> dict[str, ob
             os._exit(127)
     for theirs in (given, told, printed):
         os.close(theirs)
-    token = secrets.token_hex(16)  # after the fork: no copy of it lies in the program's memory
+    token = os.urandom(16).hex()  # after the fork: no copy of it lies in the program's memory
     payload = "\n".join((token, *fields)) + "\n"
     ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], _killer(pid, config))
     return {"report": _believed(bytes(ending.report), token), **_seen(ending)}
@@ -159,7 +170,10 @@ def _seen(ending: Ending) -> dict[str, object]:
         "detail": ending.detail,
         "exit_status": ending.exit_status,
         "seconds": round(ending.seconds, 4),
+        "cpu_seconds": round(ending.cpu_seconds, 4),
+        "left": ending.left,
         "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
+        "last": False,
     }
 
 
@@ -200,59 +214,65 @@ def _drop(uid: int | None) -> None:
     os.chdir("/tmp")  # noqa: S108 - the sandbox's own
 
 
-def _run_checked(length: int, nonce: str, config: dict, harness: tuple[Callable, Callable]) -> dict[str, object]:
-    """One program and its checker: how the checker ended, which has told its verdict by itself."""
-    output, printed = os.pipe()
+def _start_checker(config: dict, check: Callable) -> Checker:
+    """Fork the checker. It goes with this process, and all that it starts with it."""
+    ours, theirs = _socket.socketpair()
     pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
     if pid == 0:
         try:
-            _check(length, nonce, config, harness, printed)
+            _check(config, check, theirs.detach())
+        finally:
+            os._exit(127)
+    theirs.close()
+    return Checker(pid, ours)
+
+
+def _check(config: dict, check: Callable, control: int) -> None:
+    """Be the checker: for each program a channel to it comes on the control socket, and the job on standard input."""
+    if config["isolate"]:
+        namespaces.die_with_parent()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    _move((0, nothing, nothing, control, 1))
+    namespaces.limit({**config["limits"], "cpu_seconds": -1}, config["address_space"])
+    if config["isolate"]:
+        _drop(config["checker_uid"])
+    controls = _socket.socket(fileno=3)
+    while True:
+        header, passed, *_ = controls.recvmsg(HEADER, _socket.CMSG_SPACE(4))
+        if not header:
+            os._exit(0)
+        length, nonce = header.split()
+        channel = struct.unpack("i", passed[0][2])[0]
+        job = json.loads(_exactly(0, int(length)))
+        verdict = check(job, channel, config["limits"]["cpu_seconds"])
+        os.write(4, json.dumps([nonce.decode(), *verdict]).encode() + SEPARATOR.encode())
+        os.close(channel)
+        controls.send(b"d")
+
+
+def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker) -> dict[str, object]:
+    """One program, until its checker has a verdict or it has met a limit: how it ended."""
+    output, printed = os.pipe()
+    ours, theirs = _socket.socketpair()
+    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
+    if pid == 0:
+        try:
+            _serve(config, serve, theirs.detach(), printed)
         finally:
             os._exit(127)
     os.close(printed)
+    passed = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", ours.fileno()))
+    with contextlib.suppress(OSError):  # a checker that died is noticed below
+        checker.control.sendmsg([header], [passed])
+    ours.close()
+    theirs.close()
     nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
-    ending = supervise(pid, Pipes(nothing[0], output, nothing[1]), b"", config["limits"], _killer(pid, config))
-    return _seen(ending)
-
-
-def _check(length: int, nonce: str, config: dict, harness: tuple[Callable, Callable], printed: int) -> None:
-    """Be the checker of a program that runs in a fork of this process, made before the tests are known."""
-    check, serve = harness
-    ours, theirs = (end.detach() for end in _socket.socketpair())
-    os.setsid()
-    if config["isolate"]:
-        namespaces.die_with_parent()
-    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
-    if pid == 0:
-        try:
-            _serve(config, serve, theirs, printed)
-        finally:
-            os._exit(127)
-    _move((0, printed, printed, ours, 1))
-    namespaces.limit(config["limits"], config["address_space"])
-    if config["isolate"]:
-        _drop(config["checker_uid"])
-    job = json.loads(_exactly(0, length))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    status, detail, in_process = check(job, 3)
-    exit_status, cpu_seconds = _ended(pid) if status == "gone" else (0, 0.0)
-    verdict = [nonce, status, detail, in_process, exit_status, cpu_seconds]
-    os.write(4, json.dumps(verdict).encode() + SEPARATOR.encode())
-    if not config["isolate"]:
-        _killer(pid, config)()
-    os._exit(0)
-
-
-def _ended(pid: int) -> tuple[int, float]:
-    """(exit status, CPU seconds) of a program that has left its checker; it has a moment to end."""
-    deadline = time.monotonic() + _ENDING_SECONDS
-    while time.monotonic() < deadline:
-        done, status, used = os.wait4(pid, os.WNOHANG)
-        if done:
-            code = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            return code, used.ru_utime + used.ru_stime
-        time.sleep(0.002)
-    return 0, 0.0
+    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno())
+    ending = supervise(pid, pipes, b"", config["limits"], _killer(pid, config))
+    ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
+    answer = _seen(ending)
+    answer["last"] = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
+    return answer
 
 
 def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
