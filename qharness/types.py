@@ -207,11 +207,11 @@ class Toolchain:
     """How a language's programs are run, and what must be readable besides the system's own /usr.
 
     Either by a `command` that is started for each, or by a `harness`, modules in Python (name and source, each after
-    those that it imports) for the interpreter that runs qharness: they are imported once, and each program gets two
-    forks of that process. In one, the last module but one's `check(job, channel)` holds the tests and returns a verdict,
-    (status, detail, whether it comes from the program's own process); `job` has `source`, `tests` and `in_process`. In
-    the other, the last one's `serve(channel)` runs the solution that it is sent, and answers calls. `channel` is each
-    one's end of a socket.
+    those that it imports) for the interpreter that runs qharness. They are imported once, in a process that is forked.
+    The last one's `serve(channel)` is called in a fork for each program: it runs the solution that comes on that
+    socket, and answers calls. The last but one's `check(job, channel, cpu_seconds)` is called in one that stays, with the other
+    end of the socket, and returns (status, detail, whether that comes from the program's own process); `job` holds
+    `source`, `tests`, and what these need, as `CheckedLanguage` says.
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:

@@ -40,7 +40,10 @@ class Python:
             readable=(),
             version=platform.python_version(),
             harness=tuple(
-                (f"{__package__}.python_{name}", Path(__file__).with_name(f"python_{name}.py").read_text(encoding="utf-8"))
+                (
+                    f"{__package__}.python_{name}",
+                    Path(__file__).with_name(f"python_{name}.py").read_text(encoding="utf-8"),
+                )
                 for name in _HARNESS
             ),
         )

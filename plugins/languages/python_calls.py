@@ -20,7 +20,7 @@ _RUNNERS = frozenset(("unittest", "doctest"))  # whose exceptions tell them to s
 
 
 class Gone(BaseException):
-    """The other side has ended, or says nothing that can be understood. No test can catch it, for it is no Exception."""
+    """The other side has ended, or says nothing intelligible. No test can catch it, for it is no Exception."""
 
 
 class Channel:

@@ -87,9 +87,9 @@ class _Namespace(dict):
 def check(job, channel, cpu_seconds):
     """(status, detail, whether in process) of a job: the tests' verdict on the program behind descriptor `channel`.
 
-    `job`: `source` and `tests`; `in_process`: they are to run there; `straight`: they leave this process as it is, and so
+    `job`: `source` and `tests`; `in_process`: they are to run there; `straight`: they leave this process as it is, and
     may run in it, where others get a fork, of at most `cpu_seconds`. Status is `gone` where the program's process ended
-    before its tests did, `reach-in` where only now it shows that they need that process, and `lost` where the fork did.
+    before its tests did, `reach-in` where only now it shows that they need it, and `lost` where the fork ended.
     """
     if job["in_process"] or job["straight"]:
         return _verdict(job, channel)

@@ -1,4 +1,4 @@
-"""Runs a program and its tests in one process: `main` is called in a fork of one that has imported this, and never returns.
+"""Runs a program and its tests in one process: `main` is called in a fork, and never returns.
 
 What makes a pass is a token, which lies in a pipe until the solution is about to run, and from then on nowhere but on
 the interpreter's own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be taken

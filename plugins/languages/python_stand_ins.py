@@ -1,4 +1,4 @@
-"""What stands in the checker's process for an object that stays in the program's: all that is done to it is asked there.
+"""Stands in the checker's process for objects that stay in the program's: what is done to one is asked there.
 
 Equality is the checker's: such an object equals no value, whatever its class says. What a test asks of an object that a
 function of the program's gave it, or of two such objects together, rests on the program's word, and marks the verdict.
@@ -59,7 +59,7 @@ class StandIn:
             object.__setattr__(self, name, value)
 
     def __call__(self, *values, **named):
-        """A function's result is its word on its arguments, and no more; an instance of a class that tests name is named."""
+        """The result. A function's is its word on its arguments and no more; an instance of a named class is named."""
         peer, of_class = self._peer_, self._kind_ == "class"
         try:
             result = peer.ask("call", self, *values, **named)

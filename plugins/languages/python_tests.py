@@ -10,9 +10,11 @@ from functools import lru_cache
 from qharness import TestsNeed
 
 _REACH_IN = frozenset(
-    "asyncio await async mock patch monkeypatch inspect doctest globals locals vars importlib modules stdin stdout stderr"
-    " redirect_stdout capsys threading pickle weakref warnings assertWarns gc settrace setattr __dict__ __code__"
-    " __globals__ __class__ getsource".split()
+    """
+    __class__ __code__ __dict__ __globals__ assertWarns async asyncio await capsys concurrent ctypes doctest gc getsource
+    globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout setattr
+    settrace signal stderr stdin stdout subprocess threading vars warnings weakref
+    """.split()  # noqa: SIM905
 )
 """Words of tests that look into the program, replace parts of it, or read what it prints."""
 _STRAIGHT = (
@@ -38,7 +40,8 @@ def what_tests_need(tests: str) -> TestsNeed:
     words = _WORD.findall(tests)
     classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     cases = all("TestCase" in "".join(map(ast.dump, node.bases)) for node in classes)
-    in_process = not tree.body or not _REACH_IN.isdisjoint(words) or not cases
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    in_process = not tree.body or not _REACH_IN.isdisjoint(words) or not cases or "__main__" in imported
     own = {node.arg for node in nodes if isinstance(node, ast.arg)} | _PURE_MODULES | vars(builtins).keys()
     own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return TestsNeed(in_process, all(_is_straight(node, own) for node in nodes))

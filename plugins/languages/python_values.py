@@ -26,7 +26,7 @@ class CannotCross(BaseException):
     """A value has no form outside its process. No test can catch it by accident, for it is no Exception."""
 
 
-class _ForeignZone(Exception):
+class _ForeignZoneError(Exception):
     """A time zone with rules of its own, which has no form outside its process."""
 
 
@@ -48,7 +48,7 @@ def _flat(mapping):
 
 def _offset(zone):
     if zone is not None and type(zone) is not datetime.timezone:
-        raise _ForeignZone
+        raise _ForeignZoneError
     return None if zone is None else zone.utcoffset(None)
 
 
@@ -71,7 +71,7 @@ def _datetime(*parts):
 
 
 def _named(name, fields, *values):
-    return collections.namedtuple(name, fields)(*values)  # noqa: PYI024
+    return collections.namedtuple(name, fields)(*values)
 
 
 # What cannot change: type, tag, its parts, and the function that makes one of them.
@@ -215,7 +215,7 @@ class Encoder:
             tag, parts = _ENCODE_FIXED[kind]
             try:
                 return [tag, *map(self.encode, parts(value))]
-            except _ForeignZone:
+            except _ForeignZoneError:
                 return self._handle(value)
         if isinstance(value, type) and value in _TYPE_NAMES:
             return ["T", _TYPE_NAMES[value]]

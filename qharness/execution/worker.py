@@ -6,7 +6,7 @@ import dataclasses
 import json
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from qharness.errors import SandboxError
 from qharness.execution.jail.messages import SEPARATOR, header, new_nonce
@@ -18,7 +18,8 @@ from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
 _CPU_SHARE = 0.5  # of the CPU limit: the kernel kills by a count of ticks, which is not the clock that it tells
-_GONE, _REACH_IN = "gone", "reach-in"  # a checker's words for: the program ended, the tests need its own process
+_GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
+"""A checker's words for: the program ended; the tests need its own process; the fork that ran the tests died."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
@@ -35,7 +36,7 @@ class SandboxWorker:
         """`packages`: what its programs may import besides the standard library."""
         self._limits = limits = limits or language.limits
         toolchain = find_toolchain(language, packages, limits)
-        self._language = language
+        self._checked, self._language = bool(toolchain.harness), language
 
         def server(name: str, command: tuple[str, ...]) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
@@ -47,8 +48,8 @@ class SandboxWorker:
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
-        if isinstance(self._language, CheckedLanguage):
-            return self._check(program, self._language)
+        if self._checked:
+            return self._check(program)
         if self._compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
         compiled = compile_program(self._compiler, program)
@@ -60,14 +61,15 @@ class SandboxWorker:
                 return outcome
         return self._run(program.entry_class, compiled.classes)
 
-    def _check(self, program: Program, language: CheckedLanguage) -> Outcome:
+    def _check(self, program: Program) -> Outcome:
         """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""
-        need = language.tests_need(program.tests)
-        job = {"source": program.source, "tests": program.tests, **dataclasses.asdict(need)}
+        assert isinstance(self._language, CheckedLanguage), f"{self._language.name} has a harness, and no tests_need"
+        need = self._language.tests_need(program.tests)
+        job = {"source": program.source, "tests": program.tests, **asdict(need)}
         for attempt in (job, {**job, "in_process": True}):
             said, ending = self._spawned(json.dumps(attempt))
             if ending is None:
-                return STOPPED
+                return self._undecided()
             verdict = Verdict(*json.loads(said)[1:]) if said else None
             if verdict is None or verdict.status != _REACH_IN:
                 break
@@ -76,28 +78,45 @@ class SandboxWorker:
     def _run(self, *fields: str) -> Outcome:
         """Have the command spawned."""
         _, ending = self._spawned(json.dumps({"fields": fields}))
-        return STOPPED if ending is None else _judge(ending, self._limits)
+        return self._undecided() if ending is None else _judge(ending, self._limits)
 
     def _spawned(self, payload: str) -> tuple[str, dict[str, object] | None]:
-        """(what the checker said, how the program ended): once more where the spawner did not live to tell.
+        """(what the checker said, how the program ended): once more in a fresh place where either did not live to tell.
 
-        No ending where the worker is to stop. Raises SandboxError where the spawner fails twice.
+        No ending where that fails too, or the worker is to stop.
         """
         for _ in range(2):
             nonce = new_nonce()
             try:
                 said, separator, seen = self._spawner.ask(header(payload, nonce), payload).rpartition(SEPARATOR)
                 signed, _, ending = seen.partition(" ")
-                if signed == nonce and (not separator or json.loads(said)[0] == nonce):
-                    document: dict[str, object] = json.loads(ending)
-                    if document["last"]:  # there are files of this program's, which the next is not to see
-                        self._spawner.close()
-                    return said, document
+                if signed != nonce or (separator and json.loads(said)[0] != nonce):
+                    raise EOFError
+                document: dict[str, object] = json.loads(ending)
             except (EOFError, TimeoutError, ValueError):
                 if self._spawner.stopped:
-                    return "", None
-            self._spawner.close()
-        raise SandboxError("the sandbox's spawner died, or answered nonsense, twice in a row")
+                    break
+                self._spawner.close()
+                continue
+            if document["spent"]:  # a program has left something behind
+                self._spawner.close()
+            if document["checked"] and (not said or json.loads(said)[1] == _LOST):
+                self._spawner.close()
+                continue
+            return said, document
+        return "", None
+
+    def _undecided(self) -> Outcome:
+        """The verdict on a program of which two spawners died: its own, if another program can be run.
+
+        Raises SandboxError if none can.
+        """
+        if self._spawner.stopped:
+            return STOPPED
+        harmless = {"source": "", "tests": "pass", "in_process": False, "straight": True, "fields": ["", "", ""]}
+        if self._spawned(json.dumps(harmless))[1] is None:
+            raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
+        return Outcome(Status.ERROR, "the sandbox died of it, twice")
 
     def kill(self) -> None:
         """Kill what runs, with everything it started; any thread may call this."""
@@ -128,7 +147,8 @@ def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: L
 
 
 def _seconds(ending: dict[str, object]) -> float:
-    assert isinstance(seconds := ending["seconds"], float)
+    seconds = ending["seconds"]
+    assert isinstance(seconds, float)
     return seconds
 
 
@@ -154,7 +174,8 @@ def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
 
     Raises SandboxError where the command has not said that it started.
     """
-    assert isinstance(report := ending["report"], list)
+    report = ending["report"]
+    assert isinstance(report, list)
     if not ending["killed"] and not report:
         said = str(ending["last_words"]).strip().splitlines()
         raise SandboxError(

@@ -54,24 +54,24 @@ def main() -> None:
     config = json.loads(sys.argv.pop())
     for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision", "messages"):
         del sys.modules[name]  # we have them; programs are not to
-    harness = _loaded(config) if config["harness"] else None
+    check, serve = _loaded(config) if config["harness"] else (None, None)
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
     if config["isolate"]:
         namespaces.own_files(config["limits"]["disk_bytes"], config["kept"])
-        if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
+        if check:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
-    checker = _start_checker(config, harness[0]) if harness else None
+    checker = _start_checker(config, check) if check else None
     as_made = _writable() if config["isolate"] else []
     os.write(1, b"ready\n")
     while header := _exactly(0, HEADER):
         length, nonce = header.split()
-        if harness:
-            answer = _run_checked(header, config, harness[1], checker)
+        if checker:
+            answer = _run_checked(header, config, serve, checker)
         else:
             answer = _run_command(int(length), config)
-        answer["last"] |= bool(config["isolate"]) and _writable() != as_made
+        answer["spent"] |= bool(config["isolate"]) and _writable() != as_made
         os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
 
 
@@ -103,7 +103,7 @@ def _confine(config: dict) -> None:
 
 
 def _loaded(config: dict) -> tuple[Callable, Callable]:
-    """The harness's `check` and `serve`, in an interpreter that sees the standard library, the packages asked for, and no more.
+    """The harness's `check` and `serve`, in an interpreter that sees the standard library and the packages asked for.
 
     Its modules know each other by their names, which programs do not find.
     """
@@ -173,7 +173,8 @@ def _seen(ending: Ending) -> dict[str, object]:
         "cpu_seconds": round(ending.cpu_seconds, 4),
         "left": ending.left,
         "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
-        "last": False,
+        "spent": False,
+        "checked": False,
     }
 
 
@@ -270,9 +271,8 @@ def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker)
     pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno())
     ending = supervise(pid, pipes, b"", config["limits"], _killer(pid, config))
     ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
-    answer = _seen(ending)
-    answer["last"] = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
-    return answer
+    spent = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
+    return {**_seen(ending), "spent": spent, "checked": True}
 
 
 def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
