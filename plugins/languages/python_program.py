@@ -47,7 +47,7 @@ class _ProgramPeer(Peer):
         value = self._names[name]
         if isinstance(value, types.ModuleType):
             return "module", value.__name__
-        if getattr(typing, name, None) is value:
+        if name in vars(typing) and vars(typing)[name] is value:
             return "typing", name
         return "value", value
 

@@ -140,9 +140,10 @@ class Verdict:
 
 def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
     """The verdict on a program that had a checker: the checker's, unless the program left it or was killed."""
-    if verdict is None or verdict.status == _GONE:
-        in_process = verdict is not None and verdict.in_process
-        return dataclasses.replace(_left(ending, limits), in_process=in_process)
+    if verdict is None:
+        return _left(ending, limits)
+    if verdict.status == _GONE:
+        return dataclasses.replace(_left(ending, limits, verdict.detail), in_process=verdict.in_process)
     return Outcome(Status(verdict.status), verdict.detail, _seconds(ending), in_process=verdict.in_process)
 
 
@@ -152,8 +153,8 @@ def _seconds(ending: dict[str, object]) -> float:
     return seconds
 
 
-def _left(ending: dict[str, object], limits: Limits) -> Outcome:
-    """The verdict on a program that was killed at a limit, or left before its tests' end."""
+def _left(ending: dict[str, object], limits: Limits, nonsense: str = "") -> Outcome:
+    """The verdict on a program that was killed at a limit, or left before its tests' end, or says `nonsense`."""
     seconds, exit_status, cpu_seconds = _seconds(ending), ending["exit_status"], ending["cpu_seconds"]
     assert isinstance(exit_status, int) and isinstance(cpu_seconds, float)
     if ending["killed"]:
@@ -163,7 +164,7 @@ def _left(ending: dict[str, object], limits: Limits) -> Outcome:
     if received == signal.SIGXCPU or at_cpu_limit:
         return Outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time", seconds)
     if received == signal.SIGKILL and ending["left"]:
-        return Outcome(Status.EARLY_EXIT, "it left its tests", seconds)
+        return Outcome(Status.ERROR, f"it answered its tests with nonsense: {nonsense}", seconds)
     if received > 0:
         return Outcome(Status.ERROR, f"killed by signal {received}", seconds)
     return Outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end", seconds)

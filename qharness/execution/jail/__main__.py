@@ -1,11 +1,12 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which holds
-the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with the nonce.
+Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which
+holds the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with
+the nonce.
 
 A program is either run by a command, or by the language's harness in a fork of this process, which has imported what
-programs import. The harness's tests run in another, the checker, which stays: it reads a request's JSON itself, after the
-program's process was forked, so that no test and no expected value was ever in that process's memory, nor in this one's.
+programs import. The harness's tests run in another, the checker, which stays: it reads a request's JSON itself, after
+the program's process was forked, so that no test and no expected value was ever in that process's memory, nor in this.
 The checker's verdict comes first in an answer, and what this process saw of the end after a `SEPARATOR`.
 
 Stdlib only: the package it belongs to is not to be seen in here.
@@ -43,7 +44,7 @@ _CONCLUDING_SECONDS = 5.0  # that a checker gets when the program has gone
 
 @dataclass
 class Checker:
-    """The process that holds the tests: its pid, and our end of the socket on which it gets programs and says `done`."""
+    """The process that holds the tests: its pid, and our end of the socket by which it gets programs and says `d`."""
 
     pid: int
     control: _socket.socket
@@ -67,10 +68,8 @@ def main() -> None:
     os.write(1, b"ready\n")
     while header := _exactly(0, HEADER):
         length, nonce = header.split()
-        if checker:
-            answer = _run_checked(header, config, serve, checker)
-        else:
-            answer = _run_command(int(length), config)
+        checked = checker is not None
+        answer = _run_checked(header, config, serve, checker) if checked else _run_command(int(length), config)
         answer["spent"] |= bool(config["isolate"]) and _writable() != as_made
         os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
 
