@@ -36,8 +36,8 @@ class Channel:
         try:
             while data:
                 data = data[write(self._descriptor, data) :]
-        except OSError as error:
-            raise Gone(str(error)) from None
+        except OSError:
+            raise Gone("") from None
 
     def line(self, read=os.read):
         """The next line, without its end. Raises Gone where there is none, or no end to it."""
@@ -46,8 +46,8 @@ class Channel:
         while b"\n" not in pieces[-1]:
             try:
                 piece = read(self._descriptor, _CHUNK)
-            except OSError as error:
-                raise Gone(str(error)) from None
+            except OSError:
+                raise Gone("") from None
             size += len(piece)
             if not piece:
                 raise Gone("")

@@ -159,12 +159,14 @@ def _left(ending: dict[str, object], limits: Limits, nonsense: str = "") -> Outc
     assert isinstance(exit_status, int) and isinstance(cpu_seconds, float)
     if ending["killed"]:
         return Outcome(Status(str(ending["killed"])), str(ending["detail"]), seconds)
+    if nonsense:
+        return Outcome(Status.ERROR, f"it answered its tests with nonsense: {nonsense}", seconds)
     received = exit_status - 128
     at_cpu_limit = received == signal.SIGKILL and cpu_seconds >= _CPU_SHARE * limits.cpu_seconds
     if received == signal.SIGXCPU or at_cpu_limit:
         return Outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time", seconds)
     if received == signal.SIGKILL and ending["left"]:
-        return Outcome(Status.ERROR, f"it answered its tests with nonsense: {nonsense}", seconds)
+        return Outcome(Status.EARLY_EXIT, "it left its tests", seconds)
     if received > 0:
         return Outcome(Status.ERROR, f"killed by signal {received}", seconds)
     return Outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end", seconds)
