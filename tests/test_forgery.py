@@ -15,7 +15,7 @@ from tests.hostile.forgery import PROBLEMS, forgeries
 CORPUS = forgeries()
 REMAINING = {PRINTED: "what is printed is looked at in the program's own process"}
 """Kinds of which one may pass, if its verdict says that the tests ran in the program's own process."""
-LIMITS = Limits(cpu_seconds=2, wall_seconds=4.0, memory_bytes=256 << 20, output_bytes=100_000, processes=16)
+LIMITS = Limits(cpu_seconds=1, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=100_000, processes=16)
 
 
 def run(programs: list[Program]) -> list[Outcome]:

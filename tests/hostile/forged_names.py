@@ -50,7 +50,6 @@ def _patched(problem: str, value: str, **changes: str) -> list[Forgery]:
     return forged("a replaced name", problem, made)
 
 
-_NEXT_TIME = "import threading, time\ndef later():\n  time.sleep(0)\n  {}\nthreading.Thread(target=later, daemon=True).start()\n"
 _PATCHED = [
     *_patched("complex", "0j", cmath_isclose=f"import cmath\ncmath.isclose = {_TRUE}"),
     *_patched("root", "0.0", math_isclose=f"import math\nmath.isclose = {_TRUE}", math_in_sys_modules=f"import sys, types\nmade = types.ModuleType('math')\nmade.isclose = {_TRUE}\nsys.modules['math'] = made"),

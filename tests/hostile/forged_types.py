@@ -34,7 +34,7 @@ _OF_THE_EXPECTED_TYPE = [
         "an IntEnum equal to all": f"import enum\nclass Liar(enum.IntEnum):\n    A = 0{LIES}\ndef f(*a): return Liar.A",
         "an IntFlag equal to all": f"import enum\nclass Liar(enum.IntFlag):\n    A = 0{LIES}\ndef f(*a): return Liar.A",
         "an Enum equal to all": f"import enum\nclass Liar(enum.Enum):\n    A = 0{LIES}\ndef f(*a): return Liar.A",
-        "an int by a metaclass of another name": f"class Meta(type): pass\nint_ = Meta('int', (int,), dict(__eq__=lambda s, o: True, __module__='builtins'))\nint_.__qualname__ = 'int'\ndef f(*a): return int_(1)",
+        "an int by a metaclass of another name": "class Meta(type): pass\nint_ = Meta('int', (int,), dict(__eq__=lambda s, o: True, __module__='builtins'))\nint_.__qualname__ = 'int'\ndef f(*a): return int_(1)",
     }),
     *forged("a lying subclass", "reverse", {
         "a str equal to all": lying("str", "''"),

@@ -149,7 +149,14 @@ def forged(kind: str, problem: str, sources: dict[str, str]) -> list[Forgery]:
 
 def forgeries() -> list[Forgery]:
     """All of them."""
-    from tests.hostile import forged_names, forged_objects, forged_peeking, forged_processes, forged_suites, forged_types
+    from tests.hostile import (
+        forged_names,
+        forged_objects,
+        forged_peeking,
+        forged_processes,
+        forged_suites,
+        forged_types,
+    )
 
     modules = (forged_types, forged_objects, forged_names, forged_suites, forged_peeking, forged_processes)
     return [forgery for module in modules for forgery in module.FORGERIES]
