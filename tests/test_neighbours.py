@@ -1,0 +1,86 @@
+"""What a program's neighbours do never shows in its verdict: any order, one worker or eight, a cold cache or a warm one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.hostile.families import families
+from tests.hostile.neighbours import HONEST
+from tests.test_hostile import USERS, WAYS, User
+
+FAMILIES = families()
+
+
+@pytest.fixture(scope="module", params=USERS)
+def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    with ExitStack() as stack:
+        yield stack.enter_context(WAYS[request.param](tmp_path_factory.mktemp("user")))  # type: ignore[arg-type, var-annotated]
+
+
+def run(user: User, *arguments: object, timeout: int = 120) -> dict[str, object]:
+    """What `python -m tests.hostile.neighbours` found, with an empty cache."""
+    cache = user.home / f".neighbours-{os.getpid()}"
+    cache.mkdir()
+    cache.chmod(0o777)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(user.home),
+        "PYTHONPATH": str(user.package),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "QHARNESS_CACHE_DIR": str(cache / "own"),
+    }
+    command = [user.python, "-m", "tests.hostile.neighbours", *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd="/", env=environment, timeout=timeout, **user.options
+        )  # type: ignore[call-overload]
+    finally:
+        shutil.rmtree(cache)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("seed", "workers"), [(1, 1), (2, 8)])
+def test_a_sample_changes_no_verdict(user: User, seed: int, workers: int) -> None:
+    found = run(user, seed, workers, 12, 24)
+    assert found["changed"] == []
+    assert found["hostile"] >= 20 and found["cached"] >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "workers"), [(3, 1), (4, 8), (5, 8)])
+def test_the_whole_changes_no_verdict(user: User, seed: int, workers: int) -> None:
+    found = run(user, seed, workers, 200, "all", timeout=3600)
+    assert found["changed"] == []
+    assert found["hostile"] >= 400 and found["honest"] == 400 and found["cached"] >= 200
+
+
+def test_they_are_many_and_of_many_kinds() -> None:
+    names = Counter(program.name for family in FAMILIES for program in family.programs)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert len({(p.language, p.source, p.tests) for f in FAMILIES for p in f.programs}) >= 400
+    assert len({family.kind for family in FAMILIES}) == len(FAMILIES) >= 40
+    for language in HONEST:
+        assert sum(family.kind.startswith(language) for family in FAMILIES) >= 20
+
+
+def test_a_changed_verdict_is_seen() -> None:
+    """The comparison is able to fail."""
+    from qharness.types import Outcome, Status
+    from tests.hostile.neighbours import changed, honest
+
+    placed = [honest(language, number) for language in HONEST for number in range(12)]
+    right = [Outcome(each.expected, f"E: number {each.name.split()[-1]}") for each in placed]
+    assert changed(placed, right, "") == []
+    for status in Status:
+        wrong = [Outcome(status, f"E: number {each.name.split()[-1]}") for each in placed]
+        assert len(changed(placed, wrong, "")) == sum(each.expected is not status for each in placed)
+    assert len(changed(placed, [Outcome(each.expected, "E") for each in placed], "")) == 4
