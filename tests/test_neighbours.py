@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.conftest import REPOSITORY
 from tests.hostile.families import families
 from tests.hostile.neighbours import HONEST
 from tests.test_hostile import USERS, WAYS, User
@@ -22,7 +23,12 @@ FAMILIES = families()
 @pytest.fixture(scope="module", params=USERS)
 def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     with ExitStack() as stack:
-        yield stack.enter_context(WAYS[request.param](tmp_path_factory.mktemp("user")))  # type: ignore[arg-type, var-annotated]
+        found = stack.enter_context(WAYS[request.param](tmp_path_factory.mktemp("user")))  # type: ignore[arg-type, var-annotated]
+        if found.package != REPOSITORY:  # a copy of the package says no version, which a verdict's key needs
+            information = found.package / "qharness-1.0.dist-info"
+            information.mkdir()
+            (information / "METADATA").write_text("Metadata-Version: 2.1\nName: qharness\nVersion: 1.0\n")
+        yield found
 
 
 def run(user: User, *arguments: object, timeout: int = 120) -> dict[str, object]:
@@ -50,17 +56,17 @@ def run(user: User, *arguments: object, timeout: int = 120) -> dict[str, object]
 
 @pytest.mark.parametrize(("seed", "workers"), [(1, 1), (2, 8)])
 def test_a_sample_changes_no_verdict(user: User, seed: int, workers: int) -> None:
-    found = run(user, seed, workers, 12, 24)
+    found = run(user, seed, workers, 10, 18)
     assert found["changed"] == []
-    assert found["hostile"] >= 20 and found["cached"] >= 10
+    assert found["hostile"] >= 15 and found["cached"] >= 8
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("seed", "workers"), [(3, 1), (4, 8), (5, 8)])
+@pytest.mark.parametrize(("seed", "workers"), [(3, 1), (4, 8)])
 def test_the_whole_changes_no_verdict(user: User, seed: int, workers: int) -> None:
-    found = run(user, seed, workers, 200, "all", timeout=3600)
+    found = run(user, seed, workers, 120, "all", timeout=3600)
     assert found["changed"] == []
-    assert found["hostile"] >= 400 and found["honest"] == 400 and found["cached"] >= 200
+    assert found["hostile"] >= 400 and found["honest"] == 240 and found["cached"] >= 120
 
 
 def test_they_are_many_and_of_many_kinds() -> None:
