@@ -18,6 +18,8 @@ from tests.hostile.neighbours import HONEST
 from tests.test_hostile import USERS, WAYS, User
 
 FAMILIES = families()
+CACHE = f".neighbours-{os.getpid()}"
+"""A folder of the user's own: what is compiled once for all runs is in it."""
 
 
 @pytest.fixture(scope="module", params=USERS)
@@ -28,28 +30,23 @@ def user(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             information = found.package / "qharness-1.0.dist-info"
             information.mkdir()
             (information / "METADATA").write_text("Metadata-Version: 2.1\nName: qharness\nVersion: 1.0\n")
+        stack.callback(shutil.rmtree, found.home / CACHE, ignore_errors=True)
         yield found
 
 
 def run(user: User, *arguments: object, timeout: int = 120) -> dict[str, object]:
-    """What `python -m tests.hostile.neighbours` found, with an empty cache."""
-    cache = user.home / f".neighbours-{os.getpid()}"
-    cache.mkdir()
-    cache.chmod(0o777)
+    """What `python -m tests.hostile.neighbours` found, with no verdict in the cache."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(user.home),
         "PYTHONPATH": str(user.package),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "QHARNESS_CACHE_DIR": str(cache / "own"),
+        "QHARNESS_CACHE_DIR": str(user.home / CACHE),
     }
     command = [user.python, "-m", "tests.hostile.neighbours", *map(str, arguments)]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd="/", env=environment, timeout=timeout, **user.options
-        )  # type: ignore[call-overload]
-    finally:
-        shutil.rmtree(cache)
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd="/", env=environment, timeout=timeout, **user.options
+    )  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -11,12 +11,13 @@ import json
 import os
 import random
 import secrets
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness import Limits, Program, Status
+from qharness import Program, Status, cache_dir
 from qharness.execution import choose_isolation, run_programs
 from qharness.execution.verdicts import Verdicts
 from qharness.registry import get_registry
@@ -91,16 +92,12 @@ def run(placed: list[Placed], workers: int, verdicts: Verdicts) -> list[Outcome]
     outcomes: dict[str, Outcome] = {}
     for language in ("python", "java"):
         mine = [each for each in placed if each.program.language == language]
-        programs, limits = [each.program for each in mine], _limits(language)
+        programs, limits = [each.program for each in mine], LIMITS[language]
         found = run_programs(
             programs, get_registry().language, choose_isolation(), limits=limits, workers=workers, verdicts=verdicts
         )
         outcomes |= {each.name: outcome for each, outcome in zip(mine, found, strict=True)}
     return [outcomes[each.name] for each in placed]
-
-
-def _limits(language: str) -> Limits:
-    return LIMITS[language]
 
 
 def changed(placed: list[Placed], outcomes: list[Outcome], label: str) -> list[str]:
@@ -122,6 +119,7 @@ def main() -> None:
     os.environ.pop("QHARNESS_ALLOW_UNSANDBOXED", None)  # some of these programs delete all they can
     with tempfile.TemporaryDirectory() as folder, tempfile.NamedTemporaryFile(dir=folder) as target:
         os.environ["QHARNESS_CACHE_DIR"] = os.environ.get("QHARNESS_CACHE_DIR", folder)
+        shutil.rmtree(cache_dir() / "verdicts", ignore_errors=True)
         mark = f"qharness-{secrets.token_hex(6)}"
         places = Places(
             9, mark, target.name, str(Path(__file__).parents[2]), folder, "/usr", mark, os.cpu_count() or 1, 0
