@@ -210,8 +210,8 @@ class Toolchain:
     those that it imports) for the interpreter that runs qharness. They are imported once, in a process that is forked.
     The last one's `serve(channel)` is called in a fork for each program: it runs the solution that comes on that
     socket, and answers calls. The last but one's `check(job, channel, cpu_seconds)` is called in one that stays, with
-    the other end of the socket, and returns (status, detail, whether that comes from the program's own process); `job` holds
-    `source`, `tests`, and what these need, as `CheckedLanguage` says.
+    the other end of the socket, and returns (status, detail, whether that comes from the program's own process); `job`
+    holds `source`, `tests`, and what these need, as `CheckedLanguage` says.
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:

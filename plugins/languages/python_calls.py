@@ -144,7 +144,7 @@ class Peer:
 
     def _told_of(self, error):
         """An exception, as what its class is and derives from, its arguments, its attributes and its text."""
-        lineage = [[kind.__module__, kind.__qualname__] for kind in type(error).__mro__[:-1]]
+        lineage = lineage_of(type(error))
         encoder = Encoder(self._handle)
         attributes = {name: value for name, value in vars(error).items() if not name.startswith("_")}
         try:
@@ -200,6 +200,14 @@ class Peer:
             made = self._theirs[number] = self.stand_in(number, kind, about)
             self._held[id(made)] = number
         return self._theirs[number]
+
+
+def lineage_of(kind):
+    """(module, name) of an exception's class and of those that it derives from; `solution` for what is not importable."""
+    named = [(each.__module__, each.__qualname__, each) for each in kind.__mro__[:-1]]
+    return [
+        [module if _library_exception((module, name)) is each else "solution", name] for module, name, each in named
+    ]
 
 
 def _library_exception(named):

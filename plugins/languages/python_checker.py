@@ -20,7 +20,7 @@ import unittest
 
 from qharness.plugins.languages.python_calls import Channel, Gone, Peer
 from qharness.plugins.languages.python_harness import one_line, status_of
-from qharness.plugins.languages.python_stand_ins import StandIn, iterated
+from qharness.plugins.languages.python_stand_ins import StandIn, awaited, iterated
 from qharness.plugins.languages.python_values import CannotCross
 
 _TOKEN_BYTES = 16
@@ -44,6 +44,8 @@ class _CheckerPeer(Peer):
     def stand_in(self, number, kind, about):
         if kind == "iterator":
             return iterated(self)
+        if kind == "awaitable":
+            return awaited(self)
         if kind == "exception":
             return self.exception_class([tuple(map(str, each)) for each in about])
         return StandIn(self, kind)

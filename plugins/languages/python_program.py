@@ -6,7 +6,7 @@ import os
 import types
 import typing
 
-from qharness.plugins.languages.python_calls import Channel, Gone, Peer
+from qharness.plugins.languages.python_calls import Channel, Gone, Peer, lineage_of
 from qharness.plugins.languages.python_harness import close_off, compiled, main, one_line, prepare, status_of
 from qharness.plugins.languages.python_stand_ins import OPERATIONS
 from qharness.plugins.languages.python_values import kind_of
@@ -20,7 +20,7 @@ class _ProgramPeer(Peer):
         self._names = names
         self._pending = {}
         self._pid, self._getpid, self._leave = os.getpid(), os.getpid, os._exit
-        self.operations = {**OPERATIONS, "named": self._named, "some": self._some}
+        self.operations = {**OPERATIONS, "named": self._named, "some": self._some, "run": _run}
 
     def answer(self, message):
         super().answer(message)
@@ -38,7 +38,7 @@ class _ProgramPeer(Peer):
         return callback
 
     def describe(self, value):
-        return [[k.__module__, k.__qualname__] for k in value.__mro__[:-1]] if kind_of(value) == "exception" else None
+        return lineage_of(value) if kind_of(value) == "exception" else None
 
     def _named(self, name):
         """(what it is, the thing or its name) of a name of the solution's."""
@@ -63,6 +63,16 @@ class _ProgramPeer(Peer):
                 raise
             self._pending[id(iterator)] = error
         return values
+
+
+def _run(awaitable):
+    """What an awaitable gives, in an event loop of its own."""
+    import asyncio
+
+    async def wait():
+        return await awaitable
+
+    return asyncio.run(wait())
 
 
 def serve(channel):

@@ -145,6 +145,16 @@ for _names, _made in ((_UNARY, _unary), (_BINARY, _binary), ({**_ITEMS, **dict.f
         setattr(StandIn, _name, _made(_name))
 
 
+def awaited(peer):
+    """A coroutine that has an awaitable of the program's run to its end there."""
+
+    async def run():
+        return peer.ask("run", made)
+
+    made = run()
+    return made
+
+
 def iterated(peer):
     """A generator of what an iterator of the program's yields, asked for one by one at first."""
 

@@ -11,7 +11,7 @@ from qharness import TestsNeed
 
 _REACH_IN = frozenset(
     """
-    __class__ __code__ __dict__ __globals__ assertWarns async asyncio await capsys concurrent ctypes doctest gc
+    __class__ __code__ __dict__ __globals__ assertWarns capsys concurrent ctypes doctest gc
     getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout setattr
     settrace signal stderr stdin stdout subprocess threading vars warnings weakref
     """.split()  # noqa: SIM905

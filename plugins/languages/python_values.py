@@ -296,9 +296,11 @@ def _heads(kind):
 
 
 def kind_of(value):
-    """What a handle's object is: an iterator, an exception's class, a class, a module, something to call, or other."""
+    """What a handle's object is: iterator, awaitable, exception (a class), class, module, callable, or object."""
     if is_iterator(value):
         return "iterator"
+    if hasattr(type(value), "__await__"):
+        return "awaitable"
     if isinstance(value, type):
         return "exception" if issubclass(value, BaseException) else "class"
     if isinstance(value, types.ModuleType):
