@@ -78,7 +78,8 @@ class _Namespace(dict):
             value = getattr(typing, str(value))
         elif type(value) is StandIn:
             object.__setattr__(value, "_named_", True)
-        if found == "value" and not (type(value) is StandIn and value._kind_ == "class"):
+        is_class = isinstance(value, type) or (type(value) is StandIn and value._kind_ == "class")
+        if found == "value" and not is_class:
             self._functions += 1
             if self._functions > 1:  # what one gives is judged by another
                 self._peer.mark()

@@ -12,8 +12,8 @@ from qharness import TestsNeed
 _REACH_IN = frozenset(
     """
     __class__ __code__ __dict__ __globals__ assertWarns capsys concurrent ctypes doctest gc
-    getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout setattr
-    settrace signal stderr stdin stdout subprocess threading vars warnings weakref
+    getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout
+    setattr settrace signal stderr stdin stdout subprocess threading vars warnings weakref
     """.split()  # noqa: SIM905
 )
 """Words of tests that look into the program, replace parts of it, or read what it prints."""
