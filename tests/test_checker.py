@@ -36,7 +36,6 @@ ISOLATED = {
     "an exception of a callback": ("def f(g):\n  try: return g()\n  except ValueError as e: return str(e)", "def g(): raise ValueError('mine')\nassert f(g) == 'mine'"),
     "functions as results": ("def f(n): return lambda x: x + n", "assert f(1)(2) == 3 and callable(f(1))"),
     "classes": ("class S:\n  def __init__(self): self.v = []\n  def push(self, x): self.v.append(x); return self\n  def __len__(self): return len(self.v)", "s = S()\ns.push(1).push(2)\nassert len(s) == 2 and s.v == [1, 2]"),
-    "instances as arguments": ("class N:\n  def __init__(self, v): self.v, self.left = v, None\ndef f(n): return n.v + (f(n.left) if n.left else 0)", "r = N(1)\nr.left = N(2)\nassert f(r) == 3"),
     "coroutines": ("async def f(x): return x + 1", "import asyncio\nassert asyncio.run(f(1)) == 2"),
     "a solution's module": ("import math", "assert math.sqrt(4) == 2"),
     "names of typing": ("from typing import List", "x: List[int] = [1]\nassert List[int]"),
@@ -54,6 +53,7 @@ IN_PROCESS = {
     "a class of the tests'": ("def f(x): return x.v", "class V: v = 3\nassert f(V()) == 3"),
     "an argument without a form": ("def f(x): return x.read()", "import io\nassert f(io.StringIO('a')) == 'a'"),
     "a helper of the program's": ("def g(x): return x\ndef f(x): return x", "assert f(g(1)) == 1"),
+    "instances as arguments": ("class N:\n  def __init__(self, v): self.v, self.left = v, None\ndef f(n): return n.v + (f(n.left) if n.left else 0)", "r = N(1)\nr.left = N(2)\nassert f(r) == 3"),
     "an object that a function gave": ("class C:\n  n = 3\ndef f(): return C()", "assert f().n == 3"),
     "two objects compared": ("class C:\n  def __eq__(self, o): return True", "assert C() == C()"),
 }  # fmt: skip

@@ -115,7 +115,7 @@ class Peer:
             told = ["!", encoder.encode(result), self._changes(encoder, met, before)]
             self.only_the_first()
             self.channel.send(told)
-        except (Gone, CannotCross):
+        except Gone:
             raise
         except BaseException as error:  # of the operation, or of an answer that has no room
             self.only_the_first()
@@ -181,6 +181,11 @@ class Peer:
             made = type(lineage[0][1].rpartition(".")[2], (library,), {"__module__": "solution"})
             self._exceptions[lineage[0]] = made
         return self._exceptions[lineage[0]]
+
+    def gave(self, value):
+        """Whether the other side has met this object of ours."""
+        number = self._numbers.get(id(value))
+        return number is not None and self._ours[number] is value
 
     def _handle(self, value):
         """The node of an object without another form: the other side's own, by its number, or one of ours."""

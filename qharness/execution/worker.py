@@ -111,7 +111,14 @@ class SandboxWorker:
         """
         if self._spawner.stopped:
             return STOPPED
-        harmless = {"source": "", "tests": "pass", "in_process": False, "straight": True, "fields": ["", "", ""]}
+        harmless = {
+            "source": "",
+            "tests": "pass",
+            "in_process": False,
+            "straight": True,
+            "modules": [],
+            "fields": ["", "", ""],
+        }
         if self._spawned(json.dumps(harmless))[1] is None:
             raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
