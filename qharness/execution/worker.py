@@ -13,7 +13,8 @@ from qharness.execution.servers import STOPPED, Server, compile_program, run_sha
 from qharness.execution.toolchains import find_toolchain
 from qharness.types import Language, Limits, Outcome, Program, Status
 
-_CPU_SHARE = 0.9  # of the CPU limit in wall time: the kernel counts by another clock, and may kill a little early
+_CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
+_ABSOLUTE = 3.0  # times the wall limit, which the spawner ends any program at
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
@@ -37,7 +38,9 @@ class SandboxWorker:
             return Server(name, argv, limits.wall_seconds) if command else None
 
         self._compiler, self._runner = server("compiler", toolchain.compiler), server("runner", toolchain.runner)
-        self._spawner = Server("sandbox", isolation.spawning(toolchain, limits), limits.wall_seconds + _CLEANING_UP)
+        self._spawner = Server(
+            "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
+        )
         self._servers = [each for each in (self._compiler, self._runner, self._spawner) if each]
 
     def run(self, program: Program) -> Outcome:
@@ -85,7 +88,9 @@ def _judge(ending: dict[str, object], limits: Limits, announced: bool) -> Outcom
     Raises SandboxError where it should have `announced` that it started, and has not.
     """
     report, exit_status, seconds = ending["report"], ending["exit_status"], ending["seconds"]
+    cpu_seconds = ending["cpu_seconds"]
     assert isinstance(report, list) and isinstance(exit_status, int) and isinstance(seconds, float)
+    assert isinstance(cpu_seconds, float)
 
     def outcome(status: Status, detail: str = "") -> Outcome:
         return Outcome(status, detail, seconds)
@@ -103,7 +108,9 @@ def _judge(ending: dict[str, object], limits: Limits, announced: bool) -> Outcom
         return outcome(Status(status), detail[0] if detail else "")
     if exit_status > 128:
         received = exit_status - 128
-        if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= _CPU_SHARE * limits.cpu_seconds):
+        if received == signal.SIGXCPU or (
+            received == signal.SIGKILL and cpu_seconds >= _CPU_SHARE * limits.cpu_seconds
+        ):
             return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
         return outcome(Status.ERROR, f"killed by signal {received}")
     return outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end")

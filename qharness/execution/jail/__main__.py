@@ -30,7 +30,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
+    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision", "process_tree", "system_calls"):
         del sys.modules[name]  # we have them; programs are not to
     harness = _loaded(config) if config["harness"] else None
     gc.collect()
@@ -117,6 +117,7 @@ def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) ->
         "detail": ending.detail,
         "exit_status": ending.exit_status,
         "seconds": round(ending.seconds, 4),
+        "cpu_seconds": ending.cpu_seconds,
         "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
     }
 
