@@ -12,6 +12,7 @@ import resource
 import signal
 import stat
 import struct
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ _NEWUSER = 0x1000_0000
 _NOSUID, _NODEV, _NOEXEC, _READONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 2, 4, 8, 1, 32, 4096, 0x4000, 1 << 18
 _PDEATHSIG, _DUMPABLE, _SECCOMP, _NO_NEW_PRIVS = 1, 4, 22, 38
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_BACKSTOP = 2  # times the CPU limit, which the supervisor keeps to where it can: the kernel counts by ticks, loosely
 _OTHER_LIMITS = (("CORE", 0), ("NICE", 0), ("RTPRIO", 0), ("MSGQUEUE", 0), ("SIGPENDING", 1024))
 """No core dumps, no priority over others, though the user may have it, and a share of what the kernel queues."""
 _FILES = 4096  # in the writable directory, which bounds what their names take beside their bytes
@@ -136,7 +138,7 @@ def give_up_privileges(uid: int | None) -> None:
 
 def limit(limits: dict[str, int], address_space: bool) -> None:
     """Set the resource limits that hold for each process; the tree's are the supervisor's to watch."""
-    cpu = limits["cpu_seconds"]
+    cpu = limits["cpu_seconds"] * (_BACKSTOP if sys.platform == "linux" else 1)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))  # SIGKILL: a first process ignores SIGXCPU
     for name, field in (("NPROC", "processes"), ("NOFILE", "open_files"), ("FSIZE", "file_bytes")):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limits[field],) * 2)

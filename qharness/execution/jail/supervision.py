@@ -112,7 +112,7 @@ class _Watch:
         least, most = _LOOK_EVERY
         self._looked, self._due = now, now + least + (most - least) * os.urandom(1)[0] / 255
         cpu, wall, memory = (self._limits[name] for name in ("cpu_seconds", "wall_seconds", "resident_bytes"))
-        if found.cpu_seconds > cpu + 1 or self._running > _ABSOLUTE * cpu + 1:
+        if found.cpu_seconds > cpu or self._running > _ABSOLUTE * cpu:
             return "timeout", f"{cpu:g} s of CPU time"
         if found.resident_bytes > memory:
             return "out-of-memory", f"more than {memory:g} bytes in all"
