@@ -17,7 +17,8 @@ from qharness.execution.toolchains import find_toolchain
 from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
-_CPU_SHARE = 0.5  # of the CPU limit: the kernel kills by a count of ticks, which is not the clock that it tells
+_CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
+_ABSOLUTE = 3.0  # times the wall limit, which the spawner ends any program at
 _GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
 """A checker's words for: the program ended; the tests need its own process; the fork that ran the tests died."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
@@ -43,7 +44,9 @@ class SandboxWorker:
             return Server(name, argv, limits.wall_seconds) if command else None
 
         self._compiler, self._runner = server("compiler", toolchain.compiler), server("runner", toolchain.runner)
-        self._spawner = Server("sandbox", isolation.spawning(toolchain, limits), limits.wall_seconds + _CLEANING_UP)
+        self._spawner = Server(
+            "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
+        )
         self._servers = [each for each in (self._compiler, self._runner, self._spawner) if each]
 
     def run(self, program: Program) -> Outcome:
@@ -98,7 +101,8 @@ class SandboxWorker:
                 continue
             if document["spent"]:  # a program has left something behind
                 self._spawner.close()
-            if document["checked"] and (not said or json.loads(said)[1] == _LOST):
+            lost = json.loads(said)[1] == _LOST if said else not document["killed"]
+            if document["checked"] and lost:
                 self._spawner.close()
                 continue
             return said, document
