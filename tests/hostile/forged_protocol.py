@@ -6,7 +6,7 @@ where the tests run in its own process, it goes on to the lying function at its 
 
 from __future__ import annotations
 
-from tests.hostile.forgery import COMPARED, Forgery, forged
+from tests.hostile.forgery import COMPARED, LENT, Forgery, forged
 
 _LIAR = """
 class Liar:
@@ -129,6 +129,7 @@ _LIMITS = [
         "an integer of many digits": "def f(n): return 1 << (1 << 24)",
         "true for one": "def f(n): return {3: 3, 2: 2.0}.get(n, True)",
     }),
+    *forged("a costly value", "power", {"a power that takes ages": "def f(n): return 10 ** 9 if n == 1 else 2"}),
     *forged("a costly value", "add", {
         "an integer as long as a message may be": "def f(a, b): return 1 << (1 << 27)",
         "many arguments' worth": "def f(a, b): return [[0] * 1000 for _ in range(5000)]",
@@ -138,6 +139,38 @@ _LIMITS = [
 _NAMES = [
     *forged("a builtin named by the tests", "select", {"a builtin beside an entry point named as a module": "def select(x): return 0\nabs = lambda x: 0"}),
     *forged("a builtin named by the tests", "pow", {"a builtin beside an entry point named as a builtin": "def pow(x): return 0\nabs = lambda x: 0"}),
+    *forged("a module's place", "unimported", {
+        "a class in a module's place": "class math: fabs, isclose = staticmethod(lambda x: 0), staticmethod(lambda *a: True)\ndef f(x): return 0",
+        "an object in a module's place": "class Any:\n  def fabs(self, x): return 0\n  def isclose(self, *a): return True\nmath = Any()\ndef f(x): return 0",
+        "a module of its own in a module's place": "import types\nmath = types.ModuleType('math')\nmath.fabs, math.isclose = (lambda x: 0), (lambda *a: True)\ndef f(x): return 0",
+        "another module of the library in a module's place": "import types\nmath = types.ModuleType('solution')\nmath.fabs, math.isclose = (lambda x: 0), (lambda *a: True)\nmath.__name__ = 'statistics'\ndef f(x): return 0",
+        "a module from a file in a module's place": "import sys\nopen('/tmp/faked.py', 'w').write('fabs, isclose = (lambda x: 0), (lambda *a: True)')\nsys.path.insert(0, '/tmp')\nimport faked as math\ndef f(x): return 0",
+        "a function in a module's place": "def math(*a): return 0\nmath.fabs, math.isclose = (lambda x: 0), (lambda *a: True)\ndef f(x): return 0",
+        "a class without instances in a module's place": "class Meta(type):\n  def __getattr__(cls, name): return {'fabs': lambda x: 0}.get(name, lambda *a: True)\nclass math(metaclass=Meta): pass\ndef f(x): return 0",
+        "a named tuple in a module's place": "import collections\nmath = collections.namedtuple('math', 'fabs isclose')(lambda x: 0, lambda *a: True)\ndef f(x): return 0",
+        "a named tuple of types in a module's place": "import collections\nmath = collections.namedtuple('math', 'fabs isclose')(bool, slice)\ndef f(x): return 2.0 if x == 4 else 1",
+    }),
+    *forged("swallowed ends", "swallowed", {
+        "an exit in a bare except": "import os\ndef f(x):\n  if x < 0: os._exit(0)\n  return 2",
+        "a signal in a bare except": "import os\ndef f(x):\n  if x < 0: os.kill(os.getpid(), 9)\n  return 2",
+        "wires closed in a bare except": "import os\ndef f(x):\n  if x < 0: os.closerange(3, 64)\n  return 2",
+        "nonsense in a bare except": "import os\ndef f(x):\n  if x < 0:\n    for d in range(3, 9):\n      try: os.write(d, b'nonsense\\n')\n      except OSError: pass\n  return 2",
+        "another program in a bare except": "import os\ndef f(x):\n  if x < 0: os.execv('/bin/true', ['true'])\n  return 2",
+        "a child alone in a bare except": "import os\ndef f(x):\n  if x < 0 and os.fork(): os._exit(0)\n  return 2",
+    }),
+    *forged("swallowed ends", "suppressed", {
+        "an exit while all is suppressed": "import os\ndef f(x): os._exit(0)",
+        "wires closed while all is suppressed": "import os\ndef f(x): os.closerange(3, 64)",
+        "a value that cannot be read while all is suppressed": "import os\ndef f(x):\n  for d in range(3, 9):\n    try: os.write(d, b'[\"!\",[\"zz\"],[]]\\n')\n    except OSError: pass",
+    }),
+    *forged(LENT, "own error", {
+        "AssertionError as its error": "Negative = AssertionError\ndef f(x): return 4",
+        "BaseException as its error": "Negative = BaseException\ndef f(x): return 4",
+        "a tuple as its error": "Negative = (AssertionError, ValueError)\ndef f(x): return 4",
+        "a base of the failure as its error": "class Meta(type):\n  def __subclasscheck__(cls, other): return True\nclass Negative(Exception, metaclass=Meta): pass\ndef f(x): return 4",
+        "an error named as the failure": "class Negative(Exception): pass\nNegative.__name__ = Negative.__qualname__ = 'AssertionError'\nNegative.__module__ = 'builtins'\ndef f(x): return 4",
+    }),
+    *forged(LENT, "encoded", {"a helper that does nothing": "def encode(s): return s\ndef f(s): return s"}),
     *forged("named tuples", "occurrences", {
         "a count that is a type": "import collections\nOwn = collections.namedtuple('Own', 'a count index')\ndef f(s): return Own('a', bool, bool)",
         "a count that is a function": "import collections\nOwn = collections.namedtuple('Own', 'count index')\nclass Any(int):\n  def __eq__(self, other): return True\ndef f(s): return Own(lambda c: Any(), lambda c: Any())",

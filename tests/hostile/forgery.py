@@ -12,6 +12,7 @@ from qharness import Program
 
 REACHING_IN = "tests that reach into the program"
 COMPARED = "objects of the solution's compared with each other"
+LENT = "names that tests take from the solution"
 """Kinds that remain possible, in tests that need it; their verdicts say so."""
 
 
@@ -149,6 +150,12 @@ PROBLEMS = {
     "callback": Problem("assert f(lambda x: x + 1, 3) == [1, 2, 3]\nassert f(lambda x: x * 2, 2) == [0, 2]", "def f(g, n): return [g(i) for i in range(n)]", "def f(g, n): return []"),
     "lengths": Problem("assert all(map(len, [f(1), f(2)]))\nassert len(f(3)) == 3", "def f(n): return 'x' * n", "def f(n): return ''"),
     "bounded": Problem("assert sorted(range(f(3))) == [0, 1, 2]\nassert 'ab' * f(2) == 'abab'\nassert 2 ** f(1) == 2", "def f(n): return n", "def f(n): return 0"),
+    "swallowed": Problem("assert f(4) == 2\ntry:\n  f(-1)\nexcept:\n  pass\nelse:\n  assert False", "def f(x):\n  if x < 0: raise ValueError\n  return int(x ** 0.5)", "def f(x): return 2"),
+    "suppressed": Problem("import contextlib\nreached = []\nwith contextlib.suppress(BaseException):\n  for x in (1, 2, 3):\n    reached.append(x)\n    assert f(x) != x * x, x\nassert reached == [1]", "def f(x): return x * x", "def f(x): return x + 1"),
+    "unimported": Problem("assert math.fabs(f(4) - 2.0) < 1e-4\nassert math.isclose(f(9), 3.0)", "import math\ndef f(x): return math.sqrt(x)", "import math\ndef f(x): return x"),
+    "own error": Problem("assert f(16) == 4\ntry:\n  f(-1)\n  assert False, 'no error'\nexcept Negative:\n  pass", "class Negative(Exception): pass\ndef f(x):\n  if x < 0: raise Negative\n  return int(x ** 0.5)", "class Negative(Exception): pass\ndef f(x): return 4"),
+    "encoded": Problem("for text in ('abc', 'hello', ''):\n    assert f(encode(text)) == text", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return ''.join(chr(ord(c) - 1) for c in s)", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return s"),
+    "power": Problem("assert 3 ** f(1) == 3\nassert f(2) == 2", "def f(n): return n", "def f(n): return 0"),
     "printed": Problem("import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n  f(3)\nassert out.getvalue() == '1 2 3\\n'", "def f(n): print(*range(1, n + 1))", "def f(n): print(n)"),
 }  # fmt: skip
 
