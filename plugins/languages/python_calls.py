@@ -88,6 +88,9 @@ class Peer:
         """What is to be known of an object of ours, as a node. Raises CannotCross for one that must not be reached."""
         raise NotImplementedError
 
+    def only_the_first(self):
+        """Go no further in a process that is not the one which began."""
+
     def ask(self, operation, *values, **named):
         """What the other side's operation gives, its mutable arguments changed here as they were changed there."""
         encoder = Encoder(self._handle)
@@ -110,11 +113,13 @@ class Peer:
             result = self.operations[operation](*values, **(named[0] if named else {}))
             encoder = Encoder(self._handle, met)
             told = ["!", encoder.encode(result), self._changes(encoder, met, before)]
-        except (Gone, CannotCross):
+            self.only_the_first()
+            self.channel.send(told)
+        except Gone:
             raise
-        except BaseException as error:
-            told = ["x", *self._told_of(error)]
-        self.channel.send(told)
+        except BaseException as error:  # of the operation, or of an answer that has no room
+            self.only_the_first()
+            self.channel.send(["x", *self._told_of(error)])
 
     def _contents(self, met):
         """The containers' contents as text: `[1]` and `[True]` are not alike."""
@@ -177,6 +182,11 @@ class Peer:
             self._exceptions[lineage[0]] = made
         return self._exceptions[lineage[0]]
 
+    def gave(self, value):
+        """Whether the other side has met this object of ours."""
+        number = self._numbers.get(id(value))
+        return number is not None and self._ours[number] is value
+
     def _handle(self, value):
         """The node of an object without another form: the other side's own, by its number, or one of ours."""
         if id(value) in self._held:
@@ -203,7 +213,7 @@ class Peer:
 
 
 def lineage_of(kind):
-    """(module, name) of an exception's class and of those that it derives from; `solution` for what is not importable."""
+    """(module, name) of an exception's class and of its bases; `solution` for the module of what the library lacks."""
     named = [(each.__module__, each.__qualname__, each) for each in kind.__mro__[:-1]]
     return [
         [module if _library_exception((module, name)) is each else "solution", name] for module, name, each in named

@@ -27,19 +27,43 @@ _TOKEN_BYTES = 16
 _MOST_LINES = 1000
 _OF_ITSELF = frozenset(("compile-error", "failed", "error", "out-of-memory", "early-exit"))
 _LONGEST_DETAIL = 300
+_CAUGHT_BY_MANY = (AssertionError, Exception, BaseException)  # a name for one of these would catch a failed assertion
 
 
 class _CheckerPeer(Peer):
     """The checker's side of the calls. `marked`: the verdict rests on the program's word somewhere."""
 
-    operations = {"call": lambda function, *values, **named: function(*values, **named)}
-
     def __init__(self, channel):
         super().__init__(channel)
+        self.operations = {"call": self._call}
         self.marked = False
+        self._failure = None
 
     def mark(self):
         self.marked = True
+
+    def ask(self, operation, *values, **named):
+        """As any peer does. An end of iteration ends no loop of the tests' but that over an iterator."""
+        try:
+            return super().ask(operation, *values, **named)
+        except (Gone, CannotCross) as error:
+            self._failure = error
+            raise
+        except StopIteration as error:
+            if operation != "__next__":
+                raise RuntimeError(f"StopIteration: {error}") from None
+            raise
+
+    def raise_failure(self):
+        """Raise what no handler of the tests' may swallow, if it came to that."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _call(self, function, *values, **named):
+        """A function that the tests gave the program to call, and no other."""
+        if not self.gave(function):
+            raise TypeError("not to be called from here")
+        return function(*values, **named)
 
     def stand_in(self, number, kind, about):
         if kind == "iterator":
@@ -58,31 +82,36 @@ class _CheckerPeer(Peer):
 
 
 class _Namespace(dict):
-    """The tests' globals. `builtin_names`: those that the tests mean although they are the program's."""
+    """The tests' globals. `entry_points`: builtins' names that mean the program's; `modules`: names of the library's."""
 
-    def __init__(self, peer, entry_points):
+    def __init__(self, peer, entry_points, modules):
         super().__init__(__name__="__main__", __builtins__=builtins)
         self._peer = peer
         self._entry_points = entry_points
-        self._functions = 0
+        self._modules = modules
+        self._named = 0
 
     def __missing__(self, name):
         if hasattr(builtins, name) and name not in self._entry_points:
             raise KeyError(name)
+        self[name] = importlib.import_module(name) if name in self._modules else self._of_the_program(name)
+        return self[name]
+
+    def _of_the_program(self, name):
         found, value = self._peer.ask("named", name)
         if found == "absent":
             raise KeyError(name)
         if found == "module":
-            value = importlib.import_module(name if name in sys.stdlib_module_names else str(value))
-        elif found == "typing":
-            value = getattr(typing, str(value))
-        elif type(value) is StandIn:
+            return importlib.import_module(str(value))
+        if found == "typing":
+            return getattr(typing, str(value))
+        if type(value) is StandIn:
             object.__setattr__(value, "_named_", True)
-        if found == "value" and not (type(value) is StandIn and value._kind_ == "class"):
-            self._functions += 1
-            if self._functions > 1:  # what one gives is judged by another
-                self._peer.mark()
-        self[name] = value
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return self._peer.exception_class([("solution", name)]) if value in _CAUGHT_BY_MANY else value
+        self._named += 1
+        if self._named > 1:  # what one gives is judged by another
+            self._peer.mark()
         return value
 
 
@@ -124,7 +153,7 @@ def _verdict(job, channel):
         if loaded[0] != "loaded":
             return (*_reported(loaded), False)
         peer = _CheckerPeer(link)
-        return (*_judged(peer, tests, frozenset(map(str, loaded[1]))), peer.marked)
+        return (*_judged(peer, tests, frozenset(map(str, loaded[1])), job["modules"]), peer.marked)
     except Gone as error:
         return "gone", str(error), False
     except CannotCross as error:
@@ -140,24 +169,26 @@ def _classes(tests):
         return []
 
 
-def _judged(peer, tests, redefined):
+def _judged(peer, tests, redefined, modules):
     """(status, detail) of the tests, run here."""
     try:
-        namespace = _Namespace(peer, _entry_points(tests, redefined))
+        namespace = _Namespace(peer, _entry_points(tests, redefined, modules), modules)
         sys.modules["__main__"] = types.ModuleType("__main__")
         cases = _classes(tests)
         code = _without_main(tests) if cases else tests
         exec(compile(code, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
         if cases:
             _run_cases(cases, namespace)
+        peer.raise_failure()
     except (Gone, CannotCross):
         raise
     except BaseException as error:
+        peer.raise_failure()
         return status_of(error), one_line(error)
     return "passed", ""
 
 
-def _entry_points(tests, redefined):
+def _entry_points(tests, redefined, modules):
     """The builtins' names that mean the program's functions: those that tests use which use nothing else of it."""
     if not redefined:
         return frozenset()
@@ -167,9 +198,8 @@ def _entry_points(tests, redefined):
     own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
     own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     own |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
-    free = {node.id for node in names} - own
-    others = {name for name in free if not hasattr(builtins, name) and name not in sys.stdlib_module_names}
-    return frozenset() if others else redefined & free
+    free = {node.id for node in names} - own - set(modules)
+    return redefined & free if all(hasattr(builtins, name) for name in free) else frozenset()
 
 
 class _MainLeftOut(ast.NodeTransformer):

@@ -22,10 +22,6 @@ class _ProgramPeer(Peer):
         self._pid, self._getpid, self._leave = os.getpid(), os.getpid, os._exit
         self.operations = {**OPERATIONS, "named": self._named, "some": self._some, "run": _run}
 
-    def answer(self, message):
-        super().answer(message)
-        self.only_the_first()
-
     def only_the_first(self):
         """End a process that the program has forked: it has no say."""
         if self._getpid() != self._pid:

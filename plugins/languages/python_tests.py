@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
+import sys
 from functools import lru_cache
 
 from qharness import TestsNeed
@@ -12,8 +12,8 @@ from qharness import TestsNeed
 _REACH_IN = frozenset(
     """
     __class__ __code__ __dict__ __globals__ assertWarns capsys concurrent ctypes doctest gc
-    getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout setattr
-    settrace signal stderr stdin stdout subprocess threading vars warnings weakref
+    getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout
+    setattr settrace signal stderr stdin stdout subprocess threading vars warnings weakref
     """.split()  # noqa: SIM905
 )
 """Words of tests that look into the program, replace parts of it, or read what it prints."""
@@ -26,29 +26,50 @@ _STRAIGHT = (
 """The parts of tests without a loop, a handler, a class or a lambda: they end when the program's answers do."""
 _PURE_MODULES = frozenset(("math", "typing", "collections", "copy"))
 _IMPURE = frozenset(("exec", "eval", "compile", "open", "input", "delattr", "exit", "quit", "breakpoint", "__import__"))
-_WORD = re.compile(r"\w+")
 
 
 @lru_cache(maxsize=4096)
 def what_tests_need(tests: str) -> TestsNeed:
-    """What these tests need. Those that are none, or do not parse, run in the program's process."""
+    """What these tests need. Those that are none run in the program's process; those that do not parse, in a fork."""
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return TestsNeed(in_process=False, straight=False)
     nodes = list(ast.walk(tree))
-    words = _WORD.findall(tests)
-    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
-    cases = all("TestCase" in "".join(map(ast.dump, node.bases)) for node in classes)
-    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    in_process = not tree.body or not _REACH_IN.isdisjoint(words) or not cases or "__main__" in imported
-    own = {node.arg for node in nodes if isinstance(node, ast.arg)} | _PURE_MODULES | vars(builtins).keys()
+    cases = all("TestCase" in "".join(map(ast.dump, node.bases)) for node in nodes if isinstance(node, ast.ClassDef))
+    words = {word for node in nodes for word in _words(node)}
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)} | vars(builtins).keys()
     own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return TestsNeed(in_process, all(_is_straight(node, own) for node in nodes))
+    own |= {(node.asname or node.name).partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+    modules = _modules(nodes) - own
+    return TestsNeed(
+        in_process=not tree.body or not cases or not _REACH_IN.isdisjoint(words),
+        straight=all(_is_straight(node, own | (modules & _PURE_MODULES)) for node in nodes),
+        modules=tuple(sorted(modules)),
+    )
+
+
+def _words(node: ast.AST) -> list[str]:
+    """The names that a node names."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+            return [name]
+        case ast.alias(name=name):
+            return [*name.split("."), *(["import __main__"] if name == "__main__" else [])]
+        case ast.ImportFrom(module=str(name)):
+            return name.split(".")
+    return []
+
+
+def _modules(nodes: list[ast.AST]) -> set[str]:
+    """Names of the library's modules that are used for what they hold and for nothing else."""
+    used = [node.id for node in nodes if isinstance(node, ast.Name) and node.id in sys.stdlib_module_names]
+    bases = [node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    return {name for name in used if used.count(name) == bases.count(name)}
 
 
 def _is_straight(node: ast.AST, own: set[str]) -> bool:
-    """`own`: names that stand for no module of the solution's, whose functions might do anything."""
+    """`own`: names that stand for no module whose functions might do anything."""
     match node:
         case ast.Attribute(value=ast.Name(id=name)) if name not in own:
             return False

@@ -71,6 +71,8 @@ def _datetime(*parts):
 
 
 def _named(name, fields, *values):
+    if not set(fields).isdisjoint(dir(tuple)):
+        return values
     return collections.namedtuple(name, fields)(*values)
 
 

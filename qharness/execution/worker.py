@@ -66,14 +66,12 @@ class SandboxWorker:
         assert isinstance(self._language, CheckedLanguage), f"{self._language.name} has a harness, and no tests_need"
         need = self._language.tests_need(program.tests)
         job = {"source": program.source, "tests": program.tests, **asdict(need)}
-        for attempt in (job, {**job, "in_process": True}):
-            said, ending = self._spawned(json.dumps(attempt))
-            if ending is None:
-                return self._undecided()
-            verdict = Verdict(*json.loads(said)[1:]) if said else None
-            if verdict is None or verdict.status != _REACH_IN:
-                break
-        return _judge_checked(verdict, ending, self._limits)
+        said, ending = self._spawned(json.dumps(job))
+        if said and json.loads(said)[1] == _REACH_IN:
+            said, ending = self._spawned(json.dumps({**job, "in_process": True}))
+        if ending is None:
+            return self._undecided()
+        return _judge_checked(Verdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
 
     def _run(self, *fields: str) -> Outcome:
         """Have the command spawned."""
@@ -113,7 +111,14 @@ class SandboxWorker:
         """
         if self._spawner.stopped:
             return STOPPED
-        harmless = {"source": "", "tests": "pass", "in_process": False, "straight": True, "fields": ["", "", ""]}
+        harmless = {
+            "source": "",
+            "tests": "pass",
+            "in_process": False,
+            "straight": True,
+            "modules": [],
+            "fields": ["", "", ""],
+        }
         if self._spawned(json.dumps(harmless))[1] is None:
             raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
