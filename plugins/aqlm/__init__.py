@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qharness import (
     CheckpointReaders,
+    LayerForm,
     ModelError,
     QuantizationContext,
     Quantizer,
@@ -115,6 +116,12 @@ class Aqlm:
     def checkpoint_readers(self) -> CheckpointReaders:
         """Who loads what `save` writes."""
         return self.checkpoint.readers(packed=self.packed)
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """How the cache of quantized models has the layers."""
+        from qharness.plugins.aqlm.cached import AQLM_LINEAR
+
+        return (AQLM_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of a model's layers (out, in), as they would be coded."""
