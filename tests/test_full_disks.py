@@ -148,12 +148,12 @@ def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
     from qharness.plugins.aqlm.progress import Finished
 
     finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
-    with pytest.raises(OSError, match=r"No space left on device.*block-0000\.pt"):
+    with pytest.raises(OSError, match=r"No space left on device.*block-0000\.safetensors"):
         finished.write("block-0000", part)
     assert not [*finished.folder.iterdir()]
     disk.grow()
     finished.write("block-0000", part)
-    assert finished.has("block-0000")
+    assert finished.read("block-0000") is not None
 
 
 def test_a_plugin_and_standard_output(in_process: Cli, disk: Disk, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class Aqlm:
         if not sequences:
             raise ModelError("aqlm: the calibration set holds no tokens")
         device = context.device or model.device
-        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)))
+        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)), context.log)
         blocks = list(find_blocks(model).values())
         lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
         with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):

@@ -133,9 +133,7 @@ def read_model(
 # ------------------------------------------------------------------------------------------------------------ tensors
 
 
-def _write_layers(
-    model: nn.Module, forms: Sequence[LayerForm], layout: _Layout, own: nn.Module
-) -> dict[str, Tensor]:
+def _write_layers(model: nn.Module, forms: Sequence[LayerForm], layout: _Layout, own: nn.Module) -> dict[str, Tensor]:
     """The tensors of the quantizer's own layers; each layer is noted in `layout` and put into `own` as it is."""
     by_type = {form.layer: form for form in forms}
     found: dict[str, Tensor] = {}
@@ -170,7 +168,11 @@ def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]
     arranged: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, tensor in found.items():
-        if type(tensor) not in (Tensor, nn.Parameter, nn.Buffer) or tensor.layout != torch.strided or tensor.is_quantized:
+        if (
+            type(tensor) not in (Tensor, nn.Parameter, nn.Buffer)
+            or tensor.layout != torch.strided
+            or tensor.is_quantized
+        ):
             raise UncacheableError(f"{name} is a {type(tensor).__name__} that safetensors has no form for")
         tensor = tensor.detach()
         memory = tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device

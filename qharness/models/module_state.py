@@ -8,7 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-_LOADING = ("_is_hf_initialized", "_load_state_dict", "hf_device_map", "_loading", "_use_kernels", "_weight_conversions")
+_LOADING = (
+    "_is_hf_initialized",
+    "_load_state_dict",
+    "hf_device_map",
+    "_loading",
+    "_use_kernels",
+    "_weight_conversions",
+)
 _PARTS = ("_parameters", "_buffers", "_modules")
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.Size)
 
