@@ -126,7 +126,7 @@ def test_tied_weights_are_one_tensor_and_stand_once_in_the_file(
 ) -> None:
     from safetensors import safe_open
 
-    made, read = made_and_read(folder_of("tied"), "rtn:3", capsys)
+    _, read = made_and_read(folder_of("tied"), "rtn:3", capsys)
     assert read.loaded.model.lm_head.weight is read.loaded.model.model.embed_tokens.weight  # type: ignore[union-attr]
     (file,) = quantized_dir().rglob("*.safetensors")
     with safe_open(file, framework="pt") as tensors_of_file:

@@ -68,9 +68,11 @@ def _alike(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, Tensor):
-        return one.is_meta == other.is_meta and one.dtype == other.dtype and torch.equal(one.cpu(), other.cpu())
+        if one.is_meta or other.is_meta:
+            return False
+        return one.dtype == other.dtype and torch.equal(one.cpu(), other.cpu())
     if isinstance(one, _PLAIN):
-        return bool(one == other) or one != one  # noqa: PLR0124 - NaN
+        return bool(one == other) or one != one  # both are NaN
     if isinstance(one, Mapping):
         return list(one) == list(other) and all(_alike(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
