@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from qharness.data import BenchmarkFile, cache_dir, mirror_dir, test_split
+from qharness.data import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.errors import (
+    CacheError,
     DataError,
     DiskError,
     MissingDependencyError,
@@ -90,6 +91,7 @@ _LATE = {
 __all__ = [
     "BenchmarkFile",
     "BlockwiseQuantizer",
+    "CacheError",
     "Calibration",
     "CalibrationSet",
     "CheckpointFormat",
@@ -132,6 +134,7 @@ __all__ = [
     "WeightBytes",
     "block_linears",
     "cache_dir",
+    "cache_path",
     "compare",
     "execute_programs",
     "find_blocks",

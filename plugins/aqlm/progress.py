@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qharness import Calibration, cache_dir
+from qharness import Calibration, cache_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -52,7 +52,7 @@ class Finished:
     @classmethod
     def of(cls, key: str, log: Callable[[str], None]) -> Finished:
         """The folder of a fingerprint in qharness's cache."""
-        return cls(cache_dir() / "aqlm" / key, log)
+        return cls(cache_path("aqlm", key, inside=True), log)
 
     def read(self, name: str) -> dict[str, Tensor] | None:
         """A part, on the CPU, or None where it is not there, or is damaged: then it is removed, and made again."""
@@ -81,9 +81,10 @@ class Finished:
 
         whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in part.items()}
         content = save(whole, {_SHA256: _digest(whole)})
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = self._path(f".{name}.{os.getpid()}")
         try:
+            scratch.touch(mode=0o600)
             scratch.write_bytes(content)
             scratch.replace(self._path(name))
         except OSError as error:

@@ -13,7 +13,7 @@ import typer
 from qharness.cli.options import bounded
 from qharness.cli.output import print_table
 from qharness.data import cache_dir
-from qharness.errors import DataError, QHarnessError
+from qharness.errors import CacheError, DataError, QHarnessError
 from qharness.kept import LIMIT, bytes_of, limit_bytes, quantized_dir
 from qharness.progress import note
 from qharness.storage.artifacts import Artifact
@@ -80,5 +80,7 @@ def _about(entry: Path) -> str:
     try:
         made = Artifact(entry).about()
         return f"{made.get('quant') or made['set']} of {made['model'].split()[0]}, {made['seconds']} s"
+    except CacheError:
+        return "not only ours: it is not read; remove it"
     except (DataError, LookupError, AttributeError):
         return "damaged: made again when it is needed"
