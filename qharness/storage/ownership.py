@@ -11,7 +11,7 @@ import os
 import stat
 from contextlib import suppress
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from qharness.errors import CacheError
 
@@ -73,7 +73,7 @@ def _walk(path: Path) -> None:
         links += 1
         if links > _MOST_LINKS:
             return
-        target = PurePath(os.readlink(here / name))
+        target = (here / name).readlink()
         if target.is_absolute():
             here = Path(target.anchor)
         todo += reversed(target.relative_to(target.anchor).parts)
@@ -112,7 +112,7 @@ def _writers(path: Path, found: os.stat_result) -> str:
 
 @cache
 def _is_private(group: int) -> bool:
-    """Whether a group is a user's own, as many systems give each user one of the same name, or root's; without others."""
+    """Whether a group is a user's own, which many systems name as the user, or root's; and has no others in it."""
     import grp
     import pwd
 
