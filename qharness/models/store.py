@@ -41,11 +41,15 @@ KEPT_FROM_S = 10.0
 
 @dataclass(frozen=True)
 class QuantizedModel:
-    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile."""
+    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile.
+
+    `lost`: it took long, and the cache could not take it: when this process ends, it has to be made again.
+    """
 
     loaded: LoadedModel
     composition: Mapping[str, int] | None
     log: Sequence[str] = ()
+    lost: bool = False
 
     @property
     def untouched(self) -> Untouched | None:
@@ -139,11 +143,12 @@ class Models:
         )
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
+        lost = False
         if seconds >= self._kept_from_s:
             about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
             untouched = {"untouched": loaded.untouched.document()} if loaded.untouched else {}
-            _keep(loaded, spec, key, about | untouched)
-        return QuantizedModel(loaded, composition, said)
+            lost = not _keep(loaded, spec, key, about | untouched)
+        return QuantizedModel(loaded, composition, said, lost)
 
     def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
         """A model that was made before; None also for one of which nobody knows what was left untouched."""
@@ -197,11 +202,13 @@ def _forms(spec: RunSpec) -> Sequence[LayerForm]:
     return quantizer.layer_forms() if isinstance(quantizer, CacheableQuantizer) else ()
 
 
-def _keep(loaded: LoadedModel, spec: RunSpec, key: str, about: dict[str, Any]) -> None:
-    """Write a model so that it is there whole or not at all; one that has no form there is not cached."""
+def _keep(loaded: LoadedModel, spec: RunSpec, key: str, about: dict[str, Any]) -> bool:
+    """Write a model so that it is there whole or not at all; whether it is. One that has no form there is not."""
     config = load_config(spec.model, spec.trust_remote_code)
     try:
         with quantized(key).writing(about) as folder:
             write_model(loaded.model, config, _forms(spec), folder, spec.trust_remote_code)
     except (UncacheableError, DiskError) as error:
-        note(f"the quantized model could not be kept for other runs: {error}")
+        note(f"the quantized model could not be kept for other runs: {str(error).partition('; make room')[0]}")
+        return False
+    return True
