@@ -66,7 +66,8 @@ class Finished:
                 part: dict[str, Tensor] = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
                 written = (file.metadata() or {}).get(_SHA256)
         except (SafetensorError, OSError, ValueError) as error:
-            return self._forget(path, str(error))
+            self._forget(path, str(error))
+            return None
         return (
             part if written == _digest(part) else self._forget(path, "its sha256 is another than when it was written")
         )
@@ -106,7 +107,7 @@ def _digest(part: Mapping[str, Tensor]) -> str:
     for name in sorted(part):
         tensor = part[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -47,7 +47,7 @@ def _read(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Int8Lin
 
 def _write_dynamic(layer: dynamic.Linear) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """PyTorch's packed weight as integers, scales and zero points: of the whole, or of each row."""
-    weight, bias = layer._packed_params._weight_bias()  # type: ignore[no-untyped-call]
+    weight, bias = layer._packed_params._weight_bias()
     per_row = weight.qscheme() == torch.per_channel_affine
     if per_row:
         scale, zero = weight.q_per_channel_scales(), weight.q_per_channel_zero_points()
@@ -67,8 +67,8 @@ def _read_dynamic(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) ->
             weight = torch._make_per_channel_quantized_tensor(integers, scale, zero, 0)
         else:
             weight = torch._make_per_tensor_quantized_tensor(integers, scale.item(), int(zero.item()))
-        layer = dynamic.Linear(columns, rows, bias_="bias" in tensors)  # type: ignore[no-untyped-call]
-        layer.set_weight_bias(weight, tensors.get("bias"))  # type: ignore[no-untyped-call]
+        layer = dynamic.Linear(columns, rows, bias_="bias" in tensors)
+        layer.set_weight_bias(weight, tensors.get("bias"))
     return layer
 
 

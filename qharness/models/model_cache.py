@@ -180,7 +180,8 @@ def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]
         if first != name:
             layout.same[name] = first
             continue
-        axes = sorted(range(tensor.dim()), key=lambda axis: -tensor.stride(axis))
+        strides = tensor.stride()
+        axes = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
         if not tensor.is_contiguous() and tensor.permute(axes).is_contiguous():
             layout.axes[name] = axes
             tensor = tensor.permute(axes)
