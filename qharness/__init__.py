@@ -34,6 +34,7 @@ from qharness.offers import (
     Load,
     QuantizedLinear,
     TaskFamily,
+    TestsNeed,
     WeightBytes,
 )
 from qharness.runs import RunResult, RunSpec, ScoreResult
@@ -129,6 +130,7 @@ __all__ = [
     "StudyError",
     "TaskFamily",
     "TaskSource",
+    "TestsNeed",
     "Toolchain",
     "UnknownNameError",
     "WeightBytes",

@@ -21,7 +21,7 @@ from qharness.types import Limits, Outcome, Program, Status, Toolchain
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
 """What another run would find too. Time, memory and output ran out on this machine, this time."""
 _AT_A_TIME = 500
-_VERSION = 2
+_VERSION = 3
 """Of what a program sees in the sandbox: to be raised when that changes, so that older verdicts are not used."""
 _COLUMNS = "key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL"
 
@@ -87,7 +87,7 @@ def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolatio
     """The hash of the program with its tests, what runs it, the packages that it sees, and within which limits."""
     parts = {
         "program": asdict(program),
-        "tool": [toolchain.version, toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
+        "tool": [toolchain.version, *toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
         "packages": toolchain.packages,
         "limits": asdict(limits),
         "isolation": isolation.name,
