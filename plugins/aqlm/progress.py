@@ -68,9 +68,10 @@ class Finished:
         except (SafetensorError, OSError, ValueError) as error:
             self._forget(path, str(error))
             return None
-        return (
-            part if written == _digest(part) else self._forget(path, "its sha256 is another than when it was written")
-        )
+        if written != _digest(part):
+            self._forget(path, "its sha256 is another than when it was written")
+            return None
+        return part
 
     def _forget(self, path: Path, why: str) -> None:
         self.log(f"aqlm: {path} is damaged and is made again: {why}")
