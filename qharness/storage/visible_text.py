@@ -38,7 +38,8 @@ def csv_cell(text: str) -> str:
 
     A number stays as it is.
     """
-    return f"'{visible(text)}" if text.startswith(_FORMULA) and not _is_number(text) else visible(text)
+    shown = visible_lines(text)
+    return f"'{shown}" if text.startswith(_FORMULA) and not _is_number(text) else shown
 
 
 def _is_number(text: str) -> bool:
