@@ -138,7 +138,7 @@ _LIMITS = [
 
 _NAMES = [
     *forged("a builtin named by the tests", "select", {"a builtin beside an entry point named as a module": "def select(x): return 0\nabs = lambda x: 0"}),
-    *forged("a builtin named by the tests", "pow", {"a builtin beside an entry point named as a builtin": "def pow(x): return 0\nabs = lambda x: 0"}),
+    *forged(LENT, "pow", {"a builtin beside an entry point named as a builtin": "def pow(x): return 0\nabs = lambda x: 0"}),
     *forged("a module's place", "unimported", {
         "a class in a module's place": "class math: fabs, isclose = staticmethod(lambda x: 0), staticmethod(lambda *a: True)\ndef f(x): return 0",
         "an object in a module's place": "class Any:\n  def fabs(self, x): return 0\n  def isclose(self, *a): return True\nmath = Any()\ndef f(x): return 0",
