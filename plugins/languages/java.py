@@ -34,6 +34,9 @@ _JVM_FLAGS = (
     "-XX:+DisableAttachMechanism",
 )
 
+_SMALL_SOURCE = b"import java.util.*; class Main { static List<Integer> f(int x) { return new ArrayList<>(List.of(x)); }"
+_SMALL_TESTS = b'public static void main(String[] a) { assert f(1).equals(Arrays.asList(1)) : "" + f(2); } }'
+
 
 @dataclass(frozen=True)
 class Java:
@@ -63,10 +66,11 @@ class Java:
             heap = f"-Xmx{limits.memory_bytes >> 20}m"
             return (*_jvm(home, folder, name), *shared, *flags, heap, name)
 
+        shared_seconds = str(max(limits.cpu_seconds // 4, 1))  # of CPU time: then a JVM of the program's own decides
         return Toolchain(
             command=jvm(harness),
             compiler=jvm(compiler),
-            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), str(limits.cpu_seconds)),
+            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), shared_seconds),
             readable=(home, folder, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
@@ -180,10 +184,11 @@ def _archive(home: Path, folder: Path) -> None:
     """
     if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
         return
-    source = base64.b64encode(b"class Main { public static void main(String[] a) { assert a.length == 0; } }").decode()
+    source = base64.b64encode(_SMALL_SOURCE).decode()
+    tests = base64.b64encode(_SMALL_TESTS).decode()
     compiler, runner, harness = _COMMANDS
-    *_, classes = _dump(home, folder, (compiler,), ("Main", source, "")).split() or [""]
-    _dump(home, folder, (runner, "1000000", "10"), ("Main", classes))
+    *_, classes = _dump(home, folder, (compiler,), ("word", "Main", source, tests)).split() or [""]
+    _dump(home, folder, (runner, "1000000", "10"), ("word", "Main", classes))
     _dump(home, folder, (harness,), ("0" * 32, "Main", classes))
 
 
