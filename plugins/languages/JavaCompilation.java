@@ -51,9 +51,9 @@ final class JavaCompilation {
         JavaFileObject solution = JavaSources.source(entry, source + "\n" + text.closers);
         String main = imports.inPackage + JavaTestsUnit.NAME;
         JavaCompiled compiled = apart(solution, unit, main, true);
-        String problem = compiled.misleads(entry);
+        String problem = compiled.misleads(entry, imports);
         if (problem != null) throw new Refusal(false, problem);
-        return compiled.sharesTypes(entry) ? apart(solution, unit, main, false) : compiled;
+        return compiled.sharedTypes(entry).isEmpty() ? compiled : apart(solution, unit, main, false);
     }
 
     private JavaCompiled apart(JavaFileObject solution, JavaTestsUnit unit, String main, boolean checked)

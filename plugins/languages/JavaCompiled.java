@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -29,7 +30,7 @@ final class JavaCompiled {
     }
 
     /** What is wrong with the solution for tests that trust names; null: nothing. */
-    String misleads(String entry) throws IOException {
+    String misleads(String entry, JavaImports imports) throws IOException {
         for (String name : solution.keySet()) {
             if (MISLEADING.contains(name.substring(name.lastIndexOf('.') + 1))) return "a class that is named like a package: " + name;
         }
@@ -42,35 +43,35 @@ final class JavaCompiled {
                 return "an overload of " + call.name + " takes the tests' calls from the first one";
             }
         }
+        for (String name : sharedTypes(entry)) {
+            String simple = name.substring(Math.max(name.lastIndexOf('$'), name.lastIndexOf('.')) + 1);
+            if (imports.meaningOf(simple) != null) return "a class of its own in place of " + imports.meaningOf(simple);
+        }
         return null;
     }
 
-    /** Whether the tests deal in classes of the solution's own besides {@code entry}. */
-    boolean sharesTypes(String entry) throws IOException {
+    /** The classes of the solution's own besides {@code entry} that the tests deal in, by their binary names. */
+    Set<String> sharedTypes(String entry) throws IOException {
+        Set<String> shared = new TreeSet<>();
         List<JavaClassFile.Member> declared = new JavaClassFile(solution.get(entry)).declared;
         for (byte[] each : tests.values()) {
-            for (String named : new JavaClassFile(each).named) {
-                if (isOwn(named.replaceAll("^\\[+L?|;$", "")) && !named.equals(entry.replace('.', '/'))) return true;
-            }
+            for (String named : new JavaClassFile(each).named) addOwn(shared, "L" + named.replaceAll("^\\[+L?", "") + ";");
         }
         for (JavaClassFile.Member call : callsOf(entry)) {
-            if (namesOwn(call.descriptor)) return true;
+            addOwn(shared, call.descriptor);
             for (JavaClassFile.Member each : declared) {
-                if (each.name.equals(call.name) && each.descriptor.equals(call.descriptor) && namesOwn(each.signature)) return true;
+                if (each.name.equals(call.name) && each.descriptor.equals(call.descriptor)) addOwn(shared, each.signature);
             }
         }
-        return false;
+        shared.remove(entry);
+        return shared;
     }
 
-    private boolean namesOwn(String types) {
+    private void addOwn(Set<String> shared, String types) {
         for (Matcher type = NAMES.matcher(types); type.find(); ) {
-            if (isOwn(type.group(1))) return true;
+            String name = type.group(1).replace('/', '.');
+            if (solution.containsKey(name)) shared.add(name);
         }
-        return false;
-    }
-
-    private boolean isOwn(String binaryName) {
-        return solution.containsKey(binaryName.replace('/', '.'));
     }
 
     private Set<JavaClassFile.Member> callsOf(String entry) throws IOException {

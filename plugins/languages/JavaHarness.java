@@ -25,17 +25,22 @@ public final class JavaHarness {
         OutputStream report = new FileOutputStream(FileDescriptor.out);
         long high = digits(input);
         long low = digits(input);
+        JavaProgram program = program(input);
+        System.gc(); // so that a heap dump does not show the tests
+        System.setIn(new ByteArrayInputStream(new byte[0]));
+        System.setOut(System.err);
+        disarm();
+        tell(report, high, low, "started", "");
+        JavaVerdict verdict = JavaVerdict.of(program.thrown());
+        tell(report, high, low, verdict.status, verdict.detail);
+        Runtime.getRuntime().halt(0);
+    }
+
+    private static JavaProgram program(InputStream input) throws IOException {
         BufferedReader in = new BufferedReader(new InputStreamReader(input, StandardCharsets.US_ASCII));
         in.readLine();
         String entry = in.readLine();
-        String classes = in.readLine();
-        System.setIn(new ByteArrayInputStream(new byte[0]));
-        System.setOut(System.err);
-        tell(report, high, low, "started", "");
-        disarm();
-        JavaVerdict verdict = JavaVerdict.of(new JavaProgram(classes, entry).thrown());
-        tell(report, high, low, verdict.status, verdict.detail);
-        Runtime.getRuntime().halt(0);
+        return new JavaProgram(in.readLine(), entry);
     }
 
     private static long digits(InputStream in) throws IOException {

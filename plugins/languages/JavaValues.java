@@ -74,27 +74,28 @@ public final class JavaValues {
     /** {@code value} itself where it is the JDK's through and through, else what it is worth. */
     @SuppressWarnings("unchecked")
     public static <T> T of(T value) {
-        return (T) plain(value, 0);
+        return (T) plain(value, false, 0);
     }
 
-    /** Whether two values are equal, by the first one's class, which is the JDK's. */
+    /** Whether two values are equal, by the first one's class, which is the JDK's; by a copy that no thread can change. */
     public static boolean equal(Object one, Object other) {
-        return plain(one, 0).equals(other);
+        return plain(one, true, 0).equals(other);
     }
 
-    private static Object plain(Object value, int depth) {
+    /** {@code copied}: what holds other values is replaced even where it is the JDK's. */
+    private static Object plain(Object value, boolean copied, int depth) {
         if (value == null) return null;
         if (depth > DEEPEST) throw new AssertionError("a value nested too deeply");
         Class<?> type = value.getClass();
-        if (type.isArray()) return type.getComponentType().isPrimitive() ? value : array((Object[]) value, depth + 1);
-        if (value instanceof Map) return map((Map<?, ?>) value, depth + 1);
-        if (value instanceof Collection) return collection((Collection<?>) value, depth + 1);
-        if (value instanceof Map.Entry) return entry((Map.Entry<?, ?>) value, depth + 1);
+        if (type.isArray()) return type.getComponentType().isPrimitive() ? value : array((Object[]) value, copied, depth + 1);
+        if (value instanceof Map) return map((Map<?, ?>) value, copied, depth + 1);
+        if (value instanceof Collection) return collection((Collection<?>) value, copied, depth + 1);
+        if (value instanceof Map.Entry) return entry((Map.Entry<?, ?>) value, copied, depth + 1);
         if (Proxy.isProxyClass(type) || !isOurs(type.getClassLoader())) {
             throw new AssertionError("an object of the solution's own: " + type.getName());
         }
-        if (value instanceof Optional) return optional((Optional<?>) value, depth + 1);
-        if (value instanceof Tuple) return tuple((Tuple) value, depth + 1);
+        if (value instanceof Optional) return optional((Optional<?>) value, copied, depth + 1);
+        if (value instanceof Tuple) return tuple((Tuple) value, copied, depth + 1);
         return value;
     }
 
@@ -105,10 +106,10 @@ public final class JavaValues {
                 || loader == JavaValues.class.getClassLoader();
     }
 
-    private static Object[] array(Object[] values, int depth) {
+    private static Object[] array(Object[] values, boolean copied, int depth) {
         Object[] plain = values;
         for (int i = 0; i < values.length; i++) {
-            Object each = plain(values[i], depth);
+            Object each = plain(values[i], copied, depth);
             if (each == values[i]) continue;
             if (plain == values) plain = values.clone();
             plain[i] = each;
@@ -116,11 +117,11 @@ public final class JavaValues {
         return plain;
     }
 
-    private static Object collection(Collection<?> values, int depth) {
+    private static Object collection(Collection<?> values, boolean copied, int depth) {
         List<Object> plain = new ArrayList<>();
-        boolean same = isExact(values.getClass());
+        boolean same = isExact(values.getClass()) && !(copied && (values instanceof List || values instanceof Set));
         for (Object each : values) {
-            Object made = plain(each, depth);
+            Object made = plain(each, copied, depth);
             same &= made == each;
             plain.add(made);
         }
@@ -143,12 +144,12 @@ public final class JavaValues {
         return empty;
     }
 
-    private static Object map(Map<?, ?> values, int depth) {
+    private static Object map(Map<?, ?> values, boolean copied, int depth) {
         Map<Object, Object> plain = new LinkedHashMap<>();
-        boolean same = isExact(values.getClass());
+        boolean same = isExact(values.getClass()) && !copied;
         for (Map.Entry<?, ?> each : values.entrySet()) {
-            Object key = plain(each.getKey(), depth);
-            Object value = plain(each.getValue(), depth);
+            Object key = plain(each.getKey(), copied, depth);
+            Object value = plain(each.getValue(), copied, depth);
             same &= key == each.getKey() && value == each.getValue();
             plain.put(key, value);
         }
@@ -159,20 +160,20 @@ public final class JavaValues {
         return sorted;
     }
 
-    private static Object entry(Map.Entry<?, ?> entry, int depth) {
-        Object key = plain(entry.getKey(), depth);
-        Object value = plain(entry.getValue(), depth);
+    private static Object entry(Map.Entry<?, ?> entry, boolean copied, int depth) {
+        Object key = plain(entry.getKey(), copied, depth);
+        Object value = plain(entry.getValue(), copied, depth);
         return new AbstractMap.SimpleEntry<>(key, value);
     }
 
-    private static Object optional(Optional<?> value, int depth) {
-        Object plain = plain(value.orElse(null), depth);
+    private static Object optional(Optional<?> value, boolean copied, int depth) {
+        Object plain = plain(value.orElse(null), copied, depth);
         return plain == value.orElse(null) ? value : Optional.ofNullable(plain);
     }
 
-    private static Object tuple(Tuple tuple, int depth) {
+    private static Object tuple(Tuple tuple, boolean copied, int depth) {
         Object[] values = tuple.toArray();
-        Object[] plain = array(values, depth);
+        Object[] plain = array(values, copied, depth);
         if (plain == values) return tuple;
         Class<?>[] types = new Class<?>[plain.length];
         Arrays.fill(types, Object.class);

@@ -139,7 +139,7 @@ def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None
     if config["isolate"]:
         namespaces.die_with_parent()
         if harness is None:
-            namespaces.own_processes()
+            namespaces.hide_processes_from_command(config["command"][0])
     nothing = os.open(os.devnull, os.O_RDONLY)
     tokens = os.dup(given)
     os.dup2(nothing if harness else given, 0)

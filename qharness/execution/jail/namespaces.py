@@ -16,6 +16,7 @@ from pathlib import Path
 _NEWNS, _NEWIPC, _NEWPID = 0x0002_0000, 0x0800_0000, 0x2000_0000
 _NEWUSER = 0x1000_0000
 _NOSUID, _NODEV, _NOEXEC, _READONLY, _BIND, _REC, _PRIVATE = 2, 4, 8, 1, 4096, 0x4000, 1 << 18
+_REMOUNT = 32
 _PDEATHSIG, _DUMPABLE, _SECCOMP, _NO_NEW_PRIVS = 1, 4, 22, 38
 _FILES = 4096  # in the writable directory, which bounds what their names take beside their bytes
 
@@ -75,10 +76,15 @@ def own_files(disk_bytes: int, kept: list[str]) -> None:
     os.chdir("/")
 
 
-def own_processes() -> None:
-    """Show in /proc the processes of our pid namespace and no others."""
+def hide_processes_from_command(executable: str) -> None:
+    """Leave of /proc the one link that a command's dynamic linker wants: no process, no memory, no descriptor."""
     _call("mount", None, b"/", None, _REC | _PRIVATE, None)
-    _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, None)
+    flags = _NOSUID | _NODEV | _NOEXEC
+    _call("mount", b"tmpfs", b"/proc", b"tmpfs", flags, b"size=4k,mode=755")
+    own = Path("/proc/self")
+    own.mkdir()
+    (own / "exe").symlink_to(executable)
+    _call("mount", None, b"/proc", None, flags | _READONLY | _REMOUNT, None)
 
 
 def hide_processes() -> None:
