@@ -221,12 +221,11 @@ final class JavaTestsUnit {
             ExpressionTree method = tree.getMethodSelect();
             if (method instanceof IdentifierTree) {
                 String name = ((IdentifierTree) method).getName().toString();
-                if (!isOurs(name)) {
-                    wrap(tree, entry + ".");
-                    scan(tree.getTypeArguments(), none);
-                    return scan(tree.getArguments(), none);
-                }
-            } else if (method instanceof MemberSelectTree) {
+                if (!isOurs(name)) wrap(tree, entry + ".");
+                scan(tree.getTypeArguments(), none);
+                return scan(tree.getArguments(), none);
+            }
+            if (method instanceof MemberSelectTree) {
                 MemberSelectTree select = (MemberSelectTree) method;
                 if (checked && asksForEquality(tree, select)) return equality(tree, select);
                 if (isEntry(select.getExpression())) wrap(tree, "");

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,10 @@ _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
+_JDK_MODULES = frozenset(
+    f"jdk.{name}" for name in "charsets crypto.cryptoki crypto.ec httpserver localedata naming.dns net zipfs".split()
+)
+"""What a program in a JVM of its own sees of the JDK's besides Java SE: nothing that reaches memory or dumps it."""
 _JVM_FLAGS = (
     "-ea",
     "-XX:+UseSerialGC",
@@ -138,8 +143,19 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
 
 
 def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
-    exports = _JAVAC_POOL if name == "JavaCompileServer" else ()
-    return (str(home / "bin/java"), *_JVM_FLAGS, *exports, "-cp", str(folder / _JAR))
+    own = {"JavaCompileServer": _JAVAC_POOL, "JavaHarness": _modules(home)}.get(name, ())
+    return (str(home / "bin/java"), *_JVM_FLAGS, *own, "-cp", str(folder / _JAR))
+
+
+def _modules(home: Path) -> tuple[str, ...]:
+    """The option that leaves the JDK's other modules out, if it says which it has."""
+    with contextlib.suppress(OSError):
+        listed = re.search(r'^MODULES="(.*)"', (home / "release").read_text(), re.MULTILINE)
+        names = listed.group(1).split() if listed else []
+        some = [name for name in names if name in _JDK_MODULES or name.startswith("java.")]
+        some = [name for name in some if name not in ("java.se", "java.instrument")]  # the former takes the latter in
+        return ("--limit-modules", ",".join(some)) if some else ()
+    return ()
 
 
 @cache
@@ -147,7 +163,7 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
-    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join(_JVM_FLAGS).encode())
+    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join((*_JVM_FLAGS, *_modules(home))).encode())
     target = cache_dir() / f"toolchains/java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
