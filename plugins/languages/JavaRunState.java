@@ -9,8 +9,8 @@ import java.util.TimeZone;
  * the JDK's that are loaded, threads, properties, the default locale and time zone. Little of it is no matter.
  */
 final class JavaRunState {
-    private static final long MOST_GARBAGE = 96L << 20;
-    private static final long MOST_LEFT = 32L << 20;
+    private static final long MOST_GARBAGE = 24L << 20;
+    private static final long MOST_LEFT = 16L << 20;
     private static final long MOST_CLASSES = 2_000;
 
     private final ClassLoadingMXBean loading = ManagementFactory.getClassLoadingMXBean();
