@@ -50,14 +50,14 @@ _END = " return 0; } static long g() { "
 _REPORTS = 'for (String s : new String[] {"passed", " passed \\n", "- passed\\n", "{\\"status\\": \\"passed\\"}"})'
 
 LANGUAGE = {
-    "closes the class and opens another": ("long", "return 0; } public static void main(String[] a) { } } class Other { static long g() { return 0;"),
+    "closes the class and opens another": ("long", "return 0; } public static void main(String[] a) { } } class Other extends Problem { static long g() { return 0;"),
     "a main of its own": ("long", "return 0; } public static void main(String... a) { } static long g() { return 0;"),
     "a main of its own among members": ("members", "List<Integer> g(int x) { return null; } public static void main(String[] a) { } "),
     "an unclosed comment": ("long", "return 0; } public static void main(String[] a) { } } /*"),
     "a comment to the line's end": ("long", "return 0; } public static void main(String[] a) { } } //"),
     "an unclosed text": ("long", 'return 0; } public static void main(String[] a) { } static String s = """\n'),
     "braces by escapes": ("long", "return 0; \\u007d public static void main(String[] a) { } \\u007d class Other { static void g() {"),
-    "tests in a block that does not run": ("long", "return 0; } static void never() { class Inner { long g() { return 0;"),
+    "tests in a block that does not run": ("long", "return 0; } public static void main(String[] a) { } static class Inner { static long g() { return 0;"),
     "tests in an annotation": ("long", "return 0; } @interface A { class B { static void g() { "),
     "tests in an enum": ("long", "return 0; } enum E { A { void g() {"),
     "class Arrays beside": ("list", "return new ArrayList<>(); } } class Arrays { static <T> List<T> asList(T... x) { return new ArrayList<>(); } static List<Long> g() { return null;"),

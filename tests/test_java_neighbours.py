@@ -38,10 +38,10 @@ HONEST = {
     WRONG_APART: Status.FAILED,
 }
 _NESTED = "(" * 20_000 + "1" + ")" * 20_000
-_DOUBLED = "".join(f'static final String {b} = {a} + {a} + {a} + {a};' for a, b in zip("ABCDEFG", "BCDEFGH"))  # fmt: skip
+_FOLDED = "".join(f"static final String {b} = {a} + {a} + {a} + {a};" for a, b in zip("ABCDEF", "BCDEFG", strict=True))
 LOCALES = 'for (int i = 0; i < %d; i++) DateTimeFormatter.ofPattern("EEEE MMMM G", new Locale("en", "US", "%s" + i)).format(LocalDate.of(2024, 1, 1));'
 UPSETTING = {
-    "a constant of more than 65,535 bytes": main("", f'class Long1 {{ static final String A = "xxxxxxxx"; {_DOUBLED} }}'),
+    "a constant of more than 65,535 bytes": main("", f'class Folded {{ static final String A = "éééééééé"; {_FOLDED} }}'),
     "a class with too large a method": main("", "class Large { static int[] x = {" + "1," * 20_000 + "}; }"),
     "an expression that overflows javac": main(f"int x = {_NESTED};"),
     "an overflow after an error": main(f"int y = oops; int x = {_NESTED};"),
