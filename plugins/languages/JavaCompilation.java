@@ -3,6 +3,7 @@ import com.sun.source.util.JavacTask;
 import com.sun.source.util.Trees;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -19,6 +20,7 @@ import javax.tools.JavaFileObject;
 final class JavaCompilation {
     private static final List<String> OPTIONS =
             List.of("-proc:none", "-nowarn", "-Xlint:none", "-g:none", "-implicit:none");
+    private static final int MOST_KNOWN = 200; // tests: the same ones come with many solutions
     private static final Pattern PACKAGE = Pattern.compile("\\bpackage\\b|\\\\u");
 
     /** A program that does not compile. {@code odd}: only a JVM that has compiled nothing else can be sure of it. */
@@ -35,6 +37,14 @@ final class JavaCompilation {
     private final JavaCompiler compiler;
     private final JavaSources files;
     private final JavaWarmCompiler warm;
+    private final Map<String, Tests> known = new LinkedHashMap<>() {
+        private static final long serialVersionUID = 1L;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<String, Tests> eldest) {
+            return size() > MOST_KNOWN;
+        }
+    };
 
     JavaCompilation(JavaCompiler compiler, JavaSources files) {
         this.compiler = compiler;
@@ -44,41 +54,54 @@ final class JavaCompilation {
 
     /** The program compiled, its tests apart where they can be. */
     JavaCompiled compile(String entry, String source, String tests) throws IOException, Refusal {
-        JavaTestsText text = JavaTestsText.of(tests);
         JavaImports imports = new JavaImports(source);
-        JavaTestsUnit unit = text == null ? null : parsed(entry, imports, text);
-        if (unit == null) return new JavaCompiled(classesOf(List.of(JavaSources.source(entry, source + "\n" + tests))), "");
-        JavaFileObject solution = JavaSources.source(entry, source + "\n" + text.closers);
+        Tests apart = known.get(entry + "\n" + imports.text + "\n" + tests);
+        if (apart == null) known.put(entry + "\n" + imports.text + "\n" + tests, apart = parsed(entry, imports, tests));
+        if (apart.checked == null) {
+            return new JavaCompiled(classesOf(List.of(JavaSources.source(entry, source + "\n" + tests))), "");
+        }
+        JavaFileObject solution = JavaSources.source(entry, source + "\n" + apart.closers);
         String main = imports.inPackage + JavaTestsUnit.NAME;
-        JavaCompiled compiled = apart(solution, unit, main, true);
+        JavaCompiled compiled = apart(solution, main, apart.checked);
         String problem = compiled.misleads(entry, imports);
         if (problem != null) throw new Refusal(false, problem);
-        return compiled.sharedTypes(entry).isEmpty() ? compiled : apart(solution, unit, main, false);
+        return compiled.sharedTypes(entry).isEmpty() ? compiled : apart(solution, main, apart.unchecked);
     }
 
-    private JavaCompiled apart(JavaFileObject solution, JavaTestsUnit unit, String main, boolean checked)
-            throws Refusal {
-        String source = unit.source(checked, true);
-        String other = unit.source(checked, false);
+    /** {@code texts}: of the tests' unit, two guesses at what is in the solution's class; they are mostly the same. */
+    private JavaCompiled apart(JavaFileObject solution, String main, List<String> texts) throws Refusal {
         try {
-            return new JavaCompiled(classesOf(List.of(solution, JavaSources.source(main, source))), main);
+            return new JavaCompiled(classesOf(List.of(solution, JavaSources.source(main, texts.get(0)))), main);
         } catch (Refusal refusal) {
-            if (refusal.odd || other.equals(source)) throw refusal;
-            return new JavaCompiled(classesOf(List.of(solution, JavaSources.source(main, other))), main);
+            if (refusal.odd || texts.get(0).equals(texts.get(1))) throw refusal;
+            return new JavaCompiled(classesOf(List.of(solution, JavaSources.source(main, texts.get(1)))), main);
         }
     }
 
-    /** The tests as a unit; null where they are none, or have no main. */
-    private JavaTestsUnit parsed(String entry, JavaImports imports, JavaTestsText text) throws IOException {
+    /** Tests that were made a unit; with nulls where they cannot be one, or have no main. */
+    private static final class Tests {
+        private String closers;
+        private List<String> checked;
+        private List<String> unchecked;
+    }
+
+    private Tests parsed(String entry, JavaImports imports, String tests) throws IOException {
+        Tests made = new Tests();
+        JavaTestsText text = JavaTestsText.of(tests);
+        if (text == null) return made;
         DiagnosticCollector<JavaFileObject> found = new DiagnosticCollector<>();
         List<JavaFileObject> sources = List.of(JavaSources.source(JavaTestsUnit.NAME, JavaTestsUnit.toParse(text)));
         JavacTask task = (JavacTask) compiler.getTask(null, files, found, OPTIONS, null, sources);
         List<CompilationUnitTree> units = new ArrayList<>();
         task.parse().forEach(units::add);
-        if (!errorsIn(found).isEmpty() || units.size() != 1) return null;
+        if (!errorsIn(found).isEmpty() || units.size() != 1) return made;
         JavaTestsUnit unit =
                 new JavaTestsUnit(entry, imports, text, units.get(0), Trees.instance(task).getSourcePositions());
-        return unit.hasMain() ? unit : null;
+        if (!unit.hasMain()) return made;
+        made.closers = text.closers;
+        made.checked = List.of(unit.source(true, true), unit.source(true, false));
+        made.unchecked = List.of(unit.source(false, true), unit.source(false, false));
+        return made;
     }
 
     /** The classes that units compile to. */

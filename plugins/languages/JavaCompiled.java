@@ -18,6 +18,7 @@ final class JavaCompiled {
 
     private final Map<String, byte[]> solution = new TreeMap<>();
     private final Map<String, byte[]> tests = new TreeMap<>();
+    private final Map<String, JavaClassFile> files = new TreeMap<>();
     private final String main;
 
     /** {@code main}: the tests' class; empty where the solution's own is run. */
@@ -34,9 +35,8 @@ final class JavaCompiled {
         for (String name : solution.keySet()) {
             if (MISLEADING.contains(name.substring(name.lastIndexOf('.') + 1))) return "a class that is named like a package: " + name;
         }
-        byte[] bytes = solution.get(entry);
-        if (bytes == null) return "no class " + entry;
-        List<JavaClassFile.Member> declared = new JavaClassFile(bytes).declared;
+        if (!solution.containsKey(entry)) return "no class " + entry;
+        List<JavaClassFile.Member> declared = file(solution, entry).declared;
         for (JavaClassFile.Member call : callsOf(entry)) {
             JavaClassFile.Member first = firstLike(declared, call);
             if (first != null && !first.descriptor.equals(call.descriptor)) {
@@ -53,9 +53,9 @@ final class JavaCompiled {
     /** The classes of the solution's own besides {@code entry} that the tests deal in, by their binary names. */
     Set<String> sharedTypes(String entry) throws IOException {
         Set<String> shared = new TreeSet<>();
-        List<JavaClassFile.Member> declared = new JavaClassFile(solution.get(entry)).declared;
-        for (byte[] each : tests.values()) {
-            for (String named : new JavaClassFile(each).named) addOwn(shared, "L" + named.replaceAll("^\\[+L?", "") + ";");
+        List<JavaClassFile.Member> declared = file(solution, entry).declared;
+        for (String each : tests.keySet()) {
+            for (String named : file(tests, each).named) addOwn(shared, "L" + named.replaceAll("^\\[+L?", "") + ";");
         }
         for (JavaClassFile.Member call : callsOf(entry)) {
             addOwn(shared, call.descriptor);
@@ -74,10 +74,15 @@ final class JavaCompiled {
         }
     }
 
+    private JavaClassFile file(Map<String, byte[]> some, String name) throws IOException {
+        if (!files.containsKey(name)) files.put(name, new JavaClassFile(some.get(name)));
+        return files.get(name);
+    }
+
     private Set<JavaClassFile.Member> callsOf(String entry) throws IOException {
         Set<JavaClassFile.Member> calls = new HashSet<>();
-        for (byte[] each : tests.values()) {
-            for (JavaClassFile.Member used : new JavaClassFile(each).used) {
+        for (String each : tests.keySet()) {
+            for (JavaClassFile.Member used : file(tests, each).used) {
                 if (used.owner.equals(entry.replace('.', '/')) && used.descriptor.startsWith("(")) calls.add(used);
             }
         }
@@ -106,7 +111,7 @@ final class JavaCompiled {
     /** In base64, for JavaProgram. */
     String packed() throws IOException {
         if (!tests.isEmpty()) {
-            for (Map.Entry<String, byte[]> each : solution.entrySet()) each.setValue(new JavaClassFile(each.getValue()).opened());
+            for (Map.Entry<String, byte[]> each : solution.entrySet()) each.setValue(file(solution, each.getKey()).opened());
         }
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);

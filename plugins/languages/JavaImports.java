@@ -24,6 +24,9 @@ final class JavaImports {
     /** The package that the source says it is in, with a dot; mostly empty. */
     final String inPackage;
 
+    /** The package and the imports, in a line. */
+    final String text;
+
     private final List<String> statics = new ArrayList<>();
     private final List<String> single = new ArrayList<>();
     private final Set<String> packages = new LinkedHashSet<>();
@@ -41,6 +44,7 @@ final class JavaImports {
             else single.add(name);
             at = skipped(source, found.end());
         }
+        text = packages + " " + single + " " + statics + " " + inPackage;
     }
 
     private static int skipped(String source, int at) {

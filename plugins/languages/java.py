@@ -73,7 +73,7 @@ class Java:
 
         shared_seconds = str(max(limits.cpu_seconds // 4, 1))  # of CPU time: then a JVM of the program's own decides
         return Toolchain(
-            command=jvm(harness),
+            command=jvm(harness, *_closed(version)),
             compiler=jvm(compiler),
             runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), shared_seconds),
             readable=(home, folder, *_debian_configuration(home)),
@@ -145,6 +145,12 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
 def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
     own = {"JavaCompileServer": _JAVAC_POOL, "JavaHarness": _modules(home)}.get(name, ())
     return (str(home / "bin/java"), *_JVM_FLAGS, *own, "-cp", str(folder / _JAR))
+
+
+def _closed(version: str) -> tuple[str, ...]:
+    """The option that keeps a program from the JDK's own fields and from memory that is not its own."""
+    major = version.split(".")[0]
+    return ("--illegal-access=deny",) if major.isdigit() and int(major) < 17 else ("--enable-native-access=java.base",)
 
 
 def _modules(home: Path) -> tuple[str, ...]:
