@@ -126,7 +126,7 @@ def measure(language: str, options: argparse.Namespace) -> None:
     names, docs = documents(language, options.data_dir)
     made = quick(language, docs, options.longest)
     failing = wrong(language, made, options.longest)
-    print(f"{language}: wrong programs by how they end: {({kind: len(some) for kind, some in failing.items()})}")
+    print(f"{language}: wrong programs by how they end: { ({kind: len(some) for kind, some in failing.items()}) }")
     for mix, some in (("all right", None), ("one in two wrong", failing)):
         measure_mix(language, f"{names}, {mix}", distinct(language, made, options.programs, some), options)
 

@@ -213,9 +213,9 @@ class Toolchain:
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads four lines (a word, entry class, source, tests; the last two in base64) and answers with
-    one: that word, `fit` or `worn`, and `ok`, then `shared` or `fresh`, and the compiled program as text without spaces,
-    which the harness then gets in place of source and tests; or `error` and a message; or `odd` and a message, which is
-    believed only from a process that has served no other program.
+    one: that word, `fit` or `worn`, and `ok`, then `shared` or `fresh`, and the compiled program as text without
+    spaces, which the harness then gets in place of source and tests; or `error` and a message; or `odd` and a message,
+    which is believed only from a process that has served no other program.
     `runner`: the command of a process that runs, one after another, programs that the compiler has called `shared`:
     harmless, for they can neither see nor change anything that outlives them in it. It says `ready`, and for each
     program it reads three lines (a word, entry class, compiled program) and answers with one: that word, `fit` or

@@ -13,7 +13,9 @@ def _inside(result: str, *checks: str) -> tuple[str, str]:
     """As MultiPL-E has it: the completion stands in a method that the tests close."""
     return (
         f"{_IMPORTS}class Problem {{\n    public static {result} f(long n) {{\n",
-        "    }\n    public static void main(String[] args) {\n" + "".join(f"    {c}\n" for c in checks) + "    }\n\n}\n",
+        "    }\n    public static void main(String[] args) {\n"
+        + "".join(f"    {c}\n" for c in checks)
+        + "    }\n\n}\n",
     )
 
 

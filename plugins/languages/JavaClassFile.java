@@ -66,7 +66,7 @@ final class JavaClassFile {
         readMembers();
     }
 
-    /** The file with all that is not private made public, for classes of another loader's: of another package, at run time. */
+    /** The file with all that is not private made public: to another loader's classes, its package is another. */
     byte[] opened() {
         byte[] opened = bytes.clone();
         for (int at : flagsAt) {

@@ -148,6 +148,7 @@ final class JavaCompilation {
 
     /** Whether javac met a limit of class files' in writing them: it stops half way, and later ones may suffer. */
     private static boolean hasLimit(DiagnosticCollector<JavaFileObject> found) {
-        return errorsIn(found).stream().anyMatch(each -> String.valueOf(each.getCode()).startsWith("compiler.err.limit"));
+        return errorsIn(found).stream()
+                .anyMatch(each -> String.valueOf(each.getCode()).startsWith("compiler.err.limit"));
     }
 }

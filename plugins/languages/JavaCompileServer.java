@@ -11,12 +11,12 @@ import javax.tools.JavaCompiler;
 import javax.tools.ToolProvider;
 
 /**
- * Compiles programs in memory, one after the other, inside the sandbox. It says {@code ready}. A request is four lines: a
- * word that the answer begins with, the entry class, the source and the tests, the last two in base64. The answer is one
- * line: that word; {@code fit}, or {@code worn} where this JVM should be replaced; and {@code ok}, then {@code shared}
- * where JavaScreen finds the program harmless, else {@code fresh}, and the classes in base64; or {@code error} and the
- * first error; or {@code odd} and an error that is believed only from a JVM that has served no other program. No code of
- * a program is run: annotation processing is off.
+ * Compiles programs in memory, one after the other, inside the sandbox. It says {@code ready}. A request is four lines:
+ * a word that the answer begins with, the entry class, the source and the tests, the last two in base64. The answer is
+ * one line: that word; {@code fit}, or {@code worn} where this JVM should be replaced; and {@code ok}, then
+ * {@code shared} where JavaScreen finds the program harmless, else {@code fresh}, and the classes in base64; or
+ * {@code error} and the first error; or {@code odd} and an error that is believed only from a JVM that has served no
+ * other program. No code of a program is run: annotation processing is off.
  */
 public final class JavaCompileServer {
     private static final long MOST_USED = 384L << 20;
@@ -33,7 +33,8 @@ public final class JavaCompileServer {
         out.println("ready");
         for (String word = in.readLine(); word != null; word = in.readLine()) {
             String entry = in.readLine();
-            String answer = answer(compilation, entry.isEmpty() ? "Main" : entry, decode(in.readLine()), decode(in.readLine()));
+            String source = decode(in.readLine());
+            String answer = answer(compilation, entry.isEmpty() ? "Main" : entry, source, decode(in.readLine()));
             out.println(word + (answer.startsWith("odd ") || isFull() ? " worn " : " fit ") + answer);
         }
     }

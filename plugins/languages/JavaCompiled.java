@@ -33,7 +33,9 @@ final class JavaCompiled {
     /** What is wrong with the solution for tests that trust names; null: nothing. */
     String misleads(String entry, JavaImports imports) throws IOException {
         for (String name : solution.keySet()) {
-            if (MISLEADING.contains(name.substring(name.lastIndexOf('.') + 1))) return "a class that is named like a package: " + name;
+            if (MISLEADING.contains(name.substring(name.lastIndexOf('.') + 1))) {
+                return "a class that is named like a package: " + name;
+            }
         }
         if (!solution.containsKey(entry)) return "no class " + entry;
         List<JavaClassFile.Member> declared = file(solution, entry).declared;
@@ -60,7 +62,8 @@ final class JavaCompiled {
         for (JavaClassFile.Member call : callsOf(entry)) {
             addOwn(shared, call.descriptor);
             for (JavaClassFile.Member each : declared) {
-                if (each.name.equals(call.name) && each.descriptor.equals(call.descriptor)) addOwn(shared, each.signature);
+                boolean called = each.name.equals(call.name) && each.descriptor.equals(call.descriptor);
+                if (called) addOwn(shared, each.signature);
             }
         }
         shared.remove(entry);
@@ -111,7 +114,9 @@ final class JavaCompiled {
     /** In base64, for JavaProgram. */
     String packed() throws IOException {
         if (!tests.isEmpty()) {
-            for (Map.Entry<String, byte[]> each : solution.entrySet()) each.setValue(file(solution, each.getKey()).opened());
+            for (Map.Entry<String, byte[]> each : solution.entrySet()) {
+                each.setValue(file(solution, each.getKey()).opened());
+            }
         }
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         DataOutputStream out = new DataOutputStream(bytes);

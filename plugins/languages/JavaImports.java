@@ -10,7 +10,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The imports that a source begins with, and what a simple name means by them: a class of the JDK's or of the library's.
+ * The imports that a source begins with, and what a simple name means by them: a class of the JDK's or the library's.
  * No code of a program is loaded: only classes that stand beside us are looked for, and none is initialised.
  */
 final class JavaImports {

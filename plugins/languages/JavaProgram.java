@@ -8,9 +8,9 @@ import java.util.HashMap;
 import java.util.Map;
 
 /**
- * One compiled program. The solution's classes are in a loader that does not know ours: of what stands beside us it finds
- * the library that programs may import and nothing else. The tests' classes are in a loader below, all of them from the
- * start, so that the solution can neither take the place of one nor find them by their names. Assertions are on.
+ * One compiled program. The solution's classes are in a loader that does not know ours: of what stands beside us it
+ * finds the library that programs may import and nothing else. The tests' classes are in a loader below, all of them
+ * from the start, so that the solution can neither take the place of one nor find them by name. Assertions are on.
  */
 final class JavaProgram {
     private static final String LIBRARY = "org.javatuples.";
@@ -88,7 +88,8 @@ final class JavaProgram {
         protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
             Class<?> own = findLoadedClass(name);
             if (own != null) return own;
-            return name.startsWith(beside) ? ClassLoader.getSystemClassLoader().loadClass(name) : super.loadClass(name, resolve);
+            if (name.startsWith(beside)) return ClassLoader.getSystemClassLoader().loadClass(name);
+            return super.loadClass(name, resolve);
         }
 
         @Override

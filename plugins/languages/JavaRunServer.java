@@ -14,10 +14,10 @@ import java.util.Objects;
 
 /**
  * Runs programs that JavaScreen has found harmless, one after the other, inside the sandbox. Its arguments are the
- * bytes that a program may print and the CPU seconds it may take. It says {@code ready}. A request is three lines: a word
- * that the answer begins with, the entry class, and the classes in base64. The answer is one line: that word; {@code fit},
- * or {@code worn} where the program left more than a little behind (JavaRunState); a status and a detail. Each program
- * gets a class loader, a thread and standard streams of its own.
+ * bytes that a program may print and the CPU seconds it may take. It says {@code ready}. A request is three lines: a
+ * word that the answer begins with, the entry class, and the classes in base64. The answer is one line: that word;
+ * {@code fit}, or {@code worn} where the program left more than a little behind (JavaRunState); a status and a detail.
+ * Each program gets a class loader, a thread and standard streams of its own.
  *
  * <p>Only what is surely the program's own verdict is given: its end, a failed assertion, an exception. Any other
  * error may have left the JVM's own classes half initialised or may come from them: the answer is {@code again}, for

@@ -5,8 +5,8 @@ import java.util.Properties;
 import java.util.TimeZone;
 
 /**
- * What programs that share a JVM could leave behind in it, whatever JavaScreen says: memory that stays taken, classes of
- * the JDK's that are loaded, threads, properties, the default locale and time zone. Little of it is no matter.
+ * What programs that share a JVM could leave behind in it, whatever JavaScreen says: memory that stays taken, classes
+ * of the JDK's that are loaded, threads, properties, the default locale and time zone. Little of it is no matter.
  */
 final class JavaRunState {
     private static final long MOST_GARBAGE = 24L << 20;

@@ -1,6 +1,6 @@
 /**
- * Where the text of tests that go on where a solution stops ends the solution's blocks: {@code } members }}, with braces
- * that close what the solution left open, and in between the members that the tests add to its class.
+ * The parts of tests that go on where a solution stops: braces that close what the solution left open, and in between
+ * the members that the tests add to its class.
  */
 final class JavaTestsText {
     /** The members of the solution's class that the tests add. */

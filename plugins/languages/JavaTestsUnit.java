@@ -51,7 +51,11 @@ final class JavaTestsUnit {
 
     /** {@code unit}: what was parsed from {@link #toParse}. */
     JavaTestsUnit(
-            String entry, JavaImports imports, JavaTestsText tests, CompilationUnitTree unit, SourcePositions positions) {
+            String entry,
+            JavaImports imports,
+            JavaTestsText tests,
+            CompilationUnitTree unit,
+            SourcePositions positions) {
         this.entry = entry;
         this.imports = imports;
         this.body = tests.members;
@@ -173,7 +177,8 @@ final class JavaTestsUnit {
         }
 
         private boolean isTheSolutions(String name) {
-            return !variables.contains(name) && !types.contains(name) && !NOT_OURS.contains(name) && !name.equals(entry);
+            boolean theTests = variables.contains(name) || types.contains(name);
+            return !theTests && !NOT_OURS.contains(name) && !name.equals(entry);
         }
 
         @Override
@@ -263,7 +268,7 @@ final class JavaTestsUnit {
             return variables.contains(name) ? entry.equals(typesOfVariables.get(name)) : name.equals(entry);
         }
 
-        /** Whether a method that is called by its name alone is the tests' own, an import, or one of a class's that they extend. */
+        /** Whether a method called by its name alone is the tests' own, an import, or of a class that they extend. */
         private boolean isOurs(String method) {
             if (methods.contains(method) || method.equals("this") || method.equals("super")) return true;
             if (imports.importsMethod(method)) return true;

@@ -77,7 +77,7 @@ public final class JavaValues {
         return (T) plain(value, false, 0);
     }
 
-    /** Whether two values are equal, by the first one's class, which is the JDK's; by a copy that no thread can change. */
+    /** Whether two values are equal, by the first one's class, the JDK's, and a copy that no thread can change. */
     public static boolean equal(Object one, Object other) {
         return plain(one, true, 0).equals(other);
     }
@@ -87,7 +87,8 @@ public final class JavaValues {
         if (value == null) return null;
         if (depth > DEEPEST) throw new AssertionError("a value nested too deeply");
         Class<?> type = value.getClass();
-        if (type.isArray()) return type.getComponentType().isPrimitive() ? value : array((Object[]) value, copied, depth + 1);
+        if (value instanceof Object[]) return array((Object[]) value, copied, depth + 1);
+        if (type.isArray()) return value;
         if (value instanceof Map) return map((Map<?, ?>) value, copied, depth + 1);
         if (value instanceof Collection) return collection((Collection<?>) value, copied, depth + 1);
         if (value instanceof Map.Entry) return entry((Map.Entry<?, ?>) value, copied, depth + 1);
@@ -184,7 +185,7 @@ public final class JavaValues {
         }
     }
 
-    /** Whether objects of this very class hold their elements themselves, and no other collection that answers for them. */
+    /** Whether objects of this very class hold their elements themselves, and none that answers for them. */
     private static boolean isExact(Class<?> type) {
         if (type.getClassLoader() != null || Proxy.isProxyClass(type)) return false;
         String name = type.getName();

@@ -16,7 +16,7 @@ final class JavaVerdict {
         this.sure = sure;
     }
 
-    /** The verdict on what a program threw; null: it threw nothing. Its text is the program's code, and may fail in turn. */
+    /** The verdict on what a program threw; null: nothing. Its text is the program's code, and may fail in turn. */
     static JavaVerdict of(Throwable thrown) {
         if (thrown == null) return new JavaVerdict("passed", "", true);
         try {

@@ -77,7 +77,8 @@ final class JavaWarmCompiler {
     private static Ending ended(JavaCompiler.CompilationTask task) {
         try {
             String result = String.valueOf(task.getClass().getMethod("doCall").invoke(task));
-            return result.startsWith("OK") ? Ending.COMPILED : result.startsWith("ERROR") ? Ending.REFUSED : Ending.GAVE_UP;
+            if (result.startsWith("OK")) return Ending.COMPILED;
+            return result.startsWith("ERROR") ? Ending.REFUSED : Ending.GAVE_UP;
         } catch (InvocationTargetException | StackOverflowError | OutOfMemoryError wrapped) {
             return Ending.GAVE_UP;
         } catch (ReflectiveOperationException other) {

@@ -26,9 +26,7 @@ _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
-_JDK_MODULES = frozenset(
-    f"jdk.{name}" for name in "charsets crypto.cryptoki crypto.ec httpserver localedata naming.dns net zipfs".split()
-)
+_JDK_MODULES = ("charsets", "crypto.cryptoki", "crypto.ec", "httpserver", "localedata", "naming.dns", "net", "zipfs")
 """What a program in a JVM of its own sees of the JDK's besides Java SE: nothing that reaches memory or dumps it."""
 _JVM_FLAGS = (
     "-ea",
@@ -39,7 +37,7 @@ _JVM_FLAGS = (
     "-XX:+DisableAttachMechanism",
 )
 
-_SMALL_SOURCE = b"import java.util.*; class Main { static List<Integer> f(int x) { return new ArrayList<>(List.of(x)); }"
+_SMALL_SOURCE = b"import java.util.*; class Main { static List<Integer> f(int x) { return List.of(x); }"
 _SMALL_TESTS = b'public static void main(String[] a) { assert f(1).equals(Arrays.asList(1)) : "" + f(2); } }'
 
 
@@ -158,7 +156,7 @@ def _modules(home: Path) -> tuple[str, ...]:
     with contextlib.suppress(OSError):
         listed = re.search(r'^MODULES="(.*)"', (home / "release").read_text(), re.MULTILINE)
         names = listed.group(1).split() if listed else []
-        some = [name for name in names if name in _JDK_MODULES or name.startswith("java.")]
+        some = [name for name in names if name.removeprefix("jdk.") in _JDK_MODULES or name.startswith("java.")]
         some = [name for name in some if name not in ("java.se", "java.instrument")]  # the former takes the latter in
         return ("--limit-modules", ",".join(some)) if some else ()
     return ()
@@ -169,7 +167,8 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
-    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join((*_JVM_FLAGS, *_modules(home))).encode())
+    flags = " ".join((*_JVM_FLAGS, *_modules(home)))
+    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), flags.encode())
     target = cache_dir() / f"toolchains/java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Processes that stay: a language's compiler, and its runners of programs that the compiler has found harmless.
 
 Compiling runs none of a program's code, so programs may share the process; so may programs that can neither see nor
-change anything of one another. Every other program gets a fresh process. Yet only a pass is believed from a process that
-has served many: everything else is done once more where it can be trusted.
+change anything of one another. Every other program gets a fresh process. Yet only a pass is believed from a process
+that has served many: everything else is done once more where it can be trusted.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
     """The compiled program, or how compiling it failed.
 
     A compiler that dies, hangs or says that something odd happened may owe it to an earlier program: a new one gets the
-    program once more, and that one's word is final. Raises SandboxError if none can be started, or if a new one rambles.
+    program once more, and that one's word is final. Raises SandboxError if none can be started, or a new one rambles.
     """
     begun = time.monotonic()
     fields = (program.entry_class, encoded(program.source), encoded(program.tests))
@@ -169,8 +169,8 @@ def run_shared(runner: Server, confirmer: Server, entry_class: str, classes: str
     """A harmless program's verdict; None if only a fresh process can tell. Raises SandboxError if none can be started.
 
     A pass of the `runner`, which has run many programs, is believed. What it did not pass is run once more by the
-    `confirmer`, which runs such programs alone: its verdict counts if the program left it as it was. A runner or confirmer that
-    died or hung may owe it to an earlier program, or to this one's appetite: so it is no verdict.
+    `confirmer`, which runs such programs alone: its verdict counts if the program left it as it was. One that died or
+    hung may owe it to an earlier program, or to this one's appetite: so it is no verdict.
     """
     first = _verdict(runner, entry_class, classes)
     if first is None or first[0].passed or runner.stopped:
