@@ -16,7 +16,7 @@ from qharness.registry import get_registry
 _VALUES = ((" < ", " >= "), (" + 1", " + 2"), (" == ", " != "), (" - ", " + "), (" true", " false"), (" 0", " 1"))
 _EXCEPTIONS = {
     "python": (("[i]", "[i + 99]"), ("return ", "return None."), ("len(", "int(")),
-    "java": (("[i]", "[i + 99]"), ("return ", "if (true) throw new RuntimeException(); return "), (".get(", ".get(99+")),
+    "java": (("[i]", "[i + 99]"), ("return ", "if (true) throw new RuntimeException(); return "), (".get(", ".get(9+")),
 }  # fmt: skip
 _SYNTAX = {"python": ((":\n", "\n"), (")\n", "\n")), "java": ((";\n", "\n"), ("return ", "return undefined + "))}
 _PATTERN = ("failed", "error", "failed", "compile", "failed", "compile", "failed", "error", "compile", "failed")
