@@ -79,6 +79,7 @@ public final class JavaValues {
 
     /** Whether two values are equal, by the first one's class, the JDK's, and a copy that no thread can change. */
     public static boolean equal(Object one, Object other) {
+        if (one == null) throw new NullPointerException("null is asked whether it equals a value");
         return plain(one, true, 0).equals(other);
     }
 
