@@ -32,6 +32,7 @@ from qharness.offers import (
     Load,
     QuantizedLinear,
     TaskFamily,
+    TestsNeed,
     WeightBytes,
 )
 from qharness.runs import RunResult, RunSpec, ScoreResult
@@ -125,6 +126,7 @@ __all__ = [
     "StudyError",
     "TaskFamily",
     "TaskSource",
+    "TestsNeed",
     "Toolchain",
     "UnknownNameError",
     "WeightBytes",

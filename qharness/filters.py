@@ -7,7 +7,8 @@ else. All of these work in the stock lm-eval command line too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from qharness.registry import get_registry
 from qharness.types import Document, Program
 
 Verdict = dict[str, Any]
-"""completion, status, passed, detail, seconds, cached: what became of one completion."""
+"""completion, status, passed, detail, seconds, cached, in_process: what became of one completion."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,18 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
                 "detail": outcome.detail,
                 "seconds": outcome.seconds,
                 "cached": outcome.cached,
+                "in_process": outcome.in_process,
             }
             for text, outcome in zip(texts, outcomes, strict=False)
         ]
         for texts in resps
     ]
+
+
+def executed(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """How many of these verdicts tests gave that ran apart from the program, and how many those in its own process."""
+    counts = Counter("in-process" if row["in_process"] else "isolated" for row in rows if "in_process" in row)
+    return {name: counts[name] for name in ("isolated", "in-process")}
 
 
 def pass_at_k(

@@ -238,3 +238,25 @@ class PackageLanguage(Protocol):
         than is asked for.
         """
         ...
+
+
+@dataclass(frozen=True)
+class TestsNeed:
+    """What a program's tests need to run in. `in_process`: the program's own process, where a pass can be forged.
+
+    `straight`: they leave the process that runs them as it was, and end when the program's answers do. `modules`: names
+    that mean the library's modules in them, though they do not import these.
+    """
+
+    in_process: bool
+    straight: bool
+    modules: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class CheckedLanguage(Protocol):
+    """A language whose harness has a checker: what a program's tests need is told by their text alone."""
+
+    def tests_need(self, tests: str) -> TestsNeed:
+        """What these tests need."""
+        ...

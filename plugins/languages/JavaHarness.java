@@ -25,13 +25,19 @@ public final class JavaHarness {
         OutputStream report = new FileOutputStream(FileDescriptor.out);
         long high = digits(input);
         long low = digits(input);
-        JavaProgram program = program(input);
+        JavaProgram program = null;
+        Throwable broken = null;
+        try {
+            program = program(input);
+        } catch (Throwable error) { // classes that cannot be loaded are the program's own fault
+            broken = error;
+        }
         System.gc(); // so that a heap dump does not show the tests
         System.setIn(new ByteArrayInputStream(new byte[0]));
         System.setOut(System.err);
         disarm();
         tell(report, high, low, "started", "");
-        JavaVerdict verdict = JavaVerdict.of(program.thrown());
+        JavaVerdict verdict = JavaVerdict.of(program == null ? broken : program.thrown());
         tell(report, high, low, verdict.status, verdict.detail);
         Runtime.getRuntime().halt(0);
     }

@@ -11,13 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, Toolchain
+from qharness import Limits, TestsNeed, Toolchain
 from qharness.plugins.languages.python_packages import find_packages
+from qharness.plugins.languages.python_tests import what_tests_need
 
 if TYPE_CHECKING:
     from tree_sitter import Parser
 
-_HARNESS = Path(__file__).with_name("python_harness.py")
+_HARNESS = ("values", "calls", "stand_ins", "harness", "checker", "program")
+"""The modules that run in the sandbox, each after those that it imports; the last two have `check` and `serve`."""
 _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
 
 
@@ -34,7 +36,16 @@ class Python:
     def toolchain(self, limits: Limits) -> Toolchain:
         """The harness, for the base interpreter: installed packages stay out of reach."""
         return Toolchain(
-            command=(), readable=(), version=platform.python_version(), harness=_HARNESS.read_text(encoding="utf-8")
+            command=(),
+            readable=(),
+            version=platform.python_version(),
+            harness=tuple(
+                (
+                    f"{__package__}.python_{name}",
+                    Path(__file__).with_name(f"python_{name}.py").read_text(encoding="utf-8"),
+                )
+                for name in _HARNESS
+            ),
         )
 
     def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
@@ -47,6 +58,10 @@ class Python:
             search_path=(found.folder,),
             preload=found.modules,
         )
+
+    def tests_need(self, tests: str) -> TestsNeed:
+        """What these tests need to run in."""
+        return what_tests_need(tests)
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the function that the prompt's last `def` opened.

@@ -1,4 +1,4 @@
-"""Runs one program: `main` is called in a fork of a process that has imported this, and never returns.
+"""Runs a program and its tests in one process: `main` is called in a fork, and never returns.
 
 What makes a pass is a token, which lies in a pipe until the solution is about to run, and from then on nowhere but on
 the interpreter's own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be taken
@@ -233,45 +233,69 @@ def _runner(solution, checks, module, watched):
     return run
 
 
-def main(entry_class, source, tests, tokens, report):
-    """Run `source` and then `tests` in one module; report on descriptor `report`, and exit."""
-    name = "solution" if tests else "__main__"
-    pid, getpid, leave, write, read = os.getpid(), os.getpid, os._exit, os.write, os.read
-
-    def tell(status, error):
-        if getpid() == pid:
-            line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            write(report, b"- %s %s\n" % (status, line.encode("utf-8", "replace")))
-        leave(0)
-
-    handling = (signal.getsignal, signal.signal, signal.SIG_DFL, signal.pthread_sigmask)
-    _end_children_at_once(_SIGNALS, _end, *handling, _thread.get_ident, os.register_at_fork)
-    module, sys.modules["__main__"] = types.ModuleType(name), types.ModuleType("__main__")
-    sys.modules[name] = module
-    sys.argv[:] = [""]
+def compiled(source):
+    """(code of a solution, None), or (None, the error that it does not compile for)."""
     try:
-        solution = compile(source, "solution.py", "exec")
+        return compile(source, "solution.py", "exec"), None
     except (
         SyntaxError,
         ValueError,
         RecursionError,
         MemoryError,
     ) as error:  # ValueError: a NUL or half a surrogate pair
-        tell(b"compile-error", error)
+        return None, error
+
+
+def prepare(name):
+    """The module in which a program is to run, in a process that is ready for it."""
+    handling = (signal.getsignal, signal.signal, signal.SIG_DFL, signal.pthread_sigmask)
+    _end_children_at_once(_SIGNALS, _end, *handling, _thread.get_ident, os.register_at_fork)
+    module, sys.modules["__main__"] = types.ModuleType(name), types.ModuleType("__main__")
+    sys.modules[name] = module
+    sys.argv[:] = [""]
+    return module
+
+
+def close_off():
+    """Refuse from now on what would reach deeper into this process than a program has business to."""
+    bound = (_DENIED, _NOT_IMPORTED, _NOT_SET, _FUNCTIONS, types.__file__, sys._getframe, RuntimeError, ImportError)
+    sys.addaudithook(_refusal(*bound))
+
+
+def status_of(error):
+    """The status of a program that ended in this exception."""
+    for kind, status in ((AssertionError, "failed"), (MemoryError, "out-of-memory"), (SystemExit, "early-exit")):
+        if isinstance(error, kind):
+            return status
+    return "error"
+
+
+def one_line(error):
+    """An exception's class and text."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def main(source, tests, channel):
+    """Run `source` and then `tests` in one module; read the token from `channel`, report there, and exit."""
+    pid, getpid, leave, write, read = os.getpid(), os.getpid, os._exit, os.write, os.read
+
+    def tell(status, error):
+        if getpid() == pid:
+            write(channel, f"- {status} {one_line(error)}\n".encode("utf-8", "replace"))
+        leave(0)
+
+    module = prepare("solution" if tests else "__main__")
+    solution, error = compiled(source)
+    if error:
+        tell("compile-error", error)
     try:
         tree = _ReportUnittest().visit(ast.parse(tests)) if "unittest" in tests else tests
         checks = compile(tree, "tests.py", "exec")
-        bound = (_DENIED, _NOT_IMPORTED, _NOT_SET, _FUNCTIONS, types.__file__, sys._getframe, RuntimeError, ImportError)
-        sys.addaudithook(_refusal(*bound))
+        close_off()
         program = [_runner(solution, checks, module, _watched(tests))]
+        write(channel, b"+\n")
         # Evaluated from left to right: the token is read, and then the program runs, out of anyone's hands.
-        write(report, b" ".join((read(tokens, 32), program.pop()())))
-    except AssertionError as error:
-        tell(b"failed", error)
-    except MemoryError as error:
-        tell(b"out-of-memory", error)
-    except SystemExit as error:
-        tell(b"early-exit", error)
+        write(channel, b" ".join((read(channel, 32), program.pop()())))
     except BaseException as error:
-        tell(b"error", error)
+        tell(status_of(error), error)
     leave(0)

@@ -14,7 +14,7 @@ from qharness.evaluate.cells import Cell
 from qharness.evaluate.folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.execution import choose_isolation
 from qharness.execution.toolchains import find_toolchain
-from qharness.filters import ExecutionOptions, execution_options
+from qharness.filters import ExecutionOptions, executed, execution_options
 from qharness.models.backends import Facts, Made
 from qharness.models.decoding import prompt_sha
 from qharness.models.footprint import checkpoint_figures
@@ -74,6 +74,7 @@ def evaluate_cell(cell: Cell, made: Made, files: Mapping[str, str]) -> None:
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
         "isolation": choose_isolation(cell.spec.allow_unsandboxed).name if cell.task.languages else None,
+        **({"executed": executed(rows)} if cell.task.languages else {}),
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
         **({"untouched": made.untouched.document()} if made.untouched else {}),

@@ -14,7 +14,7 @@ from qharness.evaluate.cutting import cut_texts
 from qharness.evaluate.formats import FORMATS
 from qharness.evaluate.samples import Extent, Problems, Sample, read_samples
 from qharness.execution import choose_isolation
-from qharness.filters import ExecutionOptions, Verdict, execution_options, run_programs
+from qharness.filters import ExecutionOptions, Verdict, executed, execution_options, run_programs
 from qharness.metrics import pass_at_k
 from qharness.runs import ScoreResult
 from qharness.types import Document
@@ -55,6 +55,7 @@ def score(
         "status": dict(sorted(Counter(row["status"] for row in rows).items())),
         "seconds": round(time.monotonic() - start, 3),
         "isolation": choose_isolation(allow_unsandboxed).name,
+        "executed": executed(rows),
         "cached": cached,
     }
     return ScoreResult(document, rows)

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from qharness.errors import SandboxError
+from qharness.execution.jail.messages import header, new_nonce
 from qharness.execution.jail.namespaces import filter_for
 from qharness.types import Limits, Toolchain
 
@@ -62,6 +63,7 @@ class Isolation:
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
             "uid": next_uid() if self.own_user else None,
+            "checker_uid": next_uid() if self.own_user else None,
             "limits": asdict(limits)
             | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
         }
@@ -164,7 +166,8 @@ NONE = Isolation("none", False, False, _without, _without)
 def _works(isolation: Isolation) -> str:
     """Empty if `isolation` can run a program here, namespaces and all, else what it said."""
     probe = Toolchain(command=(interpreter(), "-S", "-c", ""), readable=(), version="")
-    request = json.dumps({"fields": []}) + "\n"
+    payload, nonce = json.dumps({"fields": []}), new_nonce()
+    request = f"{header(payload, nonce)}\n{payload}\n"
     try:
         done = subprocess.run(
             isolation.spawning(probe, Limits()),
@@ -179,7 +182,7 @@ def _works(isolation: Isolation) -> str:
     answer = done.stdout.partition("ready\n")[2]
     if done.returncode != 0 or not answer:
         return done.stderr.strip() or f"exit status {done.returncode}"
-    ending = json.loads(answer)
+    ending = json.loads(answer.removeprefix(nonce))
     return "" if ending["exit_status"] == 0 else ending["last_words"] or f"exit status {ending['exit_status']}"
 
 

@@ -20,9 +20,9 @@ from qharness.types import Limits, Outcome, Program, Status, Toolchain
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
 """What another run would find too. Time, memory and output ran out on this machine, this time."""
 _AT_A_TIME = 500
-_VERSION = 2
+_VERSION = 3
 """Of what a program sees in the sandbox: to be raised when that changes, so that older verdicts are not used."""
-_COLUMNS = "key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL"
+_COLUMNS = "key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL, in_process INTEGER"
 
 
 class Verdicts:
@@ -33,9 +33,8 @@ class Verdicts:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         with closing(self._open()) as table, table:
-            table.execute(
-                "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL)"
-            )
+            table.execute("DROP TABLE IF EXISTS verdicts")  # before 0.2, a verdict could come of an earlier program
+            table.execute(f"CREATE TABLE IF NOT EXISTS judged ({_COLUMNS})")
 
     def find(self, keys: Iterable[str]) -> dict[str, Outcome]:
         """The verdicts known under these keys; none, and a note, where the cache cannot be read."""
@@ -46,8 +45,11 @@ class Verdicts:
                 for start in range(0, len(wanted), _AT_A_TIME):
                     some = wanted[start : start + _AT_A_TIME]
                     marks = ",".join("?" * len(some))
-                    rows = table.execute(f"SELECT * FROM verdicts WHERE key IN ({marks})", some)  # noqa: S608
-                    found |= {key: Outcome(Status(status), detail, s, cached=True) for key, status, detail, s in rows}
+                    rows = table.execute(f"SELECT * FROM judged WHERE key IN ({marks})", some)  # noqa: S608
+                    found |= {
+                        key: Outcome(Status(status), detail, seconds, cached=True, in_process=bool(in_process))
+                        for key, status, detail, seconds, in_process in rows
+                    }
         except (OSError, sqlite3.Error, ValueError) as error:
             note(f"the cache of verdicts cannot be read, so programs run again: {self._path}: {error}")
         return found
@@ -55,13 +57,13 @@ class Verdicts:
     def keep(self, outcomes: Mapping[str, Outcome]) -> None:
         """Add verdicts by key, those that last; a note where the cache cannot be written, for the verdicts stand."""
         rows = [
-            (key, str(o.status), without_lone_surrogates(o.detail), o.seconds)
+            (key, str(o.status), without_lone_surrogates(o.detail), o.seconds, o.in_process)
             for key, o in outcomes.items()
             if o.status in _LASTING
         ]
         try:
             with closing(self._open()) as table, table:
-                table.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?)", rows)
+                table.executemany("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)", rows)
         except (OSError, sqlite3.Error) as error:
             note(f"the verdicts could not be kept for other runs: {self._path}: {error}")
 
@@ -84,7 +86,7 @@ def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolatio
     """The hash of the program with its tests, what runs it, the packages that it sees, and within which limits."""
     parts = {
         "program": asdict(program),
-        "tool": [toolchain.version, toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
+        "tool": [toolchain.version, *toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
         "packages": toolchain.packages,
         "limits": asdict(limits),
         "isolation": isolation.name,

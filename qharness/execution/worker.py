@@ -6,16 +6,21 @@ import dataclasses
 import json
 import signal
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from qharness.errors import SandboxError
+from qharness.execution.jail.messages import SEPARATOR, header, new_nonce
 from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.execution.toolchains import find_toolchain
+from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
-_CPU_SHARE = 0.9  # of the CPU limit in wall time: the kernel counts by another clock, and may kill a little early
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
+_CPU_SHARE = 0.5  # of the CPU limit: the kernel kills by a count of ticks, which is not the clock that it tells
+_GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
+"""A checker's words for: the program ended; the tests need its own process; the fork that ran the tests died."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
@@ -33,7 +38,7 @@ class SandboxWorker:
         """`packages`: what its programs may import besides the standard library."""
         self._limits = limits = limits or language.limits
         toolchain = find_toolchain(language, packages, limits)
-        self._announced = not toolchain.harness  # a command says that it has started, before the program runs
+        self._checked, self._language = bool(toolchain.harness), language
 
         def server(name: str, command: tuple[str, ...], share: float = 1.0) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
@@ -48,9 +53,10 @@ class SandboxWorker:
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
+        if self._checked:
+            return self._check(program)
         if self._compiler is None:
-            texts = (program.source, program.tests)
-            return self._run(program.entry_class, *(map(encoded, texts) if self._announced else texts))
+            return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
         compiled = compile_program(self._compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
@@ -60,18 +66,66 @@ class SandboxWorker:
         outcome = outcome or self._run(program.entry_class, compiled.classes)
         return dataclasses.replace(outcome, in_process=True)
 
+    def _check(self, program: Program) -> Outcome:
+        """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""
+        assert isinstance(self._language, CheckedLanguage), f"{self._language.name} has a harness, and no tests_need"
+        need = self._language.tests_need(program.tests)
+        job = {"source": program.source, "tests": program.tests, **asdict(need)}
+        said, ending = self._spawned(json.dumps(job))
+        if said and json.loads(said)[1] == _REACH_IN:
+            said, ending = self._spawned(json.dumps({**job, "in_process": True}))
+        if ending is None:
+            return self._undecided()
+        return _judge_checked(Verdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
+
     def _run(self, *fields: str) -> Outcome:
-        """Have the program spawned; once more where the spawner did not live to tell."""
-        request = json.dumps({"fields": fields})
+        """Have the command spawned."""
+        _, ending = self._spawned(json.dumps({"fields": fields}))
+        return self._undecided() if ending is None else _judge(ending, self._limits)
+
+    def _spawned(self, payload: str) -> tuple[str, dict[str, object] | None]:
+        """(what the checker said, how the program ended): once more in a fresh place where either did not live to tell.
+
+        No ending where that fails too, or the worker is to stop.
+        """
         for _ in range(2):
+            nonce = new_nonce()
             try:
-                ending = json.loads(self._spawner.ask(request))
-                if ending["last"]:  # there are files of this program's, which the next is not to see
-                    self._spawner.close()
-                return _judge(ending, self._limits, self._announced)
-            except (EOFError, TimeoutError, json.JSONDecodeError):
+                said, separator, seen = self._spawner.ask(header(payload, nonce), payload).rpartition(SEPARATOR)
+                signed, _, ending = seen.partition(" ")
+                if signed != nonce or (separator and json.loads(said)[0] != nonce):
+                    raise EOFError
+                document: dict[str, object] = json.loads(ending)
+            except (EOFError, TimeoutError, ValueError):
                 if self._spawner.stopped:
-                    return STOPPED
+                    break
+                self._spawner.close()
+                continue
+            if document["spent"]:  # a program has left something behind
+                self._spawner.close()
+            if document["checked"] and (not said or json.loads(said)[1] == _LOST):
+                self._spawner.close()
+                continue
+            return said, document
+        return "", None
+
+    def _undecided(self) -> Outcome:
+        """The verdict on a program of which two spawners died: its own, if another program can be run.
+
+        Raises SandboxError if none can.
+        """
+        if self._spawner.stopped:
+            return STOPPED
+        harmless = {
+            "source": "",
+            "tests": "pass",
+            "in_process": False,
+            "straight": True,
+            "modules": [],
+            "fields": ["", "", ""],
+        }
+        if self._spawned(json.dumps(harmless))[1] is None:
+            raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
 
     def kill(self) -> None:
@@ -85,31 +139,64 @@ class SandboxWorker:
             server.close()
 
 
-def _judge(ending: dict[str, object], limits: Limits, announced: bool) -> Outcome:
-    """The verdict on a program that the spawner has run: its `report` holds the lines that count, no others.
+@dataclass(frozen=True)
+class Verdict:
+    """What a checker says."""
 
-    Raises SandboxError where it should have `announced` that it started, and has not.
-    """
-    report, exit_status, seconds = ending["report"], ending["exit_status"], ending["seconds"]
-    assert isinstance(report, list) and isinstance(exit_status, int) and isinstance(seconds, float)
+    status: str
+    detail: str
+    in_process: bool
 
-    def outcome(status: Status, detail: str = "") -> Outcome:
-        return Outcome(status, detail, seconds)
 
+def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
+    """The verdict on a program that had a checker: the checker's, unless the program left it or was killed."""
+    if verdict is None:
+        return _left(ending, limits)
+    if verdict.status == _GONE:
+        return dataclasses.replace(_left(ending, limits, verdict.detail), in_process=verdict.in_process)
+    return Outcome(Status(verdict.status), verdict.detail, _seconds(ending), in_process=verdict.in_process)
+
+
+def _seconds(ending: dict[str, object]) -> float:
+    seconds = ending["seconds"]
+    assert isinstance(seconds, float)
+    return seconds
+
+
+def _left(ending: dict[str, object], limits: Limits, nonsense: str = "") -> Outcome:
+    """The verdict on a program that was killed at a limit, or left before its tests' end, or says `nonsense`."""
+    seconds, exit_status, cpu_seconds = _seconds(ending), ending["exit_status"], ending["cpu_seconds"]
+    assert isinstance(exit_status, int) and isinstance(cpu_seconds, float)
     if ending["killed"]:
-        return outcome(Status(str(ending["killed"])), str(ending["detail"]))
-    if announced and not report:
+        return Outcome(Status(str(ending["killed"])), str(ending["detail"]), seconds)
+    if nonsense:
+        return Outcome(Status.ERROR, f"it answered its tests with nonsense: {nonsense}", seconds)
+    received = exit_status - 128
+    at_cpu_limit = received == signal.SIGKILL and cpu_seconds >= _CPU_SHARE * limits.cpu_seconds
+    if received == signal.SIGXCPU or at_cpu_limit:
+        return Outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time", seconds)
+    if received == signal.SIGKILL and ending["left"]:
+        return Outcome(Status.EARLY_EXIT, "it left its tests", seconds)
+    if received > 0:
+        return Outcome(Status.ERROR, f"killed by signal {received}", seconds)
+    return Outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end", seconds)
+
+
+def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
+    """The verdict on a program that a command has run: its `report` holds the lines that count, no others.
+
+    Raises SandboxError where the command has not said that it started.
+    """
+    report = ending["report"]
+    assert isinstance(report, list)
+    if not ending["killed"] and not report:
         said = str(ending["last_words"]).strip().splitlines()
         raise SandboxError(
-            f"the sandbox did not start (exit status {exit_status}): {said[-1] if said else 'no message'}"
+            f"the sandbox did not start (exit status {ending['exit_status']}): {said[-1] if said else 'no message'}"
         )
     verdicts = [words for words in report if words[0] in set(Status)]
     passes = [words for words in verdicts if words[0] == Status.PASSED]  # only the harness can claim one
-    for status, *detail in (passes or verdicts)[:1]:
-        return outcome(Status(status), detail[0] if detail else "")
-    if exit_status > 128:
-        received = exit_status - 128
-        if received == signal.SIGXCPU or (received == signal.SIGKILL and seconds >= _CPU_SHARE * limits.cpu_seconds):
-            return outcome(Status.TIMEOUT, f"{limits.cpu_seconds} s of CPU time")
-        return outcome(Status.ERROR, f"killed by signal {received}")
-    return outcome(Status.EARLY_EXIT, f"exit status {exit_status} before the tests' end")
+    if not ending["killed"]:
+        for status, *detail in (passes or verdicts)[:1]:
+            return Outcome(Status(status), detail[0] if detail else "", _seconds(ending), in_process=True)
+    return dataclasses.replace(_left(ending, limits), in_process=True)

@@ -1,58 +1,98 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`; then it reads a JSON line a program and answers with one,
-in which it asks to be replaced where the program has left files. A program is either run by the language's harness in a
-fork of this process, which has imported what programs import, or by a command. Stdlib only: the package it belongs to
-is not to be seen in here.
+Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which
+holds the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with
+the nonce.
+
+A program is either run by a command, or by the language's harness in a fork of this process, which has imported what
+programs import. The harness's tests run in another, the checker, which stays: it reads a request's JSON itself, after
+the program's process was forked, so that no test and no expected value was ever in that process's memory, nor in this.
+The checker's verdict comes first in an answer, and what this process saw of the end after a `SEPARATOR`.
+
+Stdlib only: the package it belongs to is not to be seen in here.
 """
 
+import _socket
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
 import os
-import secrets
+import select
 import signal
 import site
+import stat
+import struct
 import sys
 import types
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import namespaces
-from supervision import Pipes, supervise
+from messages import HEADER, SEPARATOR
+from supervision import Ending, Pipes, supervise
 
-_HERE = str(Path(__file__).parent)
+_HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib would be more to fork
 _WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+_CONCLUDING_SECONDS = 5.0  # that a checker gets when the program has gone
+
+
+@dataclass
+class Checker:
+    """The process that holds the tests: its pid, and our end of the socket by which it gets programs and says `d`."""
+
+    pid: int
+    control: _socket.socket
 
 
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision"):
+    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision", "messages"):
         del sys.modules[name]  # we have them; programs are not to
-    harness = _loaded(config) if config["harness"] else None
+    check, serve = _loaded(config) if config["harness"] else (None, None)
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
     if config["isolate"]:
         namespaces.own_files(config["limits"]["disk_bytes"], config["kept"])
-        if harness:  # what follows is for all programs at once: each by itself would cost more than a fork
+        if check:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
-    empty = _files() if config["isolate"] else []
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for line in sys.stdin.buffer:
-        answer = _run(json.loads(line), config, harness)
-        answer["last"] = bool(config["isolate"]) and _files() != empty
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+    checker = _start_checker(config, check) if check else None
+    as_made = _writable() if config["isolate"] else []
+    os.write(1, b"ready\n")
+    while header := _exactly(0, HEADER):
+        length, nonce = header.split()
+        checked = checker is not None
+        answer = _run_checked(header, config, serve, checker) if checked else _run_command(int(length), config)
+        answer["spent"] |= bool(config["isolate"]) and _writable() != as_made
+        os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
 
 
-def _files() -> list[set[str]]:
-    """What lies in the folders that programs may write to."""
-    return [set(os.listdir(folder)) for folder in _WRITABLE]  # noqa: PTH208
+def _exactly(descriptor: int, count: int) -> bytes:
+    """That many bytes, and none of what follows them; nothing at the end."""
+    read = b""
+    while len(read) < count:
+        piece = os.read(descriptor, count - len(read))
+        if not piece:
+            return b""
+        read += piece
+    return read
+
+
+def _writable() -> list[object]:
+    """What a program can leave in the folders that it may write to: names, modes, owners and attributes."""
+    found: list[object] = []
+    for folder in _WRITABLE:
+        made = os.stat(folder)  # noqa: PTH116
+        attributes = os.listxattr(folder) if hasattr(os, "listxattr") else []
+        found += [set(os.listdir(folder)), stat.S_IMODE(made.st_mode), made.st_uid, made.st_gid, attributes]  # noqa: PTH208
+    return found
 
 
 def _confine(config: dict) -> None:
@@ -61,17 +101,22 @@ def _confine(config: dict) -> None:
     namespaces.filter_calls()
 
 
-def _loaded(config: dict) -> types.ModuleType:
-    """The language's harness, in an interpreter that sees the standard library, the packages asked for, and no more."""
+def _loaded(config: dict) -> tuple[Callable, Callable]:
+    """The harness's `check` and `serve`, in an interpreter that sees the standard library and the packages asked for.
+
+    Its modules know each other by their names, which programs do not find.
+    """
     _see(config["search_path"])
     sys.modules["ctypes"] = None  # programs are not to have it, so packages are not to find it either
     for name in config["preload"]:
         with contextlib.suppress(Exception):  # which is the program's to see, if it imports that
             importlib.import_module(name)
     del sys.modules["ctypes"]
-    harness = types.ModuleType("harness")
-    exec(compile(config["harness"], "harness", "exec"), harness.__dict__)  # noqa: S102 - the plugin's own code
-    return harness
+    for name, source in config["harness"]:
+        module = sys.modules[name] = types.ModuleType(name)
+        exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - the plugin's own code
+    made = [sys.modules.pop(name).__dict__ for name, _ in config["harness"]]
+    return made[-2]["check"], made[-1]["serve"]
 
 
 def _see(search_path: list[str]) -> None:
@@ -87,37 +132,48 @@ def _see(search_path: list[str]) -> None:
         provide()
 
 
-def _run(job: dict[str, str], config: dict, harness: types.ModuleType | None) -> dict[str, object]:
-    """One program from its start to its end: what it said of itself, and how it ended."""
+def _run_command(length: int, config: dict) -> dict[str, object]:
+    """One program, run by the command: what it said of itself, and how it ended."""
+    fields = json.loads(_exactly(0, length))["fields"]
     report, told = os.pipe()
     output, printed = os.pipe()
     given, feed = os.pipe()
-    pid = namespaces.fork_into_namespaces(own_mounts=harness is None) if config["isolate"] else os.fork()
+    pid = namespaces.fork_into_namespaces(own_mounts=True) if config["isolate"] else os.fork()
     if pid == 0:
         try:
-            _program(job, config, harness, (given, told, printed))
+            _become_command(config, given, told, printed)
         except OSError as error:
             os.write(told, f"- error the sandbox: {error}\n".encode())
         finally:
             os._exit(127)
     for theirs in (given, told, printed):
         os.close(theirs)
-    token = secrets.token_hex(16)  # after the fork: no copy of it lies in the program's memory
-    payload = token if harness else "\n".join((token, *job["fields"])) + "\n"
+    token = os.urandom(16).hex()  # after the fork: no copy of it lies in the program's memory
+    payload = "\n".join((token, *fields)) + "\n"
+    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], _killer(pid, config))
+    return {"report": _believed(bytes(ending.report), token), **_seen(ending)}
 
+
+def _killer(pid: int, config: dict) -> Callable[[], None]:
     def kill() -> None:
         """The first process of a pid namespace takes the others along; without one, its group goes."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL) if config["isolate"] else os.killpg(pid, signal.SIGKILL)
 
-    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], kill)
+    return kill
+
+
+def _seen(ending: Ending) -> dict[str, object]:
     return {
-        "report": _believed(bytes(ending.report), token),
         "killed": ending.killed,
         "detail": ending.detail,
         "exit_status": ending.exit_status,
         "seconds": round(ending.seconds, 4),
+        "cpu_seconds": round(ending.cpu_seconds, 4),
+        "left": ending.left,
         "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
+        "spent": False,
+        "checked": False,
     }
 
 
@@ -131,40 +187,108 @@ def _believed(report: bytes, token: str) -> list[list[str]]:
     ]
 
 
-def _program(job: dict[str, str], config: dict, harness: types.ModuleType | None, pipes: tuple[int, int, int]) -> None:
-    """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
-    given, told, printed = pipes
-    os.dup2(printed, 2)
+def _become_command(config: dict, given: int, told: int, printed: int) -> None:
+    """Become the command: limits set, privileges gone, descriptors 0 to 2 and no others."""
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
-        if harness is None:
-            namespaces.hide_processes_from_command(config["command"][0])
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    tokens = os.dup(given)
-    os.dup2(nothing if harness else given, 0)
-    os.dup2(printed if harness else told, 1)
-    if harness:
-        top = max(told, tokens) + 1
-        os.dup2(told, top)
-        os.dup2(tokens, top + 1)
-        os.dup2(top, 3)
-        os.dup2(top + 1, 4)
-    os.closerange(5 if harness else 3, 256)
+        namespaces.hide_processes_from_command(config["command"][0])
+    _move((given, told, printed))
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
-        if harness is None:
-            _confine(config)
-        namespaces.give_up_privileges(config["uid"])
-        os.chdir("/tmp")  # noqa: S108 - the sandbox's own
-    if harness is None:
-        os.execv(config["command"][0], config["command"])  # noqa: S606
-    run, tables = harness.main, [vars(sys.modules["__main__"]), vars(namespaces)]
+        _confine(config)
+        _drop(config["uid"])
+    os.execv(config["command"][0], config["command"])  # noqa: S606
+
+
+def _move(descriptors: Sequence[int]) -> None:
+    """Have these as 0, 1, 2 and so on, and no others."""
+    above = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in descriptors]
+    for number, each in enumerate(above):
+        os.dup2(each, number)
+    os.closerange(len(descriptors), 256)
+
+
+def _drop(uid: int | None) -> None:
+    namespaces.give_up_privileges(uid)
+    os.chdir("/tmp")  # noqa: S108 - the sandbox's own
+
+
+def _start_checker(config: dict, check: Callable) -> Checker:
+    """Fork the checker. It goes with this process, and all that it starts with it."""
+    ours, theirs = _socket.socketpair()
+    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
+    if pid == 0:
+        try:
+            _check(config, check, theirs.detach())
+        finally:
+            os._exit(127)
+    theirs.close()
+    return Checker(pid, ours)
+
+
+def _check(config: dict, check: Callable, control: int) -> None:
+    """Be the checker: for each program a channel to it comes on the control socket, and the job on standard input."""
+    if config["isolate"]:
+        namespaces.die_with_parent()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    _move((0, nothing, nothing, control, 1))
+    namespaces.limit({**config["limits"], "cpu_seconds": -1}, config["address_space"])
+    if config["isolate"]:
+        _drop(config["checker_uid"])
+    controls = _socket.socket(fileno=3)
+    while True:
+        header, passed, *_ = controls.recvmsg(HEADER, _socket.CMSG_SPACE(4))
+        if not header:
+            os._exit(0)
+        length, nonce = header.split()
+        channel = struct.unpack("i", passed[0][2])[0]
+        job = json.loads(_exactly(0, int(length)))
+        verdict = check(job, channel, config["limits"]["cpu_seconds"])
+        os.write(4, json.dumps([nonce.decode(), *verdict]).encode() + SEPARATOR.encode())
+        os.close(channel)
+        controls.send(b"d")
+
+
+def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker) -> dict[str, object]:
+    """One program, until its checker has a verdict or it has met a limit: how it ended."""
+    output, printed = os.pipe()
+    ours, theirs = _socket.socketpair()
+    pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
+    if pid == 0:
+        try:
+            _serve(config, serve, theirs.detach(), printed)
+        finally:
+            os._exit(127)
+    os.close(printed)
+    passed = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", ours.fileno()))
+    with contextlib.suppress(OSError):  # a checker that died is noticed below
+        checker.control.sendmsg([header], [passed])
+    ours.close()
+    theirs.close()
+    nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno())
+    ending = supervise(pid, pipes, b"", config["limits"], _killer(pid, config))
+    ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
+    spent = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
+    return {**_seen(ending), "spent": spent, "checked": True}
+
+
+def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
+    """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
+    os.setsid()
+    if config["isolate"]:
+        namespaces.die_with_parent()
+    _move((os.open(os.devnull, os.O_RDONLY), printed, printed, channel))
+    namespaces.limit(config["limits"], config["address_space"])
+    if config["isolate"]:
+        _drop(config["uid"])
+    tables = [vars(sys.modules["__main__"]), vars(namespaces)]
     # A program that looks up the stack finds none of what we use. It is kept from being freed, which takes longer.
     atexit.register(id, [dict(table) for table in tables])
     for table in tables:
         table.clear()
-    run(*job["fields"], 4, 3)
+    serve(3)
 
 
 if __name__ == "__main__":

@@ -115,8 +115,8 @@ def give_up_privileges(uid: int | None) -> None:
 
 def limit(limits: dict[str, int], address_space: bool) -> None:
     """Set the resource limits that hold for each process; the tree's are the supervisor's to watch."""
-    cpu = limits["cpu_seconds"]
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))  # SIGKILL: a first process ignores SIGXCPU
+    if (cpu := limits["cpu_seconds"]) >= 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))  # SIGKILL: a first process ignores SIGXCPU
     for name, field in (("NPROC", "processes"), ("NOFILE", "open_files"), ("FSIZE", "file_bytes")):
         resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limits[field],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

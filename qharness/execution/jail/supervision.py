@@ -30,14 +30,20 @@ class Ending:
     detail: str = ""
     exit_status: int = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    left: bool = False  # its checker was done first, so that it was killed
 
 
 class Pipes(NamedTuple):
-    """Our ends: of what the program reports and prints, and of what it is given."""
+    """Our ends: of what the program reports and prints, and of what it is given.
+
+    `over`: where its checker says that it has a verdict; then the program is killed. It is not closed here.
+    """
 
     report: int
     output: int
     feed: int
+    over: int = -1
 
 
 def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
@@ -47,15 +53,18 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
     """
     start, ending = time.monotonic(), Ending()
     ended = [os.pidfd_open(pid)] if hasattr(os, "pidfd_open") else []  # Linux has it; elsewhere, looks will do
-    reading, writing = [*ended, pipes.output], [pipes.feed]
-    for descriptor in pipes:
+    checked = [pipes.over] if pipes.over >= 0 else []
+    reading, writing = [*ended, pipes.output, *checked], [pipes.feed]
+    for descriptor in pipes[:3]:
         os.set_blocking(descriptor, False)
-    status, cap = -1, int(limits["output_bytes"])
-    while status < 0 and not ending.killed:
+    status, cap, over = -1, int(limits["output_bytes"]), False
+    while status < 0 and not ending.killed and not over:
         if writing and not (payload := _fed(pipes.feed, payload)):
             os.close(writing.pop())
         ready = [each for some in select.select(reading, writing, (), _LOOK_EVERY) for each in some]
-        status = _status(pid) if not ended or ended[0] in ready else -1
+        over = pipes.over in ready
+        if not ended or ended[0] in ready:
+            status = _status(pid, ending, os.WNOHANG)
         if pipes.output in ready and not _drained(pipes.output, ending.output, cap):
             reading.remove(pipes.output)
         if len(ending.output) > cap:
@@ -64,8 +73,9 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
             _drained(pipes.report, ending.report, _REPORT_BYTES)
             _hold_to_limits(pid, time.monotonic() - start, limits, ending)
     if status < 0:
+        ending.left = over
         kill()
-        status = os.waitpid(pid, 0)[1]
+        status = _status(pid, ending, 0)
     while not ending.killed and len(ending.output) <= cap and _drained(pipes.output, ending.output, cap):
         pass
     _drained(pipes.report, ending.report, _REPORT_BYTES)
@@ -76,10 +86,13 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
     return ending
 
 
-def _status(pid: int) -> int:
-    """The wait status of a child that has ended, reaped; -1 of one that has not."""
-    done, status = os.waitpid(pid, os.WNOHANG)
-    return status if done else -1
+def _status(pid: int, ending: Ending, options: int) -> int:
+    """The wait status of a child that has ended, reaped, and its CPU time noted; -1 of one that has not."""
+    done, status, used = os.wait4(pid, options)
+    if not done:
+        return -1
+    ending.cpu_seconds = used.ru_utime + used.ru_stime
+    return status
 
 
 def _fed(descriptor: int, payload: bytes) -> bytes:

@@ -1,0 +1,257 @@
+"""The checker's process: it alone holds the tests and the verdict, and calls what they test in the program's process.
+
+The tests run in a namespace that finds what they do not define themselves in the program: functions and classes as
+stand-ins, values as they are, modules as this process has them. What they name of the builtins is this process's own.
+Tests that need the program's process (`python_tests` says which) run there instead, after the solution and by the
+harness, and the verdict says so. That is for the tests to decide, never for the program.
+"""
+
+import ast
+import builtins
+import importlib
+import json
+import os
+import resource
+import signal
+import sys
+import types
+import typing
+import unittest
+
+from qharness.plugins.languages.python_calls import Channel, Gone, Peer
+from qharness.plugins.languages.python_harness import one_line, status_of
+from qharness.plugins.languages.python_stand_ins import StandIn, awaited, iterated
+from qharness.plugins.languages.python_values import CannotCross
+
+_TOKEN_BYTES = 16
+_MOST_LINES = 1000
+_OF_ITSELF = frozenset(("compile-error", "failed", "error", "out-of-memory", "early-exit"))
+_LONGEST_DETAIL = 300
+_CAUGHT_BY_MANY = (AssertionError, Exception, BaseException)  # a name for one of these would catch a failed assertion
+
+
+class _CheckerPeer(Peer):
+    """The checker's side of the calls. `marked`: the verdict rests on the program's word somewhere."""
+
+    def __init__(self, channel):
+        super().__init__(channel)
+        self.operations = {"call": self._call}
+        self.marked = False
+        self._failure = None
+
+    def mark(self):
+        self.marked = True
+
+    def ask(self, operation, *values, **named):
+        """As any peer does. An end of iteration ends no loop of the tests' but that over an iterator."""
+        try:
+            return super().ask(operation, *values, **named)
+        except (Gone, CannotCross) as error:
+            self._failure = error
+            raise
+        except StopIteration as error:
+            if operation != "__next__":
+                raise RuntimeError(f"StopIteration: {error}") from None
+            raise
+
+    def raise_failure(self):
+        """Raise what no handler of the tests' may swallow, if it came to that."""
+        if self._failure is not None:
+            raise self._failure
+
+    def _call(self, function, *values, **named):
+        """A function that the tests gave the program to call, and no other."""
+        if not self.gave(function):
+            raise TypeError("not to be called from here")
+        return function(*values, **named)
+
+    def stand_in(self, number, kind, about):
+        if kind == "iterator":
+            return iterated(self)
+        if kind == "awaitable":
+            return awaited(self)
+        if kind == "exception":
+            return self.exception_class([tuple(map(str, each)) for each in about])
+        return StandIn(self, kind)
+
+    def describe(self, value):
+        """The program may call the tests' functions, and reach nothing else of theirs."""
+        if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
+            return None
+        raise CannotCross(f"{type(value).__name__} as an argument")
+
+
+class _Namespace(dict):
+    """The tests' globals. `entry_points`: builtins' names that mean the program's; `modules`: names of the library's."""
+
+    def __init__(self, peer, entry_points, modules):
+        super().__init__(__name__="__main__", __builtins__=builtins)
+        self._peer = peer
+        self._entry_points = entry_points
+        self._modules = modules
+        self._named = 0
+
+    def __missing__(self, name):
+        if hasattr(builtins, name) and name not in self._entry_points:
+            raise KeyError(name)
+        self[name] = importlib.import_module(name) if name in self._modules else self._of_the_program(name)
+        return self[name]
+
+    def _of_the_program(self, name):
+        found, value = self._peer.ask("named", name)
+        if found == "absent":
+            raise KeyError(name)
+        if found == "module":
+            return importlib.import_module(str(value))
+        if found == "typing":
+            return getattr(typing, str(value))
+        if type(value) is StandIn:
+            object.__setattr__(value, "_named_", True)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return self._peer.exception_class([("solution", name)]) if value in _CAUGHT_BY_MANY else value
+        self._named += 1
+        if self._named > 1:  # what one gives is judged by another
+            self._peer.mark()
+        return value
+
+
+def check(job, channel, cpu_seconds):
+    """(status, detail, whether in process) of a job: the tests' verdict on the program behind descriptor `channel`.
+
+    `job`: `source` and `tests`; `in_process`: they are to run there; `straight`: they leave this process as it is, and
+    may run in it, where others get a fork, of at most `cpu_seconds`. Status is `gone` where the program's process ended
+    before its tests did, `reach-in` where only now it shows that they need it, and `lost` where the fork ended.
+    """
+    if job["in_process"] or job["straight"]:
+        return _verdict(job, channel)
+    answer, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+            os.write(told, json.dumps(_verdict(job, channel)).encode())
+        finally:
+            os._exit(0)
+    os.close(told)
+    with open(answer, "rb") as file:
+        said = file.read()
+    status = os.waitpid(pid, 0)[1]
+    if said:
+        return json.loads(said)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
+        return "timeout", f"{cpu_seconds} s of CPU time in its tests", False
+    return "lost", "", False
+
+
+def _verdict(job, channel):
+    link, tests = Channel(channel), job["tests"]
+    try:
+        if job["in_process"]:
+            return (*_judged_in_process(link, channel, job), True)
+        link.send(["program", job["source"]])
+        loaded = link.receive()
+        if loaded[0] != "loaded":
+            return (*_reported(loaded), False)
+        peer = _CheckerPeer(link)
+        return (*_judged(peer, tests, frozenset(map(str, loaded[1])), job["modules"]), peer.marked)
+    except Gone as error:
+        return "gone", str(error), False
+    except CannotCross as error:
+        return "reach-in", str(error), True
+
+
+def _classes(tests):
+    if "class " not in tests:  # to parse is to make an object of each word
+        return []
+    try:
+        return [node for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.ClassDef)]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+
+
+def _judged(peer, tests, redefined, modules):
+    """(status, detail) of the tests, run here."""
+    try:
+        namespace = _Namespace(peer, _entry_points(tests, redefined, modules), modules)
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        cases = _classes(tests)
+        code = _without_main(tests) if cases else tests
+        exec(compile(code, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
+        if cases:
+            _run_cases(cases, namespace)
+        peer.raise_failure()
+    except (Gone, CannotCross):
+        raise
+    except BaseException as error:
+        peer.raise_failure()
+        return status_of(error), one_line(error)
+    return "passed", ""
+
+
+def _entry_points(tests, redefined, modules):
+    """The builtins' names that mean the program's functions: those that tests use which use nothing else of it."""
+    if not redefined:
+        return frozenset()
+    nodes = list(ast.walk(ast.parse(tests)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    own |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    free = {node.id for node in names} - own - set(modules)
+    return redefined & free if all(hasattr(builtins, name) for name in free) else frozenset()
+
+
+class _MainLeftOut(ast.NodeTransformer):
+    """`unittest.main()` exits when it succeeds: it is left out, for the cases are run after the tests."""
+
+    def visit_Expr(self, node):
+        match node.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
+                return ast.copy_location(ast.Pass(), node)
+        return node
+
+
+def _without_main(tests):
+    return ast.fix_missing_locations(_MainLeftOut().visit(ast.parse(tests)))
+
+
+def _run_cases(cases, namespace):
+    """Run the tests' own cases of unittest: as many tests as are written there, each of which must succeed."""
+    loader = unittest.TestLoader()
+    found = [namespace[node.name] for node in cases if isinstance(namespace.get(node.name), type)]
+    suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
+    parts = [part for node in cases for part in node.body]
+    written = sum(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in parts)
+    result = unittest.TextTestRunner(resultclass=_Result).run(suite)
+    assert result.wasSuccessful(), "unittest"
+    left_out = len(result.skipped) + len(result.expectedFailures) + written - result.testsRun
+    assert left_out <= 0, f"{left_out} of {written} tests did not run, or were skipped or expected to fail"
+
+
+class _Result(unittest.TextTestResult):
+    def addError(self, test, error):
+        if isinstance(error[1], (SystemExit, Gone, CannotCross)):
+            raise error[1]
+        super().addError(test, error)
+
+
+def _judged_in_process(link, channel, job):
+    """(status, detail): the program's process runs the tests too, and a pass is what it signs with the token."""
+    token, given = os.urandom(_TOKEN_BYTES).hex(), False
+    link.send(["in-process", job["source"], job["tests"]])
+    for _ in range(_MOST_LINES):
+        words = link.line().decode("utf-8", "replace").split(" ", 2)
+        if words[0] == "+" and not given:
+            given = bool(os.write(channel, token.encode()))
+        if words[0] == token and words[1:2] == ["passed"]:
+            return "passed", ""
+        if words[0] == "-" and words[1:2] != ["passed"]:
+            return _reported(words[1:])
+    raise Gone("a report without an end")
+
+
+def _reported(words):
+    """(status, detail) that the program's process tells of itself: any but a pass."""
+    status, detail = [*map(str, words), "", ""][:2]
+    return (status if status in _OF_ITSELF else "error"), detail[:_LONGEST_DETAIL]
