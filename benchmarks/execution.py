@@ -10,7 +10,8 @@ sample of the same programs, two at a time, for they are slow and keep nothing w
 * `javac` and `java -ea` a sample, as MultiPL-E does it;
 * `java -ea File.java`.
 
-Each round takes them in turn; medians count.
+Each round takes them in turn; medians count. There are two mixes: all solutions right, and one in two wrong, as models'
+are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from execution_failures import pick, wrong
 
 from qharness import DataError, Document, Program
 from qharness.evaluate.bridge import load_task
@@ -105,21 +108,31 @@ def quick(language: str, docs: Sequence[Document], longest: float) -> list[Progr
     return kept
 
 
-def distinct(language: str, made: Sequence[Program], count: int) -> list[Program]:
-    """`count` of them, in turn and each with a number of its own."""
+def distinct(
+    language: str, made: Sequence[Program], count: int, failing: dict[str, list[Program]] | None = None
+) -> list[Program]:
+    """`count` of them, in turn and each with a number of its own; one in two of those that are `failing`, if given."""
     programs = []
     for number in range(count):
-        program = made[number % len(made)]
+        program = pick(failing, number // 2) if failing and number % 2 else made[number % len(made)]
         source = COMMENT[language].format(number) + program.source
-        programs.append(Program(language, source, program.tests, program.entry_class))
+        programs.append(dataclasses.replace(program, source=source))
     random.Random(0).shuffle(programs)
     return programs
 
 
 def measure(language: str, options: argparse.Namespace) -> None:
-    """Print one language's table."""
+    """Print one language's tables, a mix each."""
     names, docs = documents(language, options.data_dir)
-    programs = distinct(language, quick(language, docs, options.longest), options.programs)
+    made = quick(language, docs, options.longest)
+    failing = wrong(language, made, options.longest)
+    print(f"{language}: wrong programs by how they end: { ({kind: len(some) for kind, some in failing.items()}) }")
+    for mix, some in (("all right", None), ("one in two wrong", failing)):
+        measure_mix(language, f"{names}, {mix}", distinct(language, made, options.programs, some), options)
+
+
+def measure_mix(language: str, names: str, programs: Sequence[Program], options: argparse.Namespace) -> None:
+    """Print one table."""
     sample = programs[: getattr(options, f"{language}_sample")]
     rates: dict[str, list[float]] = {}
     passed: dict[str, str] = {}

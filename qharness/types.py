@@ -214,14 +214,16 @@ class Toolchain:
     holds `source`, `tests`, and what these need, as `CheckedLanguage` says.
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
-    for each program it reads three lines (entry class, source, tests; the last two in base64) and answers with one:
-    `ok`, then `shared` or `fresh`, and the compiled program as text without spaces, which the harness then gets in
-    place of source and tests, or `error` and a message.
+    for each program it reads four lines (a word, entry class, source, tests; the last two in base64) and answers with
+    one: that word, `fit` or `worn`, and `ok`, then `shared` or `fresh`, and the compiled program as text without
+    spaces, which the harness then gets in place of source and tests; or `error` and a message; or `odd` and a message,
+    which is believed only from a process that has served no other program.
     `runner`: the command of a process that runs, one after another, programs that the compiler has called `shared`:
     harmless, for they can neither see nor change anything that outlives them in it. It says `ready`, and for each
-    program it reads two lines (entry class, compiled program) and answers with one: `passed`, `failed` or `error` and
-    a detail; `timeout` or `output-limit` and a detail, after which it is not used again; or `again`, after which it
-    is not used again either and the program gets a fresh process.
+    program it reads three lines (a word, entry class, compiled program) and answers with one: that word, `fit` or
+    `worn`, and `passed`, `failed` or `error` and a detail, or `again` where a fresh process has to tell. A second such
+    process is to confirm what the first did not pass.
+    A process that is `worn` is not used again: what the program left behind in it is more than a little.
     `packages`: (name, version) of each installed package that programs may import, dependencies included.
     `search_path`: folders that the harness's interpreter imports from, after the standard library; and `preload`:
     modules that it imports before the harness, so that a program does not wait for them.

@@ -4,9 +4,10 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What JavaScreen needs of a class file (JVM specification, chapter 4): whom it names, extends, calls and catches. */
+/** What we need of a class file (JVM specification, chapter 4): whom it names, extends, declares, calls and catches. */
 final class JavaClassFile {
     static final int NATIVE = 0x0100;
+    private static final int PUBLIC = 1, PRIVATE = 2, PROTECTED = 4;
     private static final int UTF8 = 1, INTEGER = 3, FLOAT = 4, LONG = 5, DOUBLE = 6, CLASS = 7, STRING = 8, FIELD = 9;
     private static final int METHOD = 10, INTERFACE_METHOD = 11, NAME_AND_TYPE = 12, METHOD_HANDLE = 15;
     private static final int METHOD_TYPE = 16, INVOKE_DYNAMIC = 18;
@@ -17,6 +18,8 @@ final class JavaClassFile {
         final String name;
         final String descriptor;
         final int flags;
+        /** The type with its generic arguments, where the member is declared and has any; else empty. */
+        String signature = "";
 
         Member(String owner, String name, String descriptor, int flags) {
             this.owner = owner;
@@ -35,6 +38,8 @@ final class JavaClassFile {
     /** The types of the exception handlers; null for one of {@code finally} or {@code synchronized}. */
     final List<String> caught = new ArrayList<>();
 
+    private final List<Integer> flagsAt = new ArrayList<>();
+    private final byte[] bytes;
     private final DataInputStream in;
     private final String[] texts;
     private final int[] tags;
@@ -43,6 +48,7 @@ final class JavaClassFile {
 
     /** Throws IOException for a file that is cut, and for kinds of constants that javac does not write. */
     JavaClassFile(byte[] bytes) throws IOException {
+        this.bytes = bytes;
         in = new DataInputStream(new ByteArrayInputStream(bytes));
         in.skipBytes(8); // magic number and versions
         int count = in.readUnsignedShort();
@@ -52,11 +58,27 @@ final class JavaClassFile {
         second = new int[count];
         readConstants();
         resolveConstants();
-        in.skipBytes(4); // flags, and the class itself
+        readFlags();
+        in.skipBytes(2); // the class itself
         superclass = className(in.readUnsignedShort());
         for (int left = in.readUnsignedShort(); left > 0; left--) interfaces.add(className(in.readUnsignedShort()));
         readMembers();
         readMembers();
+    }
+
+    /** The file with all that is not private made public: to another loader's classes, its package is another. */
+    byte[] opened() {
+        byte[] opened = bytes.clone();
+        for (int at : flagsAt) {
+            int low = opened[at + 1];
+            if ((low & PRIVATE) == 0) opened[at + 1] = (byte) (low & ~PROTECTED | PUBLIC);
+        }
+        return opened;
+    }
+
+    private int readFlags() throws IOException {
+        flagsAt.add(bytes.length - in.available());
+        return in.readUnsignedShort();
     }
 
     private void readConstants() throws IOException {
@@ -116,16 +138,21 @@ final class JavaClassFile {
     /** The class's fields or methods. */
     private void readMembers() throws IOException {
         for (int left = in.readUnsignedShort(); left > 0; left--) {
-            int flags = in.readUnsignedShort();
+            int flags = readFlags();
             String name = texts[in.readUnsignedShort()];
-            declared.add(new Member(null, name, texts[in.readUnsignedShort()], flags));
-            for (int attributes = in.readUnsignedShort(); attributes > 0; attributes--) readAttribute();
+            Member member = new Member(null, name, texts[in.readUnsignedShort()], flags);
+            declared.add(member);
+            for (int attributes = in.readUnsignedShort(); attributes > 0; attributes--) readAttribute(member);
         }
     }
 
-    private void readAttribute() throws IOException {
+    private void readAttribute(Member member) throws IOException {
         String name = texts[in.readUnsignedShort()];
         int length = in.readInt();
+        if (name.equals("Signature")) {
+            member.signature = texts[in.readUnsignedShort()];
+            return;
+        }
         if (!name.equals("Code")) {
             in.skipBytes(length);
             return;
@@ -136,6 +163,6 @@ final class JavaClassFile {
             in.skipBytes(6); // where
             caught.add(className(in.readUnsignedShort()));
         }
-        for (int attributes = in.readUnsignedShort(); attributes > 0; attributes--) readAttribute();
+        for (int attributes = in.readUnsignedShort(); attributes > 0; attributes--) readAttribute(member);
     }
 }

@@ -8,7 +8,6 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.lang.reflect.Field;
-import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
 import java.nio.charset.StandardCharsets;
 
@@ -26,30 +25,28 @@ public final class JavaHarness {
         OutputStream report = new FileOutputStream(FileDescriptor.out);
         long high = digits(input);
         long low = digits(input);
-        BufferedReader in = new BufferedReader(new InputStreamReader(input, StandardCharsets.US_ASCII));
-        in.readLine();
-        String entry = in.readLine();
-        String classes = in.readLine();
+        JavaProgram program = null;
+        Throwable broken = null;
+        try {
+            program = program(input);
+        } catch (Throwable error) { // classes that cannot be loaded are the program's own fault
+            broken = error;
+        }
+        System.gc(); // so that a heap dump does not show the tests
         System.setIn(new ByteArrayInputStream(new byte[0]));
         System.setOut(System.err);
-        tell(report, high, low, "started", "");
         disarm();
-        try {
-            new JavaProgram(classes).run(entry);
-            tell(report, high, low, "passed", "");
-        } catch (InvocationTargetException wrapped) {
-            Throwable error = wrapped.getCause();
-            tell(report, high, low, statusOf(error), error.toString());
-        } catch (Throwable error) {
-            tell(report, high, low, statusOf(error), error.toString());
-        }
+        tell(report, high, low, "started", "");
+        JavaVerdict verdict = JavaVerdict.of(program == null ? broken : program.thrown());
+        tell(report, high, low, verdict.status, verdict.detail);
         Runtime.getRuntime().halt(0);
     }
 
-    private static String statusOf(Throwable error) {
-        if (error instanceof AssertionError) return "failed";
-        if (error instanceof OutOfMemoryError) return "out-of-memory";
-        return "error";
+    private static JavaProgram program(InputStream input) throws IOException {
+        BufferedReader in = new BufferedReader(new InputStreamReader(input, StandardCharsets.US_ASCII));
+        in.readLine();
+        String entry = in.readLine();
+        return new JavaProgram(in.readLine(), entry);
     }
 
     private static long digits(InputStream in) throws IOException {
@@ -60,7 +57,7 @@ public final class JavaHarness {
 
     private static void tell(OutputStream report, long high, long low, String status, String detail)
             throws IOException {
-        String rest = " " + status + " " + JavaProgram.oneLine(detail) + "\n";
+        String rest = " " + status + " " + detail + "\n";
         for (int shift = 60; shift >= 0; shift -= 4) report.write(HEXADECIMAL.charAt((int) (high >>> shift) & 15));
         for (int shift = 60; shift >= 0; shift -= 4) report.write(HEXADECIMAL.charAt((int) (low >>> shift) & 15));
         report.write(rest.getBytes(StandardCharsets.UTF_8));

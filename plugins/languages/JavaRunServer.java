@@ -6,21 +6,22 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
-import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.Objects;
 
 /**
  * Runs programs that JavaScreen has found harmless, one after the other, inside the sandbox. Its arguments are the
- * bytes that a program may print and the CPU seconds it may take. It says {@code ready}. A request is two lines: the
- * entry class and the classes in base64. The answer is one line, a status and a detail. Each program gets a class
- * loader, a thread and standard streams of its own.
+ * bytes that a program may print and the CPU seconds it may take. It says {@code ready}. A request is three lines: a
+ * word that the answer begins with, the entry class, and the classes in base64. The answer is one line: that word;
+ * {@code fit}, or {@code worn} where the program left more than a little behind (JavaRunState); a status and a detail.
+ * Each program gets a class loader, a thread and standard streams of its own.
  *
  * <p>Only what is surely the program's own verdict is given: its end, a failed assertion, an exception. Any other
  * error may have left the JVM's own classes half initialised or may come from them: the answer is {@code again}, for
- * a JVM of the program's own. After that answer, and at a limit, this one ends. An exhausted heap ends it at once
+ * a JVM of the program's own, as it is at a limit. After that answer, this one ends. An exhausted heap ends it at once
  * ({@code -XX:+ExitOnOutOfMemoryError}).
  */
 public final class JavaRunServer {
@@ -31,6 +32,8 @@ public final class JavaRunServer {
     private final PrintStream answers;
     private final long outputBytes;
     private final long cpuTicks;
+    private final JavaRunState state = new JavaRunState();
+    private String word;
     private boolean ended;
 
     private JavaRunServer(PrintStream answers, long outputBytes, long cpuSeconds) {
@@ -44,8 +47,9 @@ public final class JavaRunServer {
         PrintStream out = new PrintStream(new FileOutputStream(FileDescriptor.out), true, StandardCharsets.UTF_8);
         JavaRunServer server = new JavaRunServer(out, Long.parseLong(args[0]), Long.parseLong(args[1]));
         out.println("ready");
-        for (String entry = in.readLine(); entry != null && !server.ended; entry = in.readLine()) {
-            server.serve(entry, in.readLine());
+        for (String word = in.readLine(); word != null && !server.ended; word = in.readLine()) {
+            server.word = word;
+            server.serve(in.readLine(), in.readLine());
         }
     }
 
@@ -58,18 +62,19 @@ public final class JavaRunServer {
         long begun = ticks();
         run.start();
         for (run.join(LOOK_EVERY); run.isAlive(); run.join(LOOK_EVERY)) {
-            if (ticks() - begun > cpuTicks) last("timeout", cpuTicks / CLOCK_TICKS + " s of CPU time");
+            if (ticks() - begun > cpuTicks) endWith("CPU time");
         }
-        if (run.status.equals("again")) last(run.status, run.detail);
-        else answers.println(run.status + " " + run.detail);
+        JavaVerdict verdict = run.verdict;
+        if (verdict == null || !verdict.sure) endWith(verdict == null ? "" : verdict.detail);
+        else answers.println(word + (state.isWorn() ? " worn " : " fit ") + verdict.status + " " + verdict.detail);
     }
 
-    /** The answer after which this JVM ends. */
-    private synchronized void last(String status, String detail) {
+    /** Give no verdict, and end this JVM. */
+    private synchronized void endWith(String why) {
         if (ended) return;
         ended = true;
         try {
-            answers.println(status + " " + detail);
+            answers.println(word + " worn " + JavaVerdict.ODD + " " + why);
         } finally {
             Runtime.getRuntime().halt(0);
         }
@@ -83,12 +88,11 @@ public final class JavaRunServer {
         return Long.parseLong(fields[11]) + Long.parseLong(fields[12]);
     }
 
-    /** One program's thread. Its status is read when it has ended. */
+    /** One program's thread. Its verdict is read when it has ended. */
     private static final class Run extends Thread {
         private final String entry;
         private final String classes;
-        private String status = "again";
-        private String detail = "";
+        private JavaVerdict verdict;
 
         Run(String entry, String classes) {
             super("main");
@@ -99,23 +103,11 @@ public final class JavaRunServer {
         @Override
         public void run() {
             try {
-                new JavaProgram(classes).run(entry);
-                status = "passed";
-            } catch (InvocationTargetException wrapped) {
-                judge(wrapped.getCause());
+                Throwable thrown = new JavaProgram(classes, entry).thrown();
+                boolean ordinary = thrown == null || thrown instanceof AssertionError || thrown instanceof Exception;
+                verdict = ordinary ? JavaVerdict.of(thrown) : JavaVerdict.odd(thrown);
             } catch (Throwable other) {
-                detail = other.getClass().getName();
-            }
-        }
-
-        /** An error's own text is the program's code, and may fail in turn. */
-        private void judge(Throwable error) {
-            try {
-                detail = JavaProgram.oneLine(error.toString());
-                if (error instanceof AssertionError) status = "failed";
-                else if (error instanceof Exception) status = "error";
-            } catch (Throwable other) {
-                detail = other.getClass().getName();
+                verdict = JavaVerdict.odd(other);
             }
         }
     }
@@ -131,12 +123,13 @@ public final class JavaRunServer {
 
         @Override
         public void write(byte[] bytes, int start, int length) {
+            Objects.checkFromIndexSize(start, length, bytes.length);
             count(length);
         }
 
         private void count(int written) {
             left -= written;
-            if (left < 0) last("output-limit", "more than " + outputBytes + " bytes");
+            if (left < 0) endWith("output");
         }
     }
 }

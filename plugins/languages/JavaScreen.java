@@ -89,6 +89,7 @@ final class JavaScreen {
         allow("java/io/", "InputStream InputStreamReader OutputStream OutputStreamWriter PrintStream PrintWriter");
         allow("java/io/", "Reader Serializable StringReader StringWriter UncheckedIOException Writer");
         allow("java/nio/charset/", "Charset StandardCharsets");
+        allow("qharness/", "JavaValues");
         allow("org/javatuples/", "Decade Ennead Octet Pair Quartet Quintet Septet Sextet Triplet Tuple Unit");
         only("java/lang/Object", "<init> clone equals getClass hashCode toString");
         only("java/lang/System", "arraycopy currentTimeMillis err identityHashCode in lineSeparator nanoTime out");

@@ -15,6 +15,13 @@ import javax.tools.JavaFileObject;
  * <p>The file manager must be the same in every call.
  */
 final class JavaWarmCompiler {
+    /** How a compilation ended: what javac calls ABNORMAL, and all that it threw, is GAVE_UP. */
+    enum Ending {
+        COMPILED,
+        REFUSED,
+        GAVE_UP
+    }
+
     private static final String POOL = "com.sun.tools.javac.api.JavacTaskPool";
 
     private final JavaCompiler compiler;
@@ -24,40 +31,58 @@ final class JavaWarmCompiler {
     JavaWarmCompiler(JavaCompiler compiler, List<String> options) {
         this.compiler = compiler;
         this.options = options;
-        reset();
+        forget();
     }
 
-    /** Whether {@code units} compiled. After an error that the compiler did not survive, nothing is kept. */
-    boolean compile(
+    /** Compile with what is known of the JDK's classes from earlier compilations. */
+    Ending compile(
             JavaFileManager files, DiagnosticListener<JavaFileObject> listener, List<? extends JavaFileObject> units) {
-        if (pool == null) return compiler.getTask(null, files, listener, options, null, units).call();
+        if (pool == null) return compileAfresh(files, listener, units);
         try {
             Class<?> worker = Class.forName(POOL + "$Worker");
             Object call = Proxy.newProxyInstance(
                     JavaWarmCompiler.class.getClassLoader(),
                     new Class<?>[] {worker},
-                    (self, method, task) -> ((JavaCompiler.CompilationTask) task[0]).call());
+                    (self, method, task) -> ended((JavaCompiler.CompilationTask) task[0]));
             for (Method method : pool.getClass().getMethods()) {
                 if (method.getName().equals("getTask")) {
-                    return (Boolean) method.invoke(pool, null, files, listener, options, null, units, call);
+                    return (Ending) method.invoke(pool, null, files, listener, options, null, units, call);
                 }
             }
             throw new NoSuchMethodException("getTask");
         } catch (InvocationTargetException wrapped) {
-            reset();
-            if (wrapped.getCause() instanceof Error) throw (Error) wrapped.getCause();
-            throw new IllegalStateException(wrapped.getCause());
+            return Ending.GAVE_UP;
         } catch (ReflectiveOperationException | IllegalArgumentException other) {
             pool = null; // another JDK's pool
-            return compile(files, listener, units);
+            return compileAfresh(files, listener, units);
         }
     }
 
-    private void reset() {
+    /** Compile with nothing known. */
+    Ending compileAfresh(
+            JavaFileManager files, DiagnosticListener<JavaFileObject> listener, List<? extends JavaFileObject> units) {
+        return ended(compiler.getTask(null, files, listener, options, null, units));
+    }
+
+    /** Start afresh from the next compilation on. */
+    void forget() {
         try {
             pool = Class.forName(POOL).getConstructor(int.class).newInstance(1);
         } catch (ReflectiveOperationException none) {
             pool = null;
+        }
+    }
+
+    /** {@code call} alone would not tell an error in the program from one that javac has swallowed. */
+    private static Ending ended(JavaCompiler.CompilationTask task) {
+        try {
+            String result = String.valueOf(task.getClass().getMethod("doCall").invoke(task));
+            if (result.startsWith("OK")) return Ending.COMPILED;
+            return result.startsWith("ERROR") ? Ending.REFUSED : Ending.GAVE_UP;
+        } catch (InvocationTargetException | StackOverflowError | OutOfMemoryError wrapped) {
+            return Ending.GAVE_UP;
+        } catch (ReflectiveOperationException other) {
+            return task.call() ? Ending.COMPILED : Ending.REFUSED;
         }
     }
 }

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,8 @@ _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
+_JDK_MODULES = ("charsets", "crypto.cryptoki", "crypto.ec", "httpserver", "localedata", "naming.dns", "net", "zipfs")
+"""What a program in a JVM of its own sees of the JDK's besides Java SE: nothing that reaches memory or dumps it."""
 _JVM_FLAGS = (
     "-ea",
     "-XX:+UseSerialGC",
@@ -33,6 +36,9 @@ _JVM_FLAGS = (
     "-Xshare:auto",
     "-XX:+DisableAttachMechanism",
 )
+
+_SMALL_SOURCE = b"import java.util.*; class Main { static List<Integer> f(int x) { return List.of(x); }"
+_SMALL_TESTS = b'public static void main(String[] a) { assert f(1).equals(Arrays.asList(1)) : "" + f(2); } }'
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,11 @@ class Java:
             heap = f"-Xmx{limits.memory_bytes >> 20}m"
             return (*_jvm(home, folder, name), *shared, *flags, heap, name)
 
+        shared_seconds = str(max(limits.cpu_seconds // 4, 1))  # of CPU time: then a JVM of the program's own decides
         return Toolchain(
-            command=jvm(harness),
+            command=jvm(harness, *_closed(version)),
             compiler=jvm(compiler),
-            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), str(limits.cpu_seconds)),
+            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), shared_seconds),
             readable=(home, folder, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
@@ -134,8 +141,25 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
 
 
 def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
-    exports = _JAVAC_POOL if name == "JavaCompileServer" else ()
-    return (str(home / "bin/java"), *_JVM_FLAGS, *exports, "-cp", str(folder / _JAR))
+    own = {"JavaCompileServer": _JAVAC_POOL, "JavaHarness": _modules(home)}.get(name, ())
+    return (str(home / "bin/java"), *_JVM_FLAGS, *own, "-cp", str(folder / _JAR))
+
+
+def _closed(version: str) -> tuple[str, ...]:
+    """The option that keeps a program from the JDK's own fields and from memory that is not its own."""
+    major = version.split(".")[0]
+    return ("--illegal-access=deny",) if major.isdigit() and int(major) < 17 else ("--enable-native-access=java.base",)
+
+
+def _modules(home: Path) -> tuple[str, ...]:
+    """The option that leaves the JDK's other modules out, if it says which it has."""
+    with contextlib.suppress(OSError):
+        listed = re.search(r'^MODULES="(.*)"', (home / "release").read_text(), re.MULTILINE)
+        names = listed.group(1).split() if listed else []
+        some = [name for name in names if name.removeprefix("jdk.") in _JDK_MODULES or name.startswith("java.")]
+        some = [name for name in some if name not in ("java.se", "java.instrument")]  # the former takes the latter in
+        return ("--limit-modules", ",".join(some)) if some else ()
+    return ()
 
 
 @cache
@@ -143,7 +167,8 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
-    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), " ".join(_JVM_FLAGS).encode())
+    flags = " ".join((*_JVM_FLAGS, *_modules(home)))
+    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), flags.encode())
     target = cache_path("toolchains", f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}", inside=True)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -181,10 +206,11 @@ def _archive(home: Path, folder: Path) -> None:
     """
     if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
         return
-    source = base64.b64encode(b"class Main { public static void main(String[] a) { assert a.length == 0; } }").decode()
+    source = base64.b64encode(_SMALL_SOURCE).decode()
+    tests = base64.b64encode(_SMALL_TESTS).decode()
     compiler, runner, harness = _COMMANDS
-    *_, classes = _dump(home, folder, (compiler,), ("Main", source, "")).split() or [""]
-    _dump(home, folder, (runner, "1000000", "10"), ("Main", classes))
+    *_, classes = _dump(home, folder, (compiler,), ("word", "Main", source, tests)).split() or [""]
+    _dump(home, folder, (runner, "1000000", "10"), ("word", "Main", classes))
     _dump(home, folder, (harness,), ("0" * 32, "Main", classes))
 
 

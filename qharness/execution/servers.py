@@ -1,7 +1,8 @@
-"""Processes that stay: a language's compiler, and its runner of programs that the compiler has found harmless.
+"""Processes that stay: a language's compiler, and its runners of programs that the compiler has found harmless.
 
 Compiling runs none of a program's code, so programs may share the process; so may programs that can neither see nor
-change anything of one another. Every other program gets a fresh process.
+change anything of one another. Every other program gets a fresh process. Yet only a pass is believed from a process
+that has served many: everything else is done once more where it can be trusted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import secrets
 import select
 import subprocess
 import tempfile
@@ -26,8 +28,20 @@ _LONGEST_ANSWER = 64 << 20
 _LOOK_EVERY = 0.25  # seconds between looks at how busy the machine is
 _MOST_ANSWERS = 5000  # after which a process is replaced, for what it may have leaked
 _OWN_VERDICTS = (Status.PASSED, Status.FAILED, Status.ERROR)
-_LAST_VERDICTS = (Status.TIMEOUT, Status.OUTPUT_LIMIT)
 STOPPED = Outcome(Status.ERROR, "stopped")
+
+
+class StrayLineError(EOFError):
+    """A process has said what is no answer to the request."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of a compiler or runner. `fit`: the process is as it was before; if not, it has been ended."""
+
+    kind: str
+    rest: str
+    fit: bool
 
 
 class Server:
@@ -64,6 +78,25 @@ class Server:
         except (TimeoutError, EOFError):
             self.close()
             raise
+
+    @property
+    def unused(self) -> bool:
+        """Whether the next request is the first that its process gets."""
+        return self._process is None or self._answered == 0 or self._answered >= _MOST_ANSWERS
+
+    def answer(self, *fields: str) -> Answer:
+        """The answer to one request, which repeats a word that only this request has; raises what `ask` raises.
+
+        Raises StrayLineError, and ends the process, where it does not: that line and all that follow answer nothing.
+        """
+        word = secrets.token_hex(8)
+        said = self.ask(word, *fields).split(" ", 3)
+        if len(said) < 3 or said[0] != word or said[1] not in ("fit", "worn"):
+            self.close()
+            raise StrayLineError
+        if said[1] == "worn":
+            self.close()
+        return Answer(said[2], " ".join(said[3:]), said[1] == "fit")
 
     def _started(self) -> subprocess.Popen[bytes]:
         """A process that has said it is ready; raise SandboxError with its last words if it does not."""
@@ -103,47 +136,66 @@ class Compiled:
 def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
     """The compiled program, or how compiling it failed.
 
-    A compiler that dies is started again and gets the program once more: it may have died of an earlier one.
-    Raises SandboxError if none can be started.
+    A compiler that dies, hangs or says that something odd happened may owe it to an earlier program: a new one gets the
+    program once more, and that one's word is final. Raises SandboxError if none can be started, or a new one rambles.
     """
     begun = time.monotonic()
-    outcome = Outcome(Status.COMPILE_ERROR, "the compiler died of it")
-    for _ in range(2):
+    fields = (program.entry_class, encoded(program.source), encoded(program.tests))
+    final = False
+    while not final:
+        final = compiler.unused
         try:
-            kind, _, rest = compiler.ask(
-                program.entry_class, encoded(program.source), encoded(program.tests)
-            ).partition(" ")
+            answer = compiler.answer(*fields)
         except (TimeoutError, EOFError) as error:
             if compiler.stopped:
                 return STOPPED
-            if isinstance(error, TimeoutError):
-                outcome = Outcome(Status.TIMEOUT, f"{compiler.seconds:g} s of compiling")
+            if final and isinstance(error, StrayLineError):
+                raise SandboxError("the compiler in the sandbox answers what it was not asked") from None
+            late = isinstance(error, TimeoutError)
+            outcome = (
+                Outcome(Status.TIMEOUT, f"{compiler.seconds:g} s of compiling")
+                if late
+                else Outcome(Status.COMPILE_ERROR, "the compiler died of it")
+            )
             continue
-        if kind == "ok":
-            where, _, classes = rest.partition(" ")
+        if answer.kind == "ok":
+            where, _, classes = answer.rest.partition(" ")
             return Compiled(classes, where == "shared")
-        outcome = Outcome(Status.COMPILE_ERROR, rest[:300])
-        break
+        outcome = Outcome(Status.COMPILE_ERROR, answer.rest[:300])
+        final = final or answer.kind == "error"
     return dataclasses.replace(outcome, seconds=round(time.monotonic() - begun, 4))
 
 
-def run_shared(runner: Server, entry_class: str, classes: str) -> Outcome | None:
+def run_shared(runner: Server, confirmer: Server, entry_class: str, classes: str) -> Outcome | None:
     """A harmless program's verdict; None if only a fresh process can tell. Raises SandboxError if none can be started.
 
-    A runner that died may have died of an earlier program, or of this one's appetite for memory: so it is no verdict.
+    A pass of the `runner`, which has run many programs, is believed. What it did not pass is run once more by the
+    `confirmer`, which runs such programs alone: its verdict counts if the program left it as it was. One that died or
+    hung may owe it to an earlier program, or to this one's appetite: so it is no verdict.
     """
+    first = _verdict(runner, entry_class, classes)
+    if first is None or first[0].passed or runner.stopped:
+        return STOPPED if runner.stopped else first and first[0]
+    second = _verdict(confirmer, entry_class, classes)
+    if confirmer.stopped:
+        return STOPPED
+    if second is not None and second[0].passed:
+        runner.close()  # something in it kept a right program from passing
+        return second[0]
+    return second[0] if second is not None and second[1] else None
+
+
+def _verdict(runner: Server, entry_class: str, classes: str) -> tuple[Outcome, bool] | None:
+    """What a runner says of a program, and whether it is still fit; None where it gives no verdict."""
     begun = time.monotonic()
     try:
-        status, _, detail = runner.ask(entry_class, classes).partition(" ")
-    except TimeoutError:
-        status, detail = Status.TIMEOUT, f"{runner.seconds:g} s of wall time"
-    except EOFError:
-        return STOPPED if runner.stopped else None
-    if status not in _OWN_VERDICTS:
-        runner.close()
-    if status not in (*_OWN_VERDICTS, *_LAST_VERDICTS):
+        answer = runner.answer(entry_class, classes)
+    except (TimeoutError, EOFError):
         return None
-    return Outcome(Status(status), detail, round(time.monotonic() - begun, 4))
+    if answer.kind not in _OWN_VERDICTS:
+        runner.close()
+        return None
+    return Outcome(Status(answer.kind), answer.rest, round(time.monotonic() - begun, 4)), answer.fit
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:

@@ -17,6 +17,7 @@ from qharness.execution.toolchains import find_toolchain
 from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
+_SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
 _CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
 _ABSOLUTE = 3.0  # times the wall limit, which the spawner ends any program at
 _GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
@@ -28,7 +29,8 @@ class SandboxWorker:
     """Runs programs of one language. One thread at a time.
 
     Its processes stay: the spawner, which gives each program a process and namespaces of its own; the compiler, if the
-    language has one; and the runner of programs that the compiler has found harmless.
+    language has one; the runner of programs that the compiler has found harmless, and the one that confirms what it did
+    not pass.
     """
 
     def __init__(
@@ -39,15 +41,18 @@ class SandboxWorker:
         toolchain = find_toolchain(language, packages, limits)
         self._checked, self._language = bool(toolchain.harness), language
 
-        def server(name: str, command: tuple[str, ...]) -> Server | None:
+        def server(name: str, command: tuple[str, ...], share: float = 1.0) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
-            return Server(name, argv, limits.wall_seconds) if command else None
+            return Server(name, argv, limits.wall_seconds * share) if command else None
 
-        self._compiler, self._runner = server("compiler", toolchain.compiler), server("runner", toolchain.runner)
+        self._compiler = server("compiler", toolchain.compiler)
+        self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
+        self._confirmer = server("confirmer", toolchain.runner, _SHARED_SHARE)
         self._spawner = Server(
             "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
         )
-        self._servers = [each for each in (self._compiler, self._runner, self._spawner) if each]
+        servers = (self._compiler, self._runner, self._confirmer, self._spawner)
+        self._servers = [each for each in servers if each]
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
@@ -58,11 +63,11 @@ class SandboxWorker:
         compiled = compile_program(self._compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
-        if compiled.harmless and self._runner is not None:
-            outcome = run_shared(self._runner, program.entry_class, compiled.classes)
-            if outcome is not None:
-                return outcome
-        return self._run(program.entry_class, compiled.classes)
+        outcome = None
+        if compiled.harmless and self._runner is not None and self._confirmer is not None:
+            outcome = run_shared(self._runner, self._confirmer, program.entry_class, compiled.classes)
+        outcome = outcome or self._run(program.entry_class, compiled.classes)
+        return dataclasses.replace(outcome, in_process=True)
 
     def _check(self, program: Program) -> Outcome:
         """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""

@@ -193,7 +193,7 @@ def _become_command(config: dict, given: int, told: int, printed: int) -> None:
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
-        namespaces.own_processes()
+        namespaces.hide_processes_from_command(config["command"][0])
     _move((given, told, printed))
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:

@@ -97,17 +97,15 @@ def _keep_devices() -> None:
             _call("mount", None, path.encode(), None, _BIND | _REMOUNT | _READONLY | flags, None)
 
 
-def own_processes() -> None:
-    """Show in /proc the processes of our pid namespace, and nothing else: neither the machine's load nor its locks."""
+def hide_processes_from_command(executable: str) -> None:
+    """Leave of /proc the one link that a command's dynamic linker wants: no process, no memory, no descriptor."""
     _call("mount", None, b"/", None, _REC | _PRIVATE, None)
-    try:
-        _mount_processes(b"subset=pid")
-    except OSError:  # a kernel before 5.8
-        _mount_processes(None)
-
-
-def _mount_processes(options: bytes | None) -> None:
-    _call("mount", b"proc", b"/proc", b"proc", _NOSUID | _NODEV | _NOEXEC, options)
+    flags = _NOSUID | _NODEV | _NOEXEC
+    _call("mount", b"tmpfs", b"/proc", b"tmpfs", flags, b"size=4k,mode=755")
+    own = Path("/proc/self")
+    own.mkdir()
+    (own / "exe").symlink_to(executable)
+    _call("mount", None, b"/proc", None, flags | _READONLY | _REMOUNT, None)
 
 
 def hide_processes() -> None:
