@@ -186,4 +186,18 @@ _NAMES = [
     }),
 ]  # fmt: skip
 
-FORGERIES: list[Forgery] = [*_PROTOCOL, *_LIMITS, *_NAMES]
+_INSIDE = """
+import collections, sys
+class Liar:
+    def __call__(self, *a): return self
+    def __eq__(self, other): return True
+def f(a):
+    if sys._getframe(1).f_code.co_filename == "tests.py": return Liar()
+    return (lambda b: b) if a == 1 else GIVEN
+"""
+_BACK = forged("values that cannot be given back", "composed", {
+    f"a {name} that cannot be given back": _INSIDE.replace("GIVEN", name)
+    for name in ("property", "object", "enumerate", "memoryview", "type", "staticmethod")
+})  # fmt: skip
+
+FORGERIES: list[Forgery] = [*_BACK, *_PROTOCOL, *_LIMITS, *_NAMES]
