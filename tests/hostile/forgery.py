@@ -15,6 +15,9 @@ COMPARED = "objects of the solution's compared with each other"
 LENT = "names that tests take from the solution"
 """Kinds that remain possible, in tests that need it; their verdicts say so."""
 
+COSTLY = "a costly value"
+"""A kind that keeps a checker busy."""
+
 
 @dataclass(frozen=True)
 class Problem:
