@@ -45,13 +45,13 @@ def java_family(kind: str, template: str, values: Iterable[object], *, slow: boo
 
 def forged_families() -> list[Family]:
     """The forged passes, by kind: what they do to the checker must not show in the next program's verdict."""
-    from tests.hostile.forgery import PROBLEMS, forgeries
+    from tests.hostile.forgery import COSTLY, PROBLEMS, forgeries
 
     by_kind: dict[str, list[Hostile]] = defaultdict(list)
     for each in forgeries():
         tests = PROBLEMS[each.problem].tests
         by_kind[each.kind].append(Hostile(f"forged: {each.name}", "python", each.source, tests, NOT_PASSED))
-    return [Family(f"python: {kind}", tuple(programs)) for kind, programs in by_kind.items()]
+    return [Family(f"python: {kind}", tuple(made), kind == COSTLY) for kind, made in by_kind.items()]
 
 
 def families() -> list[Family]:

@@ -6,7 +6,7 @@ where the tests run in its own process, it goes on to the lying function at its 
 
 from __future__ import annotations
 
-from tests.hostile.forgery import COMPARED, LENT, Forgery, forged
+from tests.hostile.forgery import COMPARED, COSTLY, LENT, Forgery, forged
 
 _LIAR = """
 class Liar:
@@ -117,20 +117,20 @@ _PROTOCOL = [
 ]  # fmt: skip
 
 _LIMITS = [
-    *forged("a costly value", "rounded", {"a Decimal that is too long as an integer": "import decimal\ndef f(a, b): return decimal.Decimal('1e999999999')"}),
-    *forged("a costly value", "count", {
+    *forged(COSTLY, "rounded", {"a Decimal that is too long as an integer": "import decimal\ndef f(a, b): return decimal.Decimal('1e999999999')"}),
+    *forged(COSTLY, "count", {
         "keys of one hash": "def f(s): return {k * (2 ** 61 - 1): 0 for k in range(40_000)}",
         "keys that are alike": "def f(s): return {(0,) * n: 0 for n in range(2000)}",
     }),
-    *forged("a costly value", "bounded", {
+    *forged(COSTLY, "bounded", {
         "a huge count": "def f(n): return 10 ** 9",
         "a count beyond all": "def f(n): return 10 ** 30",
         "a huge negative": "def f(n): return -10 ** 9",
         "an integer of many digits": "def f(n): return 1 << (1 << 24)",
         "true for one": "def f(n): return {3: 3, 2: 2.0}.get(n, True)",
     }),
-    *forged("a costly value", "power", {"a power that takes ages": "def f(n): return 10 ** 9 if n == 1 else 2"}),
-    *forged("a costly value", "add", {
+    *forged(COSTLY, "power", {"a power that takes ages": "def f(n): return 10 ** 9 if n == 1 else 2"}),
+    *forged(COSTLY, "add", {
         "an integer as long as a message may be": "def f(a, b): return 1 << (1 << 27)",
         "many arguments' worth": "def f(a, b): return [[0] * 1000 for _ in range(5000)]",
     }),
@@ -186,4 +186,18 @@ _NAMES = [
     }),
 ]  # fmt: skip
 
-FORGERIES: list[Forgery] = [*_PROTOCOL, *_LIMITS, *_NAMES]
+_INSIDE = """
+import collections, sys
+class Liar:
+    def __call__(self, *a): return self
+    def __eq__(self, other): return True
+def f(a):
+    if sys._getframe(1).f_code.co_filename == "tests.py": return Liar()
+    return (lambda b: b) if a == 1 else GIVEN
+"""
+_BACK = forged("values that cannot be given back", "composed", {
+    f"a {name} that cannot be given back": _INSIDE.replace("GIVEN", name)
+    for name in ("property", "object", "enumerate", "memoryview", "type", "staticmethod")
+})  # fmt: skip
+
+FORGERIES: list[Forgery] = [*_BACK, *_PROTOCOL, *_LIMITS, *_NAMES]

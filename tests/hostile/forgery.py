@@ -15,6 +15,9 @@ COMPARED = "objects of the solution's compared with each other"
 LENT = "names that tests take from the solution"
 """Kinds that remain possible, in tests that need it; their verdicts say so."""
 
+COSTLY = "a costly value"
+"""A kind that keeps a checker busy."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -156,6 +159,7 @@ PROBLEMS = {
     "own error": Problem("assert f(16) == 4\ntry:\n  f(-1)\n  assert False, 'no error'\nexcept Negative:\n  pass", "class Negative(Exception): pass\ndef f(x):\n  if x < 0: raise Negative\n  return int(x ** 0.5)", "class Negative(Exception): pass\ndef f(x): return 4"),
     "encoded": Problem("for text in ('abc', 'hello', ''):\n    assert f(encode(text)) == text", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return ''.join(chr(ord(c) - 1) for c in s)", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return s"),
     "power": Problem("assert 3 ** f(1) == 3\nassert f(2) == 2", "def f(n): return n", "def f(n): return 0"),
+    "composed": Problem("assert f(1)(f(2)(3)) == 6", "def f(a): return lambda b: a + b", "def f(a): return lambda b: a"),
     "printed": Problem("import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n  f(3)\nassert out.getvalue() == '1 2 3\\n'", "def f(n): print(*range(1, n + 1))", "def f(n): print(n)"),
 }  # fmt: skip
 
