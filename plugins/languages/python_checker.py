@@ -99,7 +99,8 @@ class _Namespace(dict):
 
     def _of_the_program(self, name):
         found, value = self._peer.ask("named", name)
-        if found == "absent":
+        known = str(value).partition(".")[0] in {*sys.stdlib_module_names, *sys.modules}
+        if found == "absent" or (found == "module" and not known):
             raise KeyError(name)
         if found == "module":
             return importlib.import_module(str(value))

@@ -8,7 +8,6 @@ Nothing that is read calls code which the sender chose: a class that only preten
 
 import array
 import base64
-import builtins
 import collections
 import collections.abc
 import datetime
@@ -173,12 +172,9 @@ _DECODE_FIXED = {tag: make for _, tag, _, make in _FIXED}
 _ENCODE_CHANGING = {kind: (tag, head, parts) for kind, tag, head, parts, _ in _CHANGING}
 _DECODE_CHANGING = {tag: (kind, refill) for kind, tag, _, _, refill in _CHANGING}
 _REFILL = {kind: refill for kind, *_, refill in _CHANGING}
-_TYPES = {
-    name: kind
-    for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and not issubclass(kind, BaseException)
-} | {"NoneType": type(None)}
-_TYPES |= {kind.__name__: kind for kind, *_ in (*_FIXED, *_CHANGING) if kind.__name__ not in _TYPES}
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None))}
+_TYPES |= {kind.__name__: kind for kind, *_ in (*_FIXED, *_CHANGING)}
+"""Types whose instances cross, and so may cross themselves."""
 _TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 _FROM_LIBRARY = ("builtins", "itertools")
 
