@@ -99,11 +99,10 @@ class _Namespace(dict):
 
     def _of_the_program(self, name):
         found, value = self._peer.ask("named", name)
-        known = str(value).partition(".")[0] in {*sys.stdlib_module_names, *sys.modules}
-        if found == "absent" or (found == "module" and not known):
+        if found == "absent":
             raise KeyError(name)
         if found == "module":
-            return importlib.import_module(str(value))
+            return _own_module(str(value))
         if found == "typing":
             return getattr(typing, str(value))
         if type(value) is StandIn:
@@ -114,6 +113,13 @@ class _Namespace(dict):
         if self._named > 1:  # what one gives is judged by another
             self._peer.mark()
         return value
+
+
+def _own_module(name):
+    """The library's, or a package's that the programs of the task may import. Raises KeyError for any other."""
+    if name.partition(".")[0] not in {*sys.stdlib_module_names, *sys.modules}:
+        raise KeyError(name)
+    return importlib.import_module(name)
 
 
 def check(job, channel, cpu_seconds):
