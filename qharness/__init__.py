@@ -8,8 +8,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from qharness.data import BenchmarkFile, cache_dir, mirror_dir, test_split
+from qharness.data import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.errors import (
+    CacheError,
     DataError,
     DiskError,
     MissingDependencyError,
@@ -29,6 +30,7 @@ from qharness.offers import (
     BlockwiseQuantizer,
     CheckpointFormat,
     CheckpointReaders,
+    LayerForm,
     Load,
     QuantizedLinear,
     TaskFamily,
@@ -90,6 +92,7 @@ _LATE = {
 __all__ = [
     "BenchmarkFile",
     "BlockwiseQuantizer",
+    "CacheError",
     "Calibration",
     "CalibrationSet",
     "CheckpointFormat",
@@ -100,6 +103,7 @@ __all__ = [
     "Document",
     "JsonError",
     "Language",
+    "LayerForm",
     "LazyWeight",
     "Limits",
     "Load",
@@ -132,6 +136,7 @@ __all__ = [
     "WeightBytes",
     "block_linears",
     "cache_dir",
+    "cache_path",
     "compare",
     "execute_programs",
     "find_blocks",

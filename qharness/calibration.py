@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.data import cache_dir
+from qharness.data import cache_path
 from qharness.errors import DataError, DiskError, first_line
 from qharness.offers import FittingCalibrationSet, KeptCalibrationSet
 from qharness.progress import note
@@ -65,7 +65,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
         "origin": calibration_set.origin(data_dir),
     }
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
-    cached = Artifact(cache_dir() / "calibration" / key)
+    cached = Artifact(cache_path("calibration", key))
     with cached.locked(f"calibration on {about['set']}"):
         if found := _read(cached):
             return found

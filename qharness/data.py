@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from qharness.errors import DataError, first_line
 from qharness.storage.atomic_writer import write_bytes
 from qharness.storage.disk_errors import named
 from qharness.storage.json_reader import decode, json_lines
+from qharness.storage.ownership import make_private, require_ours
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,10 +30,29 @@ _files_read: ContextVar[dict[str, str] | None] = ContextVar("files_read", defaul
 
 
 def cache_dir() -> Path:
-    """Where qharness keeps what it can make again: QHARNESS_CACHE_DIR, or `qharness` in the user's cache folder."""
-    if set_by_user := os.environ.get("QHARNESS_CACHE_DIR"):
-        return Path(set_by_user)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qharness"
+    """Where qharness keeps what it can make again: QHARNESS_CACHE_DIR, or `qharness` in the user's cache folder.
+
+    It is made for its user alone where it is missing. Raises CacheError where anybody else can change it.
+    """
+    set_by_user = os.environ.get("QHARNESS_CACHE_DIR")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") if not set_by_user else Path(set_by_user)
+    folder = home if set_by_user else home / "qharness"
+    require_ours(folder)
+    with suppress(OSError):  # who writes to it will be told
+        make_private(folder)
+    return folder
+
+
+def cache_path(*parts: str, inside: bool = False) -> Path:
+    """A file or folder of the cache by its names, to be read or written; the folder that it stands in is made.
+
+    Raises CacheError where anybody else can change it, or what is on the way to it; `inside`: or what is in it.
+    """
+    path = cache_dir().joinpath(*parts)
+    require_ours(path, inside=inside)
+    with suppress(OSError):
+        make_private(path.parent)
+    return path
 
 
 def mirror_dir(data_dir: str | Path | None = None) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.errors import MissingDependencyError
 from qharness.storage.json_values import without_lone_surrogates
+from qharness.storage.visible_text import visible_lines
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -141,7 +142,7 @@ def _place(labels: Sequence[PointLabel]) -> None:
 
 def plain(text: str) -> str:
     """Text as matplotlib draws it unchanged: dollars would begin a formula. What is very long is cut."""
-    text = without_lone_surrogates(text)
+    text = visible_lines(without_lone_surrogates(text))
     return (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…").replace("$", r"\$")
 
 

@@ -66,6 +66,10 @@ class DiskError(QHarnessError):
     """A file or folder that cannot be written: the disk is full, or does not let us."""
 
 
+class CacheError(QHarnessError):
+    """A file or folder of the cache that somebody else can change, so that nothing in it can be believed."""
+
+
 class SandboxError(QHarnessError):
     """No isolation that can hold untrusted programs works on this machine."""
 

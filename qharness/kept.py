@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from qharness.data import cache_dir
+from qharness.data import cache_path
 from qharness.errors import QHarnessError
 from qharness.storage.artifacts import Artifact
 
@@ -15,7 +15,7 @@ DEFAULT_LIMIT_GB = 50.0
 
 def quantized_dir() -> Path:
     """Where quantized models are kept."""
-    return cache_dir() / "quantized"
+    return cache_path("quantized")
 
 
 def quantized(key: str) -> Artifact:

@@ -52,6 +52,32 @@ class TaskFamily:
     unperturbed: str
 
 
+@dataclass(frozen=True)
+class LayerForm:
+    """How the cache of quantized models writes layers of one class, which a quantizer puts into models.
+
+    `write(layer)` returns the layer's tensors by name, and settings that JSON can hold; `read(tensors, settings)` makes
+    of them a layer whose results are the same to the last bit. Tensors are plain: of PyTorch's own dtypes, not of its
+    quantized ones, nor of a class derived from Tensor.
+    """
+
+    layer: type[nn.Module]
+    write: Callable[[Any], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
+    read: Callable[[Mapping[str, Tensor], Mapping[str, Any]], nn.Module]
+
+
+@runtime_checkable
+class CacheableQuantizer(Protocol):
+    """A quantizer that puts layers of its own classes into models, and can have them cached.
+
+    Without it, a model with such layers is quantized anew in each run. One that only changes weights needs no form.
+    """
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """A form for each class."""
+        ...
+
+
 @runtime_checkable
 class SizedQuantizer(Protocol):
     """A quantizer whose weights are smaller than the model's: `qharness footprint` asks it how small."""

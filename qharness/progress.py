@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 
+from qharness.storage.visible_text import visible
+
 Listener = Callable[[str, int, int], None]
 """Is told of what, how much is done, and of how much."""
 
@@ -19,7 +21,7 @@ _SECONDS_BETWEEN_LINES = 20.0
 def note(text: str) -> None:
     """One line for the user, on standard error; where that cannot be written, work goes on."""
     with suppress(OSError):
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
 
 
@@ -56,9 +58,14 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)
+            task = bar.add_task(visible(what), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
     yield lines(what)

@@ -128,7 +128,7 @@ class _KilledError(Exception):
 def test_a_killed_quantization_resumes_to_the_same_checkpoint(architecture: str, finetune: str, tmp_path: Path) -> None:
     quantizer = Aqlm(codebooks=1, nbits=4, finetune=finetune)  # type: ignore[arg-type]
     whole = _quantized(quantizer, architecture, _context()).state_dict()
-    assert not list((tmp_path / "cache").rglob("*.pt"))
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
     deaths = 0
     said: list[str] = []
     while True:
@@ -145,7 +145,7 @@ def test_a_killed_quantization_resumes_to_the_same_checkpoint(architecture: str,
             deaths += 1
     assert deaths >= 2 and any("was done before" in line for line in said)
     assert whole.keys() == resumed.keys() and all(torch.equal(whole[name], resumed[name]) for name in whole)
-    assert not list((tmp_path / "cache").rglob("*.pt"))
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
 
 
 def test_other_options_do_not_resume() -> None:

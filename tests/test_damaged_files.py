@@ -197,7 +197,7 @@ def test_a_damaged_model_of_the_cache_is_made_again(
     spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
     Models(kept_from_s=0.0).get(spec)
     (folder,) = quantized_dir().iterdir()
-    for name in ("model.pt", "about.json"):
+    for name in ("model.safetensors", "about.json"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
         capsys.readouterr()

@@ -9,11 +9,14 @@ import pytest
 from qharness import Limits, Outcome, Program
 from qharness.execution import choose_isolation, run_programs
 from qharness.registry import get_registry
-from tests.hostile.forged_suites import PRINTED
-from tests.hostile.forgery import PROBLEMS, forgeries
+from tests.hostile.forgery import COMPARED, LENT, PROBLEMS, REACHING_IN, forgeries
 
 CORPUS = forgeries()
-REMAINING = {PRINTED: "what is printed is looked at in the program's own process"}
+REMAINING = {
+    REACHING_IN: "tests that await, capture what is printed, mock or run doctests do so in the program's own process",
+    COMPARED: "two objects of the solution's own classes are compared by these classes",
+    LENT: "a helper or an exception that tests use and do not define themselves is the solution's",
+}
 """Kinds of which one may pass, if its verdict says that the tests ran in the program's own process."""
 LIMITS = Limits(cpu_seconds=1, wall_seconds=2.0, memory_bytes=256 << 20, output_bytes=100_000, processes=16)
 

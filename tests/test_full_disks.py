@@ -148,12 +148,28 @@ def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
     from qharness.plugins.aqlm.progress import Finished
 
     finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
-    with pytest.raises(OSError, match=r"No space left on device.*block-0000\.pt"):
+    with pytest.raises(OSError, match=r"No space left on device.*block-0000\.safetensors"):
         finished.write("block-0000", part)
     assert not [*finished.folder.iterdir()]
     disk.grow()
     finished.write("block-0000", part)
-    assert finished.has("block-0000")
+    assert finished.read("block-0000") is not None
+
+
+def test_a_quantized_model_that_fits_nowhere_is_said_to_be_lost(
+    in_process: Cli, random_llama: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qharness.models import store
+
+    monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(disk.folder / "cache"))
+    command = ("quantize", "--model", random_llama, "--quant", "rtn:3", "--output", disk.folder / "q")
+    done = in_process(*command)
+    refused(done, f"--output {disk.folder / 'q'} cannot be written: the disk is full; the quantized model is lost")
+    assert "could not be kept for other runs" in done.stderr and "what is finished is kept" not in done.stderr
+    assert not [*(disk.folder / "cache/quantized").iterdir()] and not (disk.folder / "q").exists()
+    disk.grow()
+    assert in_process(*command).returncode == 0
 
 
 def test_a_plugin_and_standard_output(in_process: Cli, disk: Disk, tmp_path: Path) -> None:

@@ -28,13 +28,15 @@ import psutil
 import pytest
 
 from tests.conftest import REPOSITORY, copy_for_everyone, system_python
-from tests.hostile import BROKEN_IN, LIMITS, SECRET, Hostile, Places, corpus
+from tests.hostile import BROKEN_IN, SECRET, Hostile, Places, corpus
 
 CORPUS = corpus()
 USERS = ["this user", "an ordinary user"]
 UID = 50_000 + os.getpid() % 10_000
 """A user that nobody is and nothing belongs to."""
 _PR_SET_CHILD_SUBREAPER = 36
+LONGEST = 40.0
+"""Seconds of wall time, in which a busy machine has given a program its second or two of CPU time."""
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ def watched(user: User, places: Places, scratch: Path, canary: str, sockets: lis
     command = [user.python, "-m", "tests.hostile", json.dumps(dataclasses.asdict(places))]
     with adopting() as strays:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd="/", env=environment, timeout=240, **user.options
+            command, capture_output=True, text=True, cwd="/", env=environment, timeout=400, **user.options
         )  # type: ignore[call-overload]
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
@@ -250,8 +252,7 @@ def test_ends_as_it_must(report: Report, program: Hostile) -> None:
     status, detail, seconds = report.outcomes[program.name]
     assert status in program.ends, detail
     assert BROKEN_IN not in detail
-    # The wall limit is longer on a busy machine; what must not happen is that a program goes on and on.
-    assert seconds <= 4 * LIMITS[program.language].wall_seconds + 1
+    assert seconds <= LONGEST
 
 
 def test_right_programs_between_them_pass(report: Report) -> None:

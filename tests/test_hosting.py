@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 
@@ -196,6 +197,28 @@ def test_power_from_energies() -> None:
     assert {name: round(part["watts"]) for name, part in power.parts.items()} == {"cpu": 100, "gpu": 300, "ram": 50}
     assert [part["source"] for part in power.parts.values()] == ["measured", "measured", "estimated"]
     assert power.watts == pytest.approx(450) and power.gco2eq_per_kwh == pytest.approx(400)
+
+
+def test_a_country_where_codecarbon_is_not_installed() -> None:
+    """One line, also where the country would not be needed: it cannot be known whether it is one."""
+    hide = (
+        "import sys\n"
+        "class Hidden:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'codecarbon':\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Hidden())\n"
+        "from qharness.cli import main\n"
+        "main()\n"
+    )
+    asked = ("profile", "--model", "tinycoder", "--quant", "none", "--latency", "2.5")
+    for country, code in (("XXX", 2), ("FRA", 2), ("USA", 0)):
+        command = [sys.executable, "-c", hide, *asked, "--country", country]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == code, done
+        if code:
+            (line,) = done.stderr.splitlines()
+            assert f"the grid of --country '{country}', is needed: pip install 'qharness[profile]'" in line
 
 
 def test_a_country_without_a_grid() -> None:

@@ -29,7 +29,7 @@ def keep(name: str, size: int, days: float) -> Path:
     """An entry of that size that was last used so long ago."""
     entry = quantized_dir() / name
     entry.mkdir(parents=True)
-    (entry / "model.pt").write_bytes(bytes(size))
+    (entry / "model.safetensors").write_bytes(bytes(size))
     about = entry / "about.json"
     about.write_text(json.dumps({"quant": "rtn:2", "model": "/m/one abc", "seconds": 12.5}))
     os.utime(about, (time.time() - days * DAY,) * 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -91,6 +92,22 @@ def running(pid: int, seconds: float = 2) -> list[psutil.Process]:
     raise AssertionError("no sandbox was started")
 
 
+def wait_for_rest(pid: int) -> None:
+    """Until a process and all it started take hardly any CPU time: what programs are left sleep."""
+    used = -1.0
+    while (now := _cpu_seconds(pid)) > used + 0.08:
+        used = now
+        time.sleep(1.5)
+
+
+def _cpu_seconds(pid: int) -> float:
+    total = 0.0
+    for process in (psutil.Process(pid), *psutil.Process(pid).children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times())  # with that of children it has waited for
+    return total
+
+
 @pytest.mark.parametrize("language", ["python", "java"])
 def test_ctrl_c_stops_at_once_and_leaves_nothing(language: str, tmp_path: Path) -> None:
     source = {
@@ -108,11 +125,11 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(language: str, tmp_path: Path) 
     children = running(process.pid)
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     seconds = time.monotonic() - start
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
-    assert seconds < 5, seconds  # a second on a machine with nothing else to do
+    assert seconds < 20, seconds  # a second on a machine with nothing else to do; the programs would take minutes
     process.stdout.close()
 
 
@@ -132,9 +149,10 @@ def test_an_interrupted_score_starts_again_where_verdicts_end(tmp_path: Path, da
     ]
     environment = {**os.environ, "QHARNESS_CACHE_DIR": str(tmp_path / "cache"), "QHARNESS_DATA_DIR": str(data_dir)}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    running(process.pid, seconds=5)
+    running(process.pid, seconds=0)
+    wait_for_rest(process.pid)
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     samples.write_text("".join(json.dumps(row) + "\n" for row in rows[:164]))
     done = subprocess.run([*command, "--json"], env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["cached"] == 164

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qharness import (
     CheckpointReaders,
+    LayerForm,
     ModelError,
     QuantizationContext,
     Quantizer,
@@ -95,7 +96,7 @@ class Aqlm:
         if not sequences:
             raise ModelError("aqlm: the calibration set holds no tokens")
         device = context.device or model.device
-        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)))
+        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)), context.log)
         blocks = list(find_blocks(model).values())
         lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
         with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
@@ -115,6 +116,12 @@ class Aqlm:
     def checkpoint_readers(self) -> CheckpointReaders:
         """Who loads what `save` writes."""
         return self.checkpoint.readers(packed=self.packed)
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """How the cache of quantized models has the layers."""
+        from qharness.plugins.aqlm.cached import AQLM_LINEAR
+
+        return (AQLM_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of a model's layers (out, in), as they would be coded."""

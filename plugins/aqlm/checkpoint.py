@@ -168,7 +168,7 @@ def _rewrite(source: Path, target: Path, change: Callable[[Tensors, int], Tensor
     config["quantization_config"].pop("packed", None)
     if packed:
         config["quantization_config"]["packed"] = True
-    (target / _CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def _pack(tensors: Tensors, bits: int) -> Tensors:

@@ -76,7 +76,7 @@ def remember(
 
     Blocks run one after another on `device`, each on `_AT_ONCE` batches before the next: it need not hold the model.
     """
-    missing = [index for index in range(len(inputs)) if not finished.has(_lesson(index))]
+    missing = [index for index in range(len(inputs)) if finished.read(_lesson(index)) is None]
     if not missing:
         return
     blocks = find_blocks(model)
@@ -173,7 +173,8 @@ def _loss(model: PreTrainedModel, ids: Tensor, finished: Finished, index: int) -
     An encoder-decoder model predicts the half of each text that its decoder is given.
     """
     lesson = finished.read(_lesson(index))
-    assert lesson is not None
+    if lesson is None:
+        raise ModelError("aqlm: a part of its cache was damaged meanwhile: run the command again")
     student = head_input(model, ids)
     teacher = lesson["hidden"].to(student.device, student.dtype)
     return divergence(head_of(model), student, teacher), student.shape[:-1].numel()

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qharness import Calibration, cache_dir
+from qharness import Calibration, cache_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _SAMPLE = 4096
+_SHA256 = "sha256"
 
 
 def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping[str, Any]) -> str:
@@ -43,39 +44,53 @@ def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping
 
 @dataclass(frozen=True)
 class Finished:
-    """A folder of finished parts, one file each, written whole or not at all."""
+    """A folder of finished parts, one file each, written whole or not at all. `log` is told of damaged ones."""
 
     folder: Path
+    log: Callable[[str], None] = lambda _: None
 
     @classmethod
-    def of(cls, key: str) -> Finished:
+    def of(cls, key: str, log: Callable[[str], None]) -> Finished:
         """The folder of a fingerprint in qharness's cache."""
-        return cls(cache_dir() / "aqlm" / key)
+        return cls(cache_path("aqlm", key, inside=True), log)
 
     def read(self, name: str) -> dict[str, Tensor] | None:
-        """A part, on the CPU, or None where it is not there."""
+        """A part, on the CPU, or None where it is not there, or is damaged: then it is removed, and made again."""
+        from safetensors import SafetensorError, safe_open
+
         path = self._path(name)
         if not path.is_file():
             return None
-        part: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            with safe_open(path, framework="pt") as file:
+                part: dict[str, Tensor] = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
+                written = (file.metadata() or {}).get(_SHA256)
+        except (SafetensorError, OSError, ValueError) as error:
+            self._forget(path, str(error))
+            return None
+        if written != _digest(part):
+            self._forget(path, "its sha256 is another than when it was written")
+            return None
         return part
 
-    def has(self, name: str) -> bool:
-        """Whether a part is there."""
-        return self._path(name).is_file()
+    def _forget(self, path: Path, why: str) -> None:
+        self.log(f"aqlm: {path} is damaged and is made again: {why}")
+        path.unlink(missing_ok=True)
 
     def write(self, name: str, part: Mapping[str, Tensor]) -> None:
-        """Keep a part."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Keep a part, with its hash."""
+        from safetensors.torch import save
+
+        whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in part.items()}
+        content = save(whole, {_SHA256: _digest(whole)})
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = self._path(f".{name}.{os.getpid()}")
         try:
-            with scratch.open("wb") as file:
-                torch.save(dict(part), file)
+            scratch.touch(mode=0o600)
+            scratch.write_bytes(content)
             scratch.replace(self._path(name))
-        except RuntimeError as error:  # PyTorch's own, where the file could not be written
-            if isinstance(reason := error.__context__, OSError):
-                raise OSError(reason.errno, reason.strerror, str(self._path(name))) from error
-            raise
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path(name))) from error
         finally:
             scratch.unlink(missing_ok=True)
 
@@ -84,7 +99,17 @@ class Finished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.pt"
+        return self.folder / f"{name}.safetensors"
+
+
+def _digest(part: Mapping[str, Tensor]) -> str:
+    """A hash of tensors with their names, dtypes and shapes."""
+    digest = hashlib.sha256()
+    for name in sorted(part):
+        tensor = part[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 @dataclass

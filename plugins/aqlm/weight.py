@@ -130,7 +130,7 @@ class AqlmLinear(nn.Module):
         return functional.linear(x, self.quantized.dequantize(), self.bias)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickled and copied without its way, which belongs to one process on one machine."""
+        """Copied without its way, which belongs to one process on one machine."""
         return {**self.__dict__, "_modules": {}, "way": None}
 
     def extra_repr(self) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import CheckpointReaders, ModelError, QuantizationContext, SpecError, WeightBytes, option
+from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, SpecError, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
 from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, linear_names, weight_bytes
 
@@ -70,6 +70,12 @@ class Int8Dynamic:
     def checkpoint_readers(self) -> CheckpointReaders:
         """Who loads what `save` writes."""
         return self.checkpoint.readers(self.act_bits)
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """How the cache of quantized models has the layers."""
+        from qharness.plugins.int8.cached import DYNAMIC_LINEAR, INT8_LINEAR
+
+        return INT8_LINEAR, DYNAMIC_LINEAR
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.

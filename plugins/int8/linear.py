@@ -173,7 +173,7 @@ class Int8Linear(nn.Module):
         destination[prefix + "weight"] = self.int8_weight()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickled in the plain form, with a note of whether it is to be packed again."""
+        """Copied in the plain form, with a note of whether it is to be packed again."""
         state = self.__dict__.copy()
         state["_packed"] = None if self._packed is None else self.plain_weight is not None
         state["_buffers"] = {**self._buffers, "weight": self.int8_weight()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import CheckpointReaders, ModelError, QuantizationContext, WeightBytes, option
+from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.checkpoint import Int8Checkpoint
 from qharness.plugins.int8.options import check_options, convert, linear_names, trim, weight_bytes
 
@@ -84,6 +84,12 @@ class Int8Static:
     def checkpoint_readers(self) -> CheckpointReaders:
         """Who loads what `save` writes."""
         return self.checkpoint.readers(self.act_bits)
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """How the cache of quantized models has the layers."""
+        from qharness.plugins.int8.cached import INT8_LINEAR
+
+        return (INT8_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
         """Sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_dir
+from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_path
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -169,7 +169,7 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     version = (done.stdout or done.stderr).split()[-1]
     flags = " ".join((*_JVM_FLAGS, *_modules(home)))
     parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), flags.encode())
-    target = cache_dir() / f"toolchains/java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
+    target = cache_path("toolchains", f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}", inside=True)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
@@ -195,6 +195,7 @@ def _compile(home: Path, classes: Path, jar: Path) -> None:
     with zipfile.ZipFile(jar, "w") as archive:
         for path in sorted(classes.rglob("*.class")):
             archive.write(path, path.relative_to(classes))
+    jar.chmod(0o644)
 
 
 def _archive(home: Path, folder: Path) -> None:

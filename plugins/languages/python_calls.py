@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from qharness.plugins.languages.python_values import CannotCross, Decoder, Encoder, kind_of
+from qharness.plugins.languages.python_values import Decoder, Encoder, kind_of
 
 _CHUNK = 1 << 16
 _LONGEST = 1 << 26

@@ -82,7 +82,7 @@ class _CheckerPeer(Peer):
 
 
 class _Namespace(dict):
-    """The tests' globals. `entry_points`: builtins' names that mean the program's; `modules`: names of the library's."""
+    """The tests' globals. `entry_points`: builtins' names that mean the program's; `modules`: of the library's."""
 
     def __init__(self, peer, entry_points, modules):
         super().__init__(__name__="__main__", __builtins__=builtins)

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from qharness import MissingDependencyError, QHarnessError, cache_dir
+from qharness import MissingDependencyError, QHarnessError, cache_path
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -148,7 +148,7 @@ def _modules(entries: Iterable[PurePosixPath]) -> list[str]:
 def _folder(versions: tuple[tuple[str, str], ...], links: dict[PurePosixPath, Path]) -> Path:
     """A folder of these links in the cache; made beside and moved into place, and anyone may read it."""
     content = repr((versions, sorted((str(at), str(path)) for at, path in links.items())))
-    target = cache_dir() / f"packages/{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    target = cache_path("packages", hashlib.sha256(content.encode()).hexdigest()[:16], inside=True)
     if target.is_dir():
         return target
     try:

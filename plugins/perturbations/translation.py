@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qharness import MissingDependencyError, ModelError, SpecError, cache_dir, option, parse_json
+from qharness import MissingDependencyError, ModelError, SpecError, cache_path, option, parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -47,13 +47,14 @@ class BackTranslation:
 
     def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> list[str]:
         """Paraphrase texts. What was paraphrased before with these models, in any run, is read from the cache."""
-        path = cache_dir() / "back-translations" / f"{self._key()}.jsonl"
+        path = cache_path("back-translations", f"{self._key()}.jsonl")
         known = dict(_read(path))
         new = [text for text in dict.fromkeys(texts) if text not in known and len(text.split()) >= _SHORTEST]
         if new:
             foreign = translate(new, self.there, None, self.batch)
             made = dict(zip(new, translate(foreign, self.back, self.beams, self.batch), strict=True))
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(json.dumps(pair) + "\n" for pair in made.items())
             known |= made

@@ -28,6 +28,7 @@ from qharness.cli import (
     score,
     study,
 )
+from qharness.cli.output import echo
 from qharness.cli.strict_command import StrictCommand
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -45,7 +46,7 @@ app = typer.Typer(
 
 def _show_version(shown: bool) -> None:
     if shown:
-        typer.echo(f"qharness {own_version()}")
+        echo(f"qharness {own_version()}")
         raise typer.Exit
 
 

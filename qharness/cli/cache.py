@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 import typer
 
 from qharness.cli.options import bounded
-from qharness.cli.output import print_table
+from qharness.cli.output import echo, print_table
 from qharness.data import cache_dir
-from qharness.errors import DataError, QHarnessError
+from qharness.errors import CacheError, DataError, QHarnessError
 from qharness.kept import LIMIT, bytes_of, limit_bytes, quantized_dir
 from qharness.progress import note
 from qharness.storage.artifacts import Artifact
@@ -47,8 +47,8 @@ def cache(
     rows = [(_KINDS[e.parent.name], e.name, f"{bytes_of(e) / 1e6:.1f}", f"{_days(e):.1f}", _about(e)) for e in entries]
     print_table(("kind", "entry", "MB", "unused, days", "of"), rows)
     kept = sum(bytes_of(entry) for entry in entries if entry.parent == quantized_dir())
-    typer.echo(f"quantized models take {kept / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")
-    typer.echo(str(cache_dir()))
+    echo(f"quantized models take {kept / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")
+    echo(str(cache_dir()))
 
 
 def _remove(entries: Sequence[Path], older_than: float | None) -> None:
@@ -66,7 +66,7 @@ def _remove(entries: Sequence[Path], older_than: float | None) -> None:
         else:
             entry.unlink(missing_ok=True)
         removed += 1
-    typer.echo(f"removed {removed} entries of {cache_dir()}")
+    echo(f"removed {removed} entries of {cache_dir()}")
 
 
 def _days(entry: Path) -> float:
@@ -80,5 +80,7 @@ def _about(entry: Path) -> str:
     try:
         made = Artifact(entry).about()
         return f"{made.get('quant') or made['set']} of {made['model'].split()[0]}, {made['seconds']} s"
+    except CacheError:
+        return "not only ours: it is not read; remove it"
     except (DataError, LookupError, AttributeError):
         return "damaged: made again when it is needed"

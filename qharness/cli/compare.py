@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import Json, bounded
-from qharness.cli.output import number, print_json, print_table
+from qharness.cli.output import echo, echo_lines, number, print_json, print_table
 from qharness.cli.run import print_comparison
 
 
@@ -81,15 +81,15 @@ def _print_programs(example: dict[str, Any], metric: str) -> None:
         verdicts.append(
             f"{side}, {metric} {number(found[metric], '.2f')}, sample {found['sample']}\n{found['status']}{why}"
         )
-    typer.echo(str(example["task_id"] or example["doc_id"]))
+    echo(str(example["task_id"] or example["doc_id"]))
     print_table(verdicts, [[example[side]["completion"].strip("\n") for side in ("a", "b")]])
 
 
 def _print_texts(example: dict[str, Any], metric: str) -> None:
     """What two runs wrote of the same document, as in table X of Wei et al. 2023."""
-    typer.echo(f"{example['task_id'] or example['doc_id']}\n{textwrap.indent(str(example['prompt']).rstrip(), '    ')}")
-    typer.echo(f"  reference: {example['reference']}")
+    echo_lines(f"{example['task_id'] or example['doc_id']}\n{textwrap.indent(str(example['prompt']).rstrip(), '    ')}")
+    echo_lines(f"  reference: {example['reference']}")
     for side in ("a", "b"):
         score = number(example[side][metric], ".2f")
-        typer.echo(f"  {side}: {example[side]['completion'].strip()}  ({metric} {score})")
-    typer.echo()
+        echo_lines(f"  {side}: {example[side]['completion'].strip()}  ({metric} {score})")
+    echo()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from qharness.cli.options import DataDir
-from qharness.cli.output import registry
+from qharness.cli.output import echo, registry
 
 
 def export(
@@ -24,4 +24,4 @@ def export(
     from qharness.evaluate.exporting import export as write
 
     count = write(run, format, output, data_dir=data_dir)
-    typer.echo(f"{count} samples: {output}")
+    echo(f"{count} samples: {output}")

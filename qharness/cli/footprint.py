@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import DType, Json, Model, TrustRemoteCode
-from qharness.cli.output import number, print_json, print_table, registry, size
+from qharness.cli.output import echo, number, print_json, print_table, registry, size
 from qharness.runs import DEFAULT_MODEL
 
 
@@ -43,5 +43,5 @@ def print_footprint(document: dict[str, Any]) -> None:
         )
     ]
     bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in document["bits_per_param"].items()]
-    typer.echo(f"{document['model']}: {document['quantizer']}, {document['dtype']}")
+    echo(f"{document['model']}: {document['quantizer']}, {document['dtype']}")
     print_table(("", ""), [*rows, *bits])

@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from qharness.cli.options import Json
-from qharness.cli.output import print_json, print_table, registry
+from qharness.cli.output import echo, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.presets import PRESETS
 from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
@@ -46,7 +46,7 @@ def list_(
     if path:
         if kind is not Kind.TASKS:
             raise QHarnessError("--path goes with `qharness list tasks`")
-        typer.echo(_own_folder(found))
+        echo(_own_folder(found))
         return
     document = {each.value: rows for each, rows in _document(found).items() if kind in (None, each)}
     if json:

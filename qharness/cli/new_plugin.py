@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.output import registry
+from qharness.cli.output import echo, registry
 from qharness.errors import QHarnessError
 from qharness.storage.atomic_writer import write_text
 from qharness.storage.whole_folder import new_folder
@@ -66,8 +66,9 @@ def new_plugin(
     if folder.exists() or folder.is_symlink():
         raise QHarnessError(f"{folder} is there already: choose another name, or --output DIR")
     _write(plugin, kind, folder)
-    typer.echo(f"{folder}: {plugin.what} {plugin.name}")
-    typer.echo(f"    pip install -e '{folder}[test]' && pytest {folder}\n    {plugin.try_it}")
+    echo(f"{folder}: {plugin.what} {plugin.name}")
+    echo(f"    pip install -e '{folder}[test]' && pytest {folder}")
+    echo(f"    {plugin.try_it}")
 
 
 def _plugin(name: str, kind: str) -> _Plugin:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode, bounded
-from qharness.cli.output import number, print_json, print_table, registry
+from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.runs import DEFAULT_MODEL
 
 
@@ -62,13 +62,13 @@ def noise(
     if len(documents) > 1:
         print_summary(documents)
     if output is not None:
-        typer.echo(f"noise.json, layers.csv and figures: {output}")
+        echo(f"noise.json, layers.csv and figures: {output}")
 
 
 def print_noise(document: dict[str, Any]) -> None:
     """A row a layer, and the means."""
     inputs = document["inputs"]
-    typer.echo(
+    echo(
         f"{document['model']}: {document['quantizer']}, on {inputs['sequences']} sequences "
         f"({inputs['tokens']} tokens) of {inputs['set']}"
     )

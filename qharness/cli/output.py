@@ -11,6 +11,7 @@ import typer
 from qharness.progress import note
 from qharness.registry import Registry, get_registry
 from qharness.storage.json_values import json_text
+from qharness.storage.visible_text import visible, visible_lines
 
 
 def registry() -> Registry:
@@ -21,9 +22,19 @@ def registry() -> Registry:
     return found
 
 
+def echo(text: str = "") -> None:
+    """A line on standard output, in which what a terminal would obey is escaped, line ends too."""
+    typer.echo(visible(text))
+
+
+def echo_lines(text: str) -> None:
+    """The same of a text that may have several lines."""
+    typer.echo(visible_lines(text))
+
+
 def print_json(document: Any) -> None:
     """One JSON document on standard output; undefined numbers are null."""
-    typer.echo(json_text(document, indent=2))
+    echo_lines(json_text(document, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -34,7 +45,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*header, box=box.SIMPLE_HEAD, header_style="bold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(visible_lines, row))  # completions have several
     console = Console(markup=False, emoji=False)  # brackets and colons are what they are
     if not console.is_terminal:
         console.width = 160

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from qharness.cli.options import DataDir, bounded
-from qharness.cli.output import registry
+from qharness.cli.output import echo, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.storage.atomic_writer import write_text
@@ -54,7 +54,7 @@ def perturb(
     write_text(output, _WRITERS[output.suffix](name, loaded.changes))
     for each in loaded.notes:
         note(f"note: {each}")
-    typer.echo(f"{len(loaded.changes)} prompts: {output}")
+    echo(f"{len(loaded.changes)} prompts: {output}")
 
 
 def _pairs(change: Change) -> list[tuple[str, str, str]]:

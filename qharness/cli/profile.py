@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
-from qharness.cli.output import number, print_json, print_table, registry
+from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
 from qharness.runs import DEFAULT_MODEL
 
@@ -85,7 +85,7 @@ def _print(document: dict[str, Any]) -> None:
     for name, path, ratio in (*_FIGURES, *_throughputs(document)):
         values = [number(_figure(each, path), ".4g") for each in columns]
         rows.append((name, *values, *([number(ratios.get(ratio), ".3f") if ratio else ""] if ratios else [])))
-    typer.echo(
+    echo(
         f"{document['model']}: {document['prompt_tokens']} + {document['new_tokens']} tokens, {document['device']}, "
         f"{document['dtype']}"
     )
@@ -95,7 +95,7 @@ def _print(document: dict[str, Any]) -> None:
     by = used.get("tool") or f"estimated from its power ({used['reason']})"
     if used["kwh_per_1k"] is None:
         by = "not known, for its power is not"
-    typer.echo(f"dollars: {document['instance']}; energy and CO2: {by}")
+    echo(f"dollars: {document['instance']}; energy and CO2: {by}")
     for each in document["notes"]:
         note(f"note: {each}")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode, bounded
-from qharness.cli.output import print_json, registry, size
+from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.runs import DEFAULT_MODEL
 
@@ -59,7 +59,7 @@ def quantize(
     if json:
         print_json(written.document())
         return
-    typer.echo(f"checkpoint: {output}")
+    echo(f"checkpoint: {output}")
     if written.quantizer is not None:
-        typer.echo(f"loads in:   {written.readers or 'unknown: its quantizer does not say'}")
-    typer.echo(f"weights:    {size(written.bytes_before)} before, {size(written.bytes_after)} after")
+        echo(f"loads in:   {written.readers or 'unknown: its quantizer does not say'}")
+    echo(f"weights:    {size(written.bytes_before)} before, {size(written.bytes_after)} after")

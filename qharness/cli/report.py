@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qharness.cli.output import echo
 from qharness.progress import note
 
 
@@ -22,4 +23,4 @@ def report(
     found = write_report(folders, output, title or TITLE)
     for folder in found.unfinished:
         note(f"not finished, and left out: {why_left_out(folder)}")
-    typer.echo(f"report of {len(found.entries)} runs: {output / PAGE}")
+    echo(f"report of {len(found.entries)} runs: {output / PAGE}")

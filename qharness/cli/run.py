@@ -19,7 +19,7 @@ from qharness.cli.options import (
     TrustRemoteCode,
     bounded,
 )
-from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.runs import DEFAULT_MODEL, RunResult, RunSpec
@@ -121,7 +121,7 @@ def print_result(result: RunResult) -> None:
     baseline = read_run(Path(comparison["a"])) if comparison else None
     columns = [each for each in (baseline, document) if each is not None]
     spec = document["spec"]
-    typer.echo(f"{spec['task']}: {spec['model']}")
+    echo(f"{spec['task']}: {spec['model']}")
     rows = [
         *(
             (name, *(number(each["metrics"][spec["task"]].get(name), ".4f") for each in columns))
@@ -136,7 +136,7 @@ def print_result(result: RunResult) -> None:
         print_comparison(comparison)
     for each in document["notes"]:
         note(f"note: {each}")
-    typer.echo(f"run folder: {result.folder}")
+    echo(f"run folder: {result.folder}")
 
 
 def _untouched_rows(columns: list[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
-from qharness.cli.output import number, p_value, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
 from qharness.runs import RunSpec
 
@@ -148,7 +148,7 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
         states = [each.error or ("done" if each.done else "to do") for each in plans]
         rows = [(*_axes(each.spec, each.kind).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows)
-        typer.echo(f"{states.count('to do')} of {len(plans)} jobs to do")
+        echo(f"{states.count('to do')} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 

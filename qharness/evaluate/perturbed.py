@@ -106,7 +106,7 @@ def write_yaml(name: str, path: Path, seed: int = 0) -> None:
     base = load_yaml(entry.path, resolve_func=False)
     rest = {"include": str(entry.path), "task": name, "metadata": {**_metadata(base, name), "seed": seed}}
     function = f"class: !function {PerturbedTask.__module__}.{PerturbedTask.__name__}\n"
-    write_text(path, function + yaml.safe_dump(rest, sort_keys=False, allow_unicode=True))
+    write_text(path, function + yaml.safe_dump(rest, sort_keys=False))
 
 
 def perturbed_documents(docs: Sequence[Document], name: str, seed: int = 0) -> list[Change]:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from qharness.errors import SandboxError
 from qharness.execution.jail.messages import header, new_nonce
-from qharness.execution.jail.namespaces import filter_for
+from qharness.execution.jail.system_calls import filter_for
 from qharness.types import Limits, Toolchain
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
@@ -72,7 +72,18 @@ class Isolation:
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
     argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL", "--ro-bind", "/usr", "/usr"]
+    argv += [
+        "--hostname",
+        "sandbox",
+        "--die-with-parent",
+        "--new-session",
+        "--clearenv",
+        "--cap-drop",
+        "ALL",
+        "--ro-bind",
+        "/usr",
+        "/usr",
+    ]
     for directory in map(Path, _SYSTEM_DIRECTORIES):
         if directory.is_symlink():
             argv += ["--symlink", str(directory.readlink()), str(directory)]

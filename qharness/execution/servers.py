@@ -19,12 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qharness.errors import SandboxError
-from qharness.execution.jail.supervision import patience
+from qharness.execution.jail.process_tree import patience
 from qharness.execution.process import dispose, encoded, kill, start
 from qharness.types import Outcome, Program, Status
 
 _STARTING_SECONDS = 60.0
 _LONGEST_ANSWER = 64 << 20
+_LOOK_EVERY = 0.25  # seconds between looks at how busy the machine is
 _MOST_ANSWERS = 5000  # after which a process is replaced, for what it may have leaked
 _OWN_VERDICTS = (Status.PASSED, Status.FAILED, Status.ERROR)
 STOPPED = Outcome(Status.ERROR, "stopped")
@@ -198,15 +199,18 @@ def _verdict(runner: Server, entry_class: str, classes: str) -> tuple[Outcome, b
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-    """The next line of a process's output; raise TimeoutError if it takes longer, EOFError if it ends or rambles."""
+    """The next line of a process's output; raise TimeoutError if it takes longer, EOFError if it ends or rambles.
+
+    A second in which the machine is busy counts for as much less, and one in which all stood still for none.
+    """
     assert process.stdout
-    start, line = time.monotonic(), b""
+    looked, spent, line = time.monotonic(), 0.0, b""
     while not line.endswith(b"\n"):
-        limit = seconds
-        while not select.select([process.stdout], [], [], max(start + limit - time.monotonic(), 0))[0]:
-            if (stretched := seconds * patience()) <= limit:
+        while not select.select([process.stdout], [], [], min(max(seconds - spent, 0), _LOOK_EVERY))[0]:
+            now = time.monotonic()
+            looked, spent = now, spent + min(now - looked, 2 * _LOOK_EVERY) / patience()
+            if spent >= seconds:
                 raise TimeoutError
-            limit = stretched
         chunk = os.read(process.stdout.fileno(), 1 << 16)
         line += chunk
         if not chunk or len(line) > _LONGEST_ANSWER:

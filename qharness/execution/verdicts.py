@@ -8,13 +8,14 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 
-from qharness.data import cache_dir
+from qharness.data import cache_dir, cache_path
 from qharness.execution.sandbox import Isolation
 from qharness.progress import note
 from qharness.storage.json_values import without_lone_surrogates
+from qharness.storage.ownership import close_to_others
 from qharness.types import Limits, Outcome, Program, Status, Toolchain
 
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
@@ -29,12 +30,14 @@ class Verdicts:
     """The cache, a table by the hash of all that a verdict depends on. Several processes may use it at once."""
 
     def __init__(self) -> None:
-        path = cache_dir() / "verdicts/verdicts.sqlite"
+        path = cache_path("verdicts", "verdicts.sqlite")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         with closing(self._open()) as table, table:
             table.execute("DROP TABLE IF EXISTS verdicts")  # before 0.2, a verdict could come of an earlier program
             table.execute(f"CREATE TABLE IF NOT EXISTS judged ({_COLUMNS})")
+        with suppress(OSError):  # of a cache that may only be read
+            close_to_others(path)
 
     def find(self, keys: Iterable[str]) -> dict[str, Outcome]:
         """The verdicts known under these keys; none, and a note, where the cache cannot be read."""

@@ -18,7 +18,8 @@ from qharness.offers import CheckedLanguage
 from qharness.types import Language, Limits, Outcome, Program, Status
 
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
-_CPU_SHARE = 0.5  # of the CPU limit: the kernel kills by a count of ticks, which is not the clock that it tells
+_CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
+_ABSOLUTE = 3.0  # times the wall limit, which the spawner ends any program at
 _GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
 """A checker's words for: the program ended; the tests need its own process; the fork that ran the tests died."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
@@ -47,7 +48,9 @@ class SandboxWorker:
         self._compiler = server("compiler", toolchain.compiler)
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
         self._confirmer = server("confirmer", toolchain.runner, _SHARED_SHARE)
-        self._spawner = Server("sandbox", isolation.spawning(toolchain, limits), limits.wall_seconds + _CLEANING_UP)
+        self._spawner = Server(
+            "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
+        )
         servers = (self._compiler, self._runner, self._confirmer, self._spawner)
         self._servers = [each for each in servers if each]
 
@@ -103,7 +106,8 @@ class SandboxWorker:
                 continue
             if document["spent"]:  # a program has left something behind
                 self._spawner.close()
-            if document["checked"] and (not said or json.loads(said)[1] == _LOST):
+            lost = json.loads(said)[1] == _LOST if said else not document["killed"]
+            if document["checked"] and lost:
                 self._spawner.close()
                 continue
             return said, document

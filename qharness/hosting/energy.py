@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from qharness.bounds import shortened
 from qharness.errors import MissingDependencyError, QHarnessError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def insist(device: str, country: str) -> None:
 
 
 def check_country(country: str) -> None:
-    """Raise UnknownNameError for a country that codecarbon has no grid of."""
+    """Raise UnknownNameError for a country that codecarbon has no grid of, MissingDependencyError without it."""
+    if not installed():
+        raise MissingDependencyError(f"codecarbon, which knows the grid of --country {shortened(country)},", INSTALL)
     from codecarbon.input import DataSource
 
     with _quiet():

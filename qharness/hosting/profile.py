@@ -55,7 +55,7 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
     Raises QHarnessError, before anything is loaded, for a mistake in the spec.
     """
     instance = find_instance(spec.instance, spec.instances)
-    if spec.country != DEFAULT_COUNTRY and energy.installed():  # though it may not be needed
+    if spec.country != DEFAULT_COUNTRY:  # though it may not be needed
         energy.check_country(spec.country)
     model = _definite(spec)
     storage = _storage_bytes(model)

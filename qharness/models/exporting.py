@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.bounds import check_fields
-from qharness.errors import ModelError
+from qharness.errors import DiskError, ModelError
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.footprint import skeleton
 from qharness.models.formats import find_format, quant_method
-from qharness.models.loading import load_config, locate, own_dtype, preset_dtype
+from qharness.models.loading import LoadedModel, load_config, locate, own_dtype, preset_dtype
 from qharness.models.store import Models, definite
 from qharness.models.weight_files import source_bytes, weight_file_bytes
 from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
@@ -99,24 +99,22 @@ def export_checkpoint(export: Export) -> Exported:
     replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
     if replaces and (name := first_converted(original)):
         raise _not_loaded(name, original, quantizer)
-    with new_folder(export.output) as folder:
-        made = Models().get(spec, placed=False)
-        loaded = made.loaded
-        if made.composition:
-            note(f"calibrated on {json.dumps(dict(made.composition))}")
-        if name := from_linears(loaded.model, original):
-            raise _not_loaded(name, original, quantizer)
-        if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
-            raise ModelError(
-                f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
-            )
-        if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
-            loaded.model.to(dtype=own_dtype(config, preset_dtype(export.dtype, export.model)))  # type: ignore[call-arg]
-        if isinstance(quantizer, SavingQuantizer):
-            quantizer.save(loaded.model, folder)
-        else:
-            loaded.model.save_pretrained(folder)
-        loaded.tokenizer.save_pretrained(folder)
+    dtype = own_dtype(config, preset_dtype(export.dtype, export.model))
+    lost = False
+    try:
+        with new_folder(export.output) as folder:
+            made = Models().get(spec, placed=False)
+            lost = made.lost
+            if made.composition:
+                note(f"calibrated on {json.dumps(dict(made.composition))}")
+            _write(made.loaded, quantizer, original, dtype, folder)
+    except DiskError as error:
+        if lost:
+            raise DiskError(
+                f"{str(error).partition(';')[0]}; the quantized model is lost, for the cache could not take it either: "
+                f"make room in both, and run the command again"
+            ) from error
+        raise
     return Exported(
         export.output,
         spec.quant,
@@ -124,6 +122,23 @@ def export_checkpoint(export: Export) -> Exported:
         source_bytes(locate(export.model)),
         weight_file_bytes(export.output),
     )
+
+
+def _write(loaded: LoadedModel, quantizer: Quantizer, original: nn.Module, dtype: torch.dtype, folder: Path) -> None:
+    """Write a quantized model's checkpoint into a folder. `original`: the model as its class makes it."""
+    if name := from_linears(loaded.model, original):
+        raise _not_loaded(name, original, quantizer)
+    if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
+        raise ModelError(
+            f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
+        )
+    if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
+        loaded.model.to(dtype=dtype)  # type: ignore[call-arg]
+    if isinstance(quantizer, SavingQuantizer):
+        quantizer.save(loaded.model, folder)
+    else:
+        loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
 
 
 def _readers(quantizer: Quantizer) -> CheckpointReaders | None:

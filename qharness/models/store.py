@@ -6,13 +6,10 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-import pickle
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-
-import torch
 
 from qharness.calibration import calibrate, definite_set
 from qharness.errors import DataError, DiskError, first_line
@@ -28,8 +25,10 @@ from qharness.models.loading import (
     resolve_device,
     resolve_dtype,
 )
+from qharness.models.model_cache import FORMAT, UncacheableError, read_model, write_model
 from qharness.models.quantization import quantize_loaded
 from qharness.models.untouched import Untouched
+from qharness.offers import CacheableQuantizer, LayerForm
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.runs import RunSpec
@@ -38,17 +37,19 @@ from qharness.spec import parse, unbind
 T = TypeVar("T")
 
 KEPT_FROM_S = 10.0
-_MODEL = "model.pt"
-_UNPICKLING = (pickle.UnpicklingError, AttributeError, ImportError)  # damaged, or of classes that have moved
 
 
 @dataclass(frozen=True)
 class QuantizedModel:
-    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile."""
+    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile.
+
+    `lost`: it took long, and the cache could not take it: when this process ends, it has to be made again.
+    """
 
     loaded: LoadedModel
     composition: Mapping[str, int] | None
     log: Sequence[str] = ()
+    lost: bool = False
 
     @property
     def untouched(self) -> Untouched | None:
@@ -142,10 +143,12 @@ class Models:
         )
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
+        lost = False
         if seconds >= self._kept_from_s:
             about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
-            _keep(loaded, key, about | ({"untouched": loaded.untouched.document()} if loaded.untouched else {}))
-        return QuantizedModel(loaded, composition, said)
+            untouched = {"untouched": loaded.untouched.document()} if loaded.untouched else {}
+            lost = not _keep(loaded, spec, key, about | untouched)
+        return QuantizedModel(loaded, composition, said, lost)
 
     def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
         """A model that was made before; None also for one of which nobody knows what was left untouched."""
@@ -157,10 +160,10 @@ class Models:
             untouched = Untouched.of_document(about.get("untouched"))
             if untouched is None:
                 return None
-            load_config(spec.model, spec.trust_remote_code)  # so that the checkpoint's own modules are found
-            model = torch.load(cached.folder / _MODEL, map_location="cpu", weights_only=False)
+            config = load_config(spec.model, spec.trust_remote_code)
+            model = read_model(cached.folder, config, _forms(spec), spec.trust_remote_code)
             cached.use()
-        except (DataError, OSError, EOFError, RuntimeError, LookupError, *_UNPICKLING) as error:
+        except (DataError, OSError, LookupError, TypeError) as error:
             cached.damaged(first_line(error))
             return None
         tokenizer = load_tokenizer(spec.model, spec.baseline, spec.trust_remote_code)
@@ -180,6 +183,7 @@ def _about(spec: RunSpec) -> dict[str, Any]:
     """What a quantized model depends on: its content's address."""
     entry = get_registry().quantizers[parse(spec.quant).name]
     return {
+        "format": FORMAT,
         "model": identity(spec.model, spec.trust_remote_code),
         "quant": spec.quant,
         "calib": spec.calib,
@@ -192,10 +196,19 @@ def _about(spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def _keep(loaded: LoadedModel, key: str, about: dict[str, Any]) -> None:
-    """Write a model so that it is there whole or not at all; a module that cannot be pickled is not kept."""
+def _forms(spec: RunSpec) -> Sequence[LayerForm]:
+    """How the layers of the quantizer's own are cached; nothing where it has none, or does not say."""
+    quantizer = get_registry().quantizer(spec.quant)
+    return quantizer.layer_forms() if isinstance(quantizer, CacheableQuantizer) else ()
+
+
+def _keep(loaded: LoadedModel, spec: RunSpec, key: str, about: dict[str, Any]) -> bool:
+    """Write a model so that it is there whole or not at all; whether it is. One that has no form there is not."""
+    config = load_config(spec.model, spec.trust_remote_code)
     try:
-        with quantized(key).writing(about) as folder, (folder / _MODEL).open("wb") as file:
-            torch.save(loaded.model, file)
-    except (pickle.PicklingError, AttributeError, DiskError) as error:
-        note(f"the quantized model could not be kept for other runs: {error}")
+        with quantized(key).writing(about) as folder:
+            write_model(loaded.model, config, _forms(spec), folder, spec.trust_remote_code)
+    except (UncacheableError, DiskError) as error:
+        note(f"the quantized model could not be kept for other runs: {str(error).partition('; make room')[0]}")
+        return False
+    return True

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qharness.bounds import check_fields
 from qharness.calibration import calibrate, definite_set
-from qharness.data import cache_dir
+from qharness.data import cache_path
 from qharness.errors import DataError
 from qharness.models import LoadedModel, load_model
 from qharness.models.conversion import to_linears
@@ -59,8 +59,9 @@ def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
     cells = [_cell(spec, quant) for quant in spec.quants]
     for name in (spec.calib, spec.inputs):
         definite_set(name)
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="noise-", dir=cache_dir()) as folder:
+    own = cache_path()
+    own.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="noise-", dir=own) as folder:
         loaded = load_model(spec.model, spec.device, spec.dtype, trust_remote_code=spec.trust_remote_code)
         to_linears(loaded.model)
         sequences = draw_inputs(loaded, spec)

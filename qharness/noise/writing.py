@@ -15,6 +15,7 @@ from qharness.noise.figures import draw
 from qharness.noise.relative import SPREAD
 from qharness.storage.atomic_writer import write_text
 from qharness.storage.json_values import json_safe, json_text
+from qharness.storage.visible_text import csv_cell
 from qharness.storage.whole_folder import renewed_folder
 
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
@@ -48,7 +49,8 @@ def table(documents: Sequence[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    writer.writerows(_rows(documents, maxima))
+    for row in _rows(documents, maxima):
+        writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in row])
     return text.getvalue()
 
 

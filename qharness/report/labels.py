@@ -11,6 +11,7 @@ from qharness.registry import get_registry
 from qharness.report.entries import FULL, Entry
 from qharness.report.specs import options, shortest
 from qharness.spec import Spec, show
+from qharness.storage.visible_text import visible
 
 FULL_PRECISION = "full precision"
 _SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "samples", "limit", "device", "dtype")
@@ -112,7 +113,7 @@ def _last_parts(names: Iterable[str]) -> dict[str, str]:
         others = [other for n, other in paths.items() if n != name]
         counts = range(1, len(parts) + 1)
         least = next((n for n in counts if not any(other[-n:] == parts[-n:] for other in others)), len(parts))
-        found[name] = str(PurePosixPath(*parts[-least:]))
+        found[name] = visible(str(PurePosixPath(*parts[-least:])))
     return found
 
 
@@ -136,7 +137,7 @@ def _short(texts: Iterable[str], make: Callable[[str], Any], keep_positional: bo
         else:
             labels[text] = str(_without(spec, values[text], shared, False))
     counts = Counter(labels.values())
-    return {text: label if counts[label] == 1 else text for text, label in labels.items()}
+    return {text: visible(label if counts[label] == 1 else text) for text, label in labels.items()}
 
 
 def _with_first(spec: Spec, values: Mapping[str, Any], shared: set[str]) -> Spec:

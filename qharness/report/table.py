@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from qharness.storage.visible_text import csv_cell, visible
+
 UNDEFINED = "n/a"
 
 
@@ -96,8 +98,8 @@ def _line(cells: Sequence[str]) -> str:
 
 def markdown_text(text: str) -> str:
     """As text: nothing in it is markup, of Markdown's or of HTML's."""
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", " ".join(text.split()))
+    text = visible(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
 
 
 def _emphasized(cell: Cell, form: str, escape: Callable[[str], str]) -> str:
@@ -116,14 +118,16 @@ def to_csv(table: Table) -> str:
     """A header and a line a row. Numbers are written in full, in the table's units; undefined ones as n/a."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_flat(column) for column in table.columns])
+    writer.writerow([csv_cell(_flat(column)) for column in table.columns])
     writer.writerows([[_plain(cell) for cell in row] for row in table.rows])
     return out.getvalue()
 
 
 def _plain(cell: Cell) -> str:
-    if cell.value is None or cell.note:
-        return cell.shown
+    if cell.value is None:
+        return csv_cell(cell.shown)
+    if cell.note:
+        return visible(cell.shown)
     if math.isnan(cell.value):
         return UNDEFINED
     return str(int(cell.value)) if float(cell.value).is_integer() else repr(float(cell.value))
@@ -168,7 +172,7 @@ def to_latex(table: Table) -> str:
 
 
 def _latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    escaped = "".join(_LATEX.get(character, character) for character in visible(" ".join(text.split())))
     return _MINUS.sub("$-$", escaped)
 
 

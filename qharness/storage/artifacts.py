@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from qharness.progress import note
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.json_reader import read_json
 from qharness.storage.locks import lock_file, locked
+from qharness.storage.ownership import close_to_others, make_private, require_ours
 from qharness.storage.whole_folder import whole_folder
 
 ABOUT = "about.json"
@@ -41,7 +42,8 @@ class Artifact:
         return (self.folder / ABOUT).is_file()
 
     def about(self) -> dict[str, Any]:
-        """What it is; raises DataError where that is not there or damaged."""
+        """What it is; raises DataError where that is not there or damaged, CacheError where others can change it."""
+        require_ours(self.folder, inside=True)
         found = read_json(self.folder / ABOUT, DataError)
         if not isinstance(found, dict):
             raise DataError(f"{self.folder / ABOUT} is no object")
@@ -50,10 +52,14 @@ class Artifact:
     @contextmanager
     def writing(self, about: Mapping[str, Any]) -> Iterator[Path]:
         """A folder to fill, which becomes this one. Raises DiskError where the disk is full or does not let us."""
+        require_ours(self.folder.parent)
+        with suppress(OSError):
+            make_private(self.folder.parent)
         shutil.rmtree(self.folder, ignore_errors=True)  # one that is damaged, or of an older version
         with whole_folder(self.folder) as scratch:
             yield scratch
             write_json(scratch / ABOUT, about)
+            close_to_others(scratch)
 
     def damaged(self, why: str) -> None:
         """Say that it cannot be read. What is made in its place replaces it."""

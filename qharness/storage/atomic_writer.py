@@ -9,6 +9,7 @@ from typing import Any
 
 from qharness.storage.disk_errors import named
 from qharness.storage.json_values import json_text, without_lone_surrogates
+from qharness.storage.visible_text import visible_lines
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -27,8 +28,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text in UTF-8 as `write_bytes` does; lone surrogates as escapes."""
-    write_bytes(path, without_lone_surrogates(text).encode("utf-8"))
+    """Write text in UTF-8 as `write_bytes` does; lone surrogates as escapes, and control characters but line feeds."""
+    write_bytes(path, visible_lines(without_lone_surrogates(text)).encode("utf-8"))
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from qharness.storage.visible_text import visible_json
+
 
 def json_safe(value: Any) -> Any:
     """`value` with NaN and infinities as None, for JSON has neither; mappings and sequences are gone through."""
@@ -28,12 +30,13 @@ def defined(value: float | None) -> float:
 
 
 def json_text(document: Any, indent: int | None = None) -> str:
-    """JSON that any encoding of Unicode can write: lone surrogates are escaped, other characters stand as they are.
+    """JSON that any encoding of Unicode can write: lone surrogates are escaped, and control characters.
 
+    Other characters stand as they are.
     What JSON has no form for is written as text.
     """
     text = json.dumps(json_safe(document), indent=indent, ensure_ascii=False, default=str)
-    return without_lone_surrogates(text)
+    return visible_json(without_lone_surrogates(text))
 
 
 def without_lone_surrogates(text: str) -> str:

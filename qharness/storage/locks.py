@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from qharness.data import cache_dir
+from qharness.data import cache_path
 from qharness.errors import BusyError
 from qharness.progress import note
+from qharness.storage.ownership import make_private
 
 _POLL_S = 0.2
 
 
 def lock_file(kind: str, key: str) -> Path:
     """A lock in the cache folder, where it may stay behind."""
-    folder = cache_dir() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cache_path("locks")
+    make_private(folder)
     return folder / f"{kind}-{key}"
 
 

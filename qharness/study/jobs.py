@@ -139,5 +139,6 @@ def perform(job: Job, memory: Memory, *, wait: bool) -> Outcome:
     except Exception as error:  # a model, a task or a plugin may fail in any way
         if told := as_disk_error(error):
             return Outcome(error=str(told))
-        note(traceback.format_exc().rstrip())
+        for line in traceback.format_exc().rstrip().split("\n"):
+            note(line)
         return Outcome(error=f"{type(error).__name__}: {first_line(error)}")

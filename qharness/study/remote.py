@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qharness.data import cache_dir
+from qharness.data import cache_path
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.evaluate.folder import JOURNAL, RUN
 from qharness.progress import note
@@ -37,7 +37,7 @@ class Remote:
     @property
     def folder(self) -> Path:
         """Where this machine works on it."""
-        return cache_dir() / "studies" / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        return cache_path("studies", hashlib.sha256(self.url.encode()).hexdigest()[:16])
 
     @property
     def _files(self) -> tuple[Any, str]:

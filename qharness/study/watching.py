@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qharness.progress import lines, note
+from qharness.storage.visible_text import visible
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job
 
@@ -108,7 +109,8 @@ class LiveTable:
         for job, row in list(self._rows.items())[start : start + self._height]:
             spec = job.spec
             task = spec.task if job.kind == "run" else job.kind
-            table.add_row(spec.model, spec.quant, task, str(spec.seed), row.state, row.value, row.time)
+            cells = (spec.model, spec.quant, task, str(spec.seed), row.state, row.value, row.time)
+            table.add_row(*map(visible, cells))
         table.caption = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         return table
 
@@ -122,7 +124,7 @@ def watching(jobs: Sequence[Job], workers: int = 1) -> Iterator[Watcher]:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(stderr=True)
-    table = LiveTable(jobs, lambda line: console.print(line, markup=False, highlight=False), console.height)
+    console = Console(stderr=True, markup=False, emoji=False)
+    table = LiveTable(jobs, lambda line: console.print(visible(line), highlight=False), console.height)
     with Live(table, console=console, refresh_per_second=2):
         yield table

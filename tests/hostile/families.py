@@ -5,6 +5,7 @@ What they have in common: they may end in any way but a pass, and must leave not
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,6 +43,17 @@ def java_family(kind: str, template: str, values: Iterable[object], *, slow: boo
     return Family(f"java: {kind}", tuple(made), slow)
 
 
+def forged_families() -> list[Family]:
+    """The forged passes, by kind: what they do to the checker must not show in the next program's verdict."""
+    from tests.hostile.forgery import PROBLEMS, forgeries
+
+    by_kind: dict[str, list[Hostile]] = defaultdict(list)
+    for each in forgeries():
+        tests = PROBLEMS[each.problem].tests
+        by_kind[each.kind].append(Hostile(f"forged: {each.name}", "python", each.source, tests, NOT_PASSED))
+    return [Family(f"python: {kind}", tuple(programs)) for kind, programs in by_kind.items()]
+
+
 def families() -> list[Family]:
     """All of them, and the corpus by its modules."""
     from tests.hostile import (
@@ -77,4 +89,5 @@ def families() -> list[Family]:
     known = [Family(kind, tuple(programs)) for kind, programs in corpus.items()]
     known += [Family(kind, tuple(programs), True) for kind, programs in slow.items()]
     modules = (python_leavings, python_families, java_families, java_sources)
+    known += forged_families()
     return [*known, *(family for module in modules for family in module.FAMILIES)]

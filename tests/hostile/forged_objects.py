@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.hostile.forged_types import LIES
-from tests.hostile.forgery import Forgery, forged
+from tests.hostile.forgery import REACHING_IN, Forgery, forged
 
 _EQUAL = f"class Liar:{LIES}\n"
 _ALL = """
@@ -65,13 +65,13 @@ _OBJECTS = [
         "a callable of a callable": "class Liar:\n  def __call__(self, *a): return self\n  def __eq__(self, other): return True\nf = Liar()",
         "a bound method of a liar": _EQUAL + "class Maker:\n  def make(self, b): return Liar()\ndef f(a): return Maker().make",
     }),
-    *forged("an object", "async", {
+    *forged(REACHING_IN, "async", {
         "a coroutine of a liar": _EQUAL + "async def f(x): return Liar()",
         "an awaitable": _EQUAL + "class Later:\n  def __await__(self):\n    return Liar()\n    yield\nasync def f(x): return await Later()",
         "asyncio.run replaced": "import asyncio\nasyncio.run = lambda c: Liar()\n" + _EQUAL + "def f(x): pass",
         "an event loop that answers": "import asyncio\n" + _EQUAL + "class Policy(asyncio.DefaultEventLoopPolicy):\n  def new_event_loop(self):\n    loop = super().new_event_loop()\n    real = loop.run_until_complete\n    loop.run_until_complete = lambda it: (real(it), Liar())[1]\n    return loop\nasyncio.set_event_loop_policy(Policy())\nasync def f(x): return 0",
     }),
-    *forged("an object", "doctest", {
+    *forged(REACHING_IN, "doctest", {
         "a repr that is as wanted": "class Text(str):\n  def __eq__(self, other): return True\n  def __add__(self, other): return self\nclass Liar:\n  def __repr__(self): return Text('?')\ndef f(x): return Liar()",
         "doctest's checker replaced": "import doctest\ndoctest.OutputChecker.check_output = lambda *a: True\ndef f(x): return 0",
         "doctest's runner replaced": "import doctest\ndoctest.DocTestRunner.run = lambda *a, **k: doctest.TestResults(0, 2)\ndef f(x): return 0",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.forgery import Forgery, forged
+from tests.hostile.forgery import REACHING_IN, Forgery, forged
 
 _INSTANCE = """
 import sys
@@ -101,8 +101,7 @@ _OTHERS = [
     }),
 ]  # fmt: skip
 
-PRINTED = "printed output"
-_PRINTED = forged(PRINTED, "printed", {
+_PRINTED = forged(REACHING_IN, "printed", {
     "StringIO replaced": "import io\nclass Any(io.StringIO):\n  def getvalue(self): return Text()\nclass Text(str):\n  def __eq__(self, other): return True\nio.StringIO = Any\ndef f(n): pass",
     "print replaced": "import builtins, sys\nclass Text(str):\n  def __eq__(self, other): return True\ndef f(n):\n  sys.stdout.getvalue = lambda: Text()",
     "sys.stdout replaced": "import sys\nclass Out:\n  def __getattr__(self, name): return lambda *a: True\ndef f(n): sys.stdout = Out()",

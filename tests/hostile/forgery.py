@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from qharness import Program
 
+REACHING_IN = "tests that reach into the program"
+COMPARED = "objects of the solution's compared with each other"
+LENT = "names that tests take from the solution"
+"""Kinds that remain possible, in tests that need it; their verdicts say so."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -138,6 +143,19 @@ PROBLEMS = {
     "drawn": Problem("import random\nrandom.seed(1)\nvalues = [random.randint(1, 9) for _ in range(5)]\nassert f(values) == sum(values)", "def f(x): return sum(x)", "def f(x): return 0"),
     "copied": Problem("import copy\ngiven = [[1], [2]]\nbefore = copy.deepcopy(given)\nresult = f(given)\nassert result == [[2], [1]]\nassert given == before", "def f(x): return x[::-1]", "def f(x): x.reverse(); return x"),
     "caught": Problem("def attempt(x):\n  try:\n    return f(x)\n  except Exception as error:\n    return error\nassert attempt(2) == 4\nassert attempt(3) == 9\nassert type(attempt('x')) is TypeError", "def f(x):\n  return x * x", "def f(x): return x"),
+    "points": Problem("a, b = f(1, 2), f(2, 1)\nassert a == f(1, 2)\nassert a != b\nassert a + b == f(3, 3)", "import dataclasses\n@dataclasses.dataclass\nclass f:\n  x: int\n  y: int\n  def __add__(self, other): return f(self.x + other.x, self.y + other.y)", "class f:\n  def __init__(self, x, y): pass\n  def __add__(self, other): return f(1, 1)"),
+    "occurrences": Problem("assert f('ab').count('a') == 1\nassert f('b').count('b') == 1\nassert f('xb').index('b') == 1\nassert f('ab')[0] == 'a'", "def f(s): return list(s)", "def f(s): return ['z']"),
+    "select": Problem("assert abs(select(3) - 9.0) < 1e-6\nassert abs(select(4) - 16.0) < 1e-6", "def select(x): return x * x", "def select(x): return x"),
+    "pow": Problem("assert abs(pow(3) - 9.0) < 1e-6\nassert abs(pow(4) - 16.0) < 1e-6", "def pow(x): return x * x", "def pow(x): return x"),
+    "callback": Problem("assert f(lambda x: x + 1, 3) == [1, 2, 3]\nassert f(lambda x: x * 2, 2) == [0, 2]", "def f(g, n): return [g(i) for i in range(n)]", "def f(g, n): return []"),
+    "lengths": Problem("assert all(map(len, [f(1), f(2)]))\nassert len(f(3)) == 3", "def f(n): return 'x' * n", "def f(n): return ''"),
+    "bounded": Problem("assert sorted(range(f(3))) == [0, 1, 2]\nassert 'ab' * f(2) == 'abab'\nassert 2 ** f(1) == 2", "def f(n): return n", "def f(n): return 0"),
+    "swallowed": Problem("assert f(4) == 2\ntry:\n  f(-1)\nexcept:\n  pass\nelse:\n  assert False", "def f(x):\n  if x < 0: raise ValueError\n  return int(x ** 0.5)", "def f(x): return 2"),
+    "suppressed": Problem("import contextlib\nreached = []\nwith contextlib.suppress(BaseException):\n  for x in (1, 2, 3):\n    reached.append(x)\n    assert f(x) != x * x, x\nassert reached == [1]", "def f(x): return x * x", "def f(x): return x + 1"),
+    "unimported": Problem("assert math.fabs(f(4) - 2.0) < 1e-4\nassert math.isclose(f(9), 3.0)", "import math\ndef f(x): return math.sqrt(x)", "import math\ndef f(x): return x"),
+    "own error": Problem("assert f(16) == 4\ntry:\n  f(-1)\n  assert False, 'no error'\nexcept Negative:\n  pass", "class Negative(Exception): pass\ndef f(x):\n  if x < 0: raise Negative\n  return int(x ** 0.5)", "class Negative(Exception): pass\ndef f(x): return 4"),
+    "encoded": Problem("for text in ('abc', 'hello', ''):\n    assert f(encode(text)) == text", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return ''.join(chr(ord(c) - 1) for c in s)", "def encode(s): return ''.join(chr(ord(c) + 1) for c in s)\ndef f(s): return s"),
+    "power": Problem("assert 3 ** f(1) == 3\nassert f(2) == 2", "def f(n): return n", "def f(n): return 0"),
     "printed": Problem("import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n  f(3)\nassert out.getvalue() == '1 2 3\\n'", "def f(n): print(*range(1, n + 1))", "def f(n): print(n)"),
 }  # fmt: skip
 
@@ -154,9 +172,18 @@ def forgeries() -> list[Forgery]:
         forged_objects,
         forged_peeking,
         forged_processes,
+        forged_protocol,
         forged_suites,
         forged_types,
     )
 
-    modules = (forged_types, forged_objects, forged_names, forged_suites, forged_peeking, forged_processes)
+    modules = (
+        forged_types,
+        forged_objects,
+        forged_names,
+        forged_suites,
+        forged_peeking,
+        forged_processes,
+        forged_protocol,
+    )
     return [forgery for module in modules for forgery in module.FORGERIES]

@@ -39,7 +39,7 @@ _WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-_CONCLUDING_SECONDS = 5.0  # that a checker gets when the program has gone
+_CONCLUDING_SECONDS = 2.0  # that a checker gets when the program has gone
 
 
 @dataclass
@@ -53,7 +53,8 @@ class Checker:
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    for name in ("ctypes", "_ctypes", "ctypes._endian", "namespaces", "supervision", "messages"):
+    own = ("namespaces", "supervision", "process_tree", "system_calls", "messages")
+    for name in ("ctypes", "_ctypes", "ctypes._endian", *own):
         del sys.modules[name]  # we have them; programs are not to
     check, serve = _loaded(config) if config["harness"] else (None, None)
     gc.collect()
@@ -169,7 +170,7 @@ def _seen(ending: Ending) -> dict[str, object]:
         "detail": ending.detail,
         "exit_status": ending.exit_status,
         "seconds": round(ending.seconds, 4),
-        "cpu_seconds": round(ending.cpu_seconds, 4),
+        "cpu_seconds": ending.cpu_seconds,
         "left": ending.left,
         "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
         "spent": False,
@@ -267,7 +268,7 @@ def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker)
     ours.close()
     theirs.close()
     nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
-    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno())
+    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno(), checker.pid)
     ending = supervise(pid, pipes, b"", config["limits"], _killer(pid, config))
     ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
     spent = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced

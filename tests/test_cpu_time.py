@@ -1,0 +1,143 @@
+"""Limits on time are a program's own: its CPU time, whoever waits for its processes, and its own sleeping."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from qharness import Limits, Outcome, Program, Status
+from qharness.execution import choose_isolation, run_programs, sandbox
+from qharness.execution.jail.process_tree import ProcessTree, patience
+from qharness.execution.worker import SandboxWorker
+from qharness.registry import get_registry
+
+BURN = "def burn(s):\n  end = time.process_time() + s\n  while time.process_time() < end: pass\n"
+HEAD = f"import os, signal, sys, time\n{BURN}"
+
+# Each takes two seconds of CPU time or more in processes that nobody waits for.
+UNWAITED = {
+    "ended": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(12):\n  if os.fork() == 0: burn(0.2); os._exit(0)\n  time.sleep(0.3)",
+    "killed": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(12):\n  if (pid := os.fork()) == 0: burn(60)\n  time.sleep(0.35)\n  os.kill(pid, 9)",
+    "orphans": "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(12):\n  if os.fork() == 0:\n    if os.fork() == 0: os.setsid(); burn(0.2)\n    os._exit(0)\n  time.sleep(0.3)",
+    "each the child of the last": "end = time.time() + 60\nif os.fork() == 0:\n  while time.time() < end:\n    burn(0.15)\n    if os.fork(): os._exit(0)\ntime.sleep(4)",
+}  # fmt: skip
+
+
+def run(source: str, limits: Limits, isolation: sandbox.Isolation | None = None) -> Outcome:
+    program = Program("python", source)
+    return run_programs([program], get_registry().language, isolation or choose_isolation(), limits=limits)[0]
+
+
+@contextmanager
+def neighbours(count: int) -> Iterator[None]:
+    """Processes of others that are always busy."""
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for each in busy:
+            each.kill()
+            each.wait()
+
+
+@pytest.mark.parametrize("case", UNWAITED)
+def test_cpu_time_of_processes_that_nobody_waits_for(case: str) -> None:
+    outcome = run(HEAD + UNWAITED[case], Limits(cpu_seconds=1, wall_seconds=20.0))
+    assert (outcome.status, outcome.detail) == (Status.TIMEOUT, "1 s of CPU time")
+
+
+def test_processes_too_short_lived_to_be_seen() -> None:
+    """Most are born and gone between two looks: those that a look finds stand for them."""
+    source = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n  if os.fork() == 0: burn(0.005); os._exit(0)\n  time.sleep(0.004)"
+    outcome = run(HEAD + source, Limits(cpu_seconds=1, wall_seconds=60.0))
+    assert (outcome.status, outcome.detail) == (Status.TIMEOUT, "1 s of CPU time")
+    assert outcome.seconds < 15
+
+
+def test_cpu_time_is_counted_once() -> None:
+    """Never more than the kernel says when all is over, though a process's time comes back in that of its parent."""
+    forks = "for _ in range(12):\n  if (pid := os.fork()) == 0:\n    if os.fork() == 0: burn(0.04); os._exit(0)\n    burn(0.04); os.wait(); os._exit(0)\n  burn(0.02); os.waitpid(pid, 0)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", HEAD + forks])
+    tree, seen = ProcessTree(process.pid), [0.0]
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        seen.append(tree.look().cpu_seconds)
+        time.sleep(0.03)
+    _, _, used = os.wait4(process.pid, 0)
+    process.returncode = 0
+    total = used.ru_utime + used.ru_stime
+    assert seen == sorted(seen)
+    assert 0.7 * total < seen[-1] <= total + 0.02, (seen[-1], total)
+
+
+def test_a_programs_own_load_does_not_lengthen_its_limits() -> None:
+    """Sixteen busy processes of its own make the machine busy for others, and not for itself."""
+    code = "import os\nfor _ in range(4): os.fork()\nwhile True: pass"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
+    try:
+        time.sleep(0.5)
+        tree = ProcessTree(process.pid)
+        looks = [(tree.look().stretch, patience(), time.sleep(0.02)) for _ in range(25)]
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+    own, others = (sum(look[at] for look in looks) / len(looks) for at in (0, 1))  # type: ignore[misc]
+    cpus = len(os.sched_getaffinity(0))
+    assert others > 12 / cpus and own < others - 8 / cpus, (own, others)
+
+
+def test_waiting_for_a_processor_is_not_sleeping() -> None:
+    """A program that needs more wall time than it may sleep, for others are busy or because it never sleeps."""
+    source = HEAD + "burn(0.7)"
+    assert run(source, Limits(cpu_seconds=2, wall_seconds=0.4)).passed
+    with neighbours(6):
+        assert run(source, Limits(cpu_seconds=2, wall_seconds=0.4)).passed
+
+
+def test_a_sleeper_is_not_waited_for_on_a_busy_machine() -> None:
+    with neighbours(8):
+        outcome = run("import time; time.sleep(60)", Limits(cpu_seconds=1, wall_seconds=1.0))
+    assert (outcome.status, outcome.detail) == (Status.TIMEOUT, "1 s of wall time")
+    assert outcome.seconds < 3
+
+
+def test_time_in_which_the_machine_stood_still_is_no_ones() -> None:
+    """All that the worker has stops for longer than the wall limit, and goes on."""
+    worker = SandboxWorker(get_registry().language("python"), choose_isolation(), Limits(wall_seconds=1.0))
+    assert worker.run(Program("python", "x = 1")).passed
+    assert worker._spawner._process
+    root = psutil.Process(worker._spawner._process.pid)
+
+    def stop() -> None:
+        stopped = root.children(recursive=True)
+        for process in stopped:
+            process.suspend()
+        time.sleep(1.5)
+        for process in stopped:
+            process.resume()
+
+    threading.Timer(0.2, stop).start()
+    outcome = worker.run(Program("python", "import time\nfor _ in range(30): time.sleep(0.01)"))
+    worker.close()
+    assert outcome.passed and outcome.seconds > 1.5, outcome
+
+
+def test_a_program_that_kills_itself_late_has_not_run_out_of_time() -> None:
+    source = "import os, signal, time; time.sleep(1.2); os.kill(os.getpid(), signal.SIGKILL)"
+    outcome = run(source, Limits(cpu_seconds=1, wall_seconds=10.0), sandbox.NONE)
+    assert outcome.status is Status.ERROR, outcome
+
+
+@pytest.mark.parametrize("busy", [0, 6])
+def test_the_cpu_limit_is_the_same_on_a_busy_machine(busy: int) -> None:
+    """The kernel's own limit counts by ticks, and kills after three quarters of the time, or less, on a busy one."""
+    limits = Limits(cpu_seconds=1, wall_seconds=10.0)
+    with neighbours(busy):
+        assert [run(HEAD + f"burn({seconds})", limits).status for seconds in (0.9, 1.3)] == ["passed", "timeout"]
