@@ -11,7 +11,7 @@ from qharness import TestsNeed
 
 _REACH_IN = frozenset(
     """
-    __class__ __code__ __dict__ __globals__ assertWarns capsys concurrent ctypes doctest gc
+    __class__ __code__ __dict__ __globals__ __main__ assertWarns capsys concurrent ctypes doctest gc
     getsource globals importlib inspect locals mock modules monkeypatch multiprocessing os patch pickle redirect_stdout
     setattr settrace signal stderr stdin stdout subprocess threading vars warnings weakref
     """.split()  # noqa: SIM905
@@ -55,7 +55,7 @@ def _words(node: ast.AST) -> list[str]:
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
             return [name]
         case ast.alias(name=name):
-            return [*name.split("."), *(["import __main__"] if name == "__main__" else [])]
+            return name.split(".")
         case ast.ImportFrom(module=str(name)):
             return name.split(".")
     return []
