@@ -55,8 +55,9 @@ class Report:
 
 @dataclass(frozen=True)
 class User:
-    """Who runs the corpus: the process's options, the interpreter, the package's folder and the home."""
+    """Who runs the corpus: an id, the process's options, the interpreter, the package's folder and the home."""
 
+    uid: int
     options: dict[str, object]
     python: Path
     package: Path
@@ -65,7 +66,7 @@ class User:
 
 @contextmanager
 def as_this_user(tmp_path: Path) -> Iterator[User]:
-    yield User({}, Path(sys.executable), REPOSITORY, Path.home())
+    yield User(os.getuid(), {}, Path(sys.executable), REPOSITORY, Path.home())
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def as_an_ordinary_user(tmp_path: Path) -> Iterator[User]:
         for path in (package, *package.rglob("*")):
             os.chown(path, UID, UID)
         try:
-            yield User({"user": UID, "group": UID, "extra_groups": []}, python, package, home)
+            yield User(UID, {"user": UID, "group": UID, "extra_groups": []}, python, package, home)
         finally:
             shutil.rmtree(home)
 
@@ -193,8 +194,8 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         home_file.chmod(0o644)
         stack.callback(home_file.unlink)
         scratch = user.home / f".hostile-{secrets.token_hex(6)}"
-        scratch.mkdir()
-        scratch.chmod(0o777)
+        scratch.mkdir(mode=0o755)
+        os.chown(scratch, user.uid, user.uid)
         stack.callback(shutil.rmtree, scratch)
         places = Places(
             port=port,
@@ -214,7 +215,7 @@ def watched(user: User, places: Places, scratch: Path, canary: str, sockets: lis
     """Run the corpus and see what becomes of the host."""
     for name in ("tmp", "cache"):
         (scratch / name).mkdir()
-        (scratch / name).chmod(0o777)
+        os.chown(scratch / name, user.uid, user.uid)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(user.home),
