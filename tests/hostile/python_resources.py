@@ -32,8 +32,8 @@ if holding < 6: raise MemoryError(f"only {holding} of 6")
 """
 
 PROGRAMS = [
-    python("a fork bomb", "while True:\n  try: os.fork()\n  except OSError: pass", TIMEOUT, ERROR),
-    python("a fork bomb whose parent exits", "while True:\n  try:\n    if os.fork(): os._exit(0)\n  except OSError: pass", EARLY, TIMEOUT, ERROR),
+    python("a fork bomb", "while True:\n  try: os.fork()\n  except OSError: pass", TIMEOUT, ERROR, MEMORY),
+    python("a fork bomb whose parent exits", "while True:\n  try:\n    if os.fork(): os._exit(0)\n  except OSError: pass", EARLY, TIMEOUT, ERROR, MEMORY),
     python("more processes than it may", "import time\nfor _ in range(64):\n  if os.fork() == 0: time.sleep(60)", ERROR),
     python("more threads than it may", "import threading, time\nfor _ in range(200): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", ERROR, MEMORY),
     python("a memory bomb", "held = [bytearray(32 << 20) for _ in range(40)]", MEMORY),
