@@ -206,12 +206,16 @@ class Worker(Protocol):
 class Toolchain:
     """How a language's programs are run, and what must be readable besides the system's own /usr.
 
-    Either by a `command` that is started for each, or by a `harness`, modules in Python (name and source, each after
-    those that it imports) for the interpreter that runs qharness. They are imported once, in a process that is forked.
-    The last one's `serve(channel)` is called in a fork for each program: it runs the solution that comes on that
-    socket, and answers calls. The last but one's `check(job, channel, cpu_seconds)` is called in one that stays, with
-    the other end of the socket, and returns (status, detail, whether that comes from the program's own process); `job`
-    holds `source`, `tests`, and what these need, as `CheckedLanguage` says.
+    By a `command` that is started for each, or by a harness in Python for the interpreter that runs qharness, which is
+    imported once, in a process that is forked for each program. It is of one of two kinds.
+
+    `harness`: source whose `main(entry_class, source, tests, tokens, report)` runs solution and tests in one process.
+    It reads 32 bytes of token from descriptor `tokens`, writes `TOKEN passed` or `- STATUS DETAIL` and a newline to
+    descriptor `report`, and ends the process.
+    `checked_harness`: modules (name and source, each after those that it imports). The last one's `serve(channel)` runs
+    the solution that comes on that socket, and answers calls. The last but one's `check(job, channel, cpu_seconds)` is
+    called in a process that stays, with the other end of the socket, and returns (status, detail, whether that comes
+    from the program's own process); `job` holds `source`, `tests`, and what these need, as `CheckedLanguage` says.
 
     `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
     for each program it reads four lines (a word, entry class, source, tests; the last two in base64) and answers with
@@ -234,7 +238,8 @@ class Toolchain:
     command: tuple[str, ...]
     readable: tuple[Path, ...]
     version: str
-    harness: tuple[tuple[str, str], ...] = ()
+    harness: str = ""
+    checked_harness: tuple[tuple[str, str], ...] = ()
     compiler: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
     limit_address_space: bool = True

@@ -121,7 +121,7 @@ def test_a_fork_bomb_is_held_and_ends() -> None:
     outcome = run("import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", limits=SHORT)
     done.set()
     watcher.join()
-    assert outcome.status in (Status.TIMEOUT, Status.ERROR)
+    assert outcome.status in (Status.TIMEOUT, Status.ERROR, Status.OUT_OF_MEMORY)
     assert most - before < 3 * SHORT.processes
 
 

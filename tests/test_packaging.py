@@ -50,7 +50,7 @@ def test_installs_and_lists_every_plugin_and_task(editable: bool, tmp_path: Path
     code = (
         "from qharness.registry import get_registry\n"
         "from qharness.plugins.languages import java, python\n"
-        "assert all(p.is_file() for p in (*java._SOURCES, python._HARNESS))\n"
+        "assert all(p.is_file() for p in (*java._SOURCES, *python._HARNESS))\n"
         "import qharness, importlib.metadata as m\n"
         "print(qharness.__file__)\n"
         "from qharness.models.loading import BUNDLED\n"

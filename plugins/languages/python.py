@@ -18,7 +18,10 @@ from qharness.plugins.languages.python_tests import what_tests_need
 if TYPE_CHECKING:
     from tree_sitter import Parser
 
-_HARNESS = ("values", "calls", "stand_ins", "harness", "checker", "program")
+_HARNESS = tuple(
+    Path(__file__).with_name(f"python_{name}.py")
+    for name in ("values", "calls", "stand_ins", "harness", "checker", "program")
+)
 """The modules that run in the sandbox, each after those that it imports; the last two have `check` and `serve`."""
 _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
 
@@ -39,12 +42,8 @@ class Python:
             command=(),
             readable=(),
             version=platform.python_version(),
-            harness=tuple(
-                (
-                    f"{__package__}.python_{name}",
-                    Path(__file__).with_name(f"python_{name}.py").read_text(encoding="utf-8"),
-                )
-                for name in _HARNESS
+            checked_harness=tuple(
+                (f"{__package__}.{path.stem}", path.read_text(encoding="utf-8")) for path in _HARNESS
             ),
         )
 

@@ -56,6 +56,7 @@ class Isolation:
         below_tmp = [path for path in readable if path.is_relative_to("/tmp")]  # noqa: S108
         how = {
             "harness": toolchain.harness,
+            "checked_harness": toolchain.checked_harness,
             "search_path": [str(path) for path in toolchain.search_path],
             "preload": toolchain.preload,
             "kept": [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)],

@@ -89,7 +89,14 @@ def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolatio
     """The hash of the program with its tests, what runs it, the packages that it sees, and within which limits."""
     parts = {
         "program": asdict(program),
-        "tool": [toolchain.version, *toolchain.harness, *toolchain.command, *toolchain.compiler, *toolchain.runner],
+        "tool": [
+            toolchain.version,
+            toolchain.harness,
+            *toolchain.checked_harness,
+            *toolchain.command,
+            *toolchain.compiler,
+            *toolchain.runner,
+        ],
         "packages": toolchain.packages,
         "limits": asdict(limits),
         "isolation": isolation.name,

@@ -39,7 +39,7 @@ class SandboxWorker:
         """`packages`: what its programs may import besides the standard library."""
         self._limits = limits = limits or language.limits
         toolchain = find_toolchain(language, packages, limits)
-        self._checked, self._language = bool(toolchain.harness), language
+        self._forked, self._language = bool(toolchain.harness or toolchain.checked_harness), language
 
         def server(name: str, command: tuple[str, ...], share: float = 1.0) -> Server | None:
             argv = isolation.serving(command, toolchain.readable, limits)
@@ -56,7 +56,7 @@ class SandboxWorker:
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
-        if self._checked:
+        if self._forked:
             return self._check(program)
         if self._compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
@@ -71,9 +71,13 @@ class SandboxWorker:
 
     def _check(self, program: Program) -> Outcome:
         """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""
-        assert isinstance(self._language, CheckedLanguage), f"{self._language.name} has a harness, and no tests_need"
-        need = self._language.tests_need(program.tests)
-        job = {"source": program.source, "tests": program.tests, **asdict(need)}
+        job: dict[str, object] = {
+            "entry_class": program.entry_class,
+            "source": program.source,
+            "tests": program.tests,
+        }
+        if isinstance(self._language, CheckedLanguage):
+            job |= asdict(self._language.tests_need(program.tests))
         said, ending = self._spawned(json.dumps(job))
         if said and json.loads(said)[1] == _REACH_IN:
             said, ending = self._spawned(json.dumps({**job, "in_process": True}))
@@ -120,15 +124,9 @@ class SandboxWorker:
         """
         if self._spawner.stopped:
             return STOPPED
-        harmless = {
-            "source": "",
-            "tests": "pass",
-            "in_process": False,
-            "straight": True,
-            "modules": [],
-            "fields": ["", "", ""],
-        }
-        if self._spawned(json.dumps(harmless))[1] is None:
+        empty = dict.fromkeys(("entry_class", "source", "tests"), "")
+        other = {**empty, "in_process": True, "straight": True, "modules": [], "fields": ["", "", ""]}
+        if self._spawned(json.dumps(other))[1] is None:
             raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
 

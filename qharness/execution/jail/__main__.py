@@ -16,6 +16,7 @@ import _socket
 import atexit
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib
 import json
@@ -31,6 +32,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import namespaces
+import single_process
 from messages import HEADER, SEPARATOR
 from supervision import Ending, Pipes, supervise
 
@@ -53,10 +55,10 @@ class Checker:
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    own = ("namespaces", "supervision", "process_tree", "system_calls", "messages")
+    own = ("namespaces", "supervision", "process_tree", "system_calls", "messages", "single_process")
     for name in ("ctypes", "_ctypes", "ctypes._endian", *own):
         del sys.modules[name]  # we have them; programs are not to
-    check, serve = _loaded(config) if config["harness"] else (None, None)
+    check, serve = _loaded(config) if not config["command"] else (None, None)
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
     if config["isolate"]:
@@ -105,7 +107,7 @@ def _confine(config: dict) -> None:
 def _loaded(config: dict) -> tuple[Callable, Callable]:
     """The harness's `check` and `serve`, in an interpreter that sees the standard library and the packages asked for.
 
-    Its modules know each other by their names, which programs do not find.
+    The modules of one that has a checker know each other by their names, which programs do not find.
     """
     _see(config["search_path"])
     sys.modules["ctypes"] = None  # programs are not to have it, so packages are not to find it either
@@ -113,10 +115,13 @@ def _loaded(config: dict) -> tuple[Callable, Callable]:
         with contextlib.suppress(Exception):  # which is the program's to see, if it imports that
             importlib.import_module(name)
     del sys.modules["ctypes"]
-    for name, source in config["harness"]:
+    sources = config["checked_harness"] or [("harness", config["harness"])]
+    for name, source in sources:
         module = sys.modules[name] = types.ModuleType(name)
         exec(compile(source, name, "exec"), module.__dict__)  # noqa: S102 - the plugin's own code
-    made = [sys.modules.pop(name).__dict__ for name, _ in config["harness"]]
+    made = [sys.modules.pop(name).__dict__ for name, _ in sources]
+    if not config["checked_harness"]:
+        return single_process.check, functools.partial(single_process.serve, made[0]["main"])
     return made[-2]["check"], made[-1]["serve"]
 
 
