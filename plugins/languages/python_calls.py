@@ -93,7 +93,7 @@ class Peer:
 
     def ask(self, operation, *values, **named):
         """What the other side's operation gives, its mutable arguments changed here as they were changed there."""
-        encoder = Encoder(self._handle)
+        encoder = Encoder(self.handle)
         node = [encoder.encode(list(values))]
         if named:
             node.append(encoder.encode(named))
@@ -106,12 +106,12 @@ class Peer:
         """Do what a message asks for, and tell what came of it."""
         try:
             _, operation, node = message
-            decoder = Decoder(self._object)
+            decoder = Decoder(self.object_of)
             values, *named = map(decoder.decode, node)
             met = decoder.met
             before = self._contents(met) if len(met) > len(node) else []  # besides the arguments' own list and dict
             result = self.operations[operation](*values, **(named[0] if named else {}))
-            encoder = Encoder(self._handle, met)
+            encoder = Encoder(self.handle, met)
             told = ["!", encoder.encode(result), self._changes(encoder, met, before)]
             self.only_the_first()
             self.channel.send(told)
@@ -123,7 +123,7 @@ class Peer:
 
     def _contents(self, met):
         """The containers' contents as text: `[1]` and `[True]` are not alike."""
-        encoder = Encoder(self._handle, met)
+        encoder = Encoder(self.handle, met)
         return [json.dumps(encoder.content(each)) for each in met]
 
     def _changes(self, encoder, met, before):
@@ -138,7 +138,7 @@ class Peer:
                 raised = self._exception(*message[1:])
             else:
                 _, answer, changes = message
-                decoder = Decoder(self._object, met)
+                decoder = Decoder(self.object_of, met)
                 result = decoder.decode(answer)
                 for number, content in changes:
                     decoder.refill(met[number], content)
@@ -150,7 +150,7 @@ class Peer:
     def _told_of(self, error):
         """An exception, as what its class is and derives from, its arguments, its attributes and its text."""
         lineage = lineage_of(type(error))
-        encoder = Encoder(self._handle)
+        encoder = Encoder(self.handle)
         attributes = {name: value for name, value in vars(error).items() if not name.startswith("_")}
         try:
             return [lineage, encoder.encode(list(error.args)), encoder.encode(attributes), str(error)[:_LONGEST_TEXT]]
@@ -159,7 +159,7 @@ class Peer:
 
     def _exception(self, lineage, arguments, attributes, text):
         """The exception that stands for the other side's."""
-        decoder = Decoder(self._object)
+        decoder = Decoder(self.object_of)
         kind = self.exception_class([tuple(map(str, each)) for each in lineage])
         values = decoder.decode(arguments)
         try:
@@ -187,7 +187,7 @@ class Peer:
         number = self._numbers.get(id(value))
         return number is not None and self._ours[number] is value
 
-    def _handle(self, value):
+    def handle(self, value):
         """The node of an object without another form: the other side's own, by its number, or one of ours."""
         if id(value) in self._held:
             return ["y", self._held[id(value)]]
@@ -199,7 +199,7 @@ class Peer:
         self._ours.append(value)
         return ["o", number, kind_of(value), about]
 
-    def _object(self, tag, parts):
+    def object_of(self, tag, parts):
         """The object that a handle stands for."""
         if tag == "y":
             return self._ours[parts[0]]

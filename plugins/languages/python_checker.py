@@ -33,9 +33,11 @@ _CAUGHT_BY_MANY = (AssertionError, Exception, BaseException)  # a name for one o
 class _CheckerPeer(Peer):
     """The checker's side of the calls. `marked`: the verdict rests on the program's word somewhere."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, functions):
+        """`functions`: nodes of handles by name, of which the program has told beforehand."""
         super().__init__(channel)
         self.operations = {"call": self._call}
+        self._functions = functions
         self.marked = False
         self._failure = None
 
@@ -53,6 +55,16 @@ class _CheckerPeer(Peer):
             if operation != "__next__":
                 raise RuntimeError(f"StopIteration: {error}") from None
             raise
+
+    def named(self, name):
+        """(what it is, the thing or its name) of a name of the program's."""
+        if name not in self._functions:
+            return self.ask("named", name)
+        try:
+            tag, *parts = self._functions[name]
+            return "value", self.object_of(tag, parts)
+        except Exception as error:
+            raise Gone(f"no handle: {type(error).__name__}") from None
 
     def raise_failure(self):
         """Raise what no handler of the tests' may swallow, if it came to that."""
@@ -98,7 +110,7 @@ class _Namespace(dict):
         return self[name]
 
     def _of_the_program(self, name):
-        found, value = self._peer.ask("named", name)
+        found, value = self._peer.named(name)
         if found == "absent":
             raise KeyError(name)
         if found == "module":
@@ -156,11 +168,12 @@ def _verdict(job, channel):
         if job["in_process"]:
             return (*_judged_in_process(link, channel, job), True)
         link.send(["program", job["source"]])
+        code = _compiled(tests)  # while the program loads
         loaded = link.receive()
         if loaded[0] != "loaded":
             return (*_reported(loaded), False)
-        peer = _CheckerPeer(link)
-        return (*_judged(peer, tests, frozenset(map(str, loaded[1])), job["modules"]), peer.marked)
+        peer = _CheckerPeer(link, loaded[2])
+        return (*_judged(peer, tests, code, frozenset(map(str, loaded[1])), job["modules"]), peer.marked)
     except Gone as error:
         return "gone", str(error), False
     except CannotCross as error:
@@ -176,14 +189,22 @@ def _classes(tests):
         return []
 
 
-def _judged(peer, tests, redefined, modules):
+def _compiled(tests):
+    """The tests' code; None where there is none, or they have test cases, whose `unittest.main()` is left out."""
+    try:
+        return None if "class " in tests else compile(tests, "tests.py", "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _judged(peer, tests, code, redefined, modules):
     """(status, detail) of the tests, run here."""
     try:
         namespace = _Namespace(peer, _entry_points(tests, redefined, modules), modules)
         sys.modules["__main__"] = types.ModuleType("__main__")
         cases = _classes(tests)
-        code = _without_main(tests) if cases else tests
-        exec(compile(code, "tests.py", "exec"), namespace)  # noqa: S102 - the benchmark's own
+        code = code or compile(_without_main(tests) if cases else tests, "tests.py", "exec")
+        exec(code, namespace)  # noqa: S102 - the benchmark's own
         if cases:
             _run_cases(cases, namespace)
         peer.raise_failure()

@@ -11,6 +11,8 @@ from qharness.plugins.languages.python_harness import close_off, compiled, main,
 from qharness.plugins.languages.python_stand_ins import OPERATIONS
 from qharness.plugins.languages.python_values import kind_of
 
+_AT_ONCE = 8  # functions that are told of before they are asked for
+
 
 class _ProgramPeer(Peer):
     """The program's side of the calls. `names`: what the solution defines."""
@@ -35,6 +37,14 @@ class _ProgramPeer(Peer):
 
     def describe(self, value):
         return lineage_of(value) if kind_of(value) == "exception" else None
+
+    def described(self):
+        """The names of builtins that the solution defines anew, and handles of its functions by their names."""
+        names = [name for name in self._names if name[:2] != "__"]
+        functions = [name for name in names if type(self._names[name]) is types.FunctionType][:_AT_ONCE]
+        return [name for name in names if name in vars(builtins)], {
+            name: self.handle(self._names[name]) for name in functions
+        }
 
     def _named(self, name):
         """(what it is, the thing or its name) of a name of the solution's."""
@@ -93,7 +103,7 @@ def serve(channel):
             link.send([status_of(error), one_line(error)])
             leave(0)
         peer.only_the_first()
-        link.send(["loaded", [name for name in module.__dict__ if name in vars(builtins) and name[:2] != "__"]])
+        link.send(["loaded", *peer.described()])
         while True:
             peer.answer(link.receive())
     except Gone:

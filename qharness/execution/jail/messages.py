@@ -1,6 +1,6 @@
-"""How a request to the spawner is framed, and its answer. Stdlib only."""
+"""How a request to the spawner is framed, and its answer. Stdlib only, and little of it: the spawner is forked often."""
 
-import secrets
+import os
 
 HEADER, SEPARATOR = 32, "\x1e"
 """Bytes of a request's first line; and what stands between a checker's part of an answer and the spawner's."""
@@ -8,7 +8,7 @@ HEADER, SEPARATOR = 32, "\x1e"
 
 def new_nonce() -> str:
     """Fifteen hexadecimal digits that name one request."""
-    return secrets.token_hex(8)[:15]
+    return os.urandom(8).hex()[:15]
 
 
 def header(payload: str, nonce: str) -> str:
