@@ -1,4 +1,4 @@
-"""How a request to the spawner is framed, and its answer. Stdlib only, and little of it: the spawner is forked often."""
+"""How a request to the spawner is framed, and its answer. Stdlib only, and little of it: it is often forked."""
 
 import os
 
