@@ -55,8 +55,18 @@ def run_programs(
     outcomes = {program: known[key] for program, key in keys.items() if key in known}
     new = [program for program in distinct if program not in outcomes]
     todo, lock, started = iter(new), threading.Lock(), list[Worker]()
+    partners: dict[tuple[object, int], SandboxWorker] = {}
 
-    def work() -> None:
+    def started_worker(need: tuple[str, tuple[str, ...]], number: int) -> Worker:
+        """A worker; two that have the same needs are partners."""
+        with lock:
+            partner = partners.get((need, number // 2))
+            worker = SandboxWorker(found[need[0]], isolation, limits, need[1], partner)
+            partners[need, number // 2] = worker
+            started.append(worker)
+        return worker
+
+    def work(number: int) -> None:
         """Take one program after another until there are no more."""
         mine: dict[tuple[str, tuple[str, ...]], Worker] = {}
         while True:
@@ -66,8 +76,7 @@ def run_programs(
                 return
             need = (program.language, program.packages)
             if need not in mine:
-                mine[need] = SandboxWorker(found[program.language], isolation, limits, program.packages)
-                started.append(mine[need])
+                mine[need] = started_worker(need, number)
             outcome = mine[need].run(program)
             with lock:
                 outcomes[program] = outcome
@@ -75,7 +84,7 @@ def run_programs(
 
     count = workers or cores_at_hand()
     pool = ThreadPoolExecutor(count)
-    threads = [pool.submit(work) for _ in range(min(count, len(new)))]
+    threads = [pool.submit(work, number) for number in range(min(count, len(new)))]
     finished = False
     try:
         for thread in as_completed(threads):

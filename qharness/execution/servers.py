@@ -14,6 +14,7 @@ import secrets
 import select
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class Server:
         self._answered = 0
         self.seconds = seconds
         self.stopped = False
+        self.lock = threading.Lock()
+        """Who asks holds it, where several may."""
 
     def ask(self, *fields: str) -> str:
         """The answer to one request, a line a field.
@@ -134,11 +137,16 @@ class Compiled:
 
 
 def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
-    """The compiled program, or how compiling it failed.
+    """The compiled program, or how compiling it failed. Workers may share the compiler.
 
     A compiler that dies, hangs or says that something odd happened may owe it to an earlier program: a new one gets the
     program once more, and that one's word is final. Raises SandboxError if none can be started, or a new one rambles.
     """
+    with compiler.lock:
+        return _compile(compiler, program)
+
+
+def _compile(compiler: Server, program: Program) -> Compiled | Outcome:
     begun = time.monotonic()
     fields = (program.entry_class, encoded(program.source), encoded(program.tests))
     final = False
@@ -176,7 +184,8 @@ def run_shared(runner: Server, confirmer: Server, entry_class: str, classes: str
     first = _verdict(runner, entry_class, classes)
     if first is None or first[0].passed or runner.stopped:
         return STOPPED if runner.stopped else first and first[0]
-    second = _verdict(confirmer, entry_class, classes)
+    with confirmer.lock:
+        second = _verdict(confirmer, entry_class, classes)
     if confirmer.stopped:
         return STOPPED
     if second is not None and second[0].passed:

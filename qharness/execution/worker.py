@@ -34,9 +34,17 @@ class SandboxWorker:
     """
 
     def __init__(
-        self, language: Language, isolation: Isolation, limits: Limits | None = None, packages: Sequence[str] = ()
+        self,
+        language: Language,
+        isolation: Isolation,
+        limits: Limits | None = None,
+        packages: Sequence[str] = (),
+        partner: SandboxWorker | None = None,
     ) -> None:
-        """`packages`: what its programs may import besides the standard library."""
+        """`packages`: what its programs may import besides the standard library.
+
+        A `partner` of the same language and packages shares its compiler, which is slow at first, and its confirmer.
+        """
         self._limits = limits = limits or language.limits
         toolchain = find_toolchain(language, packages, limits)
         self._forked, self._language = bool(toolchain.harness or toolchain.checked_harness), language
@@ -45,27 +53,27 @@ class SandboxWorker:
             argv = isolation.serving(command, toolchain.readable, limits)
             return Server(name, argv, limits.wall_seconds * share) if command else None
 
-        self._compiler = server("compiler", toolchain.compiler)
+        self.compiler = partner.compiler if partner else server("compiler", toolchain.compiler)
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
-        self._confirmer = server("confirmer", toolchain.runner, _SHARED_SHARE)
+        self.confirmer = partner.confirmer if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
         self._spawner = Server(
             "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
         )
-        servers = (self._compiler, self._runner, self._confirmer, self._spawner)
+        servers = (self.compiler, self._runner, self.confirmer, self._spawner)
         self._servers = [each for each in servers if each]
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
         if self._forked:
             return self._check(program)
-        if self._compiler is None:
+        if self.compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
-        compiled = compile_program(self._compiler, program)
+        compiled = compile_program(self.compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
         outcome = None
-        if compiled.harmless and self._runner is not None and self._confirmer is not None:
-            outcome = run_shared(self._runner, self._confirmer, program.entry_class, compiled.classes)
+        if compiled.harmless and self._runner is not None and self.confirmer is not None:
+            outcome = run_shared(self._runner, self.confirmer, program.entry_class, compiled.classes)
         outcome = outcome or self._run(program.entry_class, compiled.classes)
         return dataclasses.replace(outcome, in_process=True)
 
