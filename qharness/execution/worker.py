@@ -53,7 +53,7 @@ class SandboxWorker:
             argv = isolation.serving(command, toolchain.readable, limits)
             return Server(name, argv, limits.wall_seconds * share) if command else None
 
-        self.compiler = partner.compiler if partner else server("compiler", toolchain.compiler)
+        self.compiler: Server | None = partner.compiler if partner else server("compiler", toolchain.compiler)
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
         self.confirmer = partner.confirmer if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
         self._spawner = Server(
