@@ -55,7 +55,8 @@ class SandboxWorker:
 
         self.compiler: Server | None = partner.compiler if partner else server("compiler", toolchain.compiler)
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
-        self.confirmer = partner.confirmer if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
+        confirmer = None if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
+        self.confirmer: Server | None = partner.confirmer if partner else confirmer
         self._spawner = Server(
             "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
         )
