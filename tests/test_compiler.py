@@ -26,10 +26,10 @@ def worker() -> SandboxWorker:
 def test_serves_many_programs_and_stays(worker: SandboxWorker) -> None:
     statuses = [worker.run(program).status for program in (GOOD, BROKEN, BAD, GOOD)]
     assert statuses == [Status.PASSED, Status.COMPILE_ERROR, Status.FAILED, Status.PASSED]
-    assert worker.compiler and worker.compiler._process
-    first = worker.compiler._process.pid
+    assert worker._compiler and worker._compiler._process
+    first = worker._compiler._process.pid
     assert worker.run(GOOD).passed
-    assert worker.compiler._process.pid == first
+    assert worker._compiler._process.pid == first
     worker.close()
     assert not Path(f"/proc/{first}").exists()
 
@@ -43,9 +43,9 @@ def test_what_overflows_the_compiler_is_a_compile_error(worker: SandboxWorker) -
 
 def test_a_compiler_that_died_is_replaced(worker: SandboxWorker) -> None:
     assert worker.run(GOOD).passed
-    assert worker.compiler and worker.compiler._process
-    worker.compiler._process.kill()
-    worker.compiler._process.wait()
+    assert worker._compiler and worker._compiler._process
+    worker._compiler._process.kill()
+    worker._compiler._process.wait()
     assert worker.run(BAD).status is Status.FAILED
     worker.close()
 

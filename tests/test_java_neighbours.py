@@ -70,8 +70,8 @@ def test_programs_end_as_when_alone(worker: SandboxWorker, upsetting: str) -> No
 
 
 def servers(worker: SandboxWorker) -> list[Server]:
-    assert worker._compiler and worker._runner and worker.confirmer
-    return [worker._compiler, worker._runner, worker.confirmer]
+    assert worker._compiler and worker._runner and worker._confirmer
+    return [worker._compiler, worker._runner, worker._confirmer]
 
 
 @pytest.mark.parametrize("which", range(3), ids=["compiler", "runner", "confirmer"])

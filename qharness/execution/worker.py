@@ -53,28 +53,28 @@ class SandboxWorker:
             argv = isolation.serving(command, toolchain.readable, limits)
             return Server(name, argv, limits.wall_seconds * share) if command else None
 
-        self.compiler: Server | None = partner.compiler if partner else server("compiler", toolchain.compiler)
+        self._compiler: Server | None = partner._compiler if partner else server("compiler", toolchain.compiler)
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
         confirmer = None if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
-        self.confirmer: Server | None = partner.confirmer if partner else confirmer
+        self._confirmer: Server | None = partner._confirmer if partner else confirmer
         self._spawner = Server(
             "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
         )
-        servers = (self.compiler, self._runner, self.confirmer, self._spawner)
+        servers = (self._compiler, self._runner, self._confirmer, self._spawner)
         self._servers = [each for each in servers if each]
 
     def run(self, program: Program) -> Outcome:
         """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
         if self._forked:
             return self._check(program)
-        if self.compiler is None:
+        if self._compiler is None:
             return self._run(program.entry_class, encoded(program.source), encoded(program.tests))
-        compiled = compile_program(self.compiler, program)
+        compiled = compile_program(self._compiler, program)
         if isinstance(compiled, Outcome):
             return compiled
         outcome = None
-        if compiled.harmless and self._runner is not None and self.confirmer is not None:
-            outcome = run_shared(self._runner, self.confirmer, program.entry_class, compiled.classes)
+        if compiled.harmless and self._runner is not None and self._confirmer is not None:
+            outcome = run_shared(self._runner, self._confirmer, program.entry_class, compiled.classes)
         outcome = outcome or self._run(program.entry_class, compiled.classes)
         return dataclasses.replace(outcome, in_process=True)
 

@@ -15,29 +15,26 @@ Stdlib only: the package it belongs to is not to be seen in here.
 import _socket
 import atexit
 import contextlib
-import fcntl
 import functools
 import gc
 import importlib
 import json
 import os
 import select
-import signal
 import site
-import stat
 import struct
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import namespaces
 import single_process
 from messages import HEADER, SEPARATOR
-from supervision import Ending, Pipes, supervise
+from spawning import become_descriptors, believed, killer, left_behind, read_exactly, seen
+from supervision import Pipes, supervise
 
 _HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib would be more to fork
-_WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -55,7 +52,7 @@ class Checker:
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
-    own = ("namespaces", "supervision", "process_tree", "system_calls", "messages", "single_process")
+    own = ("namespaces", "supervision", "process_tree", "system_calls", "messages", "single_process", "spawning")
     for name in ("ctypes", "_ctypes", "ctypes._endian", *own):
         del sys.modules[name]  # we have them; programs are not to
     check, serve = _loaded(config) if not config["command"] else (None, None)
@@ -67,35 +64,14 @@ def main() -> None:
             namespaces.hide_processes()
             _confine(config)
     checker = _start_checker(config, check) if check else None
-    as_made = _writable() if config["isolate"] else []
+    as_made = left_behind() if config["isolate"] else []
     os.write(1, b"ready\n")
-    while header := _exactly(0, HEADER):
+    while header := read_exactly(0, HEADER):
         length, nonce = header.split()
         checked = checker is not None
         answer = _run_checked(header, config, serve, checker) if checked else _run_command(int(length), config)
-        answer["spent"] |= bool(config["isolate"]) and _writable() != as_made
+        answer["spent"] |= bool(config["isolate"]) and left_behind() != as_made
         os.write(1, f"{nonce.decode()} {json.dumps(answer)}\n".encode())
-
-
-def _exactly(descriptor: int, count: int) -> bytes:
-    """That many bytes, and none of what follows them; nothing at the end."""
-    read = b""
-    while len(read) < count:
-        piece = os.read(descriptor, count - len(read))
-        if not piece:
-            return b""
-        read += piece
-    return read
-
-
-def _writable() -> list[object]:
-    """What a program can leave in the folders that it may write to: names, modes, owners and attributes."""
-    found: list[object] = []
-    for folder in _WRITABLE:
-        made = os.stat(folder)  # noqa: PTH116
-        attributes = os.listxattr(folder) if hasattr(os, "listxattr") else []
-        found += [set(os.listdir(folder)), stat.S_IMODE(made.st_mode), made.st_uid, made.st_gid, attributes]  # noqa: PTH208
-    return found
 
 
 def _confine(config: dict) -> None:
@@ -140,7 +116,7 @@ def _see(search_path: list[str]) -> None:
 
 def _run_command(length: int, config: dict) -> dict[str, object]:
     """One program, run by the command: what it said of itself, and how it ended."""
-    fields = json.loads(_exactly(0, length))["fields"]
+    fields = json.loads(read_exactly(0, length))["fields"]
     report, told = os.pipe()
     output, printed = os.pipe()
     given, feed = os.pipe()
@@ -156,41 +132,8 @@ def _run_command(length: int, config: dict) -> dict[str, object]:
         os.close(theirs)
     token = os.urandom(16).hex()  # after the fork: no copy of it lies in the program's memory
     payload = "\n".join((token, *fields)) + "\n"
-    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], _killer(pid, config))
-    return {"report": _believed(bytes(ending.report), token), **_seen(ending)}
-
-
-def _killer(pid: int, config: dict) -> Callable[[], None]:
-    def kill() -> None:
-        """The first process of a pid namespace takes the others along; without one, its group goes."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL) if config["isolate"] else os.killpg(pid, signal.SIGKILL)
-
-    return kill
-
-
-def _seen(ending: Ending) -> dict[str, object]:
-    return {
-        "killed": ending.killed,
-        "detail": ending.detail,
-        "exit_status": ending.exit_status,
-        "seconds": round(ending.seconds, 4),
-        "cpu_seconds": ending.cpu_seconds,
-        "left": ending.left,
-        "last_words": bytes(ending.output[-300:]).decode("utf-8", "replace"),
-        "spent": False,
-        "checked": False,
-    }
-
-
-def _believed(report: bytes, token: str) -> list[list[str]]:
-    """The lines of a report that count: those with the token, and those with a dash that claim no pass."""
-    lines = [line.split(" ", 2) for line in report.decode("utf-8", "replace").splitlines()]
-    return [
-        words[1:]
-        for words in lines
-        if len(words) > 1 and (words[0] == token or (words[0] == "-" and words[1] != "passed"))
-    ]
+    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], killer(pid, config))
+    return {"report": believed(bytes(ending.report), token), **seen(ending)}
 
 
 def _become_command(config: dict, given: int, told: int, printed: int) -> None:
@@ -199,20 +142,12 @@ def _become_command(config: dict, given: int, told: int, printed: int) -> None:
     if config["isolate"]:
         namespaces.die_with_parent()
         namespaces.hide_processes_from_command(config["command"][0])
-    _move((given, told, printed))
+    become_descriptors((given, told, printed))
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
         _confine(config)
         _drop(config["uid"])
     os.execv(config["command"][0], config["command"])  # noqa: S606
-
-
-def _move(descriptors: Sequence[int]) -> None:
-    """Have these as 0, 1, 2 and so on, and no others."""
-    above = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in descriptors]
-    for number, each in enumerate(above):
-        os.dup2(each, number)
-    os.closerange(len(descriptors), 256)
 
 
 def _drop(uid: int | None) -> None:
@@ -238,7 +173,7 @@ def _check(config: dict, check: Callable, control: int) -> None:
     if config["isolate"]:
         namespaces.die_with_parent()
     nothing = os.open(os.devnull, os.O_RDWR)
-    _move((0, nothing, nothing, control, 1))
+    become_descriptors((0, nothing, nothing, control, 1))
     namespaces.limit({**config["limits"], "cpu_seconds": -1}, config["address_space"])
     if config["isolate"]:
         _drop(config["checker_uid"])
@@ -249,7 +184,7 @@ def _check(config: dict, check: Callable, control: int) -> None:
             os._exit(0)
         length, nonce = header.split()
         channel = struct.unpack("i", passed[0][2])[0]
-        job = json.loads(_exactly(0, int(length)))
+        job = json.loads(read_exactly(0, int(length)))
         verdict = check(job, channel, config["limits"]["cpu_seconds"])
         os.write(4, json.dumps([nonce.decode(), *verdict]).encode() + SEPARATOR.encode())
         os.close(channel)
@@ -274,10 +209,10 @@ def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker)
     theirs.close()
     nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
     pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno(), checker.pid)
-    ending = supervise(pid, pipes, b"", config["limits"], _killer(pid, config))
+    ending = supervise(pid, pipes, b"", config["limits"], killer(pid, config))
     ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
     spent = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
-    return {**_seen(ending), "spent": spent, "checked": True}
+    return {**seen(ending), "spent": spent, "checked": True}
 
 
 def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
@@ -285,7 +220,7 @@ def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
-    _move((os.open(os.devnull, os.O_RDONLY), printed, printed, channel))
+    become_descriptors((os.open(os.devnull, os.O_RDONLY), printed, printed, channel))
     namespaces.limit(config["limits"], config["address_space"])
     if config["isolate"]:
         _drop(config["uid"])
