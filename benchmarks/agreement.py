@@ -82,15 +82,24 @@ def by_hand(arguments: argparse.Namespace) -> list[str]:
     model, tokenizer = load(arguments.model)
     texts = []
     for number, prompt in enumerate(prompts):
-        ids = tokenizer(prompt, return_tensors="pt").input_ids
-        made = model.generate(
-            ids, do_sample=False, max_new_tokens=arguments.max_new_tokens, stop_strings=stops, tokenizer=tokenizer
-        )
-        start = len(tokenizer.decode(ids[0], skip_special_tokens=True))
-        texts.append(cut(tokenizer.decode(made[0], skip_special_tokens=True)[start:], stops))
+        text = generated(model, tokenizer, prompt, arguments.max_new_tokens, stops)
+        if text and (prompt + text).endswith(tuple(stops)) and not text.endswith(tuple(stops)):
+            text = generated(model, tokenizer, prompt, arguments.max_new_tokens, [])
+        texts.append(cut(text, stops))
         print(f"\r{number + 1} of {len(prompts)}", end="", flush=True)
     print()
     return texts
+
+
+def generated(
+    model: AutoModelForCausalLM, tokenizer: AutoTokenizer, prompt: str, max_new_tokens: int, stops: list[str]
+) -> str:
+    """What `generate` adds to a prompt. It ends at a stop string that begins in the prompt, too."""
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
+    ending = {"stop_strings": stops, "tokenizer": tokenizer} if stops else {}
+    made = model.generate(ids, do_sample=False, max_new_tokens=max_new_tokens, **ending)
+    start = len(tokenizer.decode(ids[0], skip_special_tokens=True))
+    return tokenizer.decode(made[0], skip_special_tokens=True)[start:]
 
 
 def load(folder: Path) -> tuple[AutoModelForCausalLM, AutoTokenizer]:
