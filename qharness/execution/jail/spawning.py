@@ -37,7 +37,7 @@ def left_behind() -> list[object]:
     return found
 
 
-def killer(pid: int, config: dict) -> Callable[[], None]:
+def killer(pid: int, config: dict[str, object]) -> Callable[[], None]:
     """What kills a program with all that it started.
 
     The first process of a pid namespace takes the others along; without one, its group goes.
