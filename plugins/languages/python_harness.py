@@ -242,7 +242,7 @@ def compiled(source):
         ValueError,
         RecursionError,
         MemoryError,
-    ) as error:  # ValueError: a NUL or half a surrogate pair
+    ) as error:  # a NUL or half a surrogate pair: ValueError
         return None, error
 
 

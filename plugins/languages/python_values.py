@@ -171,7 +171,6 @@ _ENCODE_FIXED = {kind: (tag, parts) for kind, tag, parts, _ in _FIXED}
 _DECODE_FIXED = {tag: make for _, tag, _, make in _FIXED}
 _ENCODE_CHANGING = {kind: (tag, head, parts) for kind, tag, head, parts, _ in _CHANGING}
 _DECODE_CHANGING = {tag: (kind, refill) for kind, tag, _, _, refill in _CHANGING}
-_REFILL = {kind: refill for kind, *_, refill in _CHANGING}
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None))}
 _TYPES |= {kind.__name__: kind for kind, *_ in (*_FIXED, *_CHANGING)}
 """Types whose instances cross, and so may cross themselves."""
