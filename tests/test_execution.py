@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -163,3 +164,41 @@ def test_a_language_of_a_command_and_no_compiler_reads_four_lines() -> None:
 def test_tests_run_after_each_source() -> None:
     outcomes = execute_programs("python", ["x = 1", "x = 2"], tests=["assert x == 1"] * 2)
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.FAILED]
+
+
+REPORTING = """
+import os
+def main(entry_class, source, tests, tokens, report):
+    token = os.read(tokens, 32).decode()
+    os.write(report, source.replace("TOKEN", token).encode())
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("report", "status"),
+    [
+        ("TOKEN passed \n", "passed"),
+        ("- failed why not\n", "failed"),
+        ("- nonsense it says\n", "error"),
+        ("- passed \n", "early-exit"),
+        ("TOKEN pas", "early-exit"),
+    ],
+)
+def test_a_harness_of_one_process_is_believed_in_whole_lines(report: str, status: str) -> None:
+    """Whatever it reports, it is a verdict and no end of the run."""
+
+    class Reporting:
+        name: ClassVar[str] = "reporting"
+        limits: ClassVar[Limits] = Limits()
+
+        def toolchain(self, limits: Limits) -> Toolchain:
+            return Toolchain(command=(), readable=(), version="1", harness=REPORTING)
+
+        def first_function(self, prompt: str, completion: str) -> str:
+            return completion
+
+    worker = SandboxWorker(Reporting(), choose_isolation())
+    outcome = worker.run(Program("reporting", report, "tests"))
+    worker.close()
+    assert outcome.status == status and outcome.in_process

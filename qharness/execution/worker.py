@@ -165,7 +165,9 @@ def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: L
         return _left(ending, limits)
     if verdict.status == _GONE:
         return dataclasses.replace(_left(ending, limits, verdict.detail), in_process=verdict.in_process)
-    return Outcome(Status(verdict.status), verdict.detail, _seconds(ending), in_process=verdict.in_process)
+    known = verdict.status in set(Status)  # a harness of one process passes on what the program claims
+    status, detail = (Status(verdict.status), verdict.detail) if known else (Status.ERROR, "an unknown status")
+    return Outcome(status, detail, _seconds(ending), in_process=verdict.in_process)
 
 
 def _seconds(ending: dict[str, object]) -> float:

@@ -7,6 +7,12 @@ with it. What this gives is a verdict of the program's own process.
 import json
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qharness.execution.jail.spawning import believed, read_exactly
+else:
+    from spawning import believed, read_exactly
 
 _LENGTH, _TOKEN_BYTES, _LONGEST = 12, 16, 1 << 16
 Main = Callable[[str, str, str, int, int], None]
@@ -29,21 +35,12 @@ def _reported(channel: int, token: str) -> tuple[str, str]:
     report = b""
     while len(report) < _LONGEST and (piece := os.read(channel, _LONGEST)):
         report += piece
-        for line in report.decode("utf-8", "replace").splitlines():
-            words = [*line.split(" ", 2), "", ""]
-            if words[0] == token or (words[0] == "-" and words[1] not in ("", "passed")):
-                return words[1], words[2][:300]
+        for status, *detail in believed(report[: report.rfind(b"\n") + 1], token):
+            return status, detail[0][:300] if detail else ""
     return "gone", ""
 
 
 def serve(main: Main, channel: int) -> None:
     """Run the job that comes on `channel` by the harness's `main`."""
-    job = json.loads(_exactly(channel, int(_exactly(channel, _LENGTH))))
+    job = json.loads(read_exactly(channel, int(read_exactly(channel, _LENGTH))))
     main(job["entry_class"], job["source"], job["tests"], channel, channel)
-
-
-def _exactly(descriptor: int, count: int) -> bytes:
-    read = b""
-    while len(read) < count and (piece := os.read(descriptor, count - len(read))):
-        read += piece
-    return read
