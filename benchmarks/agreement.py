@@ -20,7 +20,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import qharness
-from qharness.evaluate.bridge import LoadedTask, load_task
+from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task
 
 TIE = 0.01
 """Logits that float32 may put in either order; the models' largest logits are about 30."""

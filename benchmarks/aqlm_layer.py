@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.layer import quantize_layer
-from qharness.plugins.aqlm.widths import Shape
 
 GROUP = 8
 LAYERS = ["1024x1024:1x8", "1024x1024:2x8", "1024x4096:2x8/1", "1024x1024:2x12/2"]

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from qharness import RunSpec, compare
-from qharness.models.store import Models
+from qharness.quantization.quantized_models import Models
 from qharness.study import run_tasks
 
 

@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples/tinycoder"))
 from tinycoder import benchmark
 
 from qharness import RunSpec
-from qharness.calibration import definite_set
-from qharness.models import load_model
 from qharness.models.encoding import encode_text
-from qharness.models.store import Models
+from qharness.models.loading import load_model
+from qharness.quantization.calibration import definite_set
+from qharness.quantization.quantized_models import Models
 from qharness.registry import get_registry
 from qharness.spec import unbind
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from execution_failures import pick, wrong
 
 from qharness import DataError, Document, Program
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation, run_programs
 from qharness.filters import program_of
 from qharness.registry import get_registry

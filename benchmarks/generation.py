@@ -21,9 +21,9 @@ from lm_eval.models.huggingface import HFLM
 from transformers import CodeGenConfig, CodeGenForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from qharness.evaluate.bridge import load_task
-from qharness.models import LoadedModel, load_model
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.models.lm import QHarnessLM
+from qharness.models.loading import LoadedModel, load_model
 from tests.tiny_models import tokenizer as byte_tokenizer
 
 SAMPLES = 20

@@ -26,9 +26,10 @@ from transformers import CodeGenConfig, CodeGenForCausalLM, PreTrainedModel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness import Calibration
-from qharness.models import LoadedModel, quantize_loaded
-from qharness.models.footprint import resident_bytes
-from qharness.models.formats import settle
+from qharness.models.checkpoint_formats import settle
+from qharness.models.loading import LoadedModel
+from qharness.models.weight_footprint import resident_bytes
+from qharness.quantization.application import quantize_loaded
 from qharness.registry import get_registry
 from tests.tiny_models import tokenizer
 

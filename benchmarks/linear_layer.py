@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CodeGenConfig, CodeGenForCausalLM
 
-from qharness.models import LoadedModel, quantize_loaded
+from qharness.models.loading import LoadedModel
+from qharness.quantization.application import quantize_loaded
 from qharness.registry import get_registry
 
 PAPER = {  # dims: (float32, float16, int8) in milliseconds, table III

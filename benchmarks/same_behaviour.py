@@ -69,7 +69,7 @@ def without_transient(value: Any, root: str) -> Any:
         return {key: without_transient(entry, root) for key, entry in value.items() if not TRANSIENT.search(key)}
     if isinstance(value, list):
         return [without_transient(entry, root) for entry in value]
-    return value.replace(root, "") if isinstance(value, str) else value
+    return re.sub(r" at 0x[0-9a-f]+", "", value.replace(root, "")) if isinstance(value, str) else value
 
 
 def lines_of(path: Path, root: str) -> str:

@@ -32,7 +32,7 @@ _GROUP = 64  # weights that share a scale in HQQ and in torchao's 4 bits
 
 
 @dataclass(frozen=True)
-class Scheme:
+class LibraryScheme:
     """One way of a library's. `quantize` returns the model quantized, and may change the one that it is given.
 
     `batch_dependent`: whether activations are quantized by a look at the whole batch; `saved`: whether transformers
@@ -116,20 +116,23 @@ def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
     return quantize
 
 
-SCHEMES: Mapping[str, Scheme] = {
-    "bnb-nf4": Scheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
-    "bnb-fp4": Scheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="fp4")),
+SCHEMES: Mapping[str, LibraryScheme] = {
+    "bnb-nf4": LibraryScheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="nf4")),
+    "bnb-fp4": LibraryScheme("bitsandbytes", _bnb(load_in_4bit=True, bnb_4bit_quant_type="fp4")),
     # A column in which any row of the batch has a great value is multiplied in 16 bits, for all rows.
-    "bnb-int8": Scheme("bitsandbytes", _bnb(load_in_8bit=True), batch_dependent=True),
-    **{f"hqq-{bits}": Scheme("hqq", _hqq(bits), saved=False) for bits in (8, 4, 3, 2, 1)},
-    **{f"quanto-{kind}": Scheme("optimum-quanto", _quanto(kind), saved=False) for kind in ("int8", "int4", "int2")},
+    "bnb-int8": LibraryScheme("bitsandbytes", _bnb(load_in_8bit=True), batch_dependent=True),
+    **{f"hqq-{bits}": LibraryScheme("hqq", _hqq(bits), saved=False) for bits in (8, 4, 3, 2, 1)},
+    **{
+        f"quanto-{kind}": LibraryScheme("optimum-quanto", _quanto(kind), saved=False)
+        for kind in ("int8", "int4", "int2")
+    },
 }
-TORCHAO: Mapping[str, Scheme] = {
-    "int8wo": Scheme("torchao", _torchao("Int8WeightOnlyConfig")),
-    "int8dq": Scheme("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
-    "int4wo": Scheme("torchao", _int4),
-    "int8dq-int4w": Scheme("torchao", _torchao("Int8DynamicActivationIntxWeightConfig")),
-    "float8wo": Scheme("torchao", _torchao("Float8WeightOnlyConfig")),
+TORCHAO: Mapping[str, LibraryScheme] = {
+    "int8wo": LibraryScheme("torchao", _torchao("Int8WeightOnlyConfig")),
+    "int8dq": LibraryScheme("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
+    "int4wo": LibraryScheme("torchao", _int4),
+    "int8dq-int4w": LibraryScheme("torchao", _torchao("Int8DynamicActivationIntxWeightConfig")),
+    "float8wo": LibraryScheme("torchao", _torchao("Float8WeightOnlyConfig")),
 }
 
 
@@ -189,12 +192,12 @@ class TorchAo:
         return CheckpointReaders(transformers=True, packages=(TORCHAO[self.scheme].package,))
 
 
-def _find(name: str, scheme: str, schemes: Mapping[str, Scheme]) -> None:
+def _find(name: str, scheme: str, schemes: Mapping[str, LibraryScheme]) -> None:
     if scheme not in schemes:
         raise UnknownNameError(f"{name} scheme", scheme, schemes)
 
 
-def _run(extra: str, scheme: Scheme, model: PreTrainedModel) -> PreTrainedModel:
+def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTrainedModel:
     """Raises MissingDependencyError for a package that is not there, and ModelError for what it cannot do."""
     try:
         importlib.metadata.version(scheme.package)
@@ -207,7 +210,7 @@ def _run(extra: str, scheme: Scheme, model: PreTrainedModel) -> PreTrainedModel:
         raise ModelError(f"{scheme.package} could not quantize the model: {line}") from error
 
 
-def _save(spec: str, scheme: Scheme, model: PreTrainedModel, folder: Path) -> None:
+def _save(spec: str, scheme: LibraryScheme, model: PreTrainedModel, folder: Path) -> None:
     if not scheme.saved:
         raise ModelError(f"{spec} has no checkpoint form that transformers loads: it runs with `qharness run`")
     model.save_pretrained(folder)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from qharness.data import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.errors import (
     CacheError,
     DataError,
@@ -37,7 +36,8 @@ from qharness.offers import (
     TestsNeed,
     WeightBytes,
 )
-from qharness.runs import RunResult, RunSpec, ScoreResult
+from qharness.specs import RunResult, RunSpec, ScoreResult
+from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
 from qharness.types import (
     Calibration,
@@ -60,31 +60,25 @@ from qharness.types import (
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models import (
-        LazyWeight,
-        ModelInputs,
-        block_linears,
-        find_blocks,
-        head_linear,
-        model_inputs,
-        quantize,
-        replace_module,
-    )
+    from qharness.models.blocks import block_linears, find_blocks, head_linear, replace_module
+    from qharness.models.inputs import ModelInputs, model_inputs
+    from qharness.models.lazy_weight import LazyWeight
+    from qharness.quantization.application import quantize
     from qharness.stats import Comparison, compare
     from qharness.study import run
 
 _LATE = {
     "Comparison": "qharness.stats",
-    "LazyWeight": "qharness.models",
-    "ModelInputs": "qharness.models",
-    "block_linears": "qharness.models",
+    "LazyWeight": "qharness.models.lazy_weight",
+    "ModelInputs": "qharness.models.inputs",
+    "block_linears": "qharness.models.blocks",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",
-    "find_blocks": "qharness.models",
-    "head_linear": "qharness.models",
-    "model_inputs": "qharness.models",
-    "quantize": "qharness.models",
-    "replace_module": "qharness.models",
+    "find_blocks": "qharness.models.blocks",
+    "head_linear": "qharness.models.blocks",
+    "model_inputs": "qharness.models.inputs",
+    "quantize": "qharness.quantization.application",
+    "replace_module": "qharness.models.blocks",
     "run": "qharness.study",
     "score": "qharness.evaluate",
 }

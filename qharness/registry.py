@@ -41,7 +41,7 @@ DEFAULT_PLUGINS = (
 
 
 @dataclass(frozen=True)
-class Entry(Generic[T]):
+class Offer(Generic[T]):
     """One thing a plugin offers, and which plugin does."""
 
     value: T
@@ -71,13 +71,13 @@ class BrokenPlugin:
 class Registry:
     """Everything the plugins offer, by name. `plugins` maps a plugin's name to its distribution's version."""
 
-    quantizers: Mapping[str, Entry[type[Quantizer]]]
-    calibration_sets: Mapping[str, Entry[type[CalibrationSet]]]
-    perturbations: Mapping[str, Entry[type[Perturbation]]]
-    languages: Mapping[str, Entry[type[Language]]]
-    tasks: Mapping[str, Entry[TaskEntry]]
+    quantizers: Mapping[str, Offer[type[Quantizer]]]
+    calibration_sets: Mapping[str, Offer[type[CalibrationSet]]]
+    perturbations: Mapping[str, Offer[type[Perturbation]]]
+    languages: Mapping[str, Offer[type[Language]]]
+    tasks: Mapping[str, Offer[TaskEntry]]
     plugins: Mapping[str, str]
-    families: Mapping[str, Entry[TaskFamily]] = field(default_factory=dict)
+    families: Mapping[str, Offer[TaskFamily]] = field(default_factory=dict)
     broken: Sequence[BrokenPlugin] = field(default=())
 
     def quantizer(self, spec: str) -> Quantizer:
@@ -102,7 +102,7 @@ class Registry:
         return _make(name, self.languages, "language")
 
 
-def _make(spec: str, entries: Mapping[str, Entry[type[T]]], kind: str) -> T:
+def _make(spec: str, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
     parsed = parse(spec)
     if parsed.name not in entries:
         raise UnknownNameError(kind, parsed.name, entries)
@@ -157,8 +157,8 @@ def own_version() -> str:
 
 
 def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: list[BrokenPlugin]) -> Registry:
-    def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, Any]]]) -> dict[str, Entry[Any]]:
-        found: dict[str, Entry[Any]] = {}
+    def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, Any]]]) -> dict[str, Offer[Any]]:
+        found: dict[str, Offer[Any]] = {}
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             plugin = implementation.plugin_name
             for offered in implementation.function():
@@ -166,7 +166,7 @@ def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: li
                     if name in found:
                         both = f"{found[name].plugin} and {plugin}"
                         raise PluginError(f"{kind} {name!r} is offered by two plugins, {both}: uninstall one")
-                    found[name] = Entry(value, plugin, versions[plugin])
+                    found[name] = Offer(value, plugin, versions[plugin])
         return dict(sorted(found.items()))
 
     def by_class(cls: Any) -> Iterable[tuple[str, Any]]:

@@ -12,10 +12,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from qharness import ModelError, RunSpec, run
-from qharness.models import load_model, quantize, unpack_checkpoint
+from qharness.models.loading import load_model
 from qharness.plugins.aqlm import Aqlm
-from qharness.plugins.aqlm.checkpoint import AqlmCheckpoint, repaired
+from qharness.plugins.aqlm.aqlm_checkpoint import AqlmCheckpoint, repaired
 from qharness.plugins.aqlm.weight import AqlmLinear
+from qharness.quantization.application import quantize
+from qharness.quantization.checkpoint_export import unpack_checkpoint
 from tests.aqlm_models import densely, logits, tiny, with_random_codes
 from tests.tiny_models import save_model, tokenizer
 
@@ -97,7 +99,7 @@ def test_packed_is_smaller_and_unpacks_to_what_was_plain(tmp_path: Path) -> None
 
 
 def test_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qharness.plugins.aqlm.checkpoint._SHARD_SIZE", "20KB")
+    monkeypatch.setattr("qharness.plugins.aqlm.aqlm_checkpoint._SHARD_SIZE", "20KB")
     model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 2, 6, 8)
     AqlmCheckpoint().save(model, tmp_path / "packed", packed=True)
     assert len(list((tmp_path / "packed").glob("*.safetensors"))) > 2
@@ -172,7 +174,7 @@ def test_what_cannot_be_loaded_or_written(tmp_path: Path) -> None:
 
 
 def test_neither_aqlm_nor_numba_is_needed_to_run_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qharness.models.formats import settle
+    from qharness.models.checkpoint_formats import settle
 
     model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 2, 8, 8)
     AqlmCheckpoint().save(model, tmp_path / "q")

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from qharness.plugins.aqlm.beam import beam_search
-from qharness.plugins.aqlm.feedback import feedback_codes, inverse_factor
+from qharness.plugins.aqlm.bit_allocation import Shape, shape_for
+from qharness.plugins.aqlm.gptq_init import feedback_codes, inverse_factor
 from qharness.plugins.aqlm.kmeans import best_codes, kmeans
 from qharness.plugins.aqlm.layer import Search, quantize_layer
-from qharness.plugins.aqlm.parallel import crew
-from qharness.plugins.aqlm.solve import decode, layer_error, solve_codebooks, solve_scales
-from qharness.plugins.aqlm.widths import Shape, shape_for
+from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
+from qharness.plugins.aqlm.thread_pool import crew
 
 
 def _draw(seed: int) -> torch.Generator:

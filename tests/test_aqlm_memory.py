@@ -20,8 +20,8 @@ import json, sys
 from pathlib import Path
 import torch
 from qharness import Calibration
-from qharness.models import load_model
-from qharness.models import quantize_loaded
+from qharness.models.loading import load_model
+from qharness.quantization.application import quantize_loaded
 from qharness.registry import get_registry
 
 def held():  # bytes that are the process's own: not those of mapped files

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from qharness import QHarnessError
-from qharness.models.formats import MEMORY, settle
+from qharness.models.checkpoint_formats import MEMORY, settle
 from qharness.plugins.aqlm import running
 from qharness.plugins.aqlm.weight import AqlmLinear
 from tests.aqlm_models import logits, random_weight, with_random_codes

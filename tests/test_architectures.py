@@ -14,8 +14,8 @@ from qharness import ModelError
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
+from qharness.models.kv_cache import Stepper
 from qharness.models.model_step import candidate_step, step_difference
-from qharness.models.rows import Stepper
 from qharness.models.sampling import Draw
 from qharness.models.whole_steps import OwnCacheStep, RecomputeStep
 from tests.architectures import CONTEXT, ENCODERS_AND_DECODERS, NOT_TRIED, REFUSED, VOCABULARY, WINDOW, tiny

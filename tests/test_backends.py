@@ -76,11 +76,11 @@ def test_what_it_cannot_do(tmp_path: Path) -> None:
 
 
 def test_a_backend_has_folders_of_its_own_and_hf_those_it_had(tmp_path: Path) -> None:
-    from qharness.evaluate.bridge import load_task
-    from qharness.evaluate.cells import make_cell
+    from qharness.evaluate.run.lm_eval_bridge import load_task
+    from qharness.evaluate.run.run_plan import plan_run
 
     task = load_task("tiny-python")
-    ours, theirs = (make_cell(spec(tmp_path, backend=name), task).folder.name for name in ("hf", "vllm"))
+    ours, theirs = (plan_run(spec(tmp_path, backend=name), task).folder.name for name in ("hf", "vllm"))
     assert ours != theirs and ours[:-12] == theirs[:-12]
 
 
@@ -123,7 +123,7 @@ def test_samples_repeat_and_a_run_resumes(vllm: Any, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_compared_with_its_parent(vllm: Any, tmp_path: Path) -> None:
-    from qharness.models import Export, export_checkpoint
+    from qharness.quantization.checkpoint_export import Export, export_checkpoint
 
     export_checkpoint(Export("tinycoder", "rtn:2", tmp_path / "small"))
     done = run(spec(tmp_path / "runs", model=str(tmp_path / "small"), baseline="tinycoder", samples=1))

@@ -21,8 +21,8 @@ from qharness import (
     UnknownNameError,
     run,
 )
-from qharness.cli.listing import Kind, _document
-from qharness.evaluate.bridge import load_task
+from qharness.cli.listing import ListedKind, _document
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.registry import build_registry, get_registry
 from tests.conftest import REPOSITORY
 from tests.test_registry import entry_point
@@ -53,7 +53,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def listed() -> list[str]:
-    return [row["name"] for row in _document(get_registry())[Kind.TASKS]]
+    return [row["name"] for row in _document(get_registry())[ListedKind.TASKS]]
 
 
 def test_where_it_is_not_installed() -> None:
@@ -159,7 +159,7 @@ def test_what_cannot_be_run(standin: Any, tmp_path: Path) -> None:
 def test_lm_evals_command_line_finds_them_by_a_yaml(standin: Any) -> None:
     from lm_eval.tasks import TaskManager
 
-    from qharness.evaluate.named import folder_of, is_named
+    from qharness.evaluate.run.dynamic_tasks import folder_of, is_named
 
     assert is_named("bigcode:programs") and not is_named("humaneval") and not is_named("other:programs")
     with folder_of(["bigcode:programs"]) as folder:

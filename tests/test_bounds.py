@@ -9,7 +9,7 @@ import pytest
 
 from qharness import DataError, RunSpec, SettingError
 from qharness.bounds import BOUNDS
-from qharness.evaluate.bridge import check_documents, load_task
+from qharness.evaluate.run.lm_eval_bridge import check_documents, load_task
 from qharness.models.decoding import Decoding
 from tests.test_cli import Cli, in_process
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from qharness import CacheError, RunSpec
-from qharness.data import cache_dir, cache_path
-from qharness.kept import quantized_dir
+from qharness.quantization.quantized_artifacts import quantized_dir
 from qharness.storage import ownership
+from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.storage.locks import lock_file
 from qharness.storage.ownership import make_private, require_ours
 from tests.conftest import REPOSITORY, copy_for_everyone, system_python
@@ -196,7 +196,7 @@ def test_every_file_of_the_cache_is_named_by_the_one_function_that_looks() -> No
 
 
 def _model(random_llama: Path) -> Callable[[], object]:
-    from qharness.models.store import Models, definite
+    from qharness.quantization.quantized_models import Models, definite
 
     spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
     return lambda: Models(kept_from_s=0.0).get(spec)
@@ -216,7 +216,7 @@ def _verdicts(_: Path) -> Callable[[], object]:
 def _finished(_: Path) -> Callable[[], object]:
     import torch
 
-    from qharness.plugins.aqlm.progress import Finished
+    from qharness.plugins.aqlm.block_progress import Finished
 
     def use() -> object:
         finished = Finished.of("key", lambda _: None)
@@ -245,7 +245,7 @@ def _translations(_: Path) -> Callable[[], object]:
 
 
 def _calibration(_: Path) -> Callable[[], object]:
-    from qharness.calibration import _read
+    from qharness.quantization.calibration import _read
     from qharness.storage.artifacts import Artifact
 
     def use() -> object:
@@ -343,7 +343,7 @@ def test_an_entry_that_is_anothers_is_listed_and_removed(in_process: Cli, folder
 
 _AS_THEM = """
 import sys
-from qharness.data import cache_dir, cache_path
+from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.errors import CacheError
 from qharness.execution.verdicts import kept_verdicts
 try:

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from qharness import DataError, UnknownNameError, calibration, registry
-from qharness.models import LoadedModel
+from qharness import DataError, UnknownNameError, registry
+from qharness.models.loading import LoadedModel
+from qharness.quantization import calibration
 from tests.test_registry import entry_point
 from tests.tiny_models import CONTEXT, make_model, tokenizer
 

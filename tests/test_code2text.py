@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qharness import BenchmarkFile, DataError
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.tasks import code2text
 
 CODE = '''def save(self, path, text="""none"""):

@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from qharness import DataError, MissingDependencyError, SpecError
-from qharness.calibration import calibrate
-from qharness.models import LoadedModel
+from qharness.models.loading import LoadedModel
 from qharness.plugins.corpora import shards
 from qharness.plugins.corpora.codesearchnet import CodeSearchNet
 from qharness.plugins.corpora.redpajama import Code, Mixed, Random, in_turn
+from qharness.quantization.calibration import calibrate
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from tests.corpora import (

@@ -17,18 +17,18 @@ from hypothesis import strategies as st
 
 import qharness
 from qharness import QHarnessError, RunSpec, SamplesError, StudyError
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.folder import read_lines
-from qharness.evaluate.formats import FORMATS
-from qharness.evaluate.samples import read_samples
+from qharness.evaluate.interchange.sample_formats import FORMATS
+from qharness.evaluate.interchange.samples import read_samples
+from qharness.evaluate.run.lm_eval_bridge import load_task
+from qharness.evaluate.run.run_folder import read_lines
 from qharness.hosting.instances import read_instances
-from qharness.kept import quantized_dir
-from qharness.models.store import Models, definite
+from qharness.quantization.quantized_artifacts import quantized_dir
+from qharness.quantization.quantized_models import Models, definite
 from qharness.storage.artifacts import Artifact
 from qharness.storage.atomic_writer import write_lines
 from qharness.storage.json_reader import MAX_DEPTH, JsonError, parse_json
 from qharness.storage.whole_folder import new_folder
-from qharness.study.grid import read_study
+from qharness.study.study_file import read_study
 from tests.conftest import REPOSITORY
 from tests.report_runs import with_passes, write_run
 from tests.test_cli import Cli, in_process, one_line
@@ -245,7 +245,7 @@ def test_what_is_computed_inside_keeps_its_own_errors(tmp_path: Path) -> None:
 
 TWO = """
 import os, sys
-import qharness.cli, qharness.models.exporting, qharness.report  # once, and not in each
+import qharness.cli, qharness.quantization.checkpoint_export, qharness.report  # once, and not in each
 children = []
 for words in sys.argv[1:]:
     child = os.fork()

@@ -19,7 +19,7 @@ import pytest
 import typer.main
 
 from qharness.cli import app, main
-from qharness.presets import PRESETS
+from qharness.models.presets import PRESETS
 from qharness.registry import get_registry
 from qharness.spec import parse, parse_task
 from tests.conftest import REPOSITORY

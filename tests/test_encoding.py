@@ -14,15 +14,14 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from qharness import ModelError, RunSpec, run
-from qharness.calibration import calibrate
-from qharness.models import LoadedModel, load_model
 from qharness.models.decoding import Decoding
 from qharness.models.encoding import AddedTokens, encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.lm import QHarnessLM
-from qharness.models.loading import locate
+from qharness.models.loading import LoadedModel, load_model, locate
 from qharness.models.sampling import Draw
+from qharness.quantization.calibration import calibrate
 from tests.tiny_models import make_model, save_model, tokenizer
 from tests.tiny_tokenizers import gemma, llama, t5, tokens_of
 

@@ -15,12 +15,12 @@ import pytest
 from qharness import RunSpec
 from qharness.storage.locks import locked
 from qharness.study.executors import Executor
-from qharness.study.executors.here import Here
+from qharness.study.executors.in_process import Here
 from qharness.study.executors.local import Local, shares, visible_gpus
-from qharness.study.jobs import Attempt, Job, Outcome, perform
+from qharness.study.jobs import Attempt, Job, JobOutcome, perform
+from qharness.study.live_view import Lines, LiveTable
 from qharness.study.schedule import Schedule
 from qharness.study.sweep import carry_out
-from qharness.study.watching import Lines, LiveTable
 from tests.conftest import REPOSITORY
 
 
@@ -45,7 +45,7 @@ def test_groups_share_a_model_and_wait_for_what_they_are_compared_with(tmp_path:
     assert first and first.jobs == bases
     for each in bases:
         assert schedule.take() is None
-        assert not schedule.end(each, Outcome(tmp_path))[0].error
+        assert not schedule.end(each, JobOutcome(tmp_path))[0].error
     groups = [schedule.take(), schedule.take()]
     assert [each.jobs for each in groups if each] == [quantized[:2], quantized[2:]]
     assert schedule.take() is None and schedule.open
@@ -55,7 +55,7 @@ def test_what_is_compared_with_a_run_that_failed_fails_with_it() -> None:
     base, quantized, other = run("t", compare=False), run("t", quant="rtn:3"), run("t", model="x")
     schedule = Schedule([base, quantized, other])
     schedule.take()
-    ended = schedule.end(base, Outcome(error="no memory"))
+    ended = schedule.end(base, JobOutcome(error="no memory"))
     assert [each.error for each in ended] == ["no memory", "what it is compared with failed: no memory"]
     group = schedule.take()
     assert group and group.jobs == [other] and schedule.take() is None
@@ -66,7 +66,7 @@ def test_what_another_process_is_at_comes_last_and_is_waited_for() -> None:
     schedule = Schedule(jobs)
     first = schedule.take()
     assert first and not first.wait
-    assert schedule.end(first.jobs[0], Outcome(busy="by another")) == []
+    assert schedule.end(first.jobs[0], JobOutcome(busy="by another")) == []
     groups = [schedule.take() for _ in range(3)]
     assert [(each.jobs[0].spec.model, each.wait) for each in groups if each] == [
         ("b", False),

@@ -11,12 +11,14 @@ from torch import nn
 from transformers import initialization
 
 from qharness import LazyWeight, ModelError, block_linears, replace_module
-from qharness.models import LoadedModel, footprint, quantize, quantize_loaded
 from qharness.models.conversion import from_linears, to_linears
 from qharness.models.experts import SplitExperts
+from qharness.models.loading import LoadedModel
+from qharness.models.weight_footprint import footprint
 from qharness.noise import NoiseSpec, measure_noise
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.int8.linear import Int8Linear
+from qharness.quantization.application import quantize, quantize_loaded
 from qharness.registry import get_registry
 from tests.aqlm_models import random_weight
 from tests.test_cli import Cli, in_process, one_line

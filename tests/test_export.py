@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from qharness import QHarnessError, RunResult, RunSpec, SamplesError, UnknownNameError, run, score
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.exporting import export
-from qharness.evaluate.formats import FORMATS
-from qharness.evaluate.samples import FinishedRun
+from qharness.evaluate.interchange.sample_export import export
+from qharness.evaluate.interchange.sample_formats import FORMATS
+from qharness.evaluate.interchange.samples import ExportedRun
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.filters import ExecutionOptions, execution_options, run_programs
 from tests.multiple_java import TUPLES
 
@@ -25,7 +25,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def write_anything(finished: FinishedRun, kind: str, folder: Path) -> Path:
+def write_anything(finished: ExportedRun, kind: str, folder: Path) -> Path:
     """What `export` writes, of completions that no model made."""
     chosen = next(each for each in FORMATS if each.name == kind)
     (folder / kind).mkdir()
@@ -35,7 +35,7 @@ def write_anything(finished: FinishedRun, kind: str, folder: Path) -> Path:
     return folder / kind if chosen.files else folder / kind / "samples.jsonl"
 
 
-def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str]]) -> FinishedRun:
+def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str]]) -> ExportedRun:
     """A run whose completions are these texts; problems for which there are none are left out."""
     (loaded,) = load_task(task, data_dir).tasks.values()
     docs = [doc for doc in loaded.eval_docs if texts(doc)]
@@ -48,7 +48,7 @@ def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str
     ]
     spec = {"temperature": 0.2, "top_p": 0.95, "max_new_tokens": 512}
     document = {"spec": spec, "generation": {task: loaded.get_config("generation_kwargs")}}
-    return FinishedRun(document, {"date": 1.0}, samples, {})
+    return ExportedRun(document, {"date": 1.0}, samples, {})
 
 
 def statuses(samples: list[dict[str, Any]]) -> list[tuple[str, str]]:

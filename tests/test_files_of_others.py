@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qharness import SamplesError
-from qharness.evaluate.folder import Journal, read_lines, read_run
+from qharness.evaluate.run.run_folder import Journal, read_lines, read_run
 from qharness.storage.atomic_writer import write_lines
 from tests.test_cli import Cli, in_process
 

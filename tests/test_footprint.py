@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from qharness import ModelError
-from qharness.models import LoadedModel, footprint, quantize
-from qharness.models.footprint import resident_bytes
+from qharness.models.loading import LoadedModel
+from qharness.models.weight_footprint import footprint, resident_bytes
 from qharness.plugins.aqlm import Aqlm
-from qharness.plugins.aqlm.widths import Shape
+from qharness.plugins.aqlm.bit_allocation import Shape
+from qharness.quantization.application import quantize
 from tests.aqlm_models import tiny, with_random_codes
 from tests.tiny_models import tokenizer
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from qharness.models.loading import BUNDLED
-from qharness.noise.writing import table as noise_table
+from qharness.noise.noise_output import table as noise_table
 from qharness.progress import note
-from qharness.report.table import Cell, Table, figure, markdown_text, stub, to_csv, to_latex, to_markdown
-from qharness.runs import DEFAULT_MODEL
+from qharness.report.tables.table import Cell, Table, figure, markdown_text, stub, to_csv, to_latex, to_markdown
+from qharness.specs import DEFAULT_MODEL
 from qharness.storage.atomic_writer import write_json, write_text
 from qharness.storage.json_values import json_text
 from qharness.storage.visible_text import csv_cell, visible, visible_lines

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from qharness import RunSpec, SandboxError, run
-from qharness.evaluate.folder import read_lines
+from qharness.evaluate.run.run_folder import read_lines
 from qharness.registry import get_registry
 from tests.conftest import REPOSITORY
 from tests.report_runs import discordant, with_passes, write_run
@@ -145,7 +145,7 @@ def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.Monk
 def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
     import torch
 
-    from qharness.plugins.aqlm.progress import Finished
+    from qharness.plugins.aqlm.block_progress import Finished
 
     finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
     with pytest.raises(OSError, match=r"No space left on device.*block-0000\.safetensors"):
@@ -159,7 +159,7 @@ def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
 def test_a_quantized_model_that_fits_nowhere_is_said_to_be_lost(
     in_process: Cli, random_llama: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qharness.models import store
+    from qharness.quantization import quantized_models as store
 
     monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(disk.folder / "cache"))

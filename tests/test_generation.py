@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from qharness import ModelError
-from qharness.models import LoadedModel, load_model, quantize
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.lm import QHarnessLM
+from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import Draw
+from qharness.quantization.application import quantize
 from tests.tiny_models import CONFIGS, CONTEXT, VOCABULARY, make_model, save_model, tokenizer
 
 PROMPTS = ["def f(x):\n", "a", "class Problem {\n    // Twice", "0123456789" * 7]

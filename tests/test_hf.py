@@ -10,9 +10,11 @@ import torch
 import transformers
 
 from qharness import MissingDependencyError, ModelError, UnknownNameError
-from qharness.models import Export, LoadedModel, export_checkpoint, load_model, quantize
-from qharness.models.footprint import resident_bytes
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.weight_footprint import resident_bytes
 from qharness.plugins.hf import SCHEMES, TORCHAO
+from qharness.quantization.application import quantize
+from qharness.quantization.checkpoint_export import Export, export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits
 from tests.tiny_models import make_model, tokenizer

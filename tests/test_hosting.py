@@ -16,13 +16,13 @@ from qharness.cli import app
 from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
 from qharness.hosting.energy import check_country, insist, measure_power, power_of, why_not
-from qharness.hosting.measure import Spread, _attempt, _predictor, check_fits, measure
-from qharness.models import LoadedModel
+from qharness.hosting.measurement import Spread, _attempt, _predictor, check_fits, measure
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
+from qharness.models.loading import LoadedModel
 from qharness.models.sampling import Draw
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
 

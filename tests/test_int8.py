@@ -5,10 +5,12 @@ import torch
 from torch import nn
 
 from qharness import ModelError, QuantizationContext, block_linears, head_linear
-from qharness.models import LoadedModel, find_blocks, quantize, quantize_loaded
-from qharness.models.footprint import resident_bytes
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.models.blocks import find_blocks
+from qharness.models.loading import LoadedModel
+from qharness.models.weight_footprint import resident_bytes
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
+from qharness.quantization.application import quantize, quantize_loaded
 from qharness.registry import get_registry
 from tests.tiny_models import CONFIGS, make_model, tokenizer
 

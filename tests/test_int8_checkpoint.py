@@ -16,11 +16,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from qharness import CheckpointReaders, ModelError, replace_module
-from qharness.models import Export, export_checkpoint, load_model
-from qharness.plugins.int8.checkpoint import Int8Checkpoint, describe
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.models.loading import load_model
+from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint, describe
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.int8.schemes import read_compressed
+from qharness.quantization.checkpoint_export import Export, export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits
 from tests.test_cli import Cli, in_process

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.ranges import Histogram, Loss, choose_fractions, levels_of
 
 

@@ -13,15 +13,17 @@ from safetensors.torch import load_file
 from torch import nn
 
 from qharness import Calibration, ModelError, QuantizedLinear, SpecError
-from qharness.models import LoadedModel, block_linears, export_checkpoint, footprint, load_model, quantize_loaded
-from qharness.models.exporting import Export
-from qharness.models.footprint import resident_bytes
-from qharness.models.formats import settle
+from qharness.models.blocks import block_linears
+from qharness.models.checkpoint_formats import settle
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.weight_footprint import footprint, resident_bytes
 from qharness.plugins.int8 import checkpoint, products
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.int8_options import linear_names
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.int8.observing import observe
-from qharness.plugins.int8.options import linear_names
+from qharness.quantization.application import quantize_loaded
+from qharness.quantization.checkpoint_export import Export, export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits, tiny
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer

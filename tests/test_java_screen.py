@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qharness import Limits, Program, Status
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
 from qharness.execution.servers import Compiled, compile_program
 from qharness.execution.worker import SandboxWorker

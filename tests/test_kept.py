@@ -12,9 +12,9 @@ import pytest
 
 from qharness import QHarnessError, RunSpec
 from qharness.cli.cache import cache
-from qharness.kept import limit_bytes, make_room, quantized, quantized_dir
-from qharness.models import store
-from qharness.models.store import Models, definite
+from qharness.quantization import quantized_models as store
+from qharness.quantization.quantized_artifacts import limit_bytes, make_room, quantized, quantized_dir
+from qharness.quantization.quantized_models import Models, definite
 
 DAY = 86400
 

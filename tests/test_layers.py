@@ -8,13 +8,13 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers", "bounds", "runs"},
-    {"data", "drawing", "kept", "presets", "progress", "spec", "storage"},
+    {"errors", "types", "offers", "bounds", "specs"},
+    {"figure_style", "progress", "spec", "storage"},
     {"hookspecs"},
     {"registry"},
     {"execution"},
     {"metrics"},
-    {"models", "calibration"},
+    {"models", "quantization"},
     {"filters", "evaluate"},
     {"stats"},
     {"noise"},

@@ -18,8 +18,8 @@ from lm_eval import utils
 from lm_eval.loggers import EvaluationTracker
 
 from qharness import RunResult, RunSpec, run, score
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.exporting import export
+from qharness.evaluate.interchange.sample_export import export
+from qharness.evaluate.run.lm_eval_bridge import load_task
 
 
 @contextmanager

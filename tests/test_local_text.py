@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from qharness import DataError, SpecError, calibration
-from qharness.calibration import calibrate
-from qharness.models import LoadedModel
+from qharness import DataError, SpecError
+from qharness.models.loading import LoadedModel
 from qharness.plugins.local_text import Files, Prose, Stdlib
+from qharness.quantization import calibration
+from qharness.quantization.calibration import calibrate
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from tests.test_cli import Cli

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qharness import BenchmarkFile, DataError
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.filters import run_programs
 from qharness.models.decoding import cut_at_stop
 from qharness.tasks import mbpp

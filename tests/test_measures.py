@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from qharness.errors import StudyError
-from qharness.study.executors.here import Here
-from qharness.study.grid import read_study
+from qharness.study.executors.in_process import Here
 from qharness.study.jobs import Job
+from qharness.study.live_view import Lines
+from qharness.study.study_file import read_study
 from qharness.study.sweep import carry_out, plan
-from qharness.study.watching import Lines
 
 
 def write(tmp_path: Path, text: str) -> Path:

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from qharness import RunSpec
-from qharness.kept import quantized_dir
 from qharness.models.loading import load_config
-from qharness.models.model_cache import UncacheableError, read_model, write_model
-from qharness.models.store import Models, QuantizedModel, definite
 from qharness.offers import LayerForm
-from qharness.plugins.aqlm.progress import Finished
+from qharness.plugins.aqlm.block_progress import Finished
+from qharness.quantization.model_cache import UncacheableError, read_model, write_model
+from qharness.quantization.quantized_artifacts import quantized_dir
+from qharness.quantization.quantized_models import Models, QuantizedModel, definite
 from tests.conftest import REPOSITORY
 from tests.tiny_architectures import make
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
@@ -142,7 +142,8 @@ def test_a_checkpoint_made_of_the_cache_is_the_one_made_at_once(
 ) -> None:
     from safetensors.torch import load_file
 
-    from qharness.models import Export, export_checkpoint, store
+    from qharness.quantization import quantized_models as store
+    from qharness.quantization.checkpoint_export import Export, export_checkpoint
 
     monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
     for name, quant in (("Qwen3-MoE", "rtn:3"), ("llama", "int8-static"), ("llama", AQLM), ("GPT-2", "rtn:3")):
@@ -297,7 +298,7 @@ def _config(model: Any) -> None:
 def test_a_model_that_would_not_be_read_back_as_it_is_is_not_written(
     change: Callable[[Any], None], folder_of: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    from qharness.models import load_model
+    from qharness.models.loading import load_model
 
     name = str(folder_of("llama"))
     model = load_model(name).model
@@ -309,7 +310,7 @@ def test_a_model_that_would_not_be_read_back_as_it_is_is_not_written(
 
 
 def test_a_plugins_own_layer_is_cached_by_its_form(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
-    from qharness.models import load_model
+    from qharness.models.loading import load_model
 
     def read(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> _Halved:
         rows, columns = tensors["weight"].shape
@@ -343,4 +344,4 @@ def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:
                 if (owner, node.func.attr) == ("torch", "load"):
                     assert named.get("weights_only") == "True", place
                 assert named.get("allow_pickle") in (None, "False"), place
-    assert found == {"qharness/study/executors/local.py", "qharness/study/executors/worker.py"}
+    assert found == {"qharness/study/executors/local.py", "qharness/study/executors/worker_process.py"}

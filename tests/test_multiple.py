@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qharness import DataError, Status, execute_programs
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.filters import first_function, function_body, run_programs
 from qharness.models.decoding import cut_at_stop
 from qharness.tasks import humaneval, multiple

@@ -12,9 +12,9 @@ from typing import get_args
 import pytest
 
 from qharness.cli import main
-from qharness.cli.new_plugin import TEMPLATES, Kind
+from qharness.cli.new_plugin import TEMPLATES, PluginKind
 
-KINDS = get_args(Kind)
+KINDS = get_args(PluginKind)
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -17,17 +17,17 @@ import torch
 from torch import Tensor, nn
 
 from qharness import DataError, QuantizedLinear, UnknownNameError, quantize
-from qharness.calibration import calibrate
 from qharness.cli import main
-from qharness.data import cache_dir
-from qharness.models import LoadedModel, load_model
+from qharness.models.loading import LoadedModel, load_model
 from qharness.noise import NoiseSpec, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
-from qharness.noise.measuring import SEQUENCES, TOKENS, draw_inputs
+from qharness.noise.noise_measurement import SEQUENCES, TOKENS, draw_inputs
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise, spread
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.rtn import round_to_nearest
+from qharness.quantization.calibration import calibrate
+from qharness.storage.benchmark_files import cache_dir
 from tests.tiny_models import save_model
 
 QUANTS = ("none", "int8-dynamic", "int8-dynamic:per-column", "int8-dynamic:activations=tensor",
@@ -328,8 +328,8 @@ def test_one_model_in_memory_at_a_time(random_llama: Path, monkeypatch: pytest.M
         loaded.append(weakref.ref(found.model))
         return found
 
-    monkeypatch.setattr("qharness.noise.measuring.load_model", alone)
-    monkeypatch.setattr("qharness.models.store.load_model", alone)
+    monkeypatch.setattr("qharness.noise.noise_measurement.load_model", alone)
+    monkeypatch.setattr("qharness.quantization.quantized_models.load_model", alone)
     spec = NoiseSpec(str(random_llama), ["int8-dynamic", "none", "rtn"], inputs="stdlib:n=1,seqlen=9", device="cpu")
     assert len(list(measure_noise(spec))) == 3 and len(loaded) == 4
     assert not list(cache_dir().glob("noise-*"))

@@ -10,14 +10,14 @@ import torch
 from lm_eval.api.instance import Instance
 
 from qharness import ModelError
-from qharness.models import LoadedModel
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.lm import QHarnessLM
+from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
 from qharness.models.sampling import Draw
-from qharness.noise.passes import full_precision
+from qharness.noise.forward_passes import full_precision
 from tests.tiny_models import CONTEXT, VOCABULARY, make_model, tokenizer
 
 PROMPTS = [Prompt((70, 71, 72), (Draw(0, 0), Draw(0, 1))), Prompt((80, 81), (Draw(1, 0),))]

@@ -55,7 +55,7 @@ def test_installs_and_lists_every_plugin_and_task(editable: bool, tmp_path: Path
         "print(qharness.__file__)\n"
         "from qharness.models.loading import BUNDLED\n"
         "assert (BUNDLED['tinycoder'] / 'model.safetensors').is_file()\n"
-        "from qharness.evaluate.bridge import load_task\n"
+        "from qharness.evaluate.run.lm_eval_bridge import load_task\n"
         "assert len(load_task('tiny-java').tasks['tiny-java'].eval_docs) == 100\n"
         "assert 'qharness' in {e.name for e in m.entry_points(group='lm_eval.models')}\n"
     )

@@ -16,18 +16,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qharness.drawing import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
+from qharness.figure_style import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
 from qharness.report import Collection, read_entries
-from qharness.report.bars import difficulty, failures
-from qharness.report.calibration_sizes import pictures as calibration_pictures
-from qharness.report.page import Heading, headings, order
-from qharness.report.pareto import ON_FRONT, front
-from qharness.report.pareto import pictures as pareto_pictures
-from qharness.report.pareto import tables as pareto_tables
-from qharness.report.problems import pack, problem_data
-from qharness.report.savings import savings
-from qharness.report.summary import findings
-from qharness.report.table import Cell, Column
+from qharness.report.figures.bars import difficulty, failures
+from qharness.report.figures.calibration_sizes import pictures as calibration_pictures
+from qharness.report.figures.pareto import ON_FRONT, front
+from qharness.report.figures.pareto import pictures as pareto_pictures
+from qharness.report.figures.pareto import tables as pareto_tables
+from qharness.report.figures.savings import savings
+from qharness.report.page.html_page import Heading, headings, order
+from qharness.report.page.problems import pack, problem_data
+from qharness.report.tables.summary import findings
+from qharness.report.tables.table import Cell, Column
 from tests.page_runs import Completion, write_profile, write_run
 
 PASS: Completion = ("return 1", True)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from qharness import RunSpec
-from qharness.report import Collection, Table, grid, read_entries, wei
-from qharness.report import giagnorio as giagnorio_tables
-from qharness.report.table import NOT_APPLICABLE
-from qharness.report.tables import all_tables
-from qharness.study.grid import read_study
+from qharness.report import Collection, Table, read_entries
+from qharness.report.tables import giagnorio as giagnorio_tables
+from qharness.report.tables import run_table as grid
+from qharness.report.tables import wei
+from qharness.report.tables.all_tables import all_tables
+from qharness.report.tables.table import NOT_APPLICABLE
+from qharness.study.study_file import read_study
 from qharness.study.sweep import with_baselines
 from tests.conftest import REPOSITORY
 from tests.report_runs import discordant, with_passes, write_run

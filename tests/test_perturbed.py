@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from qharness import QHarnessError, RunSpec, SpecError, UnknownNameError, compare, run
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.perturbed import canonical, write_yaml
+from qharness.evaluate.perturb.perturbed_task import canonical, write_yaml
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.registry import get_registry
 from tests.conftest import install_plugin
 

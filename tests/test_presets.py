@@ -13,11 +13,12 @@ import torch
 import transformers
 from lm_eval.api.instance import Instance
 
-from qharness import ModelError, presets
-from qharness.models import Export, export_checkpoint, loading
+from qharness import ModelError
+from qharness.models import loading, presets
 from qharness.models.lm import QHarnessLM
-from qharness.presets import PRESETS, Convention, Preset
-from qharness.study.grid import read_study
+from qharness.models.presets import PRESETS, Convention, Preset
+from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.study.study_file import read_study
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from qharness import Outcome, Program, Status, execute_programs
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.cutting import cut_texts
-from qharness.evaluate.samples import Extent, Sample
+from qharness.evaluate.interchange.postprocess import cut_texts
+from qharness.evaluate.interchange.samples import Extent, Sample
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
 from qharness.execution.worker import SandboxWorker
 from qharness.filters import run_programs

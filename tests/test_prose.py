@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 
 from qharness import PluginError, Span
-from qharness.evaluate.bridge import load_task
-from qharness.evaluate.perturbing import Change, perturb
+from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.registry import get_registry
 from qharness.tasks import humaneval, mceval
 from qharness.tasks.prose import sentence_spans
@@ -51,7 +51,7 @@ def docs_of(task: str, data_dir: Path) -> list[dict[str, Any]]:
     return list(loaded.eval_docs)
 
 
-def changes_of(task: str, data_dir: Path, *perturbations: Any, seed: int = 0) -> list[Change]:
+def changes_of(task: str, data_dir: Path, *perturbations: Any, seed: int = 0) -> list[ProseChange]:
     return perturb(docs_of(task, data_dir), get_registry().tasks[task].value.source.prose_spans, perturbations, seed)
 
 

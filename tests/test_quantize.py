@@ -12,10 +12,11 @@ import transformers
 from safetensors.torch import load_file
 
 from qharness import RunSpec
-from qharness.models import Export, export_checkpoint, load_model
-from qharness.models.store import Models
+from qharness.models.loading import load_model
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.rtn import round_to_nearest
+from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.quantized_models import Models
 from tests.aqlm_models import logits
 from tests.test_cli import Cli, in_process, one_line
 
@@ -139,7 +140,7 @@ def test_bad_footprints(arguments: list[str], parts: list[str], in_process: Cli)
 def test_what_run_quantized_and_kept_is_written(
     random_llama: Path, calib: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qharness.models.store.KEPT_FROM_S", 0.0)
+    monkeypatch.setattr("qharness.quantization.quantized_models.KEPT_FROM_S", 0.0)
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
     export = Export(str(random_llama), AQLM, tmp_path / "first", calib, device="cpu")
     export_checkpoint(export)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from qharness import DataError, ModelError, QHarnessError, SettingError, SpecError
-from qharness.calibration import definite_set
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution.pool import CORES
 from qharness.filters import run_programs
 from qharness.models.decoding import Decoding
 from qharness.models.lm import QHarnessLM
-from qharness.models.quantization import quantize
+from qharness.quantization.application import quantize
+from qharness.quantization.calibration import definite_set
 from qharness.registry import get_registry
 from tests.conftest import install_plugin
 from tests.test_cli import Cli, in_process, one_line

@@ -183,7 +183,8 @@ def test_every_exported_name_is_there() -> None:
 
 def test_the_plugin_in_the_docs_works() -> None:
     """The example of docs/plugins.md, as it stands there."""
-    from qharness.models import LoadedModel, quantize_loaded
+    from qharness.models.loading import LoadedModel
+    from qharness.quantization.application import quantize_loaded
     from tests.tiny_models import make_model, tokenizer
 
     block = (REPOSITORY / "docs/plugins.md").read_text().split("    # my_package.py\n")[1].split("\n`pip install")[0]

@@ -18,9 +18,9 @@ from qharness import QHarnessError, RunSpec, SamplesError
 from qharness.cli import main
 from qharness.hosting import ProfileSpec, profile
 from qharness.report import Cell, Column, Table, read_entries, write_report
-from qharness.report.labels import Labels
-from qharness.report.table import figure, stub, to_csv, to_latex, to_markdown
-from qharness.report.tables import all_tables
+from qharness.report.data.labels import Labels
+from qharness.report.tables.all_tables import all_tables
+from qharness.report.tables.table import figure, stub, to_csv, to_latex, to_markdown
 from qharness.storage.json_values import json_safe
 from tests.report_runs import discordant, with_passes, write_run
 

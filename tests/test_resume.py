@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qharness import run
-from qharness.evaluate.folder import Journal
+from qharness.evaluate.run.run_folder import Journal
 from tests.test_run import lines, spec
 
 
@@ -33,7 +33,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import lm_eval, transformers, torch
 from qharness import RunSpec, run
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 model, output = sys.argv[1], Path(sys.argv[2])
 spec = RunSpec(task="warmup-python", model=model, output=output, max_new_tokens=150, samples=20, batch_size=3)
 # A child for each attempt, forked before torch has threads; it is killed at some moment after none to two more batches.

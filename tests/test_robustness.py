@@ -14,7 +14,7 @@ import pytest
 
 from qharness import RunResult, RunSpec
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
-from qharness.study.robustness import Robustness
+from qharness.study.study_robustness import Robustness
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

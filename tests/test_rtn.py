@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from qharness import SpecError
-from qharness.models import LoadedModel, quantize
+from qharness.models.loading import LoadedModel
 from qharness.plugins.rtn import Rtn, round_to_nearest
+from qharness.quantization.application import quantize
 from qharness.registry import get_registry
 from tests.tiny_models import CONFIGS, make_model, tokenizer
 

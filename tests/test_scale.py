@@ -18,8 +18,8 @@ import psutil
 import pytest
 
 from qharness import QHarnessError, RunSpec, run
-from qharness.evaluate.folder import read_run
-from qharness.study.executors.here import Here
+from qharness.evaluate.run.run_folder import read_run
+from qharness.study.executors.in_process import Here
 from qharness.study.jobs import Job
 from qharness.study.remote import Remote, remote_of
 from tests.test_executors import carried_out
@@ -67,7 +67,7 @@ def test_results_go_to_a_url_and_come_from_there(
 
     stamp = (there / "run.json").stat().st_mtime_ns
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "third machine"))
-    monkeypatch.setattr("qharness.models.store.load_model", lambda *_: pytest.fail("loaded a model"))
+    monkeypatch.setattr("qharness.quantization.quantized_models.load_model", lambda *_: pytest.fail("loaded a model"))
     job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
     (found,) = carried_out([job], Here())
     assert found.result.document == resumed.result.document and (there / "run.json").stat().st_mtime_ns == stamp

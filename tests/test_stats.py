@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmarks.false_positives import Size, false_positives
 from qharness import pass_at_k
-from qharness.stats.adjusting import Compared, Kind, adjust, benjamini_hochberg, symbol
+from qharness.stats.adjustment import Compared, ComparedBy, adjust, benjamini_hochberg, symbol
 from qharness.stats.intervals import pass_at_k_interval
 from qharness.stats.paired import clustered, mcnemar, sign_flip_p_values, smallest_detectable_difference
 from qharness.stats.robustness import rank_tests
@@ -77,10 +77,10 @@ def test_benjamini_hochberg_by_hand() -> None:
 
 
 def test_families_are_those_of_the_paper() -> None:
-    against_full = [Compared(Kind.PRECISION, "7b", "python", quant) for quant in ("aqlm:2", "aqlm:4")]
-    elsewhere = Compared(Kind.PRECISION, "7b", "java", "aqlm:2")
-    calibrated = [Compared(Kind.CALIBRATION, "7b", "python", quant) for quant in ("aqlm:2", "aqlm:2", "aqlm:4")]
-    tuned = Compared(Kind.FINETUNE, "7b", "python", "aqlm:2")
+    against_full = [Compared(ComparedBy.PRECISION, "7b", "python", quant) for quant in ("aqlm:2", "aqlm:4")]
+    elsewhere = Compared(ComparedBy.PRECISION, "7b", "java", "aqlm:2")
+    calibrated = [Compared(ComparedBy.CALIBRATION, "7b", "python", quant) for quant in ("aqlm:2", "aqlm:2", "aqlm:4")]
+    tuned = Compared(ComparedBy.FINETUNE, "7b", "python", "aqlm:2")
     every = [*against_full, elsewhere, *calibrated, tuned]
     found = adjust(
         [(each.family, p) for each, p in zip(every, (0.01, 0.02, 0.03, 0.01, 0.04, 0.05, 0.06), strict=True)]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from qharness.errors import DiskError, QHarnessError, SamplesError
-from qharness.evaluate.folder import Journal, read_lines, read_run
-from qharness.report.writing import make_folder
+from qharness.evaluate.run.run_folder import Journal, read_lines, read_run
+from qharness.report.page.report_output import make_folder
 from qharness.storage.atomic_writer import append_lines, write_lines, write_text
 from qharness.storage.whole_folder import new_folder
 from tests.conftest import REPOSITORY

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from qharness import RunSpec, StudyError, UnknownNameError
-from qharness.kept import quantized_dir
-from qharness.models import store
-from qharness.models.store import Models
-from qharness.study.grid import read_study
+from qharness.quantization import quantized_models as store
+from qharness.quantization.quantized_artifacts import quantized_dir
+from qharness.quantization.quantized_models import Models
 from qharness.study.jobs import Job
-from qharness.study.sweep import Plan, plan, sweep, with_baselines
+from qharness.study.study_file import read_study
+from qharness.study.sweep import PlannedJob, plan, sweep, with_baselines
 from tests.conftest import REPOSITORY
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -97,7 +97,7 @@ def test_an_unknown_quantizer_is_found_before_anything_runs(tmp_path: Path) -> N
         read_study(tmp_path / "nowhere.toml")
 
 
-def planned(wanted: list[RunSpec]) -> list[Plan]:
+def planned(wanted: list[RunSpec]) -> list[PlannedJob]:
     return list(plan([Job(spec) for spec in with_baselines(wanted)]))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from qharness import DataError
-from qharness.evaluate.bridge import load_task
+from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.filters import first_function, run_programs
 from qharness.registry import get_registry
 from qharness.tasks import humaneval, mceval

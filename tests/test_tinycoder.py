@@ -13,8 +13,7 @@ import pytest
 from safetensors import safe_open
 
 from qharness import RunSpec, run
-from qharness.models import load_model
-from qharness.models.loading import BUNDLED, identity
+from qharness.models.loading import BUNDLED, identity, load_model
 from tests.conftest import REPOSITORY
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

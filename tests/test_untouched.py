@@ -13,11 +13,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from qharness import ModelError, QuantizationContext, Quantizer, RunSpec, block_linears, quantize, replace_module
-from qharness.kept import quantized_dir
-from qharness.models import LoadedModel, quantize_loaded
-from qharness.models.store import Models, definite
+from qharness.models.loading import LoadedModel
 from qharness.models.untouched import Snapshot, Untouched, least_untouched, require_finite
 from qharness.plugins.int8.linear import Int8Linear
+from qharness.quantization.application import quantize_loaded
+from qharness.quantization.quantized_artifacts import quantized_dir
+from qharness.quantization.quantized_models import Models, definite
 from qharness.registry import get_registry
 from qharness.study import run
 from tests.test_cli import Cli, in_process, one_line

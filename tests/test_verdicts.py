@@ -58,7 +58,7 @@ def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_score_says_how_many_were_known(tmp_path: Path) -> None:
     samples = tmp_path / "samples.jsonl"
     rows = [{"task_id": "warmup/0", "completion": text} for text in ("    return 1\n", "    return 2\n")]
-    from qharness.evaluate.bridge import load_task
+    from qharness.evaluate.run.lm_eval_bridge import load_task
 
     (task,) = load_task("warmup-python").tasks.values()
     rows = [{**row, "task_id": task.eval_docs[0]["task_id"]} for row in rows]

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from qharness.registry import Entry, Registry, build_registry
+from qharness.registry import Offer, Registry, build_registry
 
 PAGE = Path(__file__).parents[1] / "options.md"
 HEAD = """# Options of every built-in plugin
@@ -21,7 +21,7 @@ this order, or `name=value` ([concepts](concepts.md#spec-strings)).
 
 def render(registry: Registry) -> str:
     """The page."""
-    kinds: list[tuple[str, str, Mapping[str, Entry[type[Any]]]]] = [
+    kinds: list[tuple[str, str, Mapping[str, Offer[type[Any]]]]] = [
         ("Quantizers", "quantizers.md", registry.quantizers),
         ("Calibration sets", "calibration.md", registry.calibration_sets),
         ("Perturbations", "perturbations.md", registry.perturbations),

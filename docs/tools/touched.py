@@ -27,7 +27,8 @@ def render(names: Iterable[str]) -> list[str]:
 def touched(name: str, quant: str) -> str:
     """Percent of the blocks' parameters that a quantizer touches, or `refused` where that is less than half."""
     from qharness import ModelError
-    from qharness.models import LoadedModel, quantize_loaded
+    from qharness.models.loading import LoadedModel
+    from qharness.quantization.application import quantize_loaded
     from qharness.registry import get_registry
     from tests.tiny_architectures import calibration, logits, make
     from tests.tiny_models import tokenizer

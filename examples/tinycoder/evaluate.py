@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from tinycoder import benchmark
 
 from qharness.filters import run_programs
-from qharness.models import LoadedModel, quantize
+from qharness.models.loading import LoadedModel
+from qharness.quantization.application import quantize
 
 NEW_TOKENS = 400
 BATCH = 50

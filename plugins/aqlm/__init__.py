@@ -18,8 +18,8 @@ from qharness import (
     hookimpl,
     option,
 )
-from qharness.plugins.aqlm.checkpoint import AqlmCheckpoint
-from qharness.plugins.aqlm.widths import GROUP, TABLE, Shape, shape_for
+from qharness.plugins.aqlm.aqlm_checkpoint import AqlmCheckpoint
+from qharness.plugins.aqlm.bit_allocation import GROUP, TABLE, Shape, shape_for
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -73,13 +73,13 @@ class Aqlm:
         """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
         from qharness import block_linears, find_blocks
         from qharness.plugins.aqlm.block import Tuning
+        from qharness.plugins.aqlm.block_progress import Finished, fingerprint
+        from qharness.plugins.aqlm.blockwise import BlockPlan, generator, held_out, quantize_blocks
         from qharness.plugins.aqlm.e2e import Teaching, remember, teach
         from qharness.plugins.aqlm.layer import Search
-        from qharness.plugins.aqlm.parallel import suited_threads
-        from qharness.plugins.aqlm.progress import Finished, fingerprint
         from qharness.plugins.aqlm.replay import batches, working_on
         from qharness.plugins.aqlm.sizes import divisible
-        from qharness.plugins.aqlm.walk import Plan, generator, held_out, quantize_blocks
+        from qharness.plugins.aqlm.thread_pool import suited_threads
 
         if context.calibration is None:
             raise ModelError("aqlm needs a calibration set: name one with --calib")
@@ -91,7 +91,7 @@ class Aqlm:
             f"aqlm: {len(layers)} layers, {shape.codebooks} codebooks of {shape.nbits} bits for groups of "
             f"{shape.group}: {average:.2f} bits a weight"
         )
-        plan = Plan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
+        plan = BlockPlan(shape, Search(beam=self.beam), None if self.finetune == "none" else Tuning(), context.seed)
         sequences = [sequence for sequence in context.calibration.sequences if len(sequence)]
         if not sequences:
             raise ModelError("aqlm: the calibration set holds no tokens")
@@ -119,7 +119,7 @@ class Aqlm:
 
     def layer_forms(self) -> Sequence[LayerForm]:
         """How the cache of quantized models has the layers."""
-        from qharness.plugins.aqlm.cached import AQLM_LINEAR
+        from qharness.plugins.aqlm.aqlm_layer_forms import AQLM_LINEAR
 
         return (AQLM_LINEAR,)
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
-from qharness.plugins.aqlm.parallel import ALONE, Crew
-from qharness.plugins.aqlm.solve import decode
+from qharness.plugins.aqlm.least_squares import decode
+from qharness.plugins.aqlm.thread_pool import ALONE, Crew
 
 _GROUPS_AT_ONCE = 16
 _SCORES_AT_ONCE = 1 << 24

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from qharness import replace_module
+from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.layer import Search, quantize_layer
 from qharness.plugins.aqlm.replay import Call, hidden
 from qharness.plugins.aqlm.weight import AqlmLinear
-from qharness.plugins.aqlm.widths import Shape
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from qharness import ModelError, find_blocks, model_inputs
-from qharness.plugins.aqlm.progress import Finished
+from qharness.plugins.aqlm.block_progress import Finished
 from qharness.plugins.aqlm.replay import Replay, working_on
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from qharness.plugins.aqlm.parallel import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import ALONE, Crew
 
 _BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
 _TOLERANCE = 0.01

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.beam import beam_search
-from qharness.plugins.aqlm.feedback import feedback_codes
+from qharness.plugins.aqlm.bit_allocation import Shape
+from qharness.plugins.aqlm.gptq_init import feedback_codes
 from qharness.plugins.aqlm.kmeans import kmeans, nearest
-from qharness.plugins.aqlm.parallel import Crew, crew
-from qharness.plugins.aqlm.solve import decode, layer_error, solve_codebooks, solve_scales
+from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
+from qharness.plugins.aqlm.thread_pool import Crew, crew
 from qharness.plugins.aqlm.weight import QuantizedWeight
-from qharness.plugins.aqlm.widths import Shape
 
 _LEAST_SCALE = 1e-9
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qharness import ModelError, WeightBytes
+from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.packing import packed_bytes
-from qharness.plugins.aqlm.widths import Shape
 
 Layers = Mapping[str, tuple[int, int]]
 

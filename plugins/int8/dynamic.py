@@ -10,8 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, SpecError, WeightBytes, option
-from qharness.plugins.int8.checkpoint import Int8Checkpoint
-from qharness.plugins.int8.options import SCALE_BYTES, Granularity, check_options, convert, linear_names, weight_bytes
+from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
+from qharness.plugins.int8.int8_options import (
+    SCALE_BYTES,
+    Granularity,
+    check_options,
+    convert,
+    linear_names,
+    weight_bytes,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +58,7 @@ class Int8Dynamic:
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
         """Replace every Linear of the blocks, and the head, one at a time. Changes `model` in place."""
-        from qharness.plugins.int8.grid import WeightGrid
+        from qharness.plugins.int8.integer_grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
 
         if self.activations == "tensor":
@@ -73,7 +80,7 @@ class Int8Dynamic:
 
     def layer_forms(self) -> Sequence[LayerForm]:
         """How the cache of quantized models has the layers."""
-        from qharness.plugins.int8.cached import DYNAMIC_LINEAR, INT8_LINEAR
+        from qharness.plugins.int8.int8_layer_forms import DYNAMIC_LINEAR, INT8_LINEAR
 
         return INT8_LINEAR, DYNAMIC_LINEAR
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qharness import LazyWeight
 from qharness.plugins.int8 import products
-from qharness.plugins.int8.grid import WeightGrid
+from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.ranges import levels_of
 
 _TINY = 1e-30  # the scale of a row of zeros, so that it is divided by something

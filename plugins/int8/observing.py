@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from qharness import ModelError, model_inputs
-from qharness.plugins.int8.options import trim
+from qharness.plugins.int8.int8_options import trim
 from qharness.plugins.int8.ranges import Histogram
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
-from qharness.plugins.int8.checkpoint import Int8Checkpoint
-from qharness.plugins.int8.options import check_options, convert, linear_names, trim, weight_bytes
+from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
+from qharness.plugins.int8.int8_options import check_options, convert, linear_names, trim, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,7 +47,7 @@ class Int8Static:
 
         Changes `model` in place. A layer that saw only zeros, or nothing, has dynamic activations.
         """
-        from qharness.plugins.int8.grid import WeightGrid
+        from qharness.plugins.int8.integer_grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
         from qharness.plugins.int8.observing import observe
         from qharness.plugins.int8.ranges import levels_of
@@ -87,7 +87,7 @@ class Int8Static:
 
     def layer_forms(self) -> Sequence[LayerForm]:
         """How the cache of quantized models has the layers."""
-        from qharness.plugins.int8.cached import INT8_LINEAR
+        from qharness.plugins.int8.int8_layer_forms import INT8_LINEAR
 
         return (INT8_LINEAR,)
 

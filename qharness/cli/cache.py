@@ -12,11 +12,11 @@ import typer
 
 from qharness.cli.options import bounded
 from qharness.cli.output import echo, print_table
-from qharness.data import cache_dir
 from qharness.errors import CacheError, DataError, QHarnessError
-from qharness.kept import LIMIT, bytes_of, limit_bytes, quantized_dir
 from qharness.progress import note
+from qharness.quantization.quantized_artifacts import LIMIT, bytes_of, limit_bytes, quantized_dir
 from qharness.storage.artifacts import Artifact
+from qharness.storage.benchmark_files import cache_dir
 from qharness.storage.whole_folder import remove, unfinished
 
 _KINDS = {

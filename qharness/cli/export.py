@@ -21,7 +21,7 @@ def export(
 ) -> None:
     """Write a run's completions as other harnesses keep theirs; `score --samples` reads them all."""
     registry()
-    from qharness.evaluate.exporting import export as write
+    from qharness.evaluate.interchange.sample_export import export as write
 
     count = write(run, format, output, data_dir=data_dir)
     echo(f"{count} samples: {output}")

@@ -8,7 +8,7 @@ import typer
 
 from qharness.cli.options import DType, Json, Model, TrustRemoteCode
 from qharness.cli.output import echo, number, print_json, print_table, registry, size
-from qharness.runs import DEFAULT_MODEL
+from qharness.specs import DEFAULT_MODEL
 
 
 def footprint(
@@ -20,7 +20,7 @@ def footprint(
 ) -> None:
     """What a quantized model takes on disk, from its configuration alone: no weights are needed."""
     registry().quantizer(quant)
-    from qharness.models import footprint as measured
+    from qharness.models.weight_footprint import footprint as measured
 
     document = measured(model or DEFAULT_MODEL, quant, dtype, trust_remote_code)
     if json:

@@ -15,11 +15,11 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import echo, print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.presets import PRESETS
-from qharness.registry import DEFAULT_PLUGINS, Entry, Registry, TaskEntry
+from qharness.models.presets import PRESETS
+from qharness.registry import DEFAULT_PLUGINS, Offer, Registry, TaskEntry
 
 
-class Kind(StrEnum):
+class ListedKind(StrEnum):
     """What there is to list."""
 
     QUANTIZERS = "quantizers"
@@ -32,19 +32,19 @@ class Kind(StrEnum):
 
 
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="Only these; all that plugins offer by default.")] = None,
+    kind: Annotated[ListedKind | None, typer.Argument(help="Only these; all that plugins offer by default.")] = None,
     path: Annotated[
         bool, typer.Option("--path", help="With tasks: the folder of our own, for lm-eval's --include_path.")
     ] = False,
     json: Json = False,
 ) -> None:
     """What the plugins offer: names, summaries, options. `presets`: the papers' models, names for --model."""
-    if kind is Kind.PRESETS:
+    if kind is ListedKind.PRESETS:
         _print_presets(json)
         return
     found = registry()
     if path:
-        if kind is not Kind.TASKS:
+        if kind is not ListedKind.TASKS:
             raise QHarnessError("--path goes with `qharness list tasks`")
         echo(_own_folder(found))
         return
@@ -62,7 +62,7 @@ def _print_presets(json: bool) -> None:
     fields = ("name", "id", "parameters", "dtype", "task", "paper")
     rows = [{field: getattr(preset, field) for field in fields} for preset in PRESETS.values()]
     if json:
-        print_json({Kind.PRESETS.value: rows})
+        print_json({ListedKind.PRESETS.value: rows})
     else:
         print_table(fields, [tuple(row.values()) for row in rows])
 
@@ -72,12 +72,12 @@ def _own_folder(found: Registry) -> str:
     return os.path.commonpath([e.value.source.folder for e in found.tasks.values() if e.plugin in DEFAULT_PLUGINS])
 
 
-def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
+def _document(found: Registry) -> dict[ListedKind, list[dict[str, Any]]]:
     return {
-        Kind.QUANTIZERS: _classes(found.quantizers),
-        Kind.CALIBRATION_SETS: _classes(found.calibration_sets),
-        Kind.PERTURBATIONS: _classes(found.perturbations),
-        Kind.TASKS: [
+        ListedKind.QUANTIZERS: _classes(found.quantizers),
+        ListedKind.CALIBRATION_SETS: _classes(found.calibration_sets),
+        ListedKind.PERTURBATIONS: _classes(found.perturbations),
+        ListedKind.TASKS: [
             _row(name, entry, entry.value.summary)
             | {"path": str(entry.value.path), "packages": list(entry.value.packages)}
             for name, entry in found.tasks.items()
@@ -87,19 +87,19 @@ def _document(found: Registry) -> dict[Kind, list[dict[str, Any]]]:
             for name, entry in found.families.items()
             if importlib.util.find_spec(entry.value.module)
         ],
-        Kind.LANGUAGES: _classes(found.languages),
-        Kind.PLUGINS: [
+        ListedKind.LANGUAGES: _classes(found.languages),
+        ListedKind.PLUGINS: [
             {"name": name, "summary": "", "options": [], "plugin": name, "version": version}
             for name, version in found.plugins.items()
         ],
     }
 
 
-def _row(name: str, entry: Entry[Any] | Entry[TaskEntry], summary: str) -> dict[str, Any]:
+def _row(name: str, entry: Offer[Any] | Offer[TaskEntry], summary: str) -> dict[str, Any]:
     return {"name": name, "summary": summary, "options": [], "plugin": entry.plugin, "version": entry.version}
 
 
-def _classes(entries: Mapping[str, Entry[type[Any]]]) -> list[dict[str, Any]]:
+def _classes(entries: Mapping[str, Offer[type[Any]]]) -> list[dict[str, Any]]:
     rows = []
     for name, entry in entries.items():
         row = _row(name, entry, (inspect.getdoc(entry.value) or "").split("\n")[0])

@@ -17,8 +17,8 @@ def lm_eval(context: typer.Context) -> None:
     from lm_eval.tasks import TaskManager
 
     from qharness.cli.output import registry
-    from qharness.evaluate.bridge import register_model, task_folders
-    from qharness.evaluate.named import folder_of, is_named
+    from qharness.evaluate.run.dynamic_tasks import folder_of, is_named
+    from qharness.evaluate.run.lm_eval_bridge import register_model, task_folders
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     folders = task_folders(registry())

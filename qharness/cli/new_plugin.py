@@ -20,7 +20,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PREFIX = "qharness-"
 _SUFFIX = ".jinja"
 
-Kind = Literal["quantizer", "calibration-set", "perturbation", "task", "language"]
+PluginKind = Literal["quantizer", "calibration-set", "perturbation", "task", "language"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Plugin:
 
 def new_plugin(
     name: Annotated[str, typer.Argument(help="Of what it offers: lower-case words and digits, joined by dashes.")],
-    kind: Annotated[Kind, typer.Option(help="What it offers.")] = "quantizer",
+    kind: Annotated[PluginKind, typer.Option(help="What it offers.")] = "quantizer",
     output: Annotated[Path, typer.Option(help="Folder to make qharness-NAME in.")] = Path(),
 ) -> None:
     """Write a plugin package that works, with tests that pass, to start one of your own from."""

@@ -9,7 +9,7 @@ import typer
 
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, print_json, print_table, registry
-from qharness.runs import DEFAULT_MODEL
+from qharness.specs import DEFAULT_MODEL
 
 
 def noise(
@@ -36,7 +36,7 @@ def noise(
     """Quantization noise of weights and activations, layer by layer, and how it accumulates with depth."""
     for each in quant:
         registry().quantizer(each)
-    from qharness.evaluate.bridge import quiet
+    from qharness.evaluate.run.lm_eval_bridge import quiet
     from qharness.noise import NoiseSpec, check_output, measure_noise, write_noise
 
     if output is not None:

@@ -20,7 +20,7 @@ from qharness.storage.disk_errors import named
 from qharness.storage.json_values import json_text
 
 if TYPE_CHECKING:
-    from qharness.evaluate.perturbing import Change
+    from qharness.evaluate.perturb.prose_changes import ProseChange
 
 
 def perturb(
@@ -38,8 +38,8 @@ def perturb(
         raise QHarnessError(
             f"--output must end in {', '.join(_WRITERS)} or .yaml, not {output.suffix or output.name!r}"
         )
-    from qharness.evaluate.bridge import load_task
-    from qharness.evaluate.perturbed import PerturbedTask, resolve, write_yaml
+    from qharness.evaluate.perturb.perturbed_task import PerturbedTask, resolve, write_yaml
+    from qharness.evaluate.run.lm_eval_bridge import load_task
 
     name = f"{task}@{perturb}"
     resolve(name)
@@ -57,7 +57,7 @@ def perturb(
     echo(f"{len(loaded.changes)} prompts: {output}")
 
 
-def _pairs(change: Change) -> list[tuple[str, str, str]]:
+def _pairs(change: ProseChange) -> list[tuple[str, str, str]]:
     """(field, before, after) of each text that differs; of the prompt in any case."""
     before, after = change.before, change.after
     return [(f, before[f], after[f]) for f in before if f == "prompt" or before[f] != after[f]]
@@ -74,7 +74,7 @@ def _marked(before: str, after: str, wrap: Callable[[str], str]) -> str:
     return "".join(parts)
 
 
-def _json_lines(name: str, changes: Sequence[Change]) -> str:
+def _json_lines(name: str, changes: Sequence[ProseChange]) -> str:
     rows: list[dict[str, Any]] = []
     for number, change in enumerate(changes):
         for field, before, after in _pairs(change):
@@ -94,7 +94,7 @@ def _json_lines(name: str, changes: Sequence[Change]) -> str:
     return "".join(json_text(row) + "\n" for row in rows)
 
 
-def _markdown(name: str, changes: Sequence[Change]) -> str:
+def _markdown(name: str, changes: Sequence[ProseChange]) -> str:
     """A section a document: its text before and after, the changes underlined as in table VIII of Wei et al. 2023."""
     parts = [f"# {name}\n"]
     for number, change in enumerate(changes):
@@ -112,4 +112,4 @@ def _markdown(name: str, changes: Sequence[Change]) -> str:
     return "".join(parts)
 
 
-_WRITERS: dict[str, Callable[[str, Sequence[Change]], str]] = {".jsonl": _json_lines, ".md": _markdown}
+_WRITERS: dict[str, Callable[[str, Sequence[ProseChange]], str]] = {".jsonl": _json_lines, ".md": _markdown}

@@ -10,7 +10,7 @@ import typer
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
-from qharness.runs import DEFAULT_MODEL
+from qharness.specs import DEFAULT_MODEL
 
 
 def profile(

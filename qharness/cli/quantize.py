@@ -10,7 +10,7 @@ import typer
 from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode, bounded
 from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
-from qharness.runs import DEFAULT_MODEL
+from qharness.specs import DEFAULT_MODEL
 
 
 def quantize(
@@ -31,15 +31,15 @@ def quantize(
     if unpack is not None:
         if quant or model or calib:
             raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
-        from qharness.models import unpack_checkpoint
+        from qharness.quantization.checkpoint_export import unpack_checkpoint
 
         written = unpack_checkpoint(unpack, output, trust_remote_code)
     else:
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")
         registry().quantizer(quant)
-        from qharness.evaluate.bridge import quiet
-        from qharness.models import Export, export_checkpoint
+        from qharness.evaluate.run.lm_eval_bridge import quiet
+        from qharness.quantization.checkpoint_export import Export, export_checkpoint
 
         with quiet():
             written = export_checkpoint(

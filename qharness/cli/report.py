@@ -18,7 +18,7 @@ def report(
 ) -> None:
     """Report what runs, profiles and noise say: a page to read, the papers' tables and figures."""
     from qharness.report import PAGE, TITLE, write_report
-    from qharness.report.collection import why_left_out
+    from qharness.report.data.collection import why_left_out
 
     found = write_report(folders, output, title or TITLE)
     for folder in found.unfinished:

@@ -22,7 +22,7 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
-from qharness.runs import DEFAULT_MODEL, RunResult, RunSpec
+from qharness.specs import DEFAULT_MODEL, RunResult, RunSpec
 
 
 def run(
@@ -114,7 +114,7 @@ def _batch_size(text: str) -> int | None:
 
 def print_result(result: RunResult) -> None:
     """A run's figures, beside its baseline's where there is one, and whether the difference is real."""
-    from qharness.evaluate.folder import read_run
+    from qharness.evaluate.run.run_folder import read_run
 
     document = result.document
     comparison = document.get("baseline")

@@ -10,7 +10,7 @@ import typer
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.runs import ScoreResult
+from qharness.specs import ScoreResult
 
 
 def score(
@@ -28,7 +28,7 @@ def score(
     Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them.
     """
     registry()
-    from qharness.evaluate.scoring import score as run_score
+    from qharness.evaluate.interchange.scoring import score as run_score
     from qharness.storage.atomic_writer import write_lines
 
     if output is not None and not output.absolute().parent.is_dir():

@@ -13,7 +13,7 @@ import typer
 from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 
 if TYPE_CHECKING:
     from qharness.study.executors.local import Local
@@ -46,9 +46,9 @@ def study(
     perturbed, robustness is measured too, and written to a file beside the runs.
     """
     registry()
-    from qharness.study.grid import read_study
     from qharness.study.jobs import Job, with_baselines
     from qharness.study.remote import remote_of
+    from qharness.study.study_file import read_study
 
     remote = remote_of(output)
     folder = remote.folder if remote else Path(output)
@@ -70,8 +70,8 @@ def study(
         if remote:
             remote.fetch()
         return _plan(jobs, json)
+    from qharness.study.live_view import watching
     from qharness.study.sweep import carry_out
-    from qharness.study.watching import watching
 
     chosen = _executor(executor, workers, ray_address)
     with watching(jobs, chosen.workers) as watcher:
@@ -100,9 +100,9 @@ def _executor(name: str, workers: int | None, ray_address: str | None) -> Local 
 
 def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
     """Write what perturbations cost, and print table VII and the averages of Wei et al. 2023."""
-    from qharness.evaluate.bridge import quiet
+    from qharness.evaluate.run.lm_eval_bridge import quiet
     from qharness.storage.atomic_writer import write_json
-    from qharness.study.robustness import Robustness
+    from qharness.study.study_robustness import Robustness
 
     found = Robustness([(attempt.spec, attempt.result) for attempt in attempts if attempt.result is not None])
     if not found.rows:

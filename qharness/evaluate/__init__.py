@@ -1,5 +1,5 @@
 """Evaluates one model on one task through lm-eval, scores saved samples, and keeps the folders runs live in."""
 
-from qharness.evaluate.scoring import score
+from qharness.evaluate.interchange.scoring import score
 
 __all__ = ["score"]

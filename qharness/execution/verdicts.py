@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict
 
-from qharness.data import cache_dir, cache_path
 from qharness.execution.sandbox import Isolation
 from qharness.progress import note
+from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.storage.json_values import without_lone_surrogates
 from qharness.storage.ownership import close_to_others
 from qharness.types import Limits, Outcome, Program, Status, Toolchain

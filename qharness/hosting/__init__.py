@@ -1,9 +1,9 @@
 """What hosting a model costs: latency, memory, size, dollars, energy and CO2."""
 
+from qharness.hosting.cost_profile import ProfileSpec, profile
 from qharness.hosting.costs import estimated_energy, per_1000
 from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance, read_instances
-from qharness.hosting.measure import Load
-from qharness.hosting.profile import ProfileSpec, profile
+from qharness.hosting.measurement import Load
 
 __all__ = [
     "DEFAULT_INSTANCE",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qharness.errors import UnknownNameError
 from qharness.models import vllm
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 
 if TYPE_CHECKING:
     from qharness.models.lm import Completion, Key
-    from qharness.models.store import Models
     from qharness.models.untouched import Untouched
+    from qharness.quantization.quantized_models import Models
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from qharness.errors import ModelError
-from qharness.models.formats import quant_method
+from qharness.models.checkpoint_formats import quant_method
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

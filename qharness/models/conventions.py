@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qharness.errors import ModelError
-from qharness.presets import PLAIN, Convention, convention_of, preset_of
+from qharness.models.presets import PLAIN, Convention, convention_of, preset_of
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
+from qharness.models.kv_cache import Rows
 from qharness.models.model_step import BatchState, ModelStep
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
-from qharness.models.rows import Rows
 from qharness.models.sampling import Draw, choose
 from qharness.models.special_tokens import EndTokens
 

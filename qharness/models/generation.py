@@ -18,9 +18,9 @@ from qharness.models.detokenization import CompletionText, Detokenizer
 from qharness.models.encoding import AddedTokens, encode_text
 from qharness.models.engine import Engine, Prompt, Settings
 from qharness.models.inputs import decoder_start
+from qharness.models.kv_cache import rectangle
 from qharness.models.model_step import ModelStep, choose_step, require_runs
 from qharness.models.nonfinite import FiniteScores, nonfinite_error, whole_text
-from qharness.models.rows import rectangle
 from qharness.models.sampling import Draw
 from qharness.models.special_tokens import EndTokens
 from qharness.progress import note

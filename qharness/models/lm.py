@@ -19,18 +19,18 @@ from lm_eval.utils import simple_parse_args_string
 from qharness.bounds import check_setting, parse_number
 from qharness.errors import SettingError
 from qharness.models.backends import Facts
+from qharness.models.checkpoint_formats import Hosted, settle
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
-from qharness.models.footprint import resident_bytes
-from qharness.models.formats import Hosted, settle
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.nonfinite import rows_not_finite
-from qharness.models.quantization import quantize
 from qharness.models.sampling import Draw
+from qharness.models.weight_footprint import resident_bytes
 from qharness.progress import counter
+from qharness.quantization.application import quantize
 from qharness.registry import get_registry
 
 DEPENDENT_BATCH_SIZE = 16

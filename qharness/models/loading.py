@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Literal
 from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
+from qharness.models.checkpoint_formats import Hosted, check_loads, find_format, quant_method
 from qharness.models.conventions import follow, mark
-from qharness.models.formats import Hosted, check_loads, find_format, quant_method
+from qharness.models.presets import PRESETS, Preset, convention_of, hint
 from qharness.models.untouched import Untouched
-from qharness.presets import PRESETS, Preset, convention_of, hint
 from qharness.progress import note
-from qharness.runs import DEFAULT_MODEL
+from qharness.specs import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import torch

@@ -26,8 +26,8 @@ from transformers.cache_utils import (
 )
 
 from qharness.errors import ModelError, first_line
+from qharness.models.kv_cache import Stepper
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
-from qharness.models.rows import Stepper
 from qharness.models.whole_steps import OwnCacheStep, RecomputeStep
 from qharness.progress import note
 

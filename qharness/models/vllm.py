@@ -21,14 +21,14 @@ from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.loading import load_config, locate, tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
 from qharness.progress import counter
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from qharness.models.backends import Facts
     from qharness.models.lm import Completion, Key
-    from qharness.models.store import Models
+    from qharness.quantization.quantized_models import Models
 
 _TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
 _DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit

@@ -8,7 +8,7 @@ from lm_eval.models.vllm_causallms import VLLM
 
 from qharness.models.conventions import begun
 from qharness.models.encoding import encode_text
-from qharness.presets import Convention
+from qharness.models.presets import Convention
 
 
 class EncodingVLLM(VLLM):  # type: ignore[misc]

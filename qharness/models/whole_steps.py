@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from qharness.models.rows import rectangle
+from qharness.models.kv_cache import rectangle
 
 _ACTIVATIONS = 64  # bytes a token and unit of width, where the whole text is computed
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qharness.drawing import require_matplotlib
-from qharness.report.collection import Collection, read_entries
-from qharness.report.entries import Entry
-from qharness.report.figures import draw_figures
-from qharness.report.page import page
-from qharness.report.table import Cell, Column, Table
-from qharness.report.tables import all_tables
-from qharness.report.writing import PAGE, make_folder, write_figures, write_markdown, write_tables
+from qharness.figure_style import require_matplotlib
+from qharness.report.data.collection import Collection, read_entries
+from qharness.report.data.finished_runs import FinishedRun
+from qharness.report.figures.all_figures import draw_figures
+from qharness.report.page.html_page import page
+from qharness.report.page.report_output import PAGE, make_folder, write_figures, write_markdown, write_tables
+from qharness.report.tables.all_tables import all_tables
+from qharness.report.tables.table import Cell, Column, Table
 from qharness.storage.atomic_writer import write_text
 
-__all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "Entry", "Table", "read_entries", "write_report"]
+__all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "FinishedRun", "Table", "read_entries", "write_report"]
 
 TITLE = "What quantization costs, and what it saves"
 

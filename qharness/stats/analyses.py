@@ -86,7 +86,7 @@ def kind_of(row: Row, missing: re.Pattern[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Change:
+class PassChange:
     """A problem whose pass rate differs: `a` and `b` are the rates, `first` and `second` rows of one pair.
 
     Of the pairs of which one passed, it is the first that went the problem's way.
@@ -101,21 +101,21 @@ class Change:
     second: Row
 
 
-def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[Change], list[Change]]:
+def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[PassChange], list[PassChange]]:
     """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
     return changed(pair(rows_a, rows_b))
 
 
-def changed(problems: Sequence[Pairs]) -> tuple[list[Change], list[Change]]:
+def changed(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
     """As `changes`, of problems that are paired already."""
     found = [_change(each) for each in problems if each.rates[0] != each.rates[1]]
     found.sort(key=lambda each: -abs(each.b - each.a))
     return [each for each in found if each.b < each.a], [each for each in found if each.b > each.a]
 
 
-def _change(problem: Pairs) -> Change:
+def _change(problem: Pairs) -> PassChange:
     a, b = problem.rates
     first, second = problem.passed
     shown = int(np.argmax(first & ~second if b < a else second & ~first))
     row = problem.first[shown]
-    return Change(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])
+    return PassChange(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])

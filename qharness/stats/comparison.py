@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_run
+from qharness.evaluate.run.run_folder import SAMPLES, read_run
 from qharness.metrics import pass_at_k
-from qharness.stats.analyses import Change, by_level, changed, failure_kinds
+from qharness.stats.analyses import PassChange, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
@@ -148,11 +148,11 @@ def _levels(pairs: Sequence[tuple[Row, Row]]) -> dict[str, Any]:
     }
 
 
-def _summary(change: Change) -> dict[str, Any]:
+def _summary(change: PassChange) -> dict[str, Any]:
     return {name: getattr(change, name) for name in ("task", "doc_id", "task_id", "a", "b")}
 
 
-def _example(change: Change) -> dict[str, Any]:
+def _example(change: PassChange) -> dict[str, Any]:
     """A problem with one pair of its completions, as compare_texts shows texts."""
     sides = (("a", change.a, change.first), ("b", change.b, change.second))
     return {

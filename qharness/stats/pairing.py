@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_lines, require_run
+from qharness.evaluate.run.run_folder import SAMPLES, read_lines, require_run
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from qharness.errors import SamplesError
-from qharness.evaluate.folder import SAMPLES, read_lines
+from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 
 SOLVED = 0.5
 """The pass rate from which a problem counts as solved; with greedy decoding it is 0 or 1."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from qharness.data import cache_path
 from qharness.errors import BusyError
 from qharness.progress import note
+from qharness.storage.benchmark_files import cache_path
 from qharness.storage.ownership import make_private
 
 _POLL_S = 0.2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qharness.study.running import run, run_tasks
+    from qharness.study.run_jobs import run, run_tasks
 
 __all__ = ["run", "run_tasks"]
 
@@ -14,6 +14,6 @@ def __getattr__(name: str) -> Any:
     """Late: a study's parent process needs neither torch nor lm-eval."""
     if name not in __all__:
         raise AttributeError(f"module 'qharness.study' has no attribute {name!r}")
-    from qharness.study import running
+    from qharness.study import run_jobs
 
-    return getattr(running, name)
+    return getattr(run_jobs, name)

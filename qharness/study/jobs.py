@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
-from qharness.runs import RunResult, RunSpec
+from qharness.specs import RunResult, RunSpec
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
 if TYPE_CHECKING:
-    from qharness.models.store import Models
+    from qharness.quantization.quantized_models import Models
 
 KINDS = {
-    "run": "qharness.study.running:perform",
-    "profile": "qharness.study.measures:profile",
-    "noise": "qharness.study.measures:noise",
+    "run": "qharness.study.run_jobs:perform",
+    "profile": "qharness.study.measurement_jobs:profile",
+    "noise": "qharness.study.measurement_jobs:noise",
 }
 """What does the jobs of each kind, as `module:function`, a `Function`. A kind that has a colon names its own."""
 
@@ -38,7 +38,7 @@ class Memory:
     @cached_property
     def models(self) -> Models:
         """Imported late: it takes seconds."""
-        from qharness.models.store import Models
+        from qharness.quantization.quantized_models import Models
 
         return Models()
 
@@ -84,7 +84,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What came of trying a job, in a form that goes between processes: one of the three."""
 
     path: Path | None = None
@@ -121,24 +121,24 @@ def with_baselines(specs: Sequence[RunSpec]) -> list[RunSpec]:
     return [*baselines, *(spec for spec in specs if dataclasses.replace(spec, compare=False) not in baselines)]
 
 
-def perform(job: Job, memory: Memory, *, wait: bool) -> Outcome:
+def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:
     """Do a job in this process. Nothing that goes wrong with it is raised: the other jobs are not to suffer."""
     module, _, name = KINDS.get(job.kind, job.kind).partition(":")
     try:
         function = cast(Function, getattr(importlib.import_module(module), name))
         if job.remote is None:
-            return Outcome(function(job.spec, memory, wait=wait))
+            return JobOutcome(function(job.spec, memory, wait=wait))
         with job.remote.kept_up() as folder:
             path = function(dataclasses.replace(job.spec, output=folder), memory, wait=wait)
         job.remote.send(path)
-        return Outcome(path)
+        return JobOutcome(path)
     except BusyError as error:
-        return Outcome(busy=str(error))
+        return JobOutcome(busy=str(error))
     except QHarnessError as error:
-        return Outcome(error=str(error))
+        return JobOutcome(error=str(error))
     except Exception as error:  # a model, a task or a plugin may fail in any way
         if told := as_disk_error(error):
-            return Outcome(error=str(told))
+            return JobOutcome(error=str(told))
         for line in traceback.format_exc().rstrip().split("\n"):
             note(line)
-        return Outcome(error=f"{type(error).__name__}: {first_line(error)}")
+        return JobOutcome(error=f"{type(error).__name__}: {first_line(error)}")

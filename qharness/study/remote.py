@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qharness.data import cache_path
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
-from qharness.evaluate.folder import JOURNAL, RUN
+from qharness.evaluate.run.run_folder import JOURNAL, RUN
 from qharness.progress import note
+from qharness.storage.benchmark_files import cache_path
 
 _SECONDS_BETWEEN_JOURNALS = 30.0
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from qharness.evaluate.folder import read_run
-from qharness.runs import RunResult
-from qharness.study.jobs import Attempt, Job, Outcome
+from qharness.evaluate.run.run_folder import read_run
+from qharness.specs import RunResult
+from qharness.study.jobs import Attempt, Job, JobOutcome
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Schedule:
                 return Group(jobs, wait)
         return None
 
-    def end(self, job: Job, outcome: Outcome) -> list[Attempt]:
+    def end(self, job: Job, outcome: JobOutcome) -> list[Attempt]:
         """What has ended with that: the job, and where it failed also those that are compared with it."""
         if outcome.busy:
             self._add(job, wait=True)
@@ -56,7 +56,7 @@ class Schedule:
             return [ended]
         dependents = [each for jobs in self._groups.values() for each in jobs if each.needs == job]
         self._drop(dependents)
-        reason = Outcome(error=f"what it is compared with failed: {ended.error}")
+        reason = JobOutcome(error=f"what it is compared with failed: {ended.error}")
         return [ended, *(_attempt(each, reason) for each in dependents)]
 
     def again(self, job: Job) -> bool:
@@ -71,7 +71,7 @@ class Schedule:
         self._groups = {key: jobs for key, jobs in left.items() if jobs}
 
 
-def _attempt(job: Job, outcome: Outcome) -> Attempt:
+def _attempt(job: Job, outcome: JobOutcome) -> Attempt:
     path, error, result = outcome.path, outcome.error, None
     if path is not None and job.kind == "run":
         if job.remote:

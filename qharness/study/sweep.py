@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qharness.errors import QHarnessError
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 from qharness.study.executors import Executor, Watcher
-from qharness.study.executors.here import Here
+from qharness.study.executors.in_process import Here
 from qharness.study.jobs import Attempt, Job, with_baselines
+from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
-from qharness.study.watching import Lines
 
-__all__ = ["Attempt", "Plan", "carry_out", "plan", "sweep", "with_baselines"]
+__all__ = ["Attempt", "PlannedJob", "carry_out", "plan", "sweep", "with_baselines"]
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedJob:
     """A job of a study that may be to do. `folder`: of a run; of a measurement, its file."""
 
     spec: RunSpec
@@ -29,31 +29,33 @@ class Plan:
     error: str = ""
 
 
-def plan(jobs: Sequence[Job]) -> Iterator[Plan]:
+def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
     """What `carry_out` would do, without loading a model."""
-    from qharness.evaluate.bridge import quiet  # with torch and lm-eval, which a study's parent does without
+    from qharness.evaluate.run.lm_eval_bridge import (
+        quiet,  # with torch and lm-eval, which a study's parent does without
+    )
 
     with quiet():
         for job in jobs:
             try:
                 yield _plan(job)
             except QHarnessError as error:
-                yield Plan(job.spec, job.kind, error=str(error))
+                yield PlannedJob(job.spec, job.kind, error=str(error))
 
 
-def _plan(job: Job) -> Plan:
-    from qharness.evaluate.cells import make_cell
+def _plan(job: Job) -> PlannedJob:
+    from qharness.evaluate.run.run_plan import plan_run
     from qharness.models.loading import is_at_hand
-    from qharness.study.measures import measured_path
-    from qharness.study.running import check_model, checked_task
+    from qharness.study.measurement_jobs import measured_path
+    from qharness.study.run_jobs import check_model, checked_task
 
     if is_at_hand(job.spec.model):  # what is on the Hub only, the run will look at
         check_model(job.spec)
     if job.kind == "run":
-        cell = make_cell(job.spec, checked_task(job.spec))
-        return Plan(job.spec, job.kind, cell.folder, cell.done is not None)
+        cell = plan_run(job.spec, checked_task(job.spec))
+        return PlannedJob(job.spec, job.kind, cell.folder, cell.done is not None)
     path = measured_path(job.kind, job.spec)
-    return Plan(job.spec, job.kind, path, path.is_file())
+    return PlannedJob(job.spec, job.kind, path, path.is_file())
 
 
 def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from qharness.execution.pool import CORES, cores_at_hand
 from qharness.study.executors import Watcher
-from qharness.study.executors.messages import Died, Moved, Order, Said
-from qharness.study.jobs import Attempt, Job, Outcome
+from qharness.study.executors.worker_messages import Died, Moved, Order, Said
+from qharness.study.jobs import Attempt, Job, JobOutcome
 from qharness.study.schedule import Schedule
 
 _THREADS, _GPUS = "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"
@@ -25,16 +25,16 @@ _DEVICE_FILES = ("nvidia[0-9]*", "dxg", "kfd")
 _SECONDS_TO_STOP = 5.0
 
 
-Message = Said | Moved | Outcome | Died
+Message = Said | Moved | JobOutcome | Died
 
 
 @dataclass
-class Worker:
+class WorkerHandle:
     """The parent's side of a worker; its process is started when there is something for it to do."""
 
     number: int
     environment: Mapping[str, str]
-    inbox: queue.Queue[tuple[Worker, Message]]
+    inbox: queue.Queue[tuple[WorkerHandle, Message]]
     todo: list[Order] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
     readers: list[threading.Thread] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Worker:
         """Hand over the first thing to do."""
         if self.process is None:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "qharness.study.executors.worker"],
+                [sys.executable, "-m", "qharness.study.executors.worker_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -113,8 +113,8 @@ class Local:
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """Do the jobs."""
-        inbox: queue.Queue[tuple[Worker, Message]] = queue.Queue()
-        workers = [Worker(number, each, inbox) for number, each in enumerate(self._environments, 1)]
+        inbox: queue.Queue[tuple[WorkerHandle, Message]] = queue.Queue()
+        workers = [WorkerHandle(number, each, inbox) for number, each in enumerate(self._environments, 1)]
         try:
             while schedule.open:
                 for worker in workers:
@@ -133,12 +133,12 @@ class Local:
                 watcher.said(message.line, worker.number)
 
 
-def _begin(worker: Worker, watcher: Watcher) -> None:
+def _begin(worker: WorkerHandle, watcher: Watcher) -> None:
     watcher.began(worker.job)
     worker.begin()
 
 
-def _heed(worker: Worker, message: Message, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+def _heed(worker: WorkerHandle, message: Message, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
     """What a worker's message brings."""
     match message:
         case Said(line):
@@ -155,7 +155,7 @@ def _heed(worker: Worker, message: Message, schedule: Schedule, watcher: Watcher
                 watcher.said(f"the process of this job died and is tried once more: {worker.job}", worker.number)
                 _begin(worker, watcher)
                 return
-            message = Outcome(error=str(message))
+            message = JobOutcome(error=str(message))
     yield from schedule.end(worker.job, message)
     del worker.todo[0]
     if worker.todo:

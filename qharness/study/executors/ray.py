@@ -13,9 +13,9 @@ from typing import Any
 
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.execution.pool import CORES
-from qharness.runs import RunSpec
+from qharness.specs import RunSpec
 from qharness.study.executors import Watcher
-from qharness.study.jobs import Attempt, Job, Memory, Outcome, perform
+from qharness.study.jobs import Attempt, Job, JobOutcome, Memory, perform
 from qharness.study.schedule import Group, Schedule
 
 MEMORY_FACTOR = 2.0
@@ -93,13 +93,13 @@ class OnRay:
         del tasks[task.answers]
         left = task.group.jobs[1:]
         try:
-            outcome: Outcome = self._ray.get(next(task.answers))
+            outcome: JobOutcome = self._ray.get(next(task.answers))
         except (self._ray.exceptions.RayError, StopIteration) as error:
             if schedule.again(task.job):
                 watcher.said(f"the Ray task of this job failed and is tried once more: {task.job}: {first_line(error)}")
                 left = task.group.jobs
             else:
-                outcome = Outcome(error=f"its Ray task failed twice: {first_line(error)}")
+                outcome = JobOutcome(error=f"its Ray task failed twice: {first_line(error)}")
                 yield from schedule.end(task.job, outcome)
             task = self._submit(Group(left, task.group.wait)) if left else task
         else:
@@ -120,7 +120,7 @@ def import_ray() -> Any:
     return ray
 
 
-def do_group(group: Group, folder: Path) -> Iterator[Outcome]:
+def do_group(group: Group, folder: Path) -> Iterator[JobOutcome]:
     """The task: jobs one after another, an outcome for each. Relative paths mean what they mean to the driver."""
     if folder.is_dir():
         os.chdir(folder)
@@ -159,7 +159,7 @@ def _dtype(spec: RunSpec) -> str:
 
 @cache
 def _memory(model: str, dtype: str, trust_remote_code: bool) -> float:
-    from qharness.models.footprint import footprint
+    from qharness.models.weight_footprint import footprint
 
     try:
         return MEMORY_FACTOR * float(footprint(model, "none", dtype, trust_remote_code)["total_bytes"])

@@ -1,0 +1,119 @@
+"""AQLM on a whole model: block after block, each on what the quantized blocks before it put out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from qharness import find_blocks, replace_module
+from qharness.plugins.aqlm.bit_allocation import Shape
+from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, linear_of, quantize_block, tune_block
+from qharness.plugins.aqlm.block_progress import Clock, Finished
+from qharness.plugins.aqlm.layer import Search
+from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden, working_on
+from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_HELD_OUT = 8  # one batch in so many: 128 of the paper's 1024 sequences
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """What is done to a model. `tuning` None: blocks are quantized only."""
+
+    shape: Shape
+    search: Search
+    tuning: Tuning | None
+    seed: int
+
+
+def quantize_blocks(
+    model: PreTrainedModel,
+    sequences: Sequence[Tensor],
+    names: Sequence[str],
+    plan: BlockPlan,
+    finished: Finished,
+    log: Callable[[str], None],
+    device: torch.device | None = None,
+) -> None:
+    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read, others are added to it.
+
+    A block is moved to `device` for the time it is worked on.
+    """
+    blocks = find_blocks(model)
+    inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
+    replay = Replay.of(model, inputs, blocks, device)
+    order = [*replay.blocks, *(name for name in blocks if name not in replay.blocks)]
+    clock = Clock(log, len(order))
+    for number, name in enumerate(order, 1):
+        block = blocks[name]
+        reached = name in replay.blocks
+        inner = [full.removeprefix(name + ".") for full in names if full.startswith(name + ".")]
+        part = finished.read(f"block-{number:04d}")
+        with working_on(block, replay.device):
+            if part is not None:
+                _restore(block, inner, part)
+                clock.done(number, "block", counts=False)
+            else:
+                said = _quantize(replay, name, block, inner, plan)
+                finished.write(f"block-{number:04d}", block.state_dict())
+                clock.done(number, f"{said}; block")
+            if reached and number < len(order):
+                replay.advance(name)
+
+
+def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str], plan: BlockPlan) -> str:
+    """Quantize a block, tune it, and say in a line how it went."""
+    if not inner:
+        return "nothing to quantize"
+    reached = name in replay.blocks
+    xtx = collect_xtx(block, inner, replay.calls(name) if reached else ())
+    targets = []
+    if reached and plan.tuning:
+        with torch.no_grad():
+            targets = [hidden(call.run(block)).cpu() for call in replay.calls(name)]
+    errors = quantize_block(block, xtx, plan.shape, lambda layer: generator(plan.seed, name, layer), plan.search)
+    said = f"mean error of its layers {sum(errors.values()) / len(errors):.3g}"
+    unseen = [layer for layer, inputs in xtx.items() if not inputs.diagonal().any()]
+    if reached and unseen:  # experts that no token chose, or weights that are read and not called
+        said += f", {len(unseen)} of them by their weights alone, for no token reached them ({unseen[0]})"
+    if targets and plan.tuning:
+        tuned = _tune(replay, name, block, targets, plan, plan.tuning)
+        said += f", of the block {tuned.before:.3g}, tuned {tuned.after:.3g}"
+    return said
+
+
+def _tune(replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: BlockPlan, tuning: Tuning) -> Tuned:
+    def calls(which: Sequence[int]) -> Iterator[Call]:
+        return replay.calls(name, which)
+
+    return tune_block(block, calls, targets, held_out(len(targets)), generator(plan.seed, name, "tuning"), tuning)
+
+
+def held_out(count: int) -> list[int]:
+    """Which of so many batches are not trained on; of one, that one all the same."""
+    return list(range(0, count, _HELD_OUT))
+
+
+def generator(seed: int, *names: str) -> torch.Generator:
+    """A generator of its own for each part of the work, so that a quantization can go on from any of them."""
+    digest = sha256("\n".join([str(seed), *names]).encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def _restore(block: nn.Module, inner: Sequence[str], part: dict[str, Tensor]) -> None:
+    """Bring a block to the state that `part` keeps, its Linears replaced."""
+    for name in inner:
+        linear = linear_of(block, name)
+        weight = QuantizedWeight(
+            *(part[f"{name}.{what}"].to(linear.weight.device) for what in ("codebooks", "codes", "scales"))
+        )
+        replace_module(block, name, AqlmLinear(weight, None if linear.bias is None else linear.bias.detach()))
+    block.load_state_dict(part)

@@ -1,0 +1,77 @@
+"""First codes: groups quantized one after another, each one's error passed on to the groups that follow.
+
+Frantar et al. 2022 (GPTQ, arXiv 2210.17323) do this a column at a time for round-to-nearest. For vectors of g columns:
+if all later columns of a row may still move freely, the error that group j's choice e costs is e^T D e with
+D = (U_jj^T U_jj)^-1, U upper triangular, U^T U = H^-1, and the later columns' best answer to it is a shift by
+-e U_jj^-1 U_j,later. Not part of AQLM, which starts from k-means' codes; its beam search ends lower from here.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
+from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+
+_DAMPING = 0.01
+_GROUPS_AT_ONCE = 16
+
+
+def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = ALONE) -> Tensor:
+    """Codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
+    factor = inverse_factor(xtx)
+    return workers.by_rows(
+        lambda part: _feedback(weight[part], factor, codebooks, scales[part]), len(weight), most=len(weight)
+    )
+
+
+def _feedback(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
+    books, _, width = codebooks.shape
+    rows, columns = weight.shape
+    groups = columns // width
+    left = weight.clone()
+    codes = torch.empty(rows, groups, books, dtype=torch.int64, device=weight.device)
+    for first in range(0, groups, _GROUPS_AT_ONCE):
+        last = min(first + _GROUPS_AT_ONCE, groups)
+        inside = slice(first * width, last * width)
+        block, shifts = left[:, inside], torch.empty_like(left[:, inside])
+        for j in range(first, last):
+            own = slice(j * width, (j + 1) * width)
+            at = slice((j - first) * width, (j - first + 1) * width)
+            inverse = torch.linalg.inv(factor[own, own])
+            codes[:, j], value = _choose(block[:, at] / scales[:, None], codebooks, inverse @ inverse.t())
+            shifts[:, at] = (block[:, at] - value * scales[:, None]) @ inverse
+            block[:, at.stop :] -= shifts[:, at] @ factor[own, own.stop : inside.stop]
+        left[:, inside.stop :] -= shifts @ factor[inside, inside.stop :]
+    return codes
+
+
+def _choose(target: Tensor, codebooks: Tensor, metric: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes [out, M] whose sum is near `target` [out, g] in `metric` [g, g], and that sum: greedy, then once more."""
+    books = len(codebooks)
+    offsets = [quadratic_offsets(codebook, metric) for codebook in codebooks]
+    codes = torch.empty(len(target), books, dtype=torch.int64, device=target.device)
+    value = torch.zeros_like(target)
+    for sweep in range(min(books, 2)):
+        for number, codebook in enumerate(codebooks):
+            if sweep > 0:
+                value = value - codebook[codes[:, number]]
+            codes[:, number] = best_codes((target - value) @ metric, codebook, offsets[number])
+            value = value + codebook[codes[:, number]]
+    return codes, value
+
+
+def inverse_factor(xtx: Tensor) -> Tensor:
+    """U, upper triangular, with U^T U = (H + damping)^-1: one hundredth of H's mean diagonal, more if that fails."""
+    mean = xtx.diagonal().mean()
+    eye = torch.eye(len(xtx), dtype=xtx.dtype, device=xtx.device)
+    damping = _DAMPING
+    while True:
+        lower, failed = torch.linalg.cholesky_ex(xtx + damping * mean * eye)
+        if not failed:
+            upper: Tensor
+            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+        if not failed:
+            return upper
+        damping *= 10

@@ -1,0 +1,1 @@
+"""Samples in other harnesses' formats: read, scored, exported."""

@@ -1,0 +1,39 @@
+"""Cuts what a model said as its task does: at the stop sequences, then by the filters before the one that runs it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from qharness.evaluate.interchange.samples import Extent, Sample
+from qharness.evaluate.run.lm_eval_bridge import LoadedTask
+from qharness.filters import run_programs
+from qharness.types import Document
+
+_Filter = Callable[[Sequence[Sequence[str]], Sequence[Document]], list[list[str]]]
+
+
+def cut_texts(loaded: LoadedTask, samples: Sequence[tuple[Document, Sample]]) -> list[str]:
+    """The texts of samples, each with its document; those that are yet to be cut are, the others are as they were."""
+    texts = [sample.text for _, sample in samples]
+    uncut = [n for n, (_, sample) in enumerate(samples) if sample.extent is Extent.UNCUT]
+    if not uncut:
+        return texts
+    from qharness.models.decoding import Decoding, cut_at_stop  # with torch, which `list` is not to import
+
+    first = next(iter(loaded.tasks.values()))  # a benchmark of programs is one task
+    until = Decoding.from_lm_eval(first.get_config("generation_kwargs") or {}, 1).until
+    docs = [samples[n][0] for n in uncut]
+    cut = [[cut_at_stop(texts[n], until)] for n in uncut]
+    for each in _filters(first):
+        cut = each(cut, docs)
+    for n, (text,) in zip(uncut, cut, strict=True):
+        texts[n] = text
+    return texts
+
+
+def _filters(task: Any) -> list[_Filter]:
+    steps = (task.get_config("filter_list") or [{"filter": []}])[0]["filter"]
+    functions = (step["filter_fn"] for step in steps if step.get("function") == "custom")
+    return list(itertools.takewhile(lambda function: function is not run_programs, functions))

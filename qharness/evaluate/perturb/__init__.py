@@ -1,0 +1,1 @@
+"""Tasks whose prompts' prose is perturbed."""

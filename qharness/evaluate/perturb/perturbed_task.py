@@ -1,0 +1,115 @@
+"""Perturbed tasks as lm-eval sees them: `TASK@PERTURBATION[+PERTURBATION]` is TASK with other documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from qharness.errors import QHarnessError, SpecError, UnknownNameError
+from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
+from qharness.registry import TaskEntry, get_registry
+from qharness.spec import parse_task, unbind
+from qharness.storage.atomic_writer import write_text
+from qharness.types import Document, Perturbation, no_prose
+
+_NAMED = "perturbed"  # in a task's metadata: the task and its perturbations, whatever the task's own name
+
+
+class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
+    """A task of ours whose documents' prose is perturbed, once, when they are first asked for.
+
+    Its metadata say how: `perturbed`, the name, and `seed`, 0 by default.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        config = {key: value for key, value in config.items() if key != "class"}
+        metadata = config.get("metadata") or {}
+        entry, self._perturbations = resolve(str(metadata.get(_NAMED) or config["task"]))
+        self._prose_spans = entry.source.prose_spans
+        self._seed = int(metadata.get("seed") or 0)
+        self._perturbed: dict[Any, Dataset] = {}
+        self.changes: list[ProseChange] = []
+        super().__init__(config=config)  # which looks at the documents: at the original ones
+        self._original_docs = self._config.process_docs
+        self._config.process_docs = self._perturb
+
+    def _perturb(self, docs: Dataset) -> Dataset:
+        """The documents of one split, perturbed; remembered, for lm-eval asks again and again."""
+        key = id(docs)
+        if key not in self._perturbed:
+            original = docs if self._original_docs is None else self._original_docs(docs)
+            changes = perturb(list(original), self._prose_spans, self._perturbations, self._seed)
+            self._perturbed[key] = Dataset.from_list([c.after for c in changes], features=original.features)
+            self.changes += changes
+        return self._perturbed[key]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of a run must know of the perturbation."""
+        total = len(self.changes)
+        without = sum(change.stretches == 0 for change in self.changes)
+        same = sum(change.before == change.after for change in self.changes) - without
+        kept = sum(change.kept for change in self.changes)
+        said = [
+            (without, f"of {total} prompts have no prose and are as they were"),
+            (same, f"of {total} prompts came out of their perturbation as they were"),
+            (kept, "stretches of prose are as they were: what became of them would have broken the code round them"),
+        ]
+        return [f"{count} {text}" for count, text in said if count]
+
+
+def resolve(name: str) -> tuple[TaskEntry, tuple[Perturbation, ...]]:
+    """The task and the perturbations of a perturbed task's name; raise UnknownNameError, SpecError or QHarnessError."""
+    registry = get_registry()
+    if family := registry.family(name):
+        raise QHarnessError(f"task {name.partition('@')[0]!r} cannot be perturbed: {family.unperturbed}")
+    base, specs = parse_task(name)
+    if not specs:
+        raise SpecError(f"{name!r} names no perturbation: the form is TASK@PERTURBATION[+PERTURBATION]")
+    if base not in registry.tasks:
+        raise UnknownNameError("task", base, registry.tasks, "lm-eval's own tasks cannot be perturbed")
+    entry = registry.tasks[base].value
+    if entry.source.prose_spans is no_prose:
+        raise QHarnessError(f"task {base!r} cannot be perturbed: its plugin does not say where its prose stands")
+    return entry, tuple(registry.perturbation(str(spec)) for spec in specs)
+
+
+def canonical(name: str) -> tuple[str, str]:
+    """(task, perturbations in their shortest spelling, `none` where there are none) of a task's name."""
+    if "@" not in name:
+        return name, "none"
+    _, perturbations = resolve(name)
+    return parse_task(name)[0], "+".join(str(unbind(each)) for each in perturbations)
+
+
+def configuration(name: str) -> dict[str, Any]:
+    """What lm-eval's TaskManager loads for a perturbed task's name."""
+    entry, _ = resolve(name)
+    base = load_yaml(entry.path, resolve_func=True)
+    return {**base, "task": name, "class": PerturbedTask, "metadata": _metadata(base, name)}
+
+
+def _metadata(base: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**(base.get("metadata") or {}), _NAMED: name}
+
+
+def write_yaml(name: str, path: Path, seed: int = 0) -> None:
+    """Write a task YAML that any lm-eval beside this package loads; its `task:` may be renamed."""
+    import yaml
+
+    entry, _ = resolve(name)
+    base = load_yaml(entry.path, resolve_func=False)
+    rest = {"include": str(entry.path), "task": name, "metadata": {**_metadata(base, name), "seed": seed}}
+    function = f"class: !function {PerturbedTask.__module__}.{PerturbedTask.__name__}\n"
+    write_text(path, function + yaml.safe_dump(rest, sort_keys=False))
+
+
+def perturbed_documents(docs: Sequence[Document], name: str, seed: int = 0) -> list[ProseChange]:
+    """Documents of the task that a perturbed task's name names, before and after."""
+    entry, perturbations = resolve(name)
+    return perturb(docs, entry.source.prose_spans, perturbations, seed)

@@ -1,0 +1,1 @@
+"""One run: planned, evaluated through lm-eval, recorded in its folder."""

@@ -1,0 +1,232 @@
+"""Measures one model, in a process of its own: latency, tokens a second, memory, and power where that can be read."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from qharness.bounds import check_fields, check_setting
+from qharness.errors import ModelError, QHarnessError
+from qharness.hosting.energy import Power, measure_power
+from qharness.progress import counter
+from qharness.quantization.calibration import context_length
+from qharness.specs import RunSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from qharness.models.engine import Prompt
+    from qharness.models.loading import LoadedModel
+
+_ENOUGH_S = 10.0  # no more repeats of a batch that has taken so long
+_LEAST = 3
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of the model: prompts of so many tokens, so many new ones, at these batch sizes, so many times.
+
+    `warm_up`: predictions that are not counted; `country`: measure power too, and take CO2 as of its grid.
+    """
+
+    prompt_tokens: int = 128
+    new_tokens: int = 20
+    batch_sizes: tuple[int, ...] = (1, 4, 8, 16)
+    repeats: int = 10
+    warm_up: int = 2
+    country: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for size in self.batch_sizes:
+            check_setting("batch_size", size)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and quartiles of `n` durations, in seconds."""
+
+    median: float
+    q1: float
+    q3: float
+    n: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Spread:
+        """Of durations as they were measured; quartiles by linear interpolation."""
+        if len(seconds) == 1:
+            return cls(seconds[0], seconds[0], seconds[0], 1)
+        q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
+        return cls(median, q1, q3, len(seconds))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured. `latency`: of one batch, by its size; bytes: of the weights, and of the process.
+
+    `resident` is `weights` with what was unpacked from them to run faster; `log` is what the quantizer said;
+    `process_before` is what Python and its libraries take before the model is loaded, `process_peak` the most the
+    process ever had, `device_peak` the same on a GPU.
+    """
+
+    latency: dict[int, Spread]
+    weights: int
+    resident: int
+    process_before: int
+    process_loaded: int
+    process_peak: int
+    device_peak: int | None
+    threads: int
+    layers: dict[str, int]
+    log: tuple[str, ...]
+    power: Power | None
+
+
+def check_fits(model: str, load: Load, trust_remote_code: bool = False) -> None:
+    """Raise ModelError for a load that is too long for a model, as its configuration says.
+
+    Encoder-decoder models read the prompt and write the new tokens apart, others in one context.
+    """
+    from qharness.models.loading import load_config
+
+    config = load_config(model, trust_remote_code)
+    context, lengths = context_length(config), (load.prompt_tokens, load.new_tokens)
+    if (max(lengths) if config.is_encoder_decoder else sum(lengths)) > context:
+        raise ModelError(
+            f"--prompt-tokens {load.prompt_tokens} and --new-tokens {load.new_tokens} do not fit the {context} tokens "
+            f"of {model}"
+        )
+
+
+def measure_apart(spec: RunSpec, load: Load) -> Measured:
+    """Measure in a new process, which holds nothing but this model. Raises QHarnessError, also where memory ran out."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        try:
+            found = pool.submit(_attempt, spec, load).result()
+        except BrokenProcessPool:
+            raise ModelError(f"the process that ran {spec.quant} on {spec.model} was killed: out of memory?") from None
+    if isinstance(found, str):
+        raise QHarnessError(found)
+    return found
+
+
+def _attempt(spec: RunSpec, load: Load) -> Measured | str:
+    """The figures, or what was wrong: an exception of ours would not survive the way back."""
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            return measure(spec, load)
+        except QHarnessError as error:
+            return str(error)
+
+
+def measure(spec: RunSpec, load: Load) -> Measured:
+    """Load, quantize and run a model. `spec` must be definite, and the load fit the model."""
+    import torch
+    import transformers
+
+    from qharness.models.checkpoint_formats import settle
+    from qharness.models.weight_footprint import resident_bytes
+    from qharness.quantization.quantized_models import Models
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    process = psutil.Process()
+    before = process.memory_info().rss
+    made = Models().get(spec)
+    loaded = made.loaded
+    weights, layers = resident_bytes(loaded.model), settle(loaded.model)
+    gc.collect()
+    held = process.memory_info().rss
+    predict = _predictor(loaded, load, spec.seed)
+    for _ in range(load.warm_up):
+        predict(1)
+    with counter("predictions") as progress:
+        latency = {size: _timed(predict, size, load, progress) for size in sorted({1, *load.batch_sizes})}
+    power = measure_power(lambda: predict(1), load.country) if load.country else None
+    cuda = loaded.model.device.type == "cuda"
+    return Measured(
+        latency=latency,
+        weights=weights,
+        resident=resident_bytes(loaded.model),
+        process_before=before,
+        process_loaded=held,
+        process_peak=max(held, _peak_bytes()),  # the kernel counts the two a little apart
+        device_peak=torch.cuda.max_memory_allocated() if cuda else None,
+        threads=torch.get_num_threads(),
+        layers=layers,
+        log=tuple(made.log),
+        power=power,
+    )
+
+
+def _predictor(loaded: LoadedModel, load: Load, seed: int) -> Callable[[int], None]:
+    """Greedy generation as `run` does it, with all its new tokens, of as many different prompts as are asked for."""
+    import torch
+
+    from qharness.models.decoding import Decoding
+    from qharness.models.generation import Generation
+
+    config = loaded.model.config
+    generation = Generation(loaded.model, loaded.tokenizer, context_length(config), seed, endless=True)
+    decoding = Decoding(temperature=0.0, top_p=1.0, max_new_tokens=load.new_tokens, until=(), num_beams=1)
+    words = config.get_text_config(decoder=True).vocab_size
+    prompts = _prompts(loaded.tokenizer, words, max(1, *load.batch_sizes), load.prompt_tokens, random.Random(seed))  # noqa: S311
+    cuda = loaded.model.device.type == "cuda"
+
+    def predict(size: int) -> None:
+        for _ in generation(prompts[:size], decoding, size, halve=False):
+            pass
+        if cuda:
+            torch.cuda.synchronize()
+
+    return predict
+
+
+def _prompts(
+    tokenizer: PreTrainedTokenizerBase, words: int, count: int, length: int, rng: random.Random
+) -> list[Prompt]:
+    """Random tokens: what a model computes with takes no longer or shorter for what it means."""
+    from qharness.models.engine import Prompt
+    from qharness.models.sampling import Draw
+
+    special = set(tokenizer.all_special_ids)
+    plain = [token for token in range(min(words, len(tokenizer))) if token not in special]
+    return [Prompt(tuple(rng.choices(plain, k=length)), (Draw(number, 0),)) for number in range(count)]
+
+
+def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Callable[[int, int], None]) -> Spread:
+    """Repeat a batch, once more than is counted: its first run allocates."""
+    predict(size)
+    seconds: list[float] = []
+    while len(seconds) < load.repeats and (len(seconds) < _LEAST or sum(seconds) < _ENOUGH_S):
+        start = time.perf_counter()
+        predict(size)
+        seconds.append(time.perf_counter() - start)
+        progress(len(seconds), load.repeats)
+    return Spread.of(seconds)
+
+
+def _peak_bytes() -> int:
+    """The most memory this process ever had. (Linux passes getrusage's on to children, so it is the second choice.)"""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        peak = next((line for line in status.read_text().splitlines() if line.startswith("VmHWM")), None)
+        if peak is not None:
+            return int(peak.split()[1]) * 1024
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,154 @@
+"""Forward passes over a few sequences, one at a time: in full precision, and of a quantized model against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from qharness.errors import QHarnessError, first_line
+from qharness.models.blocks import block_linears, find_blocks
+from qharness.models.inputs import model_inputs
+from qharness.models.nonfinite import nonfinite_error, rows_not_finite
+from qharness.noise.layers import effective_weight, seen_input
+from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
+from qharness.progress import counter
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Watch = Callable[[str, Tensor], None]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A model in full precision, as far as it is needed once it is no longer in memory.
+
+    `blocks`: in the order in which a forward pass reaches them, then those it does not reach. `layers`: shape
+    (out, in) of each Linear of the blocks; its weight is a file of `folder`. `hidden`: what each block put out,
+    [1, length, width] a sequence, on the CPU. `maxima`: of the layers' inputs.
+    """
+
+    blocks: Sequence[str]
+    layers: Mapping[str, torch.Size]
+    folder: Path
+    hidden: Mapping[str, Sequence[Tensor]]
+    maxima: Mapping[str, Maxima]
+
+    def weight(self, layer: str) -> Tensor:
+        """A layer's weight [out, in], read from its file as it is used."""
+        found: Tensor = torch.load(_file(self.folder, layer), mmap=True, weights_only=True)
+        return found
+
+
+@dataclass(frozen=True)
+class LayerNoise:
+    """Relative noise by layer and by block; NaN where it is undefined or does not show."""
+
+    weights: Mapping[str, float]
+    activations: Mapping[str, float]
+    accumulated: Mapping[str, float]
+
+
+def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: Path) -> Reference:
+    """Run a model on sequences int64 [length], and keep what its quantized form will be held against.
+
+    Weights go to files in `folder`, one at a time. Raises QHarnessError where they do not fit.
+    """
+    blocks, linears = find_blocks(model), block_linears(model)
+    order: list[str] = []
+    hidden: dict[str, list[Tensor]] = {name: [] for name in blocks}
+    maxima = {name: Maxima() for name in linears}
+
+    def leave(block: str, output: Tensor) -> None:
+        order.append(block)
+        hidden[block].append(output.cpu())
+
+    with _watching(linears, lambda layer, x: maxima[layer].add(x), blocks, leave):
+        run(model, sequences, "full precision")
+    for name, linear in linears.items():
+        try:
+            torch.save(linear.weight.detach().cpu(), _file(folder, name))
+        except (OSError, RuntimeError) as error:  # PyTorch's own writer raises the latter for a full disk
+            raise QHarnessError(f"{folder}: weights could not be put aside there: {first_line(error)}") from None
+    shapes = {name: linear.weight.shape for name, linear in linears.items()}
+    return Reference(list(dict.fromkeys([*order, *blocks])), shapes, folder, hidden, maxima)
+
+
+def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Reference) -> LayerNoise:
+    """Hold a quantized model against full precision, on the same sequences.
+
+    Weight noise by itself; activation noise on what reaches each layer in the quantized model; accumulated noise of
+    what each block puts out.
+    """
+    modules = dict(model.named_modules())
+    layers = {name: modules[name] for name in reference.layers if name in modules}
+    weights = {}
+    for name, module in layers.items():
+        weight = effective_weight(module, reference.layers[name], model.device)
+        if weight is not None:
+            weights[name] = relative_noise(reference.weight(name), weight.cpu())
+    rounding = {name: seen for name, module in layers.items() if (seen := seen_input(module))}
+    activations = {name: RelativeNoise() for name in rounding}
+    accumulated = {name: RelativeNoise() for name in reference.blocks}
+    counts = dict.fromkeys(reference.blocks, 0)
+
+    def leave(block: str, output: Tensor) -> None:
+        accumulated[block].add(reference.hidden[block][counts[block]], output.cpu())
+        counts[block] += 1
+
+    entered = {name: layers[name] for name in rounding}
+    left = {name: modules[name] for name in reference.blocks if name in modules}
+    with _watching(entered, lambda layer, x: activations[layer].add(x, rounding[layer](x)), left, leave):
+        run(model, sequences, "quantized")
+    return LayerNoise(
+        weights,
+        {name: noise.value for name, noise in activations.items()},
+        {name: noise.value for name, noise in accumulated.items()},
+    )
+
+
+def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
+    """Forward passes, one sequence each: nothing depends on a batch. A sequence without tokens has none.
+
+    Raises ModelError, naming a layer, where logits are not finite.
+    """
+    texts = [sequence for sequence in sequences if len(sequence)]
+    with torch.no_grad(), counter(f"{what}, sequences") as progress:
+        for number, sequence in enumerate(texts, 1):
+            inputs = model_inputs(model, sequence[None])
+            if rows_not_finite(model(**inputs).logits):
+                raise nonfinite_error(model, inputs)
+            progress(number, len(texts))
+
+
+def _file(folder: Path, layer: str) -> Path:
+    return folder / f"{layer}.pt"
+
+
+@contextmanager
+def _watching(
+    layers: Mapping[str, nn.Module], enter: Watch, blocks: Mapping[str, nn.Module], leave: Watch
+) -> Iterator[None]:
+    """Meanwhile `enter` gets each layer's input and `leave` each block's hidden states, with the name."""
+
+    def before(name: str) -> Callable[..., None]:
+        return lambda _module, args, kwargs: enter(name, args[0] if args else next(iter(kwargs.values())))
+
+    def after(name: str) -> Callable[..., None]:
+        return lambda _module, _args, output: leave(name, output if isinstance(output, Tensor) else output[0])
+
+    hooks = [
+        *(module.register_forward_pre_hook(before(name), with_kwargs=True) for name, module in layers.items()),
+        *(module.register_forward_hook(after(name)) for name, module in blocks.items()),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

@@ -1,0 +1,1 @@
+"""Quantization: applied to a model, calibrated, cached, written as a checkpoint."""

@@ -1,0 +1,85 @@
+"""Hands a loaded model to a quantizer, and sees what it left in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qharness.bounds import check_setting
+from qharness.models.conversion import to_linears
+from qharness.models.loading import LoadedModel, load_model
+from qharness.models.untouched import Snapshot, least_untouched, require_finite
+from qharness.offers import BlockwiseQuantizer, SizedQuantizer
+from qharness.registry import get_registry
+from qharness.types import Calibration, QuantizationContext, Quantizer
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+
+def quantize_loaded(
+    loaded: LoadedModel,
+    quantizer: Quantizer,
+    *,
+    seed: int = 0,
+    calibration: Calibration | None = None,
+    log: Callable[[str], None] = lambda _: None,
+    allow_untouched: bool = False,
+) -> None:
+    """Replace `loaded.model` by its quantized form; moved to where it is to run if the quantizer wants it there.
+
+    Raises ModelError for weights that are not finite and, before any work unless `allow_untouched`, where a quantizer
+    of Linears would leave more than half of the blocks alone. `loaded.untouched` says afterwards what it left alone.
+    """
+    import torch
+
+    if not isinstance(quantizer, BlockwiseQuantizer):
+        loaded.place()
+    context = QuantizationContext(loaded.tokenizer, seed, calibration, log, loaded.device)
+    snapshot = None if quantizer.name == "none" else _prepare(loaded.model, quantizer, allow_untouched)
+    with torch.no_grad():
+        loaded.model = quantizer.quantize(loaded.model, context).eval()  # type: ignore[assignment]
+    if snapshot is not None:
+        to_linears(loaded.model)  # it may be another model, with the same names once it is converted
+        loaded.untouched = snapshot.untouched(loaded.model)
+        if loaded.untouched.notable:
+            log(f"{quantizer.name}: {loaded.untouched}")
+
+
+def _prepare(model: PreTrainedModel, quantizer: Quantizer, allow_untouched: bool) -> Snapshot:
+    """Check a model and bring it into the form that quantizers take."""
+    require_finite(model)
+    to_linears(model)
+    if isinstance(quantizer, SizedQuantizer) and not allow_untouched:
+        least_untouched(model).require_less_than_half(quantizer.name)
+    return Snapshot.of(model)
+
+
+def quantize(
+    model: str | LoadedModel,
+    quant: str,
+    calib: str | None = None,
+    *,
+    seed: int = 0,
+    allow_untouched: bool = False,
+    trust_remote_code: bool = False,
+) -> nn.Module:
+    """Load `model` unless it is loaded, and quantize it.
+
+    `quant` and `calib` are spec strings; `calib` is used only by quantizers that need it. `allow_untouched`: also where
+    more than half of the blocks' parameters stay in full precision. `trust_remote_code`: run the Python code that a
+    checkpoint brings. Raises SpecError, SettingError, UnknownNameError or ModelError.
+    """
+    from qharness.quantization.calibration import calibrate, definite_set
+
+    check_setting("seed", seed)
+    quantizer = get_registry().quantizer(quant)
+    definite_set(calib)  # one that does not exist is an error though it may not be needed
+    loaded = load_model(model, placed=False, trust_remote_code=trust_remote_code) if isinstance(model, str) else model
+    calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
+    quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration, allow_untouched=allow_untouched)
+    if loaded.untouched and not allow_untouched:
+        loaded.untouched.require_less_than_half(quantizer.name)
+    loaded.place()
+    return loaded.model

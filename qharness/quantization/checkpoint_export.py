@@ -1,0 +1,177 @@
+"""Writes quantized models as checkpoints, whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qharness.bounds import check_fields
+from qharness.errors import DiskError, ModelError
+from qharness.models.checkpoint_formats import find_format, quant_method
+from qharness.models.conversion import first_converted, from_linears
+from qharness.models.loading import LoadedModel, load_config, locate, own_dtype, preset_dtype
+from qharness.models.weight_files import source_bytes, weight_file_bytes
+from qharness.models.weight_footprint import skeleton
+from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
+from qharness.progress import note
+from qharness.quantization.quantized_models import Models, definite
+from qharness.registry import get_registry
+from qharness.specs import RunSpec
+from qharness.storage.whole_folder import new_folder
+from qharness.types import Quantizer
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from qharness.types import Quantizer
+
+
+@dataclass(frozen=True)
+class Export:
+    """A checkpoint to be made. `dtype` auto: computed as `run` does, and written in the model's own dtype."""
+
+    model: str
+    quant: str
+    output: Path
+    calib: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    data_dir: Path | None = None
+    allow_untouched: bool = False
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A checkpoint that was written. Bytes are of its weight files and of its source's; None where unknown.
+
+    `readers`: who loads it besides qharness; None where its quantizer does not say.
+    """
+
+    output: Path
+    quantizer: str | None
+    readers: CheckpointReaders | None
+    bytes_before: int | None
+    bytes_after: int | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON tells it."""
+        return {
+            "output": str(self.output),
+            "quantizer": self.quantizer,
+            "loads_with": dataclasses.asdict(self.readers) if self.readers else None,
+            "bytes": {"before": self.bytes_before, "after": self.bytes_after},
+        }
+
+
+def export_checkpoint(export: Export) -> Exported:
+    """Quantize a model and write a checkpoint: weights, configuration, generation settings, tokenizer.
+
+    A model that `run` quantized so, and kept, is taken. A quantizer that only changes the values of weights needs
+    nothing for this; one that changes layers must have `save`. Raises QHarnessError for an output that is not empty,
+    ModelError for a quantizer without such a form.
+    """
+    quantizer = get_registry().quantizer(export.quant)
+    config = load_config(export.model, export.trust_remote_code)
+    spec = definite(
+        RunSpec(
+            task="",
+            model=export.model,
+            quant=export.quant,
+            calib=export.calib,
+            seed=export.seed,
+            device=export.device,
+            dtype=export.dtype,
+            data_dir=export.data_dir,
+            allow_untouched=export.allow_untouched,
+            trust_remote_code=export.trust_remote_code,
+        )
+    )
+    original = skeleton(config, export.trust_remote_code)
+    replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
+    if replaces and (name := first_converted(original)):
+        raise _not_loaded(name, original, quantizer)
+    dtype = own_dtype(config, preset_dtype(export.dtype, export.model))
+    lost = False
+    try:
+        with new_folder(export.output) as folder:
+            made = Models().get(spec, placed=False)
+            lost = made.lost
+            if made.composition:
+                note(f"calibrated on {json.dumps(dict(made.composition))}")
+            _write(made.loaded, quantizer, original, dtype, folder)
+    except DiskError as error:
+        if lost:
+            raise DiskError(
+                f"{str(error).partition(';')[0]}; the quantized model is lost, for the cache could not take it either: "
+                f"make room in both, and run the command again"
+            ) from error
+        raise
+    return Exported(
+        export.output,
+        spec.quant,
+        _readers(quantizer),
+        source_bytes(locate(export.model)),
+        weight_file_bytes(export.output),
+    )
+
+
+def _write(loaded: LoadedModel, quantizer: Quantizer, original: nn.Module, dtype: torch.dtype, folder: Path) -> None:
+    """Write a quantized model's checkpoint into a folder. `original`: the model as its class makes it."""
+    if name := from_linears(loaded.model, original):
+        raise _not_loaded(name, original, quantizer)
+    if not isinstance(quantizer, SavingQuantizer) and _layout(loaded.model) != _layout(original):
+        raise ModelError(
+            f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
+        )
+    if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
+        loaded.model.to(dtype=dtype)  # type: ignore[call-arg]
+    if isinstance(quantizer, SavingQuantizer):
+        quantizer.save(loaded.model, folder)
+    else:
+        loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+
+
+def _readers(quantizer: Quantizer) -> CheckpointReaders | None:
+    """A quantizer without `save` leaves a model whose layout is its class's own, which transformers alone loads."""
+    if isinstance(quantizer, DescribedCheckpoint):
+        return quantizer.checkpoint_readers()
+    return None if isinstance(quantizer, SavingQuantizer) else CheckpointReaders()
+
+
+def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelError:
+    """Of a module that transformers looks for in a checkpoint as its own class has it."""
+    form = type(original.get_submodule(name)).__name__
+    return ModelError(
+        f"{name} is a {form}, which transformers does not load quantized by {quantizer.name}: it runs with "
+        "`qharness run`"
+    )
+
+
+def unpack_checkpoint(source: Path, output: Path, trust_remote_code: bool = False) -> Exported:
+    """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
+    if not source.is_dir():
+        raise ModelError(f"--unpack {source}: there is no such folder")
+    checkpoint = find_format(load_config(str(source), trust_remote_code))
+    if checkpoint is None:
+        raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
+    with new_folder(output) as folder:
+        checkpoint.unpack(source, folder)
+    return Exported(output, None, None, weight_file_bytes(source), weight_file_bytes(output))
+
+
+def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:
+    """Shape of each entry of a model's state, and whether it is real: what its own class must find to load it."""
+    return {
+        name: (entry.shape, entry.is_floating_point()) if hasattr(entry, "shape") else None
+        for name, entry in model.state_dict().items()
+    }

@@ -1,0 +1,1 @@
+"""What a report is made of: finished runs, their labels and comparisons."""

@@ -1,0 +1,97 @@
+"""The report as one HTML page that needs nothing else: no network, no other file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from qharness.report.data.collection import Collection
+from qharness.report.figures.pictures import Picture
+from qharness.report.page.problems import pack, problem_data
+from qharness.report.page.report_output import summary as found_here
+from qharness.report.tables.summary import findings
+from qharness.report.tables.table import Cell, Column, Table
+
+GRID = "runs"
+_FILES = files("qharness.report") / "templates"
+
+
+def page(
+    collection: Collection,
+    tables: Sequence[Table],
+    pictures: Sequence[Picture],
+    title: str,
+) -> str:
+    """HTML. Whatever the runs hold stands in it as text.
+
+    Scripts run only if they are this module's own: a content security policy names its hash and forbids the network.
+    """
+    script = (_FILES / "report.js").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["order"] = order
+    template = environment.from_string((_FILES / "page.html").read_text(encoding="utf-8"))
+    return template.render(
+        title=title,
+        policy=_policy(script),
+        style=Markup((_FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+        script=Markup(script),  # noqa: S704 - a file of ours
+        what=found_here(collection),
+        findings=findings(collection),
+        tables=[(table, headings(table.columns), _of_runs(table)) for table in sorted(tables, key=_of_runs)],
+        pictures=[(picture, Markup(picture.inline)) for picture in pictures],  # noqa: S704 - made by matplotlib, escaped
+        data=pack(problem_data(collection)),
+    )
+
+
+def _of_runs(table: Table) -> bool:
+    """Whether it is a grid of all runs, to be filtered; these come last."""
+    return table.key.partition("-")[0] == GRID
+
+
+def _policy(script: str) -> str:
+    """Nothing is fetched, nothing is sent, and no script runs but this one. Styles of figures stand in attributes."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading cell: how many columns and rows it spans, and which column it sorts (None: a common heading)."""
+
+    text: str
+    columns: int
+    rows: int
+    column: int | None
+
+
+def headings(columns: Sequence[Column]) -> list[list[Heading]]:
+    """The lines of a table's head: one, or two where columns stand in groups."""
+    single = [Heading(column.heading, 1, 1, place) for place, column in enumerate(columns)]
+    if not any(column.group for column in columns):
+        return [single]
+    upper: list[Heading] = []
+    for group, under in itertools.groupby(enumerate(columns), key=lambda each: each[1].group):
+        places = [place for place, _ in under]
+        if group:
+            upper.append(Heading(group, len(places), 1, None))
+        else:
+            upper += [Heading(columns[place].heading, 1, 2, place) for place in places]
+    return [upper, [heading for heading, column in zip(single, columns, strict=True) if column.group]]
+
+
+def order(cell: Cell) -> str | None:
+    """What a cell is sorted by: a number, nothing where a figure is undefined; None for a text."""
+    if cell.value is None:
+        return None
+    return "" if math.isnan(cell.value) else repr(float(cell.value))
