@@ -11,7 +11,7 @@ from qharness.plugins.aqlm.gptq_init import feedback_codes, inverse_factor
 from qharness.plugins.aqlm.kmeans import best_codes, kmeans
 from qharness.plugins.aqlm.layer import Search, quantize_layer
 from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
-from qharness.plugins.aqlm.thread_pool import crew
+from qharness.plugins.aqlm.thread_pool import thread_pool
 
 
 def _draw(seed: int) -> torch.Generator:
@@ -205,12 +205,12 @@ def test_odd_layers(dtype: torch.dtype) -> None:
         assert torch.isfinite(result.weight.dequantize()).all() and result.errors[-1] < 1e-3
 
 
-def test_crews_put_rows_together_in_order() -> None:
+def test_thread_pools_put_rows_together_in_order() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with crew(torch.device("cpu")) as workers:
-            parts = workers.by_rows(lambda part: torch.arange(1000)[part], 1000, most=100)
+        with thread_pool(torch.device("cpu")) as pool:
+            parts = pool.by_rows(lambda part: torch.arange(1000)[part], 1000, most=100)
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(parts, torch.arange(1000))

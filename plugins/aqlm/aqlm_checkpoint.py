@@ -85,11 +85,11 @@ class AqlmCheckpoint:
             raise ModelError(f"{source} is not packed: transformers loads it as it is")
         _rewrite(source, target, _unpack, packed=False)
 
-    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
-        """Choose how each AqlmLinear runs, in at most `memory` bytes more; see running.py."""
-        from qharness.plugins.aqlm.code_lookup import settle
+    def select_kernels(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+        """Choose each AqlmLinear's kernel, in at most `memory` bytes more; see code_lookup.py."""
+        from qharness.plugins.aqlm.code_lookup import select_kernels
 
-        return settle(model, memory)
+        return select_kernels(model, memory)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
 from qharness.plugins.aqlm.least_squares import decode
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _GROUPS_AT_ONCE = 16
 _SCORES_AT_ONCE = 1 << 24
@@ -34,7 +34,7 @@ def beam_search(
     scales: Tensor,
     generator: torch.Generator,
     beam: int = 1,
-    workers: Crew = ALONE,
+    pool: ThreadPool = SERIAL,
 ) -> Tensor:
     """Codes int64 [out, J, M] that are no worse than `codes` in any row, whatever `beam`.
 
@@ -43,7 +43,7 @@ def beam_search(
     """
     most = _SCORES_AT_ONCE // (codebooks.shape[1] * beam)
     order = _draw_order(codes.shape[1], codes.shape[2], generator)
-    return workers.by_rows(
+    return pool.by_rows(
         lambda part: _Search(weight[part], xtx, codebooks, codes[part], scales[part], beam).run(order),
         len(weight),
         most,

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _DAMPING = 0.01
 _GROUPS_AT_ONCE = 16
 
 
-def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = ALONE) -> Tensor:
+def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, pool: ThreadPool = SERIAL) -> Tensor:
     """Codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
     factor = inverse_factor(xtx)
-    return workers.by_rows(
+    return pool.by_rows(
         lambda part: _feedback(weight[part], factor, codebooks, scales[part]), len(weight), most=len(weight)
     )
 

@@ -13,7 +13,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
 _TOLERANCE = 0.01
@@ -76,7 +76,12 @@ def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
 
 
 def kmeans(
-    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, workers: Crew = ALONE
+    points: Tensor,
+    weights: Tensor,
+    metrics: Tensor,
+    size: int,
+    generator: torch.Generator,
+    pool: ThreadPool = SERIAL,
 ) -> Tensor:
     """Lloyd's algorithm from random points, until a step lowers the error by less than a hundredth.
 
@@ -94,7 +99,7 @@ def kmeans(
     group_of = torch.arange(groups, device=flat.device).repeat_interleave(count)
     previous = float("inf")
     for _ in range(_STEPS):
-        codes = nearest(points, centroids, metrics, workers).view(-1)
+        codes = nearest(points, centroids, metrics, pool).view(-1)
         rest = points - centroids[codes].view_as(points)
         error = float((((rest @ metrics) * rest).sum(2) @ weights).sum())
         if not error < previous * (1 - _TOLERANCE):
@@ -108,14 +113,14 @@ def kmeans(
     return centroids
 
 
-def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, workers: Crew = ALONE) -> Tensor:
+def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, pool: ThreadPool = SERIAL) -> Tensor:
     """The nearest centroid to each point in its group's metric: int64 [J, n]."""
 
     def of_group(group: int) -> Tensor:
         metric = metrics[group]
         return best_codes(points[group] @ metric, centroids, quadratic_offsets(centroids, metric))
 
-    return torch.stack(workers.map(of_group, range(len(points))))
+    return torch.stack(pool.map(of_group, range(len(points))))
 
 
 def spread_metrics(members: Tensor, group_of: Tensor, metrics: Tensor) -> Tensor:

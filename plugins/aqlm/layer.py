@@ -18,7 +18,7 @@ from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.gptq_init import feedback_codes
 from qharness.plugins.aqlm.kmeans import kmeans, nearest
 from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
-from qharness.plugins.aqlm.thread_pool import Crew, crew
+from qharness.plugins.aqlm.thread_pool import ThreadPool, thread_pool
 from qharness.plugins.aqlm.weight import QuantizedWeight
 
 _LEAST_SCALE = 1e-9
@@ -75,12 +75,12 @@ def quantize_layer(
     metrics = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
     whole = layer_error(weight, torch.zeros_like(weight), xtx) or 1.0
 
-    with crew(weight.device) as workers:
-        best = _first(weight, xtx, metrics, shape, generator, workers)
+    with thread_pool(weight.device) as pool:
+        best = _first(weight, xtx, metrics, shape, generator, pool)
         least = best.error(weight, xtx)
         errors = [least / whole]
         for _ in range(search.rounds):
-            state = _improve(best, weight, xtx, metrics, generator, search, workers)
+            state = _improve(best, weight, xtx, metrics, generator, search, pool)
             error = state.error(weight, xtx)
             enough = not error < least * (1 - search.tolerance)
             if error < least:
@@ -92,7 +92,7 @@ def quantize_layer(
 
 
 def _first(
-    weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator, workers: Crew
+    weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator, pool: ThreadPool
 ) -> _State:
     """K-means on what the codebooks before left over, then the better of its own codes and those found by feedback."""
     rows, groups = len(weight), len(metrics)
@@ -100,14 +100,14 @@ def _first(
     points = (weight / scales[:, None]).view(rows, groups, shape.group).transpose(0, 1).contiguous()  # [J, out, g]
     codebooks, codes = [], []
     for _ in range(shape.codebooks):
-        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator, workers)
-        codes.append(nearest(points, codebook, metrics, workers).t())
+        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator, pool)
+        codes.append(nearest(points, codebook, metrics, pool).t())
         points = points - codebook[codes[-1].t()]
         codebooks.append(codebook)
     books = torch.stack(codebooks)
     states = [
         _State(books, torch.stack(codes, -1), scales),
-        _State(books, feedback_codes(weight, xtx, books, scales, workers), scales),
+        _State(books, feedback_codes(weight, xtx, books, scales, pool), scales),
     ]
     return min(states, key=lambda state: state.error(weight, xtx))
 
@@ -119,12 +119,12 @@ def _improve(
     metrics: Tensor,
     generator: torch.Generator,
     search: Search,
-    workers: Crew,
+    pool: ThreadPool,
 ) -> _State:
     codebooks = solve_codebooks(weight, xtx, metrics, state.codebooks, state.codes, state.scales, search.solver_steps)
     scales = solve_scales(weight, xtx, codebooks, state.codes)
     scales = torch.where(scales.abs() < _LEAST_SCALE, _LEAST_SCALE, scales)  # the search divides by them
-    codes = beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam, workers)
+    codes = beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam, pool)
     return _State(codebooks, codes, scales)
 
 
