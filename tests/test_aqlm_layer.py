@@ -7,7 +7,7 @@ import torch
 
 from qharness.plugins.aqlm.beam import beam_search
 from qharness.plugins.aqlm.bit_allocation import Shape, shape_for
-from qharness.plugins.aqlm.gptq_init import feedback_codes, inverse_factor
+from qharness.plugins.aqlm.gptq_init import gptq_codes, inverse_factor
 from qharness.plugins.aqlm.kmeans import best_codes, kmeans
 from qharness.plugins.aqlm.layer import Search, quantize_layer
 from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
@@ -149,7 +149,7 @@ def test_feedback_beats_the_nearest_codes() -> None:
     weight, xtx = _layer(48, 64, 5)
     codebooks = kmeans(weight.view(48, 8, 8).transpose(0, 1), torch.ones(48), _blocks(xtx, 8), 32, _draw(0))[None]
     nearest = torch.cdist(weight.view(-1, 8), codebooks[0]).argmin(1).view(48, 8, 1)
-    found = feedback_codes(weight, xtx, codebooks, torch.ones(48))
+    found = gptq_codes(weight, xtx, codebooks, torch.ones(48))
     ours, theirs = (_error_of(weight, xtx, codebooks, codes, torch.ones(48)) for codes in (found, nearest))
     assert ours < 0.8 * theirs
 
