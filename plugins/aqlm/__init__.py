@@ -38,14 +38,16 @@ class Aqlm:
     checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
-    codebooks: int | None = option(None, "codebooks M, whose vectors are summed; with nbits, in place of bits")
-    nbits: int | None = option(None, "bits B of a code, 1 to 16: a codebook has 2^B vectors")
-    group: int = option(GROUP, "weights a vector stands for")
+    codebooks: int | None = option(
+        None, "codebooks M, whose vectors are summed; with nbits, in place of bits", least=1, most=64
+    )
+    nbits: int | None = option(None, "bits B of a code, 1 to 16: a codebook has 2^B vectors", least=1, most=16)
+    group: int = option(GROUP, "weights a vector stands for", least=1, most=1024)
     skip_indivisible: bool = option(False, "leave a layer whose width group does not divide in full precision")
     finetune: Literal["none", "block", "e2e"] = option(
         "block", "what is trained after codes are chosen: nothing, each block, or each block and then the whole model"
     )
-    beam: int = option(1, "hypotheses a row in the search for codes")
+    beam: int = option(1, "hypotheses a row in the search for codes", least=1, most=64)
     packed: bool = option(
         False, "checkpoints with codes at their true bits, which qharness loads and transformers does not"
     )
@@ -59,10 +61,6 @@ class Aqlm:
             raise SpecError(
                 f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits"
             )
-        for name, most in (("codebooks", 64), ("nbits", 16), ("group", 1024), ("beam", 64)):
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= most:
-                raise SpecError(f"aqlm's {name} must be 1 to {most}, not {value}")
 
     def shape(self, layers: Mapping[str, tuple[int, int]]) -> Shape:
         """Return the shape in which Linears of these (out, in), by name, are coded."""

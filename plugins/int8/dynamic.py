@@ -14,7 +14,6 @@ from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
 from qharness.plugins.int8.int8_options import (
     SCALE_BYTES,
     Granularity,
-    check_options,
     convert,
     linear_names,
     weight_bytes,
@@ -41,13 +40,12 @@ class Int8Dynamic:
         "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)",
     )
     loss: Literal["max", "mse", "entropy", "percentile"] = option("max", "what the weights' clipping range minimises")
-    weight_bits: int = option(8, "8, or 4 in int8's room")
-    act_bits: int = option(8, "8, or 4 in int8's room")
-    percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    weight_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
 
     def __post_init__(self) -> None:
-        check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
         if self.activations == "tensor" and (self.loss, self.weight_bits, self.act_bits) != ("max", 8, 8):
             raise SpecError("int8-dynamic:activations=tensor is PyTorch's own, which has 8 bits and loss=max only")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from qharness import ModelError, SpecError, WeightBytes
+from qharness import ModelError, WeightBytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 
 Granularity = Literal["per-tensor", "per-column"]
 SCALE_BYTES = 4  # float32, whatever the model's dtype
-
-
-def check_options(name: str, bits: Mapping[str, int], percentile: float) -> None:
-    """Raise SpecError for widths other than 8 and 4 bits, and for what is no percentage."""
-    for option, value in bits.items():
-        if value not in (8, 4):
-            raise SpecError(f"{name}'s {option} must be 8 or 4, not {value}")
-    if not 0 < percentile <= 100:
-        raise SpecError(f"{name}'s percentile must be above 0 and at most 100, not {percentile:g}")
 
 
 def linear_names(model: PreTrainedModel, head: bool) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
-from qharness.plugins.int8.int8_options import check_options, convert, linear_names, trim, weight_bytes
+from qharness.plugins.int8.int8_options import convert, linear_names, trim, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,13 +34,10 @@ class Int8Static:
     weight_loss: Literal["mse", "entropy", "max", "percentile"] | None = option(
         None, "the same for weights alone, where it is to be another"
     )
-    weight_bits: int = option(8, "8, or 4 in int8's room")
-    act_bits: int = option(8, "8, or 4 in int8's room")
-    percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    weight_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
-
-    def __post_init__(self) -> None:
-        check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Run the calibration set through the model once, then replace the Linears one by one.
