@@ -1,4 +1,4 @@
-"""Int8 weights and int8 activations whose scale is found as they come: dynamic quantization (Wei et al. 2023, II.C)."""
+"""Dynamic quantization (Wei et al. 2023, II.C): int8 weights and activations, whose scales are found at run time."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Int8Dynamic:
 
     @property
     def batch_dependent(self) -> bool:
-        """One range over the batch makes each row's result depend on the others."""
+        """Whether one activation range serves the whole batch, so that each row's result depends on the others."""
         return self.activations == "tensor"
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
@@ -73,17 +73,17 @@ class Int8Dynamic:
         self.checkpoint.save(model, folder)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         return self.checkpoint.readers(self.act_bits)
 
     def layer_forms(self) -> Sequence[LayerForm]:
-        """How the cache of quantized models has the layers."""
+        """Return the forms in which the cache of quantized models holds the layers."""
         from qharness.plugins.int8.int8_layer_forms import DYNAMIC_LINEAR, INT8_LINEAR
 
         return INT8_LINEAR, DYNAMIC_LINEAR
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.
+        """Compute sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.
 
         PyTorch's own scales are float64, each with an int64 zero point.
         """
@@ -95,7 +95,7 @@ class Int8Dynamic:
 
 
 def _torch_dynamic(model: PreTrainedModel, weights: Granularity, head: bool) -> PreTrainedModel:
-    """PyTorch's own dynamically quantized Linears, as `torch.ao.quantization.quantize_dynamic` makes them."""
+    """Replace the Linears by PyTorch's own, as `torch.ao.quantization.quantize_dynamic` makes them."""
     import torch
     from torch.ao import quantization
     from torch.ao.nn.quantized import dynamic

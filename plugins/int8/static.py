@@ -1,4 +1,4 @@
-"""Int8 weights and int8 activations in ranges found beforehand on text: static quantization (Wei et al. 2023, II.C)."""
+"""Static quantization (Wei et al. 2023, II.C): int8 weights, and int8 activations in ranges found on text."""
 
 from __future__ import annotations
 
@@ -79,15 +79,15 @@ class Int8Static:
         self.checkpoint.save(model, folder)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         return self.checkpoint.readers(self.act_bits)
 
     def layer_forms(self) -> Sequence[LayerForm]:
-        """How the cache of quantized models has the layers."""
+        """Return the form in which the cache of quantized models holds the layers."""
         from qharness.plugins.int8.int8_layer_forms import INT8_LINEAR
 
         return (INT8_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""
+        """Compute sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""
         return weight_bytes(layers, self.weights, self.weight_bits, scales=1)
