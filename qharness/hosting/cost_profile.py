@@ -108,8 +108,8 @@ def _storage_bytes(spec: RunSpec) -> int | None:
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:
     """The load with power measured or not, and why not."""
     if spec.energy == "measured":
-        energy.insist(device, spec.country)
-    reason = "as asked" if spec.energy == "estimated" else energy.why_not(device)
+        energy.require_power_counter(device, spec.country)
+    reason = "as asked" if spec.energy == "estimated" else energy.counter_missing_reason(device)
     if reason:
         return dataclasses.replace(spec.load, country=None), reason
     energy.check_country(spec.country)

@@ -25,7 +25,7 @@ _MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
 
 
 @dataclass(frozen=True)
-class Hosted:
+class WeightFootprint:
     """Bytes of a model's weights before any were unpacked to run faster, and how many layers run by each kernel."""
 
     weight_bytes: int

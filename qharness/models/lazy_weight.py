@@ -1,6 +1,6 @@
-"""A weight that is computed when it is used, for layers that keep theirs in another form.
+"""A weight that is computed when it is used, for layers that hold codes instead of weights.
 
-Some models ask a Linear for its `weight`: T5 for the dtype, Mamba to multiply with it.
+Some models read a Linear's `weight`: T5 its dtype, Mamba to multiply with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _WITHOUT_VALUES = frozenset([*(getattr(Tensor, name).__get__ for name in _DESCRI
 
 
 class LazyWeight(Tensor):
-    """Stands for the tensor that `compute()` returns: shape, dtype and device are known, values are made when used.
+    """A tensor of known shape, dtype and device whose values `compute()` returns at each use.
 
-    Whatever is done with it is done with that tensor, gradients included. Nothing is cached.
+    Every operation on it is one on the computed tensor, gradients included. Nothing is cached.
     """
 
     _compute: Callable[[], Tensor]
@@ -56,7 +56,7 @@ class LazyWeight(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Answer from what is known, or put the computed tensor in this one's place."""
+        """Answer from shape, dtype and device, or run the operation on the computed tensor."""
         with torch._C.DisableTorchFunctionSubclass():
             if func in _WITHOUT_VALUES:
                 return func(*args, **(kwargs or {}))
@@ -71,12 +71,12 @@ class LazyWeight(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """As above, where PyTorch comes to it from within."""
+        """Run an operation from within PyTorch on the computed tensor."""
         values, named = tree_map(_computed, (args, dict(kwargs or {})))
         return func(*values, **named)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        """Without values."""
+        """Shape and dtype, without values."""
         return f"LazyWeight(shape={tuple(self.shape)}, dtype={self.dtype})"
 
 

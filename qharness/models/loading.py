@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
-from qharness.models.checkpoint_formats import Hosted, check_loads, find_format, quant_method
+from qharness.models.checkpoint_formats import WeightFootprint, check_loads, find_format, quant_method
 from qharness.models.conventions import follow, mark
 from qharness.models.presets import PRESETS, Preset, convention_of, hint
 from qharness.models.untouched import Untouched
@@ -38,14 +38,14 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
 class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
-    `hosted`: what its weights take and how its quantized layers run, once that is settled. `device`: where it is to
+    `footprint`: what its weights take and how its quantized layers run, once that is settled. `device`: where it is to
     run, if it is not there yet. `untouched`: what its quantizer left in full precision; None if it is not quantized.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
-    hosted: Hosted | None = None
+    footprint: WeightFootprint | None = None
     device: torch.device | None = None
     untouched: Untouched | None = None
 

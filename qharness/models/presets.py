@@ -1,4 +1,4 @@
-"""The models of the two papers by short names, and what their prompts need. Written from memory of the Hub; untried."""
+"""Short names and prompt conventions of the two papers' models. Written from memory of the Hub; untried."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ _WEI, _GIAGNORIO = "Wei et al. 2023", "Giagnorio et al. 2025"
 
 @dataclass(frozen=True)
 class Convention:
-    """What a model expects of its input besides what its tokenizer adds by itself.
+    """The parts of a model's input that its tokenizer does not add by itself.
 
-    `begin`: the token that a prompt begins with, put there if the tokenizer has not. `prefixes`: by a document's
-    language, what comes before its prompt. `tokenizer`: options it is loaded with. `decoder_start`: the token a decoder
-    begins with.
+    `bos_token`: the token that begins every prompt. `prefixes`: the text before a prompt, by its document's language.
+    `tokenizer`: options to load the tokenizer with. `decoder_start_token`: the token that a decoder begins with.
     """
 
-    begin: str = ""
+    bos_token: str = ""
     prefixes: Mapping[str, str] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
-    decoder_start: str | None = None
+    decoder_start_token: str | None = None
 
 
 PLAIN = Convention()
@@ -30,12 +29,12 @@ _INCODER = Convention("<|endoftext|>", {"python": "<| file ext=.py |>\n"})
 _CODELLAMA = Convention("<s>")
 _DEEPSEEK = Convention("<｜begin▁of▁sentence｜>")  # noqa: RUF001 - so it is written
 # Its encoder reads `code </s> __python__`, and its decoder starts with the language to write in.
-_PLBART = Convention(tokenizer={"src_lang": "python", "tgt_lang": "en_XX"}, decoder_start="__en_XX__")
+_PLBART = Convention(tokenizer={"src_lang": "python", "tgt_lang": "en_XX"}, decoder_start_token="__en_XX__")  # noqa: S106 - no password
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A model of a paper: its id on the Hub, how many parameters, and the precision the paper calls full."""
+    """A model of a paper: its id on the Hub, its number of parameters, and the dtype that the paper calls full."""
 
     name: str
     id: str
@@ -84,17 +83,17 @@ _BY_ID = {preset.id: preset for preset in _TABLE}
 
 
 def preset_of(model: str) -> Preset | None:
-    """The preset of a name or an id."""
+    """The preset of a name or an id; None if there is none."""
     return PRESETS.get(model) or _BY_ID.get(model)
 
 
 def convention_of(model: str) -> Convention:
-    """What a model of the table, by its name or its id, expects; nothing of any other model."""
+    """The convention of a model of the table, by its name or its id; the plain one of any other model."""
     preset = preset_of(model)
     return preset.convention if preset else PLAIN
 
 
 def hint(name: str) -> str:
-    """The presets that look like a name, to add to an error; nothing if it is an id or a path, or none does."""
+    """The end of an error message that names presets like `name`; empty for an id or a path, and if none is like it."""
     near = [] if "/" in name else difflib.get_close_matches(name.lower(), PRESETS, n=3)
     return f"; did you mean {', '.join(near)}?" if near else ""

@@ -17,8 +17,8 @@ from qharness.models.blocks import block_linears, find_blocks
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SAID_FROM = 0.10  # a larger share is said on the terminal
-REFUSED_FROM = 0.50  # a larger one is an error unless asked for
+NOTED_ABOVE = 0.10  # a larger share is said on the terminal
+REFUSED_ABOVE = 0.50  # a larger one is an error unless asked for
 _SAMPLE = 256  # values of a parameter by which it is recognised
 _NAMED = 3  # modules in a message
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
@@ -55,7 +55,7 @@ class Untouched:
     @property
     def notable(self) -> bool:
         """Whether there is so much of it that a reader of figures must know."""
-        return self.share > SAID_FROM
+        return self.share > NOTED_ABOVE
 
     def __str__(self) -> str:
         largest = ", ".join(f"{name} ({share:.0%})" for name, share in list(self.modules.items())[:_NAMED])
@@ -63,7 +63,7 @@ class Untouched:
 
     def require_less_than_half(self, quantizer: str) -> None:
         """Raise ModelError if more than half was left alone."""
-        if self.share > REFUSED_FROM:
+        if self.share > REFUSED_ABOVE:
             raise ModelError(f"{quantizer} quantizes too little of this model: {self}; --allow-untouched runs it so")
 
 

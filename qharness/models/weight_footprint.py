@@ -57,7 +57,7 @@ def footprint(model: str, quant: str, dtype: str = "auto", trust_remote_code: bo
     if method := quant_method(config):
         raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(config, preset_dtype(dtype, model))
-    empty = skeleton(config, trust_remote_code)
+    empty = meta_model(config, trust_remote_code)
     to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
@@ -121,7 +121,7 @@ def _written_bytes(model: nn.Module, element_bytes: int) -> int:
     )
 
 
-def skeleton(config: PretrainedConfig, trust_remote_code: bool = False) -> Any:
+def meta_model(config: PretrainedConfig, trust_remote_code: bool = False) -> Any:
     """The model without memory for its weights."""
     import torch
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from qharness.errors import DataError, first_line
 from qharness.models.blocks import replace_module
 from qharness.models.conversion import to_linears
-from qharness.models.weight_footprint import skeleton
+from qharness.models.weight_footprint import meta_model
 from qharness.offers import LayerForm
 from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
@@ -223,7 +223,7 @@ def _empty_model(config: PretrainedConfig, layout: _Layout, trust_remote_code: b
     from transformers import GenerationConfig
 
     config.dtype = getattr(torch, layout.dtype)
-    model = cast("PreTrainedModel", skeleton(config, trust_remote_code))
+    model = cast("PreTrainedModel", meta_model(config, trust_remote_code))
     to_linears(model)
     model.eval()
     if layout.generation is not None:
