@@ -17,8 +17,8 @@ class ModelSpec:
     """A model, how it is quantized and where it runs, as the user spells it; `bind_model` makes the plugins it names.
 
     `quant`, `calib`: spec strings; `calib` None is the default set. `parent`: the model whose tokenizer is taken where
-    the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where more
-    than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a
+    the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where
+    more than half of the blocks' parameters stays in full precision. `trust_remote_code`: run the Python code that a
     checkpoint brings.
     """
 

@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 from qharness.errors import StudyError
 from qharness.quantization.backends import BACKENDS
 from qharness.quantization.resolution import bind_model
-from qharness.specs import ModelSpec, RunSpec, Sampling
+from qharness.specs import ModelSpec, RunSpec, Sampling, TaskName
 from qharness.storage.json_reader import read_toml
 from qharness.study.axes import AXES, Axis, Point, bounded
 
@@ -127,9 +127,8 @@ class Study:
         """All combinations that are not excluded, quantizers and calibration sets in their shortest spelling."""
         settings = self.settings
         trusted = common.trust_remote_code or settings.trust_remote_code
-        start = Point(
-            dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
-        )
+        model = dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
+        start = Point(model, TaskName(""))
         bound: dict[ModelSpec, ModelSpec] = {}
         found: dict[Point, None] = {}
         for grid in self.grids:
