@@ -104,11 +104,10 @@ class RunSpec:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def of(self, task: TaskName, model: ModelSpec, sampling: Sampling) -> RunSpec:
-        """The same request of another task and model, sampled in another way; the baseline and the rest stay."""
+    def settled(self, model: ModelSpec, sampling: Sampling) -> RunSpec:
+        """The same request with this model, but for `parent`, and this sampling."""
         return dataclasses.replace(
             self,
-            task=str(task),
             model=model.model,
             quant=model.quant,
             calib=model.calib,
