@@ -73,7 +73,7 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
 def _storage_bytes(model: ResolvedModel) -> int | None:
     from qharness.models.weight_footprint import checkpoint_figures
 
-    return checkpoint_figures(model.checkpoint, model.quantizer)["storage_bytes"]
+    return checkpoint_figures(model.checkpoint, model.quantizer).storage_bytes
 
 
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:

@@ -219,7 +219,7 @@ def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
     """The model as its class makes it, with a Linear for each weight, and without memory for its weights."""
     from transformers import GenerationConfig
 
-    model = cast("PreTrainedModel", meta_model(checkpoint, getattr(torch, layout.dtype)))
+    model = meta_model(checkpoint, getattr(torch, layout.dtype))
     to_linears(model)
     model.eval()
     if layout.generation is not None:
