@@ -39,6 +39,7 @@ from qharness.offers import (
 from qharness.specs import RunResult, RunSpec, ScoreResult
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
+from qharness.syntax_trees import syntax_parser
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -145,6 +146,7 @@ __all__ = [
     "replace_module",
     "run",
     "score",
+    "syntax_parser",
     "test_split",
 ]
 

@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_path
+from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_path, syntax_parser
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
 _RELEASE = "11"
@@ -89,7 +89,7 @@ class Java:
         start = len(prompt.encode("utf-8", "surrogatepass"))
         opened = prompt.rstrip().endswith("{")
         depth, outer = 0, None
-        for leaf in _leaves(_parser().parse(text).root_node):
+        for leaf in _leaves(syntax_parser("java").parse(text).root_node):
             if leaf.type not in ("{", "}") or leaf.start_byte == leaf.end_byte:
                 continue
             if outer is None and leaf.end_byte > start:
@@ -110,14 +110,6 @@ def _leaves(node: Node) -> list[Node]:
         else:
             leaves.append(current)
     return leaves
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_java
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_java.language()))
 
 
 def _jdk_home() -> Path:

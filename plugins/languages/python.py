@@ -7,16 +7,12 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from qharness import Limits, TestsNeed, Toolchain
+from qharness import Limits, TestsNeed, Toolchain, syntax_parser
 from qharness.plugins.languages.python_packages import find_packages
 from qharness.plugins.languages.python_tests import what_tests_need
-
-if TYPE_CHECKING:
-    from tree_sitter import Parser
 
 _HARNESS = tuple(
     Path(__file__).with_name(f"python_{name}.py")
@@ -97,7 +93,7 @@ def _whole_function(text: str) -> str | None:
     """`text` up to the end of the one function it consists of, or None if it does not parse as such."""
     shell = b"if 1:\n" if text[:1].isspace() else b""
     encoded = shell + text.encode("utf-8", "surrogatepass")
-    block = _parser().parse(encoded).root_node
+    block = syntax_parser("python").parse(encoded).root_node
     if block.has_error:
         return None
     if shell:
@@ -107,11 +103,3 @@ def _whole_function(text: str) -> str | None:
     if len(functions) != 1 or others:
         return None
     return encoded[len(shell) : functions[0].end_byte].decode("utf-8", "surrogatepass")
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_python
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))

@@ -9,7 +9,7 @@ from typing import Any
 
 from qharness.storage.disk_errors import named
 from qharness.storage.json_values import json_text, without_lone_surrogates
-from qharness.storage.visible_text import visible_lines
+from qharness.visible_text import visible_lines
 
 
 def write_bytes(path: Path, content: bytes) -> None:
