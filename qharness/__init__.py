@@ -37,6 +37,8 @@ from qharness.offers import (
     WeightBytes,
 )
 from qharness.specs import RunResult, RunSpec, ScoreResult
+from qharness.storage.artifacts import cached_folder
+from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
 from qharness.syntax_trees import syntax_parser
@@ -132,6 +134,7 @@ __all__ = [
     "block_linears",
     "cache_dir",
     "cache_path",
+    "cached_folder",
     "compare",
     "execute_programs",
     "find_blocks",
@@ -148,6 +151,7 @@ __all__ = [
     "score",
     "syntax_parser",
     "test_split",
+    "whole_file",
 ]
 
 

@@ -11,17 +11,29 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_path, syntax_parser
+from qharness import (
+    DiskError,
+    Limits,
+    MissingDependencyError,
+    SandboxError,
+    Toolchain,
+    cached_folder,
+    syntax_parser,
+    whole_file,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
+_TUPLE = Path(__file__).with_name("java-library") / "TupleOfSize.java.jinja"
+_TUPLE_NAMES = ("Unit", "Pair", "Triplet", "Quartet", "Quintet", "Sextet", "Septet", "Octet", "Ennead", "Decade")
 _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
@@ -156,38 +168,49 @@ def _modules(home: Path) -> tuple[str, ...]:
 
 @cache
 def _compiled_harness(home: Path) -> tuple[Path, str]:
-    """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
+    """Return the folder of our compiled classes and their archives, and the compiler's version."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
     flags = " ".join((*_JVM_FLAGS, *_modules(home)))
-    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), flags.encode())
-    target = cache_path("toolchains", f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}", inside=True)
+    parts = (*(s.read_bytes() for s in (*_SOURCES, _TUPLE)), version.encode(), str(home).encode(), flags.encode())
+    key = f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                built = Path(scratch) / "built"
-                built.mkdir(mode=0o755)
-                _compile(home, Path(scratch) / "classes", built / _JAR)
-                if not target.exists():
-                    built.rename(target)
-        with contextlib.suppress(OSError):  # programs start slower without
-            _archive(home, target)
-    except OSError as error:
-        raise SandboxError(f"{target} cannot be made: {error.strerror or error}; QHARNESS_CACHE_DIR moves it") from None
-    return target, version
+        folder = cached_folder("toolchains", key, partial(_compile, home))
+    except DiskError as error:
+        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+    with contextlib.suppress(OSError):  # programs start slower without
+        _archive(home, folder)
+    return folder, version
 
 
-def _compile(home: Path, classes: Path, jar: Path) -> None:
-    javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
-    done = subprocess.run(javac, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()
-        raise OSError(f"javac: {said[0] if said else f'exit status {done.returncode}'}")
-    with zipfile.ZipFile(jar, "w") as archive:
-        for path in sorted(classes.rglob("*.class")):
-            archive.write(path, path.relative_to(classes))
-    jar.chmod(0o644)
+def _compile(home: Path, folder: Path) -> None:
+    """Write our classes into `folder`, as one archive. Raises OSError with what javac says."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        classes, sources = Path(scratch, "classes"), [*_SOURCES, *_write_tuples(Path(scratch))]
+        javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *sources]
+        done = subprocess.run(javac, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()
+            raise OSError(f"javac: {said[0] if said else f'exit status {done.returncode}'}")
+        with zipfile.ZipFile(folder / _JAR, "w") as archive:
+            for path in sorted(classes.rglob("*.class")):
+                archive.write(path, path.relative_to(classes))
+    (folder / _JAR).chmod(0o644)
+
+
+def _write_tuples(folder: Path) -> Iterator[Path]:
+    """Write the sources of the tuples of one to ten values, from their template."""
+    from jinja2 import Template
+
+    template = Template(_TUPLE.read_text(encoding="utf-8"))
+    for size, name in enumerate(_TUPLE_NAMES, 1):
+        letters, arguments = "ABCDEFGHIJ"[:size], [f"value{number}" for number in range(size)]
+        parameters = map(" ".join, zip(letters, arguments, strict=True))
+        lists = {"types": letters, "arguments": arguments, "parameters": parameters}
+        texts = {key: ", ".join(words) for key, words in lists.items()}
+        path = folder / f"{name}.java"
+        path.write_text(template.render(name=name, size=size, letters=letters, **texts), encoding="utf-8")
+        yield path
 
 
 def _archive(home: Path, folder: Path) -> None:
@@ -208,13 +231,10 @@ def _archive(home: Path, folder: Path) -> None:
 
 def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, ...]) -> str:
     """Run a command of ours to its end on `lines`, its classes recorded; return what it said."""
-    archive = folder / f"{command[0]}.jsa"
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        made = Path(scratch) / archive.name
+    with whole_file(folder / f"{command[0]}.jsa") as made:
         argv = [*_jvm(home, folder, command[0]), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
         done = subprocess.run(argv, input="\n".join((*lines, "")), capture_output=True, text=True)
         if done.returncode or not made.exists():
             made.write_bytes(b"")
         made.chmod(0o644)
-        made.replace(archive)
     return done.stdout

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +15,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from qharness import MissingDependencyError, QHarnessError, cache_path
+from qharness import MissingDependencyError, QHarnessError, cached_folder
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -146,26 +144,12 @@ def _modules(entries: Iterable[PurePosixPath]) -> list[str]:
 
 
 def _folder(versions: tuple[tuple[str, str], ...], links: dict[PurePosixPath, Path]) -> Path:
-    """A folder of these links in the cache; made beside and moved into place, and anyone may read it."""
+    """Return the cache's folder of these links."""
     content = repr((versions, sorted((str(at), str(path)) for at, path in links.items())))
-    target = cache_path("packages", hashlib.sha256(content.encode()).hexdigest()[:16], inside=True)
-    if target.is_dir():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent))
+
+    def fill(folder: Path) -> None:
         for at, path in links.items():
-            (scratch / at).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / at).symlink_to(path)
-        for folder in (scratch, *(path for path in scratch.rglob("*") if path.is_dir() and not path.is_symlink())):
-            folder.chmod(0o755)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was faster
-                raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        raise QHarnessError(f"the cache folder {target.parent} cannot be written: {error.strerror}") from None
-    return target
+            (folder / at).parent.mkdir(parents=True, exist_ok=True)
+            (folder / at).symlink_to(path)
+
+    return cached_folder("packages", hashlib.sha256(content.encode()).hexdigest()[:16], fill)

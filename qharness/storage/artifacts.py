@@ -1,10 +1,10 @@
-"""What the cache holds: whole-or-nothing folders under content keys, each with a lock, an age and a document."""
+"""The folders of the cache: whole or not there, under content keys, each with a lock, an age and a document."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 from qharness.errors import BusyError, DataError
 from qharness.progress import note
 from qharness.storage.atomic_writer import write_json
+from qharness.storage.benchmark_files import cache_path
+from qharness.storage.disk_errors import named
 from qharness.storage.json_reader import read_json
 from qharness.storage.locks import lock_file, locked
 from qharness.storage.ownership import close_to_others, make_private, require_ours
@@ -83,3 +85,21 @@ class Artifact:
         except BusyError:
             return False
         return True
+
+
+def cached_folder(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
+    """Return the cache's folder of that kind and key; where it is missing, `fill` writes into it, in one process.
+
+    Programs in the sandbox can read it, whoever they run as. Raises CacheError where others can change it, DiskError
+    where it cannot be written.
+    """
+    folder = cache_path(kind, key, inside=True)
+    if folder.is_dir():
+        return folder
+    with named(folder), locked(lock_file(kind, key), str(folder)):
+        if not folder.is_dir():
+            with whole_folder(folder) as scratch:
+                fill(scratch)
+                for each, *_ in os.walk(scratch):
+                    Path(each).chmod(0o755)
+    return folder
