@@ -16,7 +16,7 @@ from qharness.plugins.languages.python_tests import what_tests_need
 
 _HARNESS = tuple(
     Path(__file__).with_name(f"python_{name}.py")
-    for name in ("values", "calls", "stand_ins", "harness", "checker", "program")
+    for name in ("values", "calls", "stand_ins", "unittest", "harness", "checker", "program")
 )
 """The modules that run in the sandbox, each after those that it imports; the last two have `check` and `serve`."""
 _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)

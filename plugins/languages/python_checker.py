@@ -21,6 +21,7 @@ import unittest
 from qharness.plugins.languages.python_calls import Channel, Gone, Peer
 from qharness.plugins.languages.python_harness import one_line, status_of
 from qharness.plugins.languages.python_stand_ins import StandIn, awaited, iterated
+from qharness.plugins.languages.python_unittest import UnittestMain, UnittestResult
 from qharness.plugins.languages.python_values import CannotCross
 
 _TOKEN_BYTES = 16
@@ -203,7 +204,7 @@ def _judged(peer, tests, code, redefined, modules):
         namespace = _Namespace(peer, _entry_points(tests, redefined, modules), modules)
         sys.modules["__main__"] = types.ModuleType("__main__")
         cases = _classes(tests)
-        code = code or compile(_without_main(tests) if cases else tests, "tests.py", "exec")
+        code = code or compile(UnittestMain("pass").visit(ast.parse(tests)) if cases else tests, "tests.py", "exec")
         exec(code, namespace)  # noqa: S102 - the benchmark's own
         if cases:
             _run_cases(cases, namespace)
@@ -230,20 +231,6 @@ def _entry_points(tests, redefined, modules):
     return redefined & free if all(hasattr(builtins, name) for name in free) else frozenset()
 
 
-class _MainLeftOut(ast.NodeTransformer):
-    """`unittest.main()` exits when it succeeds: it is left out, for the cases are run after the tests."""
-
-    def visit_Expr(self, node):
-        match node.value:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                return ast.copy_location(ast.Pass(), node)
-        return node
-
-
-def _without_main(tests):
-    return ast.fix_missing_locations(_MainLeftOut().visit(ast.parse(tests)))
-
-
 def _run_cases(cases, namespace):
     """Run the tests' own cases of unittest: as many tests as are written there, each of which must succeed."""
     loader = unittest.TestLoader()
@@ -251,17 +238,10 @@ def _run_cases(cases, namespace):
     suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
     parts = [part for node in cases for part in node.body]
     written = sum(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in parts)
-    result = unittest.TextTestRunner(resultclass=_Result).run(suite)
+    result = unittest.TextTestRunner(resultclass=UnittestResult).run(suite)
     assert result.wasSuccessful(), "unittest"
     left_out = len(result.skipped) + len(result.expectedFailures) + written - result.testsRun
     assert left_out <= 0, f"{left_out} of {written} tests did not run, or were skipped or expected to fail"
-
-
-class _Result(unittest.TextTestResult):
-    def addError(self, test, error):
-        if isinstance(error[1], (SystemExit, Gone, CannotCross)):
-            raise error[1]
-        super().addError(test, error)
 
 
 def _judged_in_process(link, channel, job):

@@ -41,6 +41,8 @@ import types
 import typing
 import unittest
 
+from qharness.plugins.languages.python_unittest import UnittestMain, UnittestResult
+
 _DENIED = ("ctypes", "gc.", "sys.settrace", "sys.setprofile", "sys._current", "sys.monitoring", "code.__new__")
 _NOT_IMPORTED = frozenset(("ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters"))
 _NOT_SET = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
@@ -112,23 +114,6 @@ def _refusal(denied, not_imported, not_set, functions, library, frame_at, error,
     return refuse
 
 
-class _ReportUnittest(ast.NodeTransformer):
-    """`unittest.main()` exits when it succeeds; make it a call that returns, or raises what a test exits with."""
-
-    def visit_Expr(self, node):
-        match node.value:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                return ast.fix_missing_locations(ast.copy_location(ast.parse("__run_unittest__()").body[0], node))
-        return node
-
-
-class _Result(unittest.TextTestResult):
-    def addError(self, test, error, add=unittest.TextTestResult.addError):
-        if isinstance(error[1], SystemExit):
-            raise error[1]
-        add(self, test, error)
-
-
 def _unittest_runner(run, runner_class, result_class):
     def run_unittest():
         outcome = run(argv=["tests"], exit=False, testRunner=runner_class(resultclass=result_class))
@@ -183,7 +168,7 @@ def _end_children_at_once(numbers, end, handler_of, handle, default, change_mask
 _WORD = re.compile(r"[a-zA-Z_]+")
 _MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _NOT_LIBRARY}
 _BUILTINS = vars(builtins)
-_RUN_UNITTEST = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
+_RUN_UNITTEST = _unittest_runner(unittest.main, unittest.TextTestRunner, UnittestResult)
 _LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
 
 _FUNCTIONS = frozenset(
@@ -237,12 +222,7 @@ def compiled(source):
     """(code of a solution, None), or (None, the error that it does not compile for)."""
     try:
         return compile(source, "solution.py", "exec"), None
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ) as error:  # a NUL or half a surrogate pair: ValueError
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # ValueError: of a NUL or a lone surrogate
         return None, error
 
 
@@ -289,7 +269,7 @@ def main(source, tests, channel):
     if error:
         tell("compile-error", error)
     try:
-        tree = _ReportUnittest().visit(ast.parse(tests)) if "unittest" in tests else tests
+        tree = UnittestMain("__run_unittest__()").visit(ast.parse(tests)) if "unittest" in tests else tests
         checks = compile(tree, "tests.py", "exec")
         close_off()
         program = [_runner(solution, checks, module, _watched(tests))]

@@ -99,8 +99,9 @@ _FIXED = (
 )
 
 
-def _refill_list(target, parts):
-    target[:] = parts
+def _refill_sequence(target, parts):
+    del target[:]
+    target.extend(parts)
 
 
 def _refill_dict(target, parts):
@@ -129,18 +130,13 @@ def _refill_bytes(target, parts):
     target[:] = _bytes(*parts)
 
 
-def _refill_array(target, parts):
-    del target[:]
-    target.extend(parts)
-
-
 def _nothing(value):
     return ()
 
 
 # What can change: type, tag, what it is made with, its parts, and how the parts replace those it has.
 _CHANGING = (
-    (list, "l", _nothing, iter, _refill_list),
+    (list, "l", _nothing, iter, _refill_sequence),
     (dict, "d", _nothing, _flat, _refill_dict),
     (set, "s", _nothing, iter, _refill_set),
     (collections.deque, "dq", lambda v: ((), v.maxlen), iter, _refill_deque),
@@ -148,7 +144,7 @@ _CHANGING = (
     (collections.OrderedDict, "od", _nothing, lambda v: [x for pair in v.items() for x in pair], _refill_ordered),
     (collections.defaultdict, "dd", lambda v: (v.default_factory,), _flat, _refill_dict),
     (bytearray, "ba", _nothing, lambda v: (_text(v),), _refill_bytes),
-    (array.array, "ar", lambda v: (v.typecode,), iter, _refill_array),
+    (array.array, "ar", lambda v: (v.typecode,), iter, _refill_sequence),
 )
 _BASES = (
     (bool, bool),
@@ -171,8 +167,7 @@ _ENCODE_FIXED = {kind: (tag, parts) for kind, tag, parts, _ in _FIXED}
 _DECODE_FIXED = {tag: make for _, tag, _, make in _FIXED}
 _ENCODE_CHANGING = {kind: (tag, head, parts) for kind, tag, head, parts, _ in _CHANGING}
 _DECODE_CHANGING = {tag: (kind, refill) for kind, tag, _, _, refill in _CHANGING}
-_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None))}
-_TYPES |= {kind.__name__: kind for kind, *_ in (*_FIXED, *_CHANGING)}
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None), *_ENCODE_FIXED, *_ENCODE_CHANGING)}
 """Types whose instances cross, and so may cross themselves."""
 _TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 _FROM_LIBRARY = ("builtins", "itertools")
