@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -229,31 +229,32 @@ def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
 
 
 @dataclass(frozen=True)
-class Mechanism:
-    """One thing isolation is made of: whether it works here, what was found, and what would make it work."""
+class Check:
+    """One thing that works on this machine or does not, what was found, and the command that mends it."""
 
     name: str
-    works: bool
+    ok: bool
     found: str
     fix: str = ""
 
 
-def mechanisms() -> list[Mechanism]:
-    """What this machine has to keep programs in, tried as far as it can be."""
+def mechanisms() -> Iterator[Check]:
+    """Check each part of a sandbox that this machine may offer, by running a program where that is possible."""
     bwrap = shutil.which("bwrap")
-    found = [Mechanism("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")]
+    yield _check("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")
     if bwrap and os.geteuid() == 0:
         said = _works(OWN_USER)
-        found.append(Mechanism("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX))
+        yield _check("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX)
     if bwrap:
         said = _works(USER_NAMESPACE)
-        found.append(Mechanism("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX))
+        yield _check("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX)
     filtered = filter_for(platform.machine()) is not None
     row = "new namespaces, ptrace, memfd, bpf and others are refused" if filtered else platform.machine()
-    found.append(
-        Mechanism("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
-    )
-    return found
+    yield _check("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
+
+
+def _check(name: str, ok: bool, found: str, fix: str) -> Check:
+    return Check(f"sandbox: {name}", ok, found, "" if ok else fix)
 
 
 _AS_ROOT_FIX = "give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run qharness as an ordinary user"
