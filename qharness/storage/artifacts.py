@@ -25,26 +25,26 @@ ABOUT = "about.json"
 
 @dataclass(frozen=True)
 class Artifact:
-    """One folder of the cache; its name is the hash of what decides its content."""
+    """One folder of the cache, named by the hash of what decides its content."""
 
     folder: Path
 
     @property
     def lock_file(self) -> Path:
-        """The lock of whoever makes it, reads it or removes it."""
+        """The lock that a process holds while it makes, reads or removes the folder."""
         return lock_file(self.folder.parent.name, self.folder.name)
 
     def locked(self, what: str, *, wait: bool = True) -> AbstractContextManager[None]:
-        """Hold its lock; see `locks.locked`."""
+        """Hold the lock; see `locks.locked`."""
         return locked(self.lock_file, what, wait=wait)
 
     @property
     def there(self) -> bool:
-        """Whether it has been made."""
+        """Whether the folder has been made."""
         return (self.folder / ABOUT).is_file()
 
     def about(self) -> dict[str, Any]:
-        """What it is; raises DataError where that is not there or damaged, CacheError where others can change it."""
+        """Read its document; raise DataError where that is missing or damaged, CacheError where others can change it."""
         require_ours(self.folder, inside=True)
         found = read_json(self.folder / ABOUT, DataError)
         if not isinstance(found, dict):
@@ -53,7 +53,7 @@ class Artifact:
 
     @contextmanager
     def writing(self, about: Mapping[str, Any]) -> Iterator[Path]:
-        """A folder to fill, which becomes this one. Raises DiskError where the disk is full or does not let us."""
+        """Yield a folder to fill, which then becomes this one. Raises DiskError where the disk is full or refuses."""
         require_ours(self.folder.parent)
         with suppress(OSError):
             make_private(self.folder.parent)
@@ -64,21 +64,21 @@ class Artifact:
             close_to_others(scratch)
 
     def damaged(self, why: str) -> None:
-        """Say that it cannot be read. What is made in its place replaces it."""
+        """Note that the folder cannot be read; whatever is made next replaces it."""
         note(f"{self.folder} cannot be read and is made again: {why}")
 
     def use(self) -> None:
-        """Count as used now."""
+        """Set the time of last use to now."""
         os.utime(self.folder / ABOUT)
 
     @property
     def last_used(self) -> float:
-        """When it was made or read last, in seconds since the epoch."""
+        """The time at which it was made or read last, in seconds since the epoch."""
         about = self.folder / ABOUT
         return (about if about.is_file() else self.folder).stat().st_mtime
 
     def remove(self) -> bool:
-        """Remove it, unless a process makes or reads it; whether it is gone."""
+        """Remove it, unless a process makes or reads it; return whether it is gone."""
         try:
             with self.locked(self.folder.name, wait=False):
                 shutil.rmtree(self.folder, ignore_errors=True)

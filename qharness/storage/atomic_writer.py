@@ -31,7 +31,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, on disk, or as it was before. Raises DiskError, which names it."""
+    """Write a file to disk whole, or leave it as it was. Raises DiskError, which names it."""
     with named(path), whole_file(path) as scratch:
         scratch.write_bytes(content)
 
@@ -52,7 +52,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 def append_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Add JSON lines to a file, on disk when this returns; a last line that was torn is cut off first.
+    """Add JSON lines to a file and to the disk; cut off a torn last line first.
 
     Raises DiskError, which names the file. It may then end in a torn line.
     """

@@ -59,7 +59,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
     if config["isolate"]:
-        namespaces.own_files(config["limits"]["disk_bytes"], config["kept"])
+        namespaces.own_files(config["limits"]["disk_bytes"], config["readable_below_tmp"])
         if check:  # what follows is for all programs at once: each by itself would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
