@@ -54,12 +54,13 @@ class Isolation:
         """Return the command of the spawner that runs a toolchain's programs."""
         readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
         below_tmp = [path for path in readable if path.is_relative_to("/tmp")]  # noqa: S108
+        outermost = [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)]
         how = {
             "harness": toolchain.harness,
             "checked_harness": toolchain.checked_harness,
             "search_path": [str(path) for path in toolchain.search_path],
             "preload": toolchain.preload,
-            "readable_below_tmp": [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)],
+            "readable_below_tmp": outermost,
             "command": toolchain.command,
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
@@ -147,7 +148,7 @@ def _as_nobody(readable: Sequence[Path], limits: Limits) -> list[str]:
 
 def _as_nobody_with_namespaces(readable: Sequence[Path], limits: Limits) -> list[str]:
     """The spawner's argv for other users: root of a user namespace, so that it may make others inside."""
-    return [*_bubblewrap(readable, limits), "--unshare-user", "--uid", "0", "--gid", "0", *_capabilities("SYS_ADMIN"), "--"]
+    return [*_bubblewrap(readable, limits), *_ROOT, *_capabilities("SYS_ADMIN"), "--"]
 
 
 def _capabilities(*capabilities: str) -> list[str]:
@@ -159,6 +160,7 @@ def _without(readable: Sequence[Path], limits: Limits) -> list[str]:
 
 
 _NOBODY = ("--unshare-user", "--uid", "65534", "--gid", "65534")
+_ROOT = ("--unshare-user", "--uid", "0", "--gid", "0")
 OWN_USER = Isolation("bubblewrap with a user of its own", True, True, _as_own_user, _as_root)
 USER_NAMESPACE = Isolation("bubblewrap in a user namespace", True, False, _as_nobody, _as_nobody_with_namespaces)
 NONE = Isolation("none", False, False, _without, _without)

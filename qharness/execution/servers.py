@@ -46,7 +46,7 @@ class Answer:
 
 
 class Server:
-    """A sandboxed process that answers requests with one line each; it is started when needed, and again when it died."""
+    """A sandboxed process that answers requests with one line each; started when needed, and again when it died."""
 
     def __init__(self, name: str, argv: Sequence[str], seconds: float) -> None:
         """`seconds`: the wall time that one answer may take, in seconds, more on a busy machine."""

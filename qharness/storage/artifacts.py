@@ -44,7 +44,7 @@ class Artifact:
         return (self.folder / ABOUT).is_file()
 
     def about(self) -> dict[str, Any]:
-        """Read its document; raise DataError where that is missing or damaged, CacheError where others can change it."""
+        """Read its document; raise DataError if it is missing or damaged, CacheError if others can change it."""
         require_ours(self.folder, inside=True)
         found = read_json(self.folder / ABOUT, DataError)
         if not isinstance(found, dict):

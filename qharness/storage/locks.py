@@ -45,7 +45,7 @@ def writing_to(output: Path, *, wait: bool) -> Iterator[None]:
 def locked(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
     """Hold a file's lock. While another process holds it, wait, with one note that names it, or raise BusyError.
 
-    `what`: the name, in that note, of the thing that is made under the lock. The file's folder must exist; the file stays.
+    `what`: the thing that is made under the lock, as that note names it. The file's folder must exist; the file stays.
     """
     from filelock import FileLock, Timeout  # late, for `qharness --help`
 
