@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qharness.errors import BusyError, DataError
+from qharness.errors import BusyError, DataError, DiskError
 from qharness.progress import note
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import cache_path
@@ -88,18 +88,19 @@ class Artifact:
 
 
 def cached_folder(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
-    """Return the cache's folder of that kind and key; where it is missing, `fill` writes into it, in one process.
+    """Return the cache's folder of that kind and key; where it is missing, `fill` writes into it.
 
     Programs in the sandbox can read it, whoever they run as. Raises CacheError where others can change it, DiskError
     where it cannot be written.
     """
     folder = cache_path(kind, key, inside=True)
-    if folder.is_dir():
-        return folder
-    with named(folder), locked(lock_file(kind, key), str(folder)):
-        if not folder.is_dir():
-            with whole_folder(folder) as scratch:
+    if not folder.is_dir():
+        try:
+            with named(folder), whole_folder(folder) as scratch:
                 fill(scratch)
                 for each, *_ in os.walk(scratch):
                     Path(each).chmod(0o755)
+        except DiskError:
+            if not folder.is_dir():  # else another process was faster
+                raise
     return folder
