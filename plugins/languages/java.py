@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import shutil
+import string
 import subprocess
 import tempfile
 import zipfile
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
-_TUPLE = Path(__file__).with_name("java-library") / "TupleOfSize.java.jinja"
+_TUPLE = Path(__file__).with_name("java-library") / "TupleOfSize.java.template"
 _TUPLE_NAMES = ("Unit", "Pair", "Triplet", "Quartet", "Quintet", "Sextet", "Septet", "Octet", "Ennead", "Decade")
 _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
@@ -199,17 +200,19 @@ def _compile(home: Path, folder: Path) -> None:
 
 
 def _write_tuples(folder: Path) -> Iterator[Path]:
-    """Write the sources of the tuples of one to ten values, from their template."""
-    from jinja2 import Template
-
-    template = Template(_TUPLE.read_text(encoding="utf-8"))
+    """Write the sources of the tuples of one to ten values, from their template; yield their paths."""
+    template = string.Template(_TUPLE.read_text(encoding="utf-8"))
     for size, name in enumerate(_TUPLE_NAMES, 1):
-        letters, arguments = "ABCDEFGHIJ"[:size], [f"value{number}" for number in range(size)]
-        parameters = map(" ".join, zip(letters, arguments, strict=True))
-        lists = {"types": letters, "arguments": arguments, "parameters": parameters}
-        texts = {key: ", ".join(words) for key, words in lists.items()}
+        types, values = "ABCDEFGHIJ"[:size], [f"value{n}" for n in range(size)]
+        members = [f"public {kind} getValue{n}() {{ return at({n}); }}" for n, kind in enumerate(types)]
+        for n, kind in enumerate(types):
+            made = f"{name}<{', '.join(types.replace(kind, 'X'))}>"
+            others = ", ".join(value if value == f"value{n}" else f"getV{value[1:]}()" for value in values)
+            members.append(f"public <X> {made} setAt{n}(X value{n}) {{ return new {name}<>({others}); }}")
+        parts = {"types": types, "arguments": values, "parameters": map(" ".join, zip(types, values, strict=True))}
+        texts = {part: ", ".join(words) for part, words in parts.items()}
         path = folder / f"{name}.java"
-        path.write_text(template.render(name=name, size=size, letters=letters, **texts), encoding="utf-8")
+        path.write_text(template.substitute(texts, name=name, size=size, members="\n    ".join(members)), "utf-8")
         yield path
 
 
