@@ -1,4 +1,4 @@
-"""Java programs: compiled by a JVM that stays, run by one each, assertions on and annotation processing off."""
+"""Java programs: compiled in one long-lived JVM, run with assertions on and annotation processing off."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAME
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
 _JDK_MODULES = ("charsets", "crypto.cryptoki", "crypto.ec", "httpserver", "localedata", "naming.dns", "net", "zipfs")
-"""What a program in a JVM of its own sees of the JDK's besides Java SE: nothing that reaches memory or dumps it."""
+"""The JDK's modules, besides Java SE, that a program in a JVM of its own sees: none of them reads or dumps memory."""
 _JVM_FLAGS = (
     "-ea",
     "-XX:+UseSerialGC",
@@ -66,7 +66,7 @@ class Java:
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The JDK and our classes, compiled once for it into the cache folder."""
+        """Return the JDK's commands with our classes, which are compiled once for each JDK into the cache folder."""
         home = _jdk_home()
         folder, version = _compiled_harness(home)
 
@@ -95,8 +95,8 @@ class Java:
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the closing brace of the method that the prompt opened (it ends in `{`) or declared.
 
-        Braces are counted in the syntax tree's leaves, so that those in strings, characters and comments do not
-        count. A method that never closes is left whole.
+        The braces are leaves of the syntax tree, so those in strings, characters and comments do not count. A method
+        that never closes is returned whole.
         """
         text = (prompt + completion).encode("utf-8", "surrogatepass")
         start = len(prompt.encode("utf-8", "surrogatepass"))
@@ -114,7 +114,7 @@ class Java:
 
 
 def _leaves(node: Node) -> list[Node]:
-    """The leaves of a syntax tree from left to right, without recursion: generated code may nest deeply."""
+    """List the leaves of a syntax tree from left to right, without recursion: generated code may nest deeply."""
     leaves, stack = [], [node]
     while stack:
         current = stack.pop()
@@ -139,7 +139,7 @@ def _jdk_home() -> Path:
 
 
 def _debian_configuration(home: Path) -> tuple[Path, ...]:
-    """Debian keeps a JDK's settings in /etc and links to them."""
+    """List the folders in /etc to which a JDK of Debian's links for its settings."""
     return tuple(
         {p.resolve().parent for p in home.glob("conf/*") if p.is_symlink() and p.resolve().is_relative_to("/etc")}
     )
@@ -151,18 +151,18 @@ def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
 
 
 def _closed(version: str) -> tuple[str, ...]:
-    """The option that keeps a program from the JDK's own fields and from memory that is not its own."""
+    """Return the option that closes the JDK's own fields, and native memory, to programs."""
     major = version.split(".")[0]
     return ("--illegal-access=deny",) if major.isdigit() and int(major) < 17 else ("--enable-native-access=java.base",)
 
 
 def _modules(home: Path) -> tuple[str, ...]:
-    """The option that leaves the JDK's other modules out, if it says which it has."""
+    """Return the option that leaves out the JDK's other modules, if its release file lists them."""
     with contextlib.suppress(OSError):
         listed = re.search(r'^MODULES="(.*)"', (home / "release").read_text(), re.MULTILINE)
         names = listed.group(1).split() if listed else []
         some = [name for name in names if name.removeprefix("jdk.") in _JDK_MODULES or name.startswith("java.")]
-        some = [name for name in some if name not in ("java.se", "java.instrument")]  # the former takes the latter in
+        some = [name for name in some if name not in ("java.se", "java.instrument")]  # java.se requires java.instrument
         return ("--limit-modules", ",".join(some)) if some else ()
     return ()
 
@@ -217,10 +217,10 @@ def _write_tuples(folder: Path) -> Iterator[Path]:
 
 
 def _archive(home: Path, folder: Path) -> None:
-    """Give each command an archive of the classes that it loads, where there is none yet: it starts faster with one.
+    """Make an archive of the classes that each command loads, where there is none yet, so that it starts faster.
 
-    Class data sharing wants them recorded where they will stand (a dynamic archive, JDK 13 and newer), so each command
-    gets one small program here. A JDK that cannot leaves an empty archive, which is not used.
+    Class data sharing (a dynamic archive, JDK 13 and newer) records them at their final place, so each command runs one
+    small program here. A JDK without it leaves an empty archive, which is not used.
     """
     if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
         return
@@ -233,7 +233,7 @@ def _archive(home: Path, folder: Path) -> None:
 
 
 def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, ...]) -> str:
-    """Run a command of ours to its end on `lines`, its classes recorded; return what it said."""
+    """Run a command of ours on these lines, record its classes, and return its output."""
     with whole_file(folder / f"{command[0]}.jsa") as made:
         argv = [*_jvm(home, folder, command[0]), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
         done = subprocess.run(argv, input="\n".join((*lines, "")), capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Python programs, run by the interpreter that runs qharness, with no installed packages but those they ask for."""
+"""Python programs, run by the interpreter that runs qharness, with only the installed packages that they ask for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Python:
-    """Python, by the interpreter that runs qharness."""
+    """Python, run by the interpreter that runs qharness."""
 
     name: ClassVar[str] = "python"
     limits: ClassVar[Limits] = Limits()
@@ -33,7 +33,7 @@ class Python:
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The harness, for the base interpreter: installed packages stay out of reach."""
+        """Return the harness for the base interpreter, which imports no installed package."""
         return Toolchain(
             command=(),
             readable=(),
@@ -44,7 +44,7 @@ class Python:
         )
 
     def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
-        """Packages of the environment that qharness runs in: the interpreter is the same."""
+        """Add packages of the environment that qharness runs in; the interpreter is the same."""
         found = find_packages(tuple(requirements))
         return dataclasses.replace(
             toolchain,
@@ -55,15 +55,15 @@ class Python:
         )
 
     def tests_need(self, tests: str) -> TestsNeed:
-        """What these tests need to run in."""
+        """Say in which process these tests must run."""
         return what_tests_need(tests)
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the function that the prompt's last `def` opened.
 
-        It ends before the first line that stands no further in than its `def`, is neither blank nor a comment, and
-        leaves what precedes it a whole function: a line at the margin inside a string or a bracket ends nothing.
-        A function that holds a syntax error is cut at the first such line of any kind.
+        It ends before the first line that is indented no further than its `def`, is neither blank nor a comment, and
+        comes after a whole function: a line at the margin inside a string or a bracket ends nothing. A function with a
+        syntax error ends before the first line at the margin.
         """
         definitions = list(_DEF.finditer(prompt))
         if not definitions:
@@ -90,7 +90,7 @@ def _ends_block(text: str, start: int, margin: int) -> bool:
 
 
 def _whole_function(text: str) -> str | None:
-    """`text` up to the end of the one function it consists of, or None if it does not parse as such."""
+    """Return `text` up to the end of the one function it consists of; None if it does not parse as one."""
     shell = b"if 1:\n" if text[:1].isspace() else b""
     encoded = shell + text.encode("utf-8", "surrogatepass")
     block = syntax_parser("python").parse(encoded).root_node
