@@ -54,7 +54,7 @@ class LazyWeight(Tensor):
         func: Callable[..., Any],
         types: tuple[type, ...],
         args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
         """Answer from shape, dtype and device, or run the operation on the computed tensor."""
         with torch._C.DisableTorchFunctionSubclass():
@@ -69,7 +69,7 @@ class LazyWeight(Tensor):
         func: Callable[..., Any],
         types: tuple[type, ...],
         args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
         """Run an operation from within PyTorch on the computed tensor."""
         values, named = tree_map(_computed, (args, dict(kwargs or {})))
