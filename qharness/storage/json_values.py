@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qharness.storage.visible_text import visible_json
+from qharness.visible_text import visible_json
 
 
 def json_safe(value: Any) -> Any:
