@@ -40,8 +40,8 @@ def run_programs(
     """Run each distinct program once, `workers` at a time, and return the outcomes in the programs' order.
 
     `workers` is QHARNESS_CORES by default, or one per core. A program whose verdict is in `verdicts` is not run; new
-    verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`: those
-    under the languages' own limits that need not be looked for again, by language and packages. Raises
+    verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`:
+    by language and packages, those under the languages' own limits that were found before. Raises
     MissingDependencyError where a compiler, an interpreter or a package is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
