@@ -55,7 +55,7 @@ def as_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A random encoder-decoder model on disk, as if it were PLBART's: found by its path, as those are by their ids."""
     folder = save_model("plbart", tmp_path / "plbart").as_posix()
     convention = Convention("", {"python": "# .py\n"}, {"padding_side": "left"}, "a")
-    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", "code", convention))
+    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", convention))
     monkeypatch.setitem(presets._BY_ID, folder, PRESETS["ours"])
     return folder
 

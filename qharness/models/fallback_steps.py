@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from qharness.models.kv_cache import padded_rows
+from qharness.models.nonfinite import tensors_in
 
 _ACTIVATION_BYTES = 64  # a token and unit of width, where the whole text is computed
 
@@ -66,8 +67,11 @@ class TransformersCacheStep:
 
     def row_bytes(self, length: int) -> int:
         """Bytes of a row's state, and of all that its tokens add to it."""
-        one, two = (sum(t.nbytes for t in _tensors(self.prefill([[0] * n]).cache.layers)) for n in (1, 2))
+        one, two = (self._cache_bytes(n) for n in (1, 2))
         return one + (length - 1) * (two - one)
+
+    def _cache_bytes(self, length: int) -> int:
+        return sum(t.nbytes for layer in self.prefill([[0] * length]).cache.layers for t in tensors_in(vars(layer)))
 
     def forward(self, state: TransformersCacheState, ids: Tensor) -> TransformersCacheState:
         """Append token ids int64 [rows, new] to a state, whose cache is changed."""
@@ -142,17 +146,3 @@ class RecomputeStep:
             ids, is_first_iteration=True, use_cache=False, **more
         )
         return replace(state, logits=self._model(**inputs).logits[:, -1])
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    """All tensors in a cache's layers."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)
-    elif hasattr(value, "__dict__"):
-        yield from _tensors(vars(value))

@@ -217,43 +217,37 @@ class Generation:
                 chunk = numbers[start : start + batch_size]
                 rows = [prompts[number].ids for number in chunk]
                 ids, mask = padded_rows(rows, self._pad_token_id, self.model.device, left=causal)
-                found = self._search(ids, mask, self._beam_config(decoding, limit))
+                found = self._search(ids, mask, decoding, limit)
                 for number, tokens in zip(chunk, found, strict=True):
                     text = CompletionText(self.detokenizer, prompts[number].ids if causal else ()).of(ends.cut(tokens))
                     for key in prompts[number].samples:
                         yield number, key, cut_at_stop(text, decoding.until)
 
     @torch.inference_mode()
-    def _search(self, ids: torch.Tensor, mask: torch.Tensor, config: GenerationConfig) -> list[list[int]]:
-        """The new tokens that transformers finds for ids and mask int64 [rows, length]."""
-        # transformers fills the gaps of a configuration from the model's own, so that one is put aside.
-        watch = FiniteScores(self.model, ids, mask, config.num_beams)
-        own, self.model.generation_config = self.model.generation_config, GenerationConfig()
-        try:
-            output = self.model.generate(  # type: ignore[operator]
-                input_ids=ids,
-                attention_mask=mask,
-                generation_config=config,
-                logits_processor=LogitsProcessorList([watch]),
-            )
-        finally:
-            self.model.generation_config = own
-        start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]
-        made: list[list[int]] = output[:, start:].tolist()
-        return made
-
-    def _beam_config(self, decoding: Decoding, max_new_tokens: int) -> GenerationConfig:
-        """A configuration with nothing of the checkpoint's own but its start and end tokens."""
-        return GenerationConfig(
+    def _search(self, ids: torch.Tensor, mask: torch.Tensor, decoding: Decoding, limit: int) -> list[list[int]]:
+        """At most `limit` new tokens a row, which transformers finds for ids and mask int64 [rows, length]."""
+        # Nothing of the checkpoint's own but the tokens that begin and end a text.
+        config = GenerationConfig(
             do_sample=False,
             num_beams=decoding.num_beams,
             early_stopping=decoding.early_stopping,
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=limit,
             eos_token_id=sorted(self._eos_token_ids()) or None,
             pad_token_id=self._pad_token_id,
             decoder_start_token_id=self.decoder_start_token_id,
             use_cache=self.step.caches,
         )
+        watch = LogitsProcessorList([FiniteScores(self.model, ids, mask, config.num_beams)])
+        given = {"input_ids": ids, "attention_mask": mask, "generation_config": config, "logits_processor": watch}
+        # transformers fills the gaps of a configuration from the model's own, so that one is put aside.
+        own, self.model.generation_config = self.model.generation_config, GenerationConfig()
+        try:
+            output = self.model.generate(**given)  # type: ignore[operator]
+        finally:
+            self.model.generation_config = own
+        start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]
+        found: list[list[int]] = output[:, start:].tolist()
+        return found
 
 
 def _out_of_memory(error: Exception) -> bool:

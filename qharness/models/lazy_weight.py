@@ -36,17 +36,9 @@ class LazyWeight(Tensor):
     ) -> Self:
         """`compute` returns a tensor of this shape, dtype and device."""
         where = device or torch.device("cpu")
-        return Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
-
-    def __init__(
-        self,
-        compute: Callable[[], Tensor],
-        shape: tuple[int, ...],
-        dtype: torch.dtype,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        self._compute = compute
+        made = Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
+        made._compute = compute
+        return made
 
     @classmethod
     def __torch_function__(

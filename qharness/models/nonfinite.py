@@ -49,7 +49,7 @@ def first_nonfinite_layer(model: PreTrainedModel, inputs: ModelInputs) -> str | 
     found: list[str] = []
 
     def look(name: str, output: object) -> None:
-        if not found and any(not bool(tensor.isfinite().all()) for tensor in _floats(output)):
+        if not found and any(not bool(t.isfinite().all()) for t in tensors_in(output) if t.is_floating_point()):
             found.append(name)
 
     hooks = [
@@ -92,14 +92,10 @@ def _weights(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield name, tensor
 
 
-def _floats(value: object) -> Iterator[Tensor]:
-    """The tensors of floating-point numbers in a module's output."""
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """Yield the tensors in mappings, lists and tuples of any depth."""
     if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _floats(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _floats(each)
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from tensors_in(each)

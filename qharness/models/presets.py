@@ -41,8 +41,8 @@ class Preset:
     parameters: str
     dtype: str
     paper: str
-    task: str = "code"
     convention: Convention = PLAIN
+    task: str = "code"
 
 
 _TABLE = (
@@ -50,33 +50,17 @@ _TABLE = (
     Preset("codegen-2b", "Salesforce/codegen-2B-mono", "2B", "float32", _WEI),
     Preset("codegen-6b", "Salesforce/codegen-6B-mono", "6B", "float32", _WEI),
     Preset("codegen-16b", "Salesforce/codegen-16B-mono", "16B", "float32", _WEI),
-    Preset("incoder-1b", "facebook/incoder-1B", "1.3B", "float32", _WEI, convention=_INCODER),
-    Preset("incoder-6b", "facebook/incoder-6B", "6.7B", "float32", _WEI, convention=_INCODER),
-    Preset("codet5-sum", "Salesforce/codet5-base-multi-sum", "220M", "float32", _WEI, "summary"),
-    Preset("codet5-sum-python", "Salesforce/codet5-base-codexglue-sum-python", "220M", "float32", _WEI, "summary"),
-    Preset("plbart-sum-python", "uclanlp/plbart-python-en_XX", "140M", "float32", _WEI, "summary", _PLBART),
-    Preset("codellama-7b", "codellama/CodeLlama-7b-hf", "7B", "float16", _GIAGNORIO, convention=_CODELLAMA),
-    Preset("codellama-13b", "codellama/CodeLlama-13b-hf", "13B", "float16", _GIAGNORIO, convention=_CODELLAMA),
-    Preset("codellama-34b", "codellama/CodeLlama-34b-hf", "34B", "float16", _GIAGNORIO, convention=_CODELLAMA),
-    Preset(
-        "deepseek-coder-1.3b",
-        "deepseek-ai/deepseek-coder-1.3b-base",
-        "1.3B",
-        "float16",
-        _GIAGNORIO,
-        convention=_DEEPSEEK,
-    ),
-    Preset(
-        "deepseek-coder-6.7b",
-        "deepseek-ai/deepseek-coder-6.7b-base",
-        "6.7B",
-        "float16",
-        _GIAGNORIO,
-        convention=_DEEPSEEK,
-    ),
-    Preset(
-        "deepseek-coder-33b", "deepseek-ai/deepseek-coder-33b-base", "33B", "float16", _GIAGNORIO, convention=_DEEPSEEK
-    ),
+    Preset("incoder-1b", "facebook/incoder-1B", "1.3B", "float32", _WEI, _INCODER),
+    Preset("incoder-6b", "facebook/incoder-6B", "6.7B", "float32", _WEI, _INCODER),
+    Preset("codet5-sum", "Salesforce/codet5-base-multi-sum", "220M", "float32", _WEI, task="summary"),
+    Preset("codet5-sum-python", "Salesforce/codet5-base-codexglue-sum-python", "220M", "float32", _WEI, task="summary"),
+    Preset("plbart-sum-python", "uclanlp/plbart-python-en_XX", "140M", "float32", _WEI, _PLBART, "summary"),
+    Preset("codellama-7b", "codellama/CodeLlama-7b-hf", "7B", "float16", _GIAGNORIO, _CODELLAMA),
+    Preset("codellama-13b", "codellama/CodeLlama-13b-hf", "13B", "float16", _GIAGNORIO, _CODELLAMA),
+    Preset("codellama-34b", "codellama/CodeLlama-34b-hf", "34B", "float16", _GIAGNORIO, _CODELLAMA),
+    Preset("deepseek-coder-1.3b", "deepseek-ai/deepseek-coder-1.3b-base", "1.3B", "float16", _GIAGNORIO, _DEEPSEEK),
+    Preset("deepseek-coder-6.7b", "deepseek-ai/deepseek-coder-6.7b-base", "6.7B", "float16", _GIAGNORIO, _DEEPSEEK),
+    Preset("deepseek-coder-33b", "deepseek-ai/deepseek-coder-33b-base", "33B", "float16", _GIAGNORIO, _DEEPSEEK),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _TABLE}
 _BY_ID = {preset.id: preset for preset in _TABLE}

@@ -103,9 +103,8 @@ def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto")
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
         linears |= head_linear(empty)
     layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
-    parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _Unchanged()).weight_bytes(
-        layers, element.itemsize
-    )
+    weight_bytes = quantizer.weight_bytes if isinstance(quantizer, SizedQuantizer) else _unchanged
+    parts = weight_bytes(layers, element.itemsize)
     unquantized = _written_bytes(empty, element.itemsize) - parts.weights * element.itemsize
     stored = parts.codes + parts.codebooks + parts.scales
     return CheckpointFootprint(
@@ -135,13 +134,11 @@ def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> Checkpoi
     return CheckpointFigures(found.total_bytes, found.parameters)
 
 
-class _Unchanged:
-    """The sizes of weights that a quantizer leaves in their dtype: none, or one that simulates."""
-
-    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        weights = sum(rows * columns for rows, columns in layers.values())
-        size = weights * element_bytes
-        return WeightBytes(weights, codes=size, codebooks=0, scales=0, packed=size, nominal_bits=8 * element_bytes)
+def _unchanged(layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+    """The bytes of weights that a quantizer leaves in their dtype: it is `none`, or simulates."""
+    weights = sum(rows * columns for rows, columns in layers.values())
+    size = weights * element_bytes
+    return WeightBytes(weights, codes=size, codebooks=0, scales=0, packed=size, nominal_bits=8 * element_bytes)
 
 
 def _written_bytes(model: nn.Module, element_bytes: int) -> int:
