@@ -1,4 +1,4 @@
-"""End-to-end fine-tuning: the full-precision model is distilled into the quantized one (Egiazarian et al. 2024, A).
+"""End-to-end fine-tuning: distills the full-precision model into the quantized one (Egiazarian et al. 2024, app. A).
 
 The loss is KL(teacher || student) over the vocabulary, mean over tokens. The output head is neither quantized nor
 trained, so both models' logits come from it, and the teacher's hidden states that go into it are all that is cached on
