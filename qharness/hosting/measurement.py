@@ -136,7 +136,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
     import torch
     import transformers
 
-    from qharness.models.checkpoint_formats import settle
+    from qharness.models.checkpoint_formats import select_kernels
     from qharness.models.weight_footprint import resident_bytes
     from qharness.quantization.quantized_models import Models
     from qharness.quantization.resolution import bind_model, resolve
@@ -147,7 +147,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
     before = process.memory_info().rss
     made = Models().get(resolve(bind_model(spec)))
     loaded = made.loaded
-    weights, layers = resident_bytes(loaded.model), settle(loaded.model)
+    weights, layers = resident_bytes(loaded.model), select_kernels(loaded.model)
     gc.collect()
     held = process.memory_info().rss
     predict = _predictor(loaded, load, spec.seed)

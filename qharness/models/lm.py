@@ -15,7 +15,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from qharness.bounds import check_setting, parse_number
-from qharness.models.checkpoint_formats import Hosted, settle
+from qharness.models.checkpoint_formats import Hosted, select_kernels
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
@@ -58,7 +58,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         check_setting("seed", seed)
         self.asked = parse_batch_size(batch_size)
         self.batch_dependent = False
-        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
+        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), select_kernels(loaded.model))
         self.hosted = loaded.hosted
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
