@@ -73,7 +73,7 @@ def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> dict
         "hosting": {
             "resident_bytes": facts.resident_bytes,
             "weight_bytes": facts.weight_bytes,
-            **checkpoint_figures(cell.model.checkpoint, cell.model.quantizer),
+            **dataclasses.asdict(checkpoint_figures(cell.model.checkpoint, cell.model.quantizer)),
             "layers": facts.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
@@ -81,7 +81,7 @@ def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> dict
         **({"executed": executed(rows)} if cell.task.languages else {}),
         "batches": {"size": lm.at_a_time, "rows": lm.batches if lm.batch_dependent else None},
         "quantization": list(made.log),
-        **({"untouched": made.untouched.document()} if made.untouched else {}),
+        **({"untouched": dataclasses.asdict(made.untouched)} if made.untouched else {}),
         "generation": {name: task.get_config("generation_kwargs") for name, task in cell.task.tasks.items()},
         "notes": [*notes_of(facts, lm.batch_dependent, made.composition), *cell.task.notes],
     }
