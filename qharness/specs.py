@@ -106,19 +106,8 @@ class RunSpec:
 
     def settled(self, model: ModelSpec, sampling: Sampling) -> RunSpec:
         """The same request with this model, but for `parent`, and this sampling."""
-        return dataclasses.replace(
-            self,
-            model=model.model,
-            quant=model.quant,
-            calib=model.calib,
-            seed=model.seed,
-            device=model.device,
-            dtype=model.dtype,
-            data_dir=model.data_dir,
-            allow_untouched=model.allow_untouched,
-            trust_remote_code=model.trust_remote_code,
-            **vars(sampling),
-        )
+        shared = {name: value for name, value in vars(model).items() if name != "parent"}
+        return dataclasses.replace(self, **shared, **vars(sampling))
 
     @property
     def model_spec(self) -> ModelSpec:

@@ -12,9 +12,11 @@ import pytest
 
 from qharness import RunSpec, StudyError, UnknownNameError
 from qharness.quantization import quantized_models as store
+from qharness.quantization.backends import BACKENDS
 from qharness.quantization.quantized_artifacts import quantized_dir
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import bind_model, resolve
+from qharness.study.axes import AXES
 from qharness.study.jobs import Job
 from qharness.study.study_file import read_study
 from qharness.study.sweep import PlannedJob, plan, sweep, with_baselines
@@ -183,3 +185,16 @@ def test_the_cache_is_listed_and_removed(cli: Cli, tmp_path: Path) -> None:
     removed = cli("cache", "rm", QHARNESS_CACHE_DIR=str(tmp_path / "cache"))
     assert "removed 1 entries" in removed.stdout
     assert not entry.exists() and (tmp_path / "cache/other").exists()
+
+
+def test_what_a_file_may_say_follows_from_the_tables(tmp_path: Path) -> None:
+    """Of axes, lists and patterns; of backends, the names."""
+    for axis in AXES:
+        for place, known in ((f"{axis.list_name} = 1.5", "list"), (f"[[exclude]]\n{axis.name} = 1.5", "")):
+            (tmp_path / "study.toml").write_text(f"tasks = ['t']\n{place}" if axis.name != "task" else place)
+            with pytest.raises(StudyError, match=f"{axis.name}.*{known}"):
+                read_study(tmp_path / "study.toml")
+    for name in BACKENDS:
+        assert {spec.backend for spec in specs(f'tasks = ["t"]\nbackend = "{name}"', tmp_path)} == {name}
+    with pytest.raises(StudyError, match="backend: Input should be " + " or ".join(map(repr, BACKENDS))):
+        specs('tasks = ["t"]\nbackend = "x"', tmp_path)

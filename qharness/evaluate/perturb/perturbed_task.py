@@ -30,7 +30,9 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any]) -> None:
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config.get("metadata") or {}
-        self._perturbations = bind_perturbations(str(metadata.get(_NAMED) or config["task"]))
+        bound = bind_perturbations(str(metadata.get(_NAMED) or config["task"]))
+        self.canonical, self._perturbations = bound.canonical, bound.perturbations
+        self._prose_spans = bound.entry.source.prose_spans
         self._seed = int(metadata.get("seed") or 0)
         self._perturbed: dict[Any, Dataset] = {}
         self.changes: list[ProseChange] = []
@@ -39,20 +41,14 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
         self._config.process_docs = self._perturb
 
     def _perturb(self, docs: Dataset) -> Dataset:
-        """The documents of one split, perturbed once: lm-eval asks for them again and again."""
+        """The documents of one split, perturbed; remembered, for lm-eval asks again and again."""
         key = id(docs)
         if key not in self._perturbed:
             original = docs if self._original_docs is None else self._original_docs(docs)
-            bound = self._perturbations
-            changes = perturb(list(original), bound.entry.source.prose_spans, bound.perturbations, self._seed)
+            changes = perturb(list(original), self._prose_spans, self._perturbations, self._seed)
             self._perturbed[key] = Dataset.from_list([c.after for c in changes], features=original.features)
             self.changes += changes
         return self._perturbed[key]
-
-    @property
-    def canonical(self) -> TaskName:
-        """The task's name, its perturbations in their shortest spelling."""
-        return self._perturbations.canonical
 
     @property
     def notes(self) -> list[str]:
