@@ -135,10 +135,10 @@ class FinishedRun:
         return defined(self.document.get("timings", {}).get("generation_s"))
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
         path = self.folder / SAMPLES
-        return read_lines(path, ("task", "doc_id", "sample")) if path.is_file() else []
+        return Row.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
 
     @cached_property
     def problems(self) -> dict[Problem, list[Row]]:
@@ -148,7 +148,7 @@ class FinishedRun:
     @cached_property
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
-        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].get("passed") is not None}
+        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
 
     @property
     def pass_rates(self) -> dict[Problem, float]:
@@ -157,8 +157,8 @@ class FinishedRun:
 
     def scores(self, metric: str) -> list[float]:
         """A metric of each problem that has it, of its first sample: what lm-eval scores."""
-        found = ((rows[0].get("metrics") or {}).get(metric) for rows in self.problems.values())
-        return [float(value) for value in found if isinstance(value, int | float)]
+        found = (rows[0].scores for rows in self.problems.values())
+        return [float(scores[metric]) for scores in found if metric in scores]
 
     @property
     def n_problems(self) -> int:
