@@ -15,7 +15,7 @@ import pluggy
 from qharness import hookspecs
 from qharness.errors import PluginError, UnknownNameError
 from qharness.offers import TaskFamily
-from qharness.spec import bind, parse
+from qharness.spec import Spec, bind, parse
 from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
 T = TypeVar("T")
@@ -88,8 +88,8 @@ class Registry:
         """Make the calibration set a spec string names."""
         return _make(spec, self.calibration_sets, "calibration set")
 
-    def perturbation(self, spec: str) -> Perturbation:
-        """Make the perturbation a spec string names."""
+    def perturbation(self, spec: str | Spec) -> Perturbation:
+        """Make the perturbation a spec names."""
         return _make(spec, self.perturbations, "perturbation")
 
     def family(self, task: str) -> TaskFamily | None:
@@ -102,8 +102,8 @@ class Registry:
         return _make(name, self.languages, "language")
 
 
-def _make(spec: str, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
-    parsed = parse(spec)
+def _make(spec: str | Spec, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
+    parsed = parse(spec) if isinstance(spec, str) else spec
     if parsed.name not in entries:
         raise UnknownNameError(kind, parsed.name, entries)
     return bind(parsed, entries[parsed.name].value)

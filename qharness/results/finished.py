@@ -141,19 +141,21 @@ class RunRecord:
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. Programs that were run have `status`, `passed`,
+    `level`: the problem's difficulty, where the benchmark has levels. `program`: of tasks that run programs themselves.
+    Programs that were run have `status`, `passed`,
     `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
     """
 
     task: str = ""
     doc_id: int = 0
-    task_id: str | None = None
+    task_id: str | int | None = None
     seed: int | None = None
     prompt_sha: str | None = None
     prompt: str | None = None
     level: object = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
+    program: object = field(default=None, metadata=LEFT_OUT)
     status: str | None = None
     passed: bool | None = None
     detail: str | None = field(default=None, metadata=LEFT_OUT)
@@ -177,13 +179,19 @@ class SampleRow:
         """The metrics that are defined, by name."""
         return {name: value for name, value in (self.metrics or {}).items() if isinstance(value, int | float)}
 
+    @property
+    def is_text(self) -> bool:
+        """Whether this is a text with a score, and not a program's verdict."""
+        return self.status is None and bool(self.scores)
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run: its folder and the JSON document in its run.json."""
+    """A finished run: its folder, the document in its run.json, and the run that it was compared with, if any."""
 
     folder: Path
     document: JsonObject
+    baseline: RunResult | None = None
 
     @cached_property
     def record(self) -> RunRecord:

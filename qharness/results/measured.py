@@ -171,7 +171,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class NoiseInputs:
+class InputSet:
     """The set whose sequences were run, whether they were held out from calibration, and how many there were."""
 
     set: str | None = None
@@ -196,7 +196,7 @@ class NoiseReport:
     parameters: int | None = None
     dtype: str | None = None
     seed: int | None = None
-    inputs: NoiseInputs = NoiseInputs()
+    inputs: InputSet = InputSet()
     quantizer: str = ""
     calibration: str | None = None
     mean: MeanNoise = MeanNoise()

@@ -109,7 +109,7 @@ class ChangedProblem:
 
     task: str
     doc_id: int
-    task_id: str | None
+    task_id: str | int | None
     a: float
     b: float
 
@@ -139,7 +139,7 @@ class Example:
 
     task: str
     doc_id: int
-    task_id: str | None
+    task_id: str | int | None
     prompt: str | None
     reference: object = field(metadata=LEFT_OUT)
     a: ShownProgram | ShownText

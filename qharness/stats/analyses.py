@@ -15,7 +15,8 @@ import numpy as np
 
 from qharness.offers import MissingNames
 from qharness.registry import get_registry
-from qharness.stats.pairing import Pairs, Row, by_problem, pair, passes
+from qharness.results import SampleRow
+from qharness.stats.pairing import Pairs, by_problem, pair, passes
 from qharness.types import Status
 
 MISSING_NAME = "missing-name"
@@ -42,9 +43,9 @@ class Level:
     pass_rate: float
 
 
-def by_level(rows: Iterable[Row]) -> dict[str, Level]:
+def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
     """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
-    problems: dict[str, list[list[Row]]] = {}
+    problems: dict[str, list[list[SampleRow]]] = {}
     for samples in by_problem(row for row in rows if row.level is not None).values():
         problems.setdefault(str(samples[0].level), []).append(samples)
     order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
@@ -58,7 +59,7 @@ def by_level(rows: Iterable[Row]) -> dict[str, Level]:
     }
 
 
-def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
+def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
     """How many completions ended in which way; all kinds, also those of which there are none.
 
     A kind is a status, but that `failed` is an `assertion`, `error` an `exception`, and an error or compile error that
@@ -77,7 +78,7 @@ def missing_names() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 
 
-def kind_of(row: Row, missing: re.Pattern[str]) -> str:
+def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
     """The kind of one row: see failure_kinds."""
     status = Status(row.status or "")
     if status in _OF_NAMES and missing.match(row.detail or ""):
@@ -94,14 +95,14 @@ class PassChange:
 
     task: str
     doc_id: int
-    task_id: str | None
+    task_id: str | int | None
     a: float
     b: float
-    first: Row
-    second: Row
+    first: SampleRow
+    second: SampleRow
 
 
-def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[PassChange], list[PassChange]]:
+def changes(rows_a: Iterable[SampleRow], rows_b: Iterable[SampleRow]) -> tuple[list[PassChange], list[PassChange]]:
     """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
     return changed(pair(rows_a, rows_b))
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
-from qharness.evaluate.run.run_folder import SAMPLES, require_run
 from qharness.metrics import pass_at_k
+from qharness.results import SampleRow
 from qharness.results.paired import (
     PASS_RATE,
     ChangedProblem,
@@ -28,7 +28,7 @@ from qharness.stats.analyses import PassChange, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
-from qharness.stats.pairing import Pairs, Row, all_run, pair, read_rows
+from qharness.stats.pairing import Pairs, RunRows, all_run, pair, read_run_rows
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
 from qharness.stats.texts import compare_texts
 
@@ -47,15 +47,17 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
-    folders = Path(run_a), Path(run_b)
-    rows = [read_rows(folder) for folder in folders]
-    scored = [[row for row in each if row.status is None and row.scores] for each in rows]
+    return compare_runs(read_run_rows(Path(run_a)), read_run_rows(Path(run_b)), seed=seed, examples=examples)
+
+
+def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) -> Comparison:
+    """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
     rng = np.random.default_rng(seed)
-    if all(scored):
-        return compare_texts(str(run_a), str(run_b), (scored[0], scored[1]), rng, examples)
-    problems = pair(*(all_run(each, folder) for each, folder in zip(rows, folders, strict=True)))
+    if a.texts and b.texts:
+        return compare_texts(a, b, rng, examples)
+    problems = pair(all_run(a.rows, a.folder), all_run(b.rows, b.folder))
     if not problems:
-        raise SamplesError(f"{run_a} and {run_b} have no completion in common: they are runs of different tasks")
+        raise SamplesError(f"{a.folder} and {b.folder} have no completion in common: they are runs of different tasks")
     rates_a, rates_b = _rates(problems)
     differences = rates_b - rates_a
     pairs = [both for each in problems for both in zip(each.first, each.second, strict=True)]
@@ -65,8 +67,8 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     first, second = (np.concatenate(column) for column in zip(*(each.passed for each in problems), strict=True))
     lost, won = changed(problems)
     return Comparison(
-        a=str(run_a),
-        b=str(run_b),
+        a=str(a.folder),
+        b=str(b.folder),
         n_problems=len(problems),
         n_pairs=len(pairs),
         means={PASS_RATE: main} | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest},
@@ -80,15 +82,13 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
         lost=[_summary(each) for each in lost],
         won=[_summary(each) for each in won],
         examples=[_example(each) for each in (*lost[:examples], *won[:examples])] if examples else None,
-        robustness=None if len({_perturbation(folder) for folder in folders}) == 1 else _robustness(problems),
+        robustness=_robustness(problems) if a.task.perturbation != b.task.perturbation else None,
     )
 
 
-def comparable(folder: Path) -> bool:
-    """Whether a finished run holds passes and failures, or texts with scores."""
-    if not (folder / SAMPLES).is_file():
-        return False
-    return any(row.passed is not None or (row.status is None and row.scores) for row in read_rows(folder))
+def comparable(rows: Sequence[SampleRow]) -> bool:
+    """Whether a finished run's rows hold passes and failures, or texts with scores."""
+    return any(row.passed is not None or row.is_text for row in rows)
 
 
 def _rates(problems: Sequence[Pairs]) -> tuple[_Rates, _Rates]:
@@ -106,14 +106,14 @@ def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> Pai
     return paired_means(first, second, (difference.low, difference.high), rng)
 
 
-def _failures(pairs: Sequence[tuple[Row, Row]]) -> Failures:
+def _failures(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Failures:
     lost = (second for first, second in pairs if first.passed and not second.passed)
     return Failures(
         failure_kinds(first for first, _ in pairs), failure_kinds(second for _, second in pairs), failure_kinds(lost)
     )
 
 
-def _levels(pairs: Sequence[tuple[Row, Row]]) -> Mapping[str, LevelComparison]:
+def _levels(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Mapping[str, LevelComparison]:
     """Levels that both runs have, by name."""
     a, b = by_level(first for first, _ in pairs), by_level(second for _, second in pairs)
     lost = Counter(str(first.level) for first, second in pairs if first.passed and not second.passed)
@@ -136,11 +136,6 @@ def _example(change: PassChange) -> Example:
         for rate, row in ((change.a, change.first), (change.b, change.second))
     )
     return Example(change.task, change.doc_id, change.task_id, change.first.prompt, None, a, b)
-
-
-def _perturbation(folder: Path) -> str:
-    task = require_run(folder).get("spec", {}).get("task", "")
-    return str(task).partition("@")[2]
 
 
 def _robustness(problems: Sequence[Pairs]) -> PerturbationCost:

@@ -11,22 +11,16 @@ from qharness.results import SampleRow
 from qharness.results.paired import Comparison, Example, ShownText
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, smallest_detectable_difference
-from qharness.stats.pairing import Key
+from qharness.stats.pairing import Key, RunRows
 
 
-def compare_texts(
-    first: str,
-    second: str,
-    rows: tuple[Sequence[SampleRow], Sequence[SampleRow]],
-    rng: np.random.Generator,
-    examples: int = 0,
-) -> Comparison:
-    """Compare the scored rows of two runs, named `first` and `second`, by the first metric that they share.
+def compare_texts(first: RunRows, second: RunRows, rng: np.random.Generator, examples: int = 0) -> Comparison:
+    """Compare the scored texts of two runs, problem by problem, by the first metric that they share.
 
     `examples` is how many of the problems whose texts differ are shown: those whose scores differ most. Raises
     SamplesError if the runs have no problem or no metric in common.
     """
-    a, b = map(_first_samples, rows)
+    a, b = _first_samples(first.texts), _first_samples(second.texts)
     keys = sorted(a.keys() & b.keys())
     metric = next((name for key in keys[:1] for name in a[key].scores if name in b[key].scores), None)
     if metric is None:
@@ -38,8 +32,8 @@ def compare_texts(
     changed = [n for n, key in enumerate(keys) if a[key].completion != b[key].completion]
     shown = sorted(changed, key=lambda n: -abs(differences[n]))[:examples]
     return Comparison(
-        a=first,
-        b=second,
+        a=str(first.folder),
+        b=str(second.folder),
         metric=metric,
         n_problems=len(keys),
         n_pairs=len(keys),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -63,7 +63,7 @@ def encode(value: Any) -> Any:
     Keys are in the order of the fields. An underscore at a name's end, as in `from_`, is no part of the key.
     """
     if dataclasses.is_dataclass(value):
-        document = {}
+        document: JsonObject = {}
         for field in dataclasses.fields(value):
             item = getattr(value, field.name)
             if field.metadata == SPLICED:
@@ -93,5 +93,5 @@ def decode(kind: type[T], document: object, error_type: type[QHarnessError], pla
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
+from qharness.results import SampleRow
 from qharness.specs import RunSpec
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import Row, by_problem, passes
+from qharness.stats.pairing import by_problem, passes
 from qharness.storage.json_values import defined
 
 FULL = "none"
@@ -135,13 +136,13 @@ class FinishedRun:
         return defined(self.document.get("timings", {}).get("generation_s"))
 
     @cached_property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[SampleRow]:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
         path = self.folder / SAMPLES
-        return Row.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
+        return SampleRow.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
 
     @cached_property
-    def problems(self) -> dict[Problem, list[Row]]:
+    def problems(self) -> dict[Problem, list[SampleRow]]:
         """The rows of each problem, in the order of samples."""
         return by_problem(self.rows)
 
