@@ -178,7 +178,7 @@ def robustness(collection: Collection) -> list[Table]:
             own.setdefault(row, []).extend([drops[entry]] if math.isfinite(drops[entry]) else [])
     for row, defined in own.items():
         pivot.put(row, _MEAN, figure(fmean(defined) if defined else math.nan, ".2f"))
-    averages = {(each["quant"], each["calib"]): each["drop_percent"] for each in found.averages()}
+    averages = {(each.quant, each.calib): each.drop_percent for each in found.averages()}
     quantizers = {(entry.quant, entry.calib): entry for entry in drops}
     for (quant, calib), entry in sorted(quantizers.items(), key=lambda item: collection.by_size(item[1])):
         pivot.put(("all models", name(entry)), _MEAN, figure(averages[quant, calib], ".2f"))
