@@ -1,4 +1,4 @@
-"""Every run's completions of every problem, small enough to stand in a page."""
+"""Every run's completions of every problem, packed into a text for the page."""
 
 from __future__ import annotations
 
@@ -7,78 +7,105 @@ import gzip
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.storage.json_values import without_lone_surrogates
 
+_CompletionData = tuple[str, str | None, str, float | None]
 
-def pack(data: Mapping[str, Any]) -> str:
-    """JSON, gzipped, in base64: nothing in it can be taken for markup. The same each time."""
+
+class _RunData(TypedDict):
+    """A run. `against`: the number of the run it is compared with, None for none."""
+
+    label: str
+    task: str
+    full: bool
+    against: int | None
+
+
+class _ProblemData(TypedDict):
+    """A problem. `outcomes`: distinct (completion, status, detail, score). `runs`: by the number of the run, the index
+    of its prompt, and the index of the outcome of each sample.
+
+    The score of a program is 1 if it passed, else 0; that of a text is its first metric.
+    """
+
+    doc: str
+    name: str | None
+    level: str | None
+    reference: str | None
+    prompts: list[str | None]
+    outcomes: list[_CompletionData]
+    runs: dict[int, tuple[int, list[int]]]
+
+
+class PageData(TypedDict):
+    """The runs, and the problems of each task. `metrics`: the metric that scores a task's texts, None for programs."""
+
+    runs: list[_RunData]
+    problems: dict[str, list[_ProblemData]]
+    metrics: dict[str, str | None]
+
+
+def pack(data: Mapping[str, object]) -> str:
+    """JSON, gzipped, in base64, so that nothing in it is markup; equal data give an equal text."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 9, mtime=0)).decode()
 
 
-def problem_data(collection: Collection) -> dict[str, Any]:
-    """Runs and problems, each distinct completion of a problem once.
-
-    `runs`: {label, task, full, against}, the last being the number of the run it is compared with, full precision on
-    the same prompts, or None. `problems`, by task: {doc, name, level, prompts, outcomes, reference, runs}; an outcome
-    is [completion, status, detail, score], `runs` maps a run's number to [prompt, [outcome by sample]], as places in
-    those lists. The score is 1 or 0 for a program that passed or did not, of a text its first metric; `metrics` has the
-    latter's name by task, None for programs.
-    """
-    entries = [entry for entry in collection.largest if entry.rows]
-    places = {id(entry): place for place, entry in enumerate(entries)}
+def problem_data(collection: Collection) -> PageData:
+    """The largest runs and their problems, each distinct completion of a problem once."""
+    runs = [run for run in collection.largest if run.rows]
+    numbers = {run: number for number, run in enumerate(runs)}
     problems: dict[str, dict[int, _Problem]] = {}
-    for place, entry in enumerate(entries):
-        for row in entry.rows:
+    for run, number in numbers.items():
+        for row in run.rows:
             task = row["task"].partition("@")[0]
-            problems.setdefault(task, {}).setdefault(row["doc_id"], _Problem(row)).add(place, row)
-    runs = [
-        {
-            "label": _label(collection, entry),
-            "task": entry.task,
-            "full": entry.full,
-            "against": places.get(id(_against(collection, entry))),
-        }
-        for entry in entries
-    ]
-    listed = {task: [found[doc].document() for doc in sorted(found)] for task, found in problems.items()}
-    metrics = {entry.task: None if entry.counts_passes else next(iter(entry.metrics), None) for entry in entries}
-    return {"runs": runs, "problems": listed, "metrics": {task: metrics.get(task) for task in listed}}
+            problems.setdefault(task, {}).setdefault(row["doc_id"], _Problem(row)).add(number, row)
+    metrics = {run.task: None if run.counts_passes else next(iter(run.metrics), None) for run in runs}
+    return {
+        "runs": [
+            {
+                "label": _label(collection, run),
+                "task": run.task,
+                "full": run.full,
+                "against": numbers.get(other) if (other := _compared_with(collection, run)) else None,
+            }
+            for run in runs
+        ],
+        "problems": {task: [of_task[doc].data() for doc in sorted(of_task)] for task, of_task in problems.items()},
+        "metrics": {task: metrics.get(task) for task in problems},
+    }
 
 
-def _label(collection: Collection, entry: FinishedRun) -> str:
-    parts = (
-        collection.labels.model(entry),
-        collection.labels.calibrated(entry),
-        entry.perturbation and f"prompts: {entry.perturbation}",
+def _label(collection: Collection, run: FinishedRun) -> str:
+    prompts = [f"prompts: {run.perturbation}"] if run.perturbation else []
+    return ", ".join([collection.labels.model(run), collection.labels.calibrated(run), *prompts])
+
+
+def _compared_with(collection: Collection, run: FinishedRun) -> FinishedRun | None:
+    """Full precision of a quantized run; for full precision on perturbed prompts, the run on the original ones."""
+    if not run.full:
+        return collection.baseline_of(run)
+    alike = (other for other in collection.largest if other.full and (other.task, other.model) == (run.task, run.model))
+    return next(
+        (other for other in alike if run.perturbation and not other.perturbation and other.seed == run.seed), None
     )
-    return ", ".join(part for part in parts if part)
-
-
-def _against(collection: Collection, entry: FinishedRun) -> FinishedRun | None:
-    """Full precision of a quantized run; of full precision on perturbed prompts, that on the original ones."""
-    if not entry.full:
-        return collection.baseline_of(entry)
-    alike = (e for e in collection.largest if e.full and e.task == entry.task and e.model == entry.model)
-    return next((e for e in alike if entry.perturbation and not e.perturbation and e.seed == entry.seed), None)
 
 
 class _Problem:
-    """One problem as it is gathered, row by row."""
+    """Collects the rows of one problem."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
-        self._named = {"doc": row["doc_id"], "name": row.get("task_id"), "level": row.get("level")}
-        self._reference = row.get("reference")
+        self._row = row
         self._prompts: dict[str | None, int] = {}
-        self._outcomes: dict[tuple[Any, ...], int] = {}
+        self._outcomes: dict[_CompletionData, int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
     def add(self, run: int, row: Mapping[str, Any]) -> None:
-        """One completion."""
+        """Add one completion of a run."""
         prompt = self._prompts.setdefault(row.get("prompt"), len(self._prompts))
         metrics = row.get("metrics") or {}
         detail = row.get("detail") or ", ".join(f"{name} {value}" for name, value in metrics.items())
@@ -86,13 +113,16 @@ class _Problem:
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 
-    def document(self) -> dict[str, Any]:
-        """As problem_data describes it."""
+    def data(self) -> _ProblemData:
+        """The problem with all its completions."""
+        name, level = self._row.get("task_id"), self._row.get("level")
         return {
-            **{name: value if value is None else str(value) for name, value in self._named.items()},
-            "reference": self._reference,
+            "doc": str(self._row["doc_id"]),
+            "name": None if name is None else str(name),
+            "level": None if level is None else str(level),
+            "reference": self._row.get("reference"),
             "prompts": list(self._prompts),
-            "outcomes": [list(outcome) for outcome in self._outcomes],
+            "outcomes": list(self._outcomes),
             "runs": self._runs,
         }
 
