@@ -27,18 +27,13 @@ HATCHES = ("", "///", "\\\\\\", "xx", "--", "||", "..", "++", "//")
 _SHADES = ("#d9d9d9", "#ffffff", "#a6a6a6", "#f2f2f2", "#bfbfbf", "#ffffff", "#8c8c8c", "#e6e6e6")
 
 
-class PointStyle(TypedDict):
-    """Arguments of `Axes.plot` for points without a line."""
+class PlotStyle(TypedDict):
+    """Arguments of `Axes.plot`."""
 
     color: str
     marker: str
     markersize: float
     linestyle: Dashes
-
-
-class LineStyle(PointStyle):
-    """Arguments of `Axes.plot` for points with a line."""
-
     linewidth: float
 
 
@@ -57,20 +52,20 @@ class Style:
 
     number: int
 
-    @property
-    def points(self) -> PointStyle:
-        """The style of points."""
+    def with_dashes(self, dashes: Dashes) -> PlotStyle:
+        """The style of points with a line of these dashes."""
         colour, marker = COLOURS[self.number % len(COLOURS)], MARKERS[self.number % len(MARKERS)]
-        return {"color": colour, "marker": marker, "markersize": 6, "linestyle": "none"}
+        return {"color": colour, "marker": marker, "markersize": 6, "linestyle": dashes, "linewidth": 1.4}
 
     @property
-    def line(self) -> LineStyle:
-        """The style of points with a line."""
+    def line(self) -> PlotStyle:
+        """The style of points with the series' own line."""
         return self.with_dashes(LINES[self.number % len(LINES)])
 
-    def with_dashes(self, dashes: Dashes) -> LineStyle:
-        """The style of points with a line of other dashes."""
-        return {**self.points, "linestyle": dashes, "linewidth": 1.4}
+    @property
+    def points(self) -> PlotStyle:
+        """The style of points without a line."""
+        return self.with_dashes("none")
 
     @property
     def bars(self) -> BarStyle:

@@ -98,11 +98,8 @@ class Collection:
         if run.full:
             return None
         wanted = dataclasses.replace(run.spec, model=run.model, quant=FULL, calib=None, baseline=None)
-        candidates, extent = self._full_precision.get(_unlimited(wanted), []), run.extent
-
-        def likeness(other: FinishedRun) -> tuple[bool, bool, RunExtent]:
-            return other.extent == extent, other.extent.problems == extent.problems, other.extent
-
+        candidates, own = self._full_precision.get(_unlimited(wanted), []), run.extent
+        likeness = lambda other: (other.extent == own, other.extent.problems == own.problems, other.extent)  # noqa: E731
         return max(candidates, key=likeness, default=None)
 
     @cached_property

@@ -42,15 +42,6 @@ class RunSetting:
         return texts | {"limit": "all problems" if self.limit is None else f"{self.limit} problems"}
 
 
-@dataclass(frozen=True)
-class RunSetup:
-    """A run without its quantization: runs of one setup differ only in how their model is quantized."""
-
-    model: str
-    task: str
-    setting: RunSetting
-
-
 @dataclass(frozen=True, order=True)
 class RunExtent:
     """How many problems and samples of each were asked for; infinitely many problems stands for all."""
@@ -59,95 +50,39 @@ class RunExtent:
     samples: int
 
 
-@dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """A finished run: its folder and its run.json. `rows`, of samples.jsonl, are read on first use."""
+    """A finished run: its folder and its run.json. `rows`, of samples.jsonl, are read on first use.
 
-    folder: Path
-    document: dict[str, Any]
+    `spec`: without the places of files, which do not tell runs apart. `model`: in full precision. `checkpoint`: the
+    model that was run, if that is an already quantized form of `model`. `quant`, `calib`: spec texts; `none` quantizes
+    nothing. `full`: whether this is full precision. `task`: without its `perturbation`, which is empty for none.
+    `setup`: runs that share it differ only in how their model is quantized. `languages`: of the programs that were run.
+    `metrics`: those of the task; undefined ones are NaN. `storage_bytes`: of the checkpoint as it would be written.
+    `untouched`: the fraction of the blocks' parameters that stayed in full precision.
+    """
 
-    @cached_property
-    def spec(self) -> RunSpec:
-        """The run's spec without the places of its files, which do not tell runs apart."""
-        given = self.document["spec"]
+    def __init__(self, folder: Path, document: dict[str, Any]) -> None:
+        given = document["spec"]
         known = {name: given[name] for name in RunSpec.__dataclass_fields__ if name in given}
         allowed = {"allow_unsandboxed": False, "allow_untouched": False}
-        return RunSpec(**known | allowed | {"output": Path(), "data_dir": None, "compare": True})
-
-    @property
-    def checkpoint(self) -> str | None:
-        """The checkpoint that was run, if that is an already quantized form of `model`."""
-        return self.spec.model if self.spec.baseline not in (None, self.spec.model) else None
-
-    @property
-    def model(self) -> str:
-        """The model in full precision."""
-        return self.spec.baseline or self.spec.model
-
-    @property
-    def quant(self) -> str:
-        """The quantizer's spec text; `none` is full precision."""
-        return self.spec.quant
-
-    @property
-    def full(self) -> bool:
-        """Whether this is full precision."""
-        return self.quant == FULL and self.checkpoint is None
-
-    @property
-    def calib(self) -> str | None:
-        """The calibration set's spec text, of quantizers that need one."""
-        return self.spec.calib
-
-    @property
-    def task(self) -> str:
-        """The task, without its perturbations."""
-        return self.spec.base_task
-
-    @property
-    def perturbation(self) -> str:
-        """The task's perturbations, as in its name; empty for none."""
-        return self.spec.perturbation
-
-    @property
-    def seed(self) -> int:
-        """The seed of sampling and of calibration."""
-        return self.spec.seed
-
-    @cached_property
-    def setting(self) -> RunSetting:
-        """The settings of the run."""
-        spec = self.spec
-        return RunSetting(
-            seed=spec.seed,
-            temperature=spec.temperature,
-            top_p=spec.top_p,
-            max_new_tokens=spec.max_new_tokens,
-            samples=spec.samples,
-            limit=spec.limit,
-            device=spec.device,
-            dtype=spec.dtype,
-        )
-
-    @cached_property
-    def setup(self) -> RunSetup:
-        """The run without its quantization."""
-        return RunSetup(self.model, self.spec.task, self.setting)
-
-    @cached_property
-    def extent(self) -> RunExtent:
-        """How much was asked for."""
-        return RunExtent(math.inf if self.spec.limit is None else self.spec.limit, self.spec.samples or 0)
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The languages whose programs were run."""
-        return tuple(sorted(self.document.get("versions", {}).get("toolchains") or {}))
-
-    @property
-    def language(self) -> str:
-        """The language, or languages, in one text; empty for runs of texts."""
-        return ", ".join(self.languages)
+        self.folder, self.document = folder, document
+        self.spec = spec = RunSpec(**known | allowed | {"output": Path(), "data_dir": None, "compare": True})
+        self.model = spec.baseline or spec.model
+        self.checkpoint = None if spec.model == self.model else spec.model
+        self.quant, self.calib = spec.quant, spec.calib
+        self.full = spec.quant == FULL and self.checkpoint is None
+        self.task, self.perturbation = spec.base_task, spec.perturbation
+        self.setting = RunSetting(**{name: getattr(spec, name) for name in RunSetting.__dataclass_fields__})
+        self.setup = self.model, spec.task, self.setting
+        self.extent = RunExtent(math.inf if spec.limit is None else spec.limit, spec.samples or 0)
+        self.languages = tuple(sorted(document.get("versions", {}).get("toolchains") or {}))
+        self.language = ", ".join(self.languages)
+        self.metrics = {n: defined(v) for n, v in document.get("metrics", {}).get(self.spec.task, {}).items()}
+        self.counts_passes = PASS in self.metrics and bool(self.languages)
+        hosting = document.get("hosting", {})
+        self.storage_bytes: int | None = hosting.get("storage_bytes")
+        self.parameters: int | None = hosting.get("parameters")
+        self.untouched: float | None = document.get("untouched", {}).get("share")
 
     @property
     def benchmark(self) -> str:
@@ -155,12 +90,6 @@ class FinishedRun:
         parts = self.task.split("-")
         others = [p for p in parts if not (len(p) >= _PREFIX and any(name.startswith(p) for name in self.languages))]
         return "-".join(others) or self.task
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """The task's metrics by name; undefined ones are NaN."""
-        values = self.document.get("metrics", {}).get(self.spec.task, {})
-        return {name: defined(value) for name, value in values.items()}
 
     @property
     def metric(self) -> str:
@@ -171,29 +100,6 @@ class FinishedRun:
     def score(self) -> float:
         """The value of the first metric."""
         return self.metrics[self.metric]
-
-    @property
-    def counts_passes(self) -> bool:
-        """Whether its completions are programs that were run."""
-        return PASS in self.metrics and bool(self.languages)
-
-    @property
-    def storage_bytes(self) -> int | None:
-        """Bytes of the checkpoint as it would be written; None where it is not known."""
-        value: int | None = self.document.get("hosting", {}).get("storage_bytes")
-        return value
-
-    @property
-    def parameters(self) -> int | None:
-        """The model's number of parameters; None where it is not known."""
-        value: int | None = self.document.get("hosting", {}).get("parameters")
-        return value
-
-    @property
-    def untouched(self) -> float | None:
-        """The fraction of the blocks' parameters that stayed in full precision; None where it is not known."""
-        value: float | None = self.document.get("untouched", {}).get("share")
-        return value
 
     @cached_property
     def baseline(self) -> Comparison | None:

@@ -7,46 +7,11 @@ import gzip
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.storage.json_values import without_lone_surrogates
-
-_CompletionData = tuple[str, str | None, str, float | None]
-
-
-class _RunData(TypedDict):
-    """A run. `against`: the number of the run it is compared with, None for none."""
-
-    label: str
-    task: str
-    full: bool
-    against: int | None
-
-
-class _ProblemData(TypedDict):
-    """A problem. `outcomes`: distinct (completion, status, detail, score). `runs`: by the number of the run, the index
-    of its prompt, and the index of the outcome of each sample.
-
-    The score of a program is 1 if it passed, else 0; that of a text is its first metric.
-    """
-
-    doc: str
-    name: str | None
-    level: str | None
-    reference: str | None
-    prompts: list[str | None]
-    outcomes: list[_CompletionData]
-    runs: dict[int, tuple[int, list[int]]]
-
-
-class PageData(TypedDict):
-    """The runs, and the problems of each task. `metrics`: the metric that scores a task's texts, None for programs."""
-
-    runs: list[_RunData]
-    problems: dict[str, list[_ProblemData]]
-    metrics: dict[str, str | None]
 
 
 def pack(data: Mapping[str, object]) -> str:
@@ -55,8 +20,15 @@ def pack(data: Mapping[str, object]) -> str:
     return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 9, mtime=0)).decode()
 
 
-def problem_data(collection: Collection) -> PageData:
-    """The largest runs and their problems, each distinct completion of a problem once."""
+def problem_data(collection: Collection) -> dict[str, Any]:
+    """The largest runs and their problems, each distinct completion of a problem once.
+
+    `runs`: {label, task, full, against}; `against` is the number of the run it is compared with, None for none.
+    `problems`, by task: {doc, name, level, reference, prompts, outcomes, runs}. An outcome is [completion, status,
+    detail, score]; the score of a program is 1 if it passed, else 0, that of a text is its first metric. Its `runs` map
+    the number of a run to the index of its prompt, and the index of the outcome of each sample. `metrics`: the name of
+    the metric that scores a task's texts, None for programs.
+    """
     runs = [run for run in collection.largest if run.rows]
     numbers = {run: number for number, run in enumerate(runs)}
     problems: dict[str, dict[int, _Problem]] = {}
@@ -91,7 +63,8 @@ def _compared_with(collection: Collection, run: FinishedRun) -> FinishedRun | No
         return collection.baseline_of(run)
     alike = (other for other in collection.largest if other.full and (other.task, other.model) == (run.task, run.model))
     return next(
-        (other for other in alike if run.perturbation and not other.perturbation and other.seed == run.seed), None
+        (other for other in alike if run.perturbation and not other.perturbation and other.spec.seed == run.spec.seed),
+        None,
     )
 
 
@@ -101,7 +74,7 @@ class _Problem:
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
         self._prompts: dict[str | None, int] = {}
-        self._outcomes: dict[_CompletionData, int] = {}
+        self._outcomes: dict[tuple[str, str | None, str, float | None], int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
     def add(self, run: int, row: Mapping[str, Any]) -> None:
@@ -113,7 +86,7 @@ class _Problem:
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 
-    def data(self) -> _ProblemData:
+    def data(self) -> dict[str, Any]:
         """The problem with all its completions."""
         name, level = self._row.get("task_id"), self._row.get("level")
         return {

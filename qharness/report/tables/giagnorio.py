@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import AdjustedComparison, Pair, compare_runs
 from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.data.selection import FINETUNE, grouped, reference, unperturbed, usual
 from qharness.report.data.spec_options import count_unusual, quantizer_options, without
 from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Column, Table, number_cell, stub
+from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.stats.adjustment import ComparedBy
 
 PAPER = "Giagnorio et al. 2025"
@@ -98,43 +99,16 @@ def _of_several_sizes(collection: Collection) -> list[Pair]:
     return [(run, None) for run in runs if run in shared or run.model not in sharing]
 
 
-_WITHIN = "adjusted within {} (Benjamini-Hochberg)"
+_WITHIN = "adjusted within model and language (Benjamini-Hochberg)"
+_WITHIN_QUANTIZER = "adjusted within model, language and quantizer (Benjamini-Hochberg)"
+_USUAL, _REFERENCE = "the quantizer with its usual fine-tuning", "the reference calibration set"
 _PAPER_TABLES = (
+    _PaperTable(4, "Quantizers against full precision", _precisions, ComparedBy.PRECISION, FULL_PRECISION, _WITHIN),
     _PaperTable(
-        4,
-        "Quantizers against full precision",
-        _precisions,
-        ComparedBy.PRECISION,
-        "full precision",
-        _WITHIN.format("model and language"),
+        5, "Fine-tuning after quantization", _finetuned, ComparedBy.FINETUNE, _USUAL, "not adjusted", arrows=True
     ),
-    _PaperTable(
-        5,
-        "Fine-tuning after quantization",
-        _finetuned,
-        ComparedBy.FINETUNE,
-        "the quantizer with its usual fine-tuning",
-        "not adjusted",
-        arrows=True,
-    ),
-    _PaperTable(
-        6,
-        "Calibration sets",
-        _calibrated,
-        ComparedBy.CALIBRATION,
-        "the reference calibration set",
-        _WITHIN.format("model, language and quantizer"),
-        arrows=True,
-    ),
-    _PaperTable(
-        7,
-        "Sizes of models",
-        _of_several_sizes,
-        ComparedBy.PRECISION,
-        "full precision",
-        _WITHIN.format("model and language"),
-        decrease=True,
-    ),
+    _PaperTable(6, "Calibration sets", _calibrated, ComparedBy.CALIBRATION, _REFERENCE, _WITHIN_QUANTIZER, arrows=True),
+    _PaperTable(7, "Sizes of models", _of_several_sizes, ComparedBy.PRECISION, FULL_PRECISION, _WITHIN, decrease=True),
 )
 
 
@@ -158,7 +132,7 @@ def _tables(collection: Collection, paper_table: _PaperTable) -> list[Table]:
     pivot, columns = Pivot(stubs, sorted({run.language for run in runs})), _columns(paper_table)
     for run in runs:
         for each in columns:
-            column = dataclasses.replace(each.column, group=run.language)
+            column = dataclasses.replace(each, group=run.language)
             pivot.put(run, column, each.cell_of(_ComparedRun(run, comparisons.get(run))))
     return pivot.tables(f"giagnorio-{paper_table.number}", paper_table.title, _caption(paper_table, runs))
 
@@ -193,10 +167,10 @@ def _columns(paper_table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
 
     def test(name: str, unit: str, cell: Callable[[AdjustedComparison], Cell]) -> CellColumn[_ComparedRun]:
         """A column of what the comparison found; a dash where a run is compared with nothing."""
-        return CellColumn(Column(name, unit), lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
+        return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
 
     columns = [
-        CellColumn(Column(PASS, "%"), rate),
+        CellColumn(PASS, "%", cell=rate),
         test("p", "", lambda found: significance_cell(found.adjusted)),
         test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
         test("OR", "", lambda found: number_cell(found.test.odds_ratio)),

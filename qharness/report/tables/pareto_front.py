@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
+from qharness.report.data.documents import CostProfile
 from qharness.report.data.finished_runs import PASS, FinishedRun
 from qharness.report.data.selection import by_task
 from qharness.report.tables.formatting import sizes_caption
-from qharness.report.tables.table import Cell, CellColumn, Column, Table, make_tables, number, stub
+from qharness.report.tables.table import Cell, CellColumn, Table, number, stub, table_of
 from qharness.storage.json_values import defined
 
 ON_FRONT = "●"
@@ -31,28 +32,18 @@ def front(points: Sequence[tuple[float, float]]) -> list[bool]:
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost of a model; `of` gives a run's, NaN where it is not known."""
+    """A cost of a model; `of` gives that of a run and its profile, None or NaN where it is not known."""
 
     name: str
     unit: str
     form: str
-    of: Callable[[Collection, FinishedRun], float]
-
-
-def _latency(collection: Collection, run: FinishedRun) -> float:
-    profile = collection.profile_of(run)
-    return profile.latency_s.median if profile else math.nan
-
-
-def _grams(collection: Collection, run: FinishedRun) -> float:
-    profile = collection.profile_of(run)
-    return defined(profile.gco2eq_per_1k if profile else None)
+    of: Callable[[FinishedRun, CostProfile | None], float | None]
 
 
 COSTS = (
-    Cost("checkpoint", "GB", ".4f", lambda _, run: 1e-9 * defined(run.storage_bytes)),
-    Cost("latency", "s", ".3f", _latency),
-    Cost("1,000 predictions", "gCO2eq", ".3g", _grams),
+    Cost("checkpoint", "GB", ".4f", lambda run, _: 1e-9 * defined(run.storage_bytes)),
+    Cost("latency", "s", ".3f", lambda _, profile: profile.latency_s.median if profile else None),
+    Cost("1,000 predictions", "gCO2eq", ".3g", lambda _, profile: profile.gco2eq_per_1k if profile else None),
 )
 
 
@@ -72,7 +63,7 @@ def costed_runs(collection: Collection) -> dict[str, list[CostedRun]]:
 
 
 def _costed(collection: Collection, runs: Sequence[FinishedRun]) -> list[CostedRun]:
-    costs = {run: {cost: cost.of(collection, run) for cost in COSTS} for run in runs}
+    costs = {run: {cost: defined(cost.of(run, collection.profile_of(run))) for cost in COSTS} for run in runs}
     on = {cost: front([(costs[run][cost], run.score) for run in runs]) for cost in COSTS}
     return [CostedRun(run, costs[run], frozenset(cost for cost in COSTS if on[cost][n])) for n, run in enumerate(runs)]
 
@@ -98,13 +89,14 @@ def tables(collection: Collection) -> list[Table]:
         f"checkpoints; latency and CO2 are of a prediction as profiled, n/a where there is no profile. "
         f"{sizes_caption(each.run for each in runs)}"
     )
-    return make_tables("pareto", "Who is worth the cost", caption, columns, runs)
+    return table_of("pareto", "Who is worth the cost", caption, columns, runs)
 
 
 def _cost_columns(cost: Cost) -> tuple[CellColumn[CostedRun], CellColumn[CostedRun]]:
+    """A cost, and a mark for runs on its front."""
+
     def mark(each: CostedRun) -> Cell:
         return Cell(ON_FRONT if cost in each.fronts else "", float(cost in each.fronts))
 
-    return number(cost.name, cost.unit, lambda each: each.costs[cost], cost.form), CellColumn(
-        Column("on its front"), mark
-    )
+    costs = number(cost.name, cost.unit, lambda each: each.costs[cost], cost.form)
+    return costs, CellColumn("on its front", cell=mark)

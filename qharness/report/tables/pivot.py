@@ -42,5 +42,4 @@ class Pivot(Generic[Row]):
             (*stubs, *(self._cells.get((names, place), NOT_APPLICABLE) for place in ordered))
             for names, stubs in self._rows.items()
         )
-        columns = (*(each.column for each in self.stubs), *(self._columns[place] for place in ordered))
-        return [Table(key, title, caption, columns, rows)]
+        return [Table(key, title, caption, (*self.stubs, *(self._columns[place] for place in ordered)), rows)]

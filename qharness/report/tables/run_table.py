@@ -13,17 +13,7 @@ from qharness.report.data.comparisons import compare_runs
 from qharness.report.data.documents import Comparison, CostProfile
 from qharness.report.data.finished_runs import PASS, FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
-from qharness.report.tables.table import (
-    NOT_APPLICABLE,
-    Cell,
-    CellColumn,
-    Column,
-    Table,
-    make_tables,
-    number,
-    number_cell,
-    stub,
-)
+from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
@@ -65,7 +55,7 @@ def programs(collection: Collection) -> list[Table]:
         "predictions: of profiles, where there are any. Left in full precision: of the parameters of the blocks, those "
         "that the quantizer did not touch."
     )
-    return make_tables("runs", "All runs", caption, _columns(PASS, "%", "points", 100), rows)
+    return table_of("runs", "All runs", caption, _columns(PASS, "%", "points", 100), rows)
 
 
 def others(collection: Collection) -> list[Table]:
@@ -86,7 +76,7 @@ def others(collection: Collection) -> list[Table]:
     return [
         table
         for metric, rows in by_metric.items()
-        for table in make_tables(
+        for table in table_of(
             f"runs-{metric}", f"All runs by {metric}", caption.format(metric), _columns(metric, "", "", 1), rows
         )
     ]
@@ -107,7 +97,7 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
                 return NOT_APPLICABLE
             return number_cell(value(comparison), form, scale)
 
-        return CellColumn(Column(name, unit, group), cell)
+        return CellColumn(name, unit, group, cell=cell)
 
     return [
         stub("model", lambda row: row.run.model),
@@ -115,8 +105,8 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         stub("calibration set", lambda row: row.run.calib or ""),
         stub("task", lambda row: row.run.task),
         stub("perturbation", lambda row: row.run.perturbation),
-        number("seed", "", lambda row: row.run.seed, "d"),
-        number("temperature", "", lambda row: row.run.setting.temperature, "g"),
+        number("seed", "", lambda row: row.run.spec.seed, "d"),
+        number("temperature", "", lambda row: row.run.spec.temperature, "g"),
         number("problems", "n", lambda row: row.run.n_problems or None, "d"),
         number("samples", "a problem", lambda row: row.run.n_samples or None, "d"),
         number(metric, unit, lambda row: row.score.value, ".2f", scale, metric),
@@ -128,13 +118,13 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         compared("relative", "%", "+.1f", lambda found: relative_decrease(found.main.a, found.main.b)),
         compared("detectable", points, ".2f", lambda found: found.smallest_detectable_difference, scale),
         compared("by problem", "", ".2g", lambda found: found.clustered.p_value, group="p"),
-        CellColumn(Column("pooled, adjusted", "", "p"), _pooled),
+        CellColumn("pooled, adjusted", "", "p", cell=_pooled),
         number("size", "MB", lambda row: row.run.storage_bytes, ".4g", 1e-6, hosting),
         number("latency", "s", lambda row: row.profile.latency_s.median if row.profile else None, ".3g", group=hosting),
         number(
             "CO2 of 1,000", "g", lambda row: row.profile.gco2eq_per_1k if row.profile else None, ".3g", group=hosting
         ),
-        CellColumn(Column("left in full precision", "%", hosting), _untouched),
+        CellColumn("left in full precision", "%", hosting, cell=_untouched),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 UNDEFINED = "n/a"
@@ -59,11 +59,10 @@ class Column:
 
 
 @dataclass(frozen=True)
-class CellColumn(Generic[Row]):
+class CellColumn(Column, Generic[Row]):
     """A column with the function of a row that gives its cell, or the text of its cell."""
 
-    column: Column
-    cell: Callable[[Row], Cell | str]
+    cell: Callable[[Row], Cell | str] = field(kw_only=True)
 
     def cell_of(self, row: Row) -> Cell:
         """This column's cell of a row."""
@@ -73,14 +72,14 @@ class CellColumn(Generic[Row]):
 
 def stub(name: str, cell: Callable[[Row], Cell | str], unit: str = "") -> CellColumn[Row]:
     """A column that names the row."""
-    return CellColumn(Column(name, unit, stub=True), cell)
+    return CellColumn(name, unit, stub=True, cell=cell)
 
 
 def number(
     name: str, unit: str, value: Callable[[Row], float | None], form: str = ".2f", scale: float = 1.0, group: str = ""
 ) -> CellColumn[Row]:
     """A column of numbers, each times `scale` in a format."""
-    return CellColumn(Column(name, unit, group), lambda row: number_cell(value(row), form, scale))
+    return CellColumn(name, unit, group, cell=lambda row: number_cell(value(row), form, scale))
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,9 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def make_tables(
+def table_of(
     key: str, title: str, caption: str, columns: Sequence[CellColumn[Row]], rows: Iterable[Row]
 ) -> list[Table]:
     """The table of these rows, in a list; no table without a row."""
     cells = tuple(tuple(column.cell_of(row) for column in columns) for row in rows)
-    return [Table(key, title, caption, tuple(column.column for column in columns), cells)] if cells else []
+    return [Table(key, title, caption, tuple(columns), cells)] if cells else []

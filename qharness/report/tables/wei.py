@@ -14,7 +14,7 @@ from qharness.report.data.selection import BITS, grouped, on_reference, unpertur
 from qharness.report.data.spec_options import quantizer_options, without
 from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import Cell, CellColumn, Column, Table, make_tables, number, number_cell, stub
+from qharness.report.tables.table import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
 from qharness.specs import RunResult
 from qharness.study.study_robustness import Robustness
 
@@ -60,8 +60,8 @@ def hosting(collection: Collection) -> list[Table]:
         stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
         stub("instance", lambda profile: profile.instance),
         number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
-        CellColumn(Column("storage", "GB"), lambda profile: gigabytes_cell(profile.storage_bytes)),
-        CellColumn(Column("memory", "GB"), lambda profile: gigabytes_cell(profile.resident_bytes)),
+        CellColumn("storage", "GB", cell=lambda profile: gigabytes_cell(profile.storage_bytes)),
+        CellColumn("memory", "GB", cell=lambda profile: gigabytes_cell(profile.resident_bytes)),
         number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"),
         number("1,000 predictions, CO2", "g", lambda profile: profile.gco2eq_per_1k, ".4g"),
     ]
@@ -70,7 +70,7 @@ def hosting(collection: Collection) -> list[Table]:
         "Median latency of one prediction at batch 1, of so many tokens of prompt + generated; memory: of the weights; "
         f"dollars: of the instance. After table II of {PAPER}, turned round."
     )
-    return make_tables("wei-2", "What hosting takes", caption, columns, profiles)
+    return table_of("wei-2", "What hosting takes", caption, columns, profiles)
 
 
 def accuracy(collection: Collection) -> list[Table]:
