@@ -1,10 +1,9 @@
-"""What a run is asked to be and what comes of it. Imports nothing heavy."""
+"""What a run is asked to be. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qharness.bounds import check_fields
 
@@ -54,24 +53,3 @@ class RunSpec:
     def perturbation(self) -> str:
         """The task's perturbations, as in its name; empty for none."""
         return self.task.partition("@")[2]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: its folder and the document in its run.json."""
-
-    folder: Path
-    document: dict[str, Any]
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The task's metrics, by name; undefined ones are NaN."""
-        return dict(self.document["metrics"][self.document["spec"]["task"]])
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """What `score` found: the summary document, and the samples with status, passed and seconds."""
-
-    document: dict[str, Any]
-    samples: list[dict[str, Any]]

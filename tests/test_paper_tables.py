@@ -20,6 +20,7 @@ from qharness.report.tables.table import NOT_APPLICABLE
 from qharness.study.study_file import read_study
 from qharness.study.sweep import with_baselines
 from tests.conftest import REPOSITORY
+from tests.page_runs import cost_profile
 from tests.report_runs import discordant, with_passes, write_run
 
 
@@ -231,22 +232,21 @@ def test_table_ix(tmp_path: Path) -> None:
     assert not [each for each in all_tables(collection) if each.key in ("runs", "wei-4", "giagnorio-4")]
 
 
-def profile(model: str, quant: str, storage: float, latency: float, grams: float, dollars: float) -> dict[str, Any]:
-    return {
-        "model": model, "quantizer": quant, "calibration": None, "device": "cpu", "dtype": "float32", "prompt_tokens": 128,
-        "new_tokens": 20, "latency_s": {"median": latency, "q1": None, "q3": None}, "storage_bytes": int(storage * 1e9),
-        "resident_bytes": None, "usd_per_1k": dollars, "gco2eq_per_1k": grams, "instance": "p3dn.24xlarge",
-    }  # fmt: skip
-
-
 def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
     """From the documents of `qharness profile`; that of full precision stands in the other's."""
     spec = RunSpec("tiny-python", "codegen-2b", samples=1, temperature=0.0, device="cpu", dtype="float32")
     write_run(tmp_path / "runs", dataclasses.replace(spec, quant="int8-dynamic"), [[True], [False]])
-    document = profile("codegen-2b", "int8-dynamic", 3.5, 2.47, 932, 21.4)
-    document["baseline"] = profile("codegen-2b", "none", 10.7, 3.47, 1309, 30.1)
+    full = dataclasses.replace(
+        cost_profile("codegen-2b", "none", 3.47, 1309), storage_bytes=10_700_000_000, usd_per_1k=30.1
+    )
+    both = dataclasses.replace(
+        cost_profile("codegen-2b", "int8-dynamic", 2.47, 932),
+        storage_bytes=3_500_000_000,
+        usd_per_1k=21.4,
+        baseline=full,
+    )
     (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles/one.json").write_text(json.dumps(document))
+    (tmp_path / "profiles/one.json").write_text(json.dumps(both.document))
     collection = read_collection([tmp_path])
     rows = shown(table(collection, "wei-2"))
     assert [row[:2] + row[4:] for row in rows] == [
@@ -254,8 +254,8 @@ def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
         ["codegen-2b", "int8-dynamic", "128 + 20", "p3dn.24xlarge", "2.47", "3.50", "n/a", "21.4", "932"],
     ]
     for calib in ("prose", "stdlib"):
-        also = profile("codegen-2b", "aqlm:2", 1, 1, 1, 1) | {"calibration": calib}
-        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also))
+        also = dataclasses.replace(cost_profile("codegen-2b", "aqlm:2", 1, 1), calibration=calib)
+        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also.document))
     quants = [row[1] for row in shown(table(read_collection([tmp_path]), "wei-2"))]
     assert quants[1:] == ["int8-dynamic", "aqlm:2 on prose", "aqlm:2 on stdlib"]
     (row,) = table(collection, "runs").rows

@@ -83,9 +83,11 @@ def test_a_baseline_is_the_same_run_in_full_precision(tmp_path: Path) -> None:
     quantized = by_name["tinycoder", "rtn:3", 0]
     assert found.baseline_of(quantized) is by_name["tinycoder", "none", 0]
     assert found.comparison(by_name["tinycoder", "none", 0]) is None
-    document = found.comparison(quantized)  # its run.json has none: made here
-    assert document is not None and (document["paper"]["b"], document["paper"]["c"]) == (4, 1)
-    assert document["a"] == str(base) and found.comparison(quantized) is document
+    comparison = found.comparison(quantized)  # its run.json has none: made here
+    assert (
+        comparison is not None and comparison.paper is not None and (comparison.paper.b, comparison.paper.c) == (4, 1)
+    )
+    assert comparison.a == str(base) and found.comparison(quantized) is comparison
     assert found.comparison(by_name["tinycoder", "rtn:3", 2]) is None
     packed = by_name["packed", "none", 0]
     assert not packed.full and packed.model == "tinycoder" and found.labels.quant(packed) == "packed"

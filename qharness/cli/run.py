@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,10 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
-from qharness.specs import DEFAULT_MODEL, RunResult, RunSpec
+from qharness.specs import DEFAULT_MODEL, RunSpec
+
+if TYPE_CHECKING:
+    from qharness.results import RunResult
 
 
 def run(

@@ -1,6 +1,6 @@
 """What stands behind a pass rate: levels of difficulty, kinds of failure, problems lost and won.
 
-`rows` are those of a finished run's samples.jsonl, as `read_lines` reads them.
+`rows` are those of a finished run's samples.jsonl.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ def relative_decrease(baseline: float, quantized: float) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """The problems of one level of difficulty; `pass_at_1` is the mean of their pass rates."""
+    """The problems of one level of difficulty; `pass_rate` is the mean of theirs."""
 
     n_problems: int
     n_samples: int
-    pass_at_1: float
+    pass_rate: float
 
 
 def by_level(rows: Iterable[Row]) -> dict[str, Level]:
     """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
     problems: dict[str, list[list[Row]]] = {}
-    for samples in by_problem(row for row in rows if row.get("level") is not None).values():
-        problems.setdefault(str(samples[0]["level"]), []).append(samples)
+    for samples in by_problem(row for row in rows if row.level is not None).values():
+        problems.setdefault(str(samples[0].level), []).append(samples)
     order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
     return {
         level: Level(
@@ -79,8 +79,8 @@ def missing_names() -> re.Pattern[str]:
 
 def kind_of(row: Row, missing: re.Pattern[str]) -> str:
     """The kind of one row: see failure_kinds."""
-    status = Status(row["status"])
-    if status in _OF_NAMES and missing.match(row.get("detail") or ""):
+    status = Status(row.status or "")
+    if status in _OF_NAMES and missing.match(row.detail or ""):
         return MISSING_NAME
     return _KINDS[status]
 
@@ -118,4 +118,4 @@ def _change(problem: Pairs) -> PassChange:
     first, second = problem.passed
     shown = int(np.argmax(first & ~second if b < a else second & ~first))
     row = problem.first[shown]
-    return PassChange(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])
+    return PassChange(*problem.key, row.task_id, a, b, row, problem.second[shown])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines, require_run
+from qharness.results import SampleRow as Row
 
-Row = Mapping[str, Any]
 Key = tuple[str, int]
 """A problem: its task, without a perturbation, and its document."""
 
@@ -40,14 +39,14 @@ class Pairs:
 
 def passes(rows: Iterable[Row]) -> NDArray[np.bool_]:
     """Whether each row passed, bool [rows]."""
-    return np.array([bool(row["passed"]) for row in rows], dtype=np.bool_)
+    return np.array([bool(row.passed) for row in rows], dtype=np.bool_)
 
 
 def by_problem(rows: Iterable[Row]) -> dict[Key, list[Row]]:
     """Rows by problem, problems sorted, each one's rows in the order of samples."""
     found: dict[Key, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (row["task"], row["doc_id"], row["sample"])):
-        found.setdefault((row["task"].partition("@")[0], row["doc_id"]), []).append(row)
+    for row in sorted(rows, key=lambda row: (row.task, row.doc_id, row.sample)):
+        found.setdefault((row.base_task, row.doc_id), []).append(row)
     return found
 
 
@@ -56,7 +55,7 @@ def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
     problems = by_problem(first), by_problem(second)
     found = []
     for key in sorted(problems[0].keys() & problems[1].keys()):
-        samples = [{row["sample"]: row for row in run[key]} for run in problems]
+        samples = [{row.sample: row for row in run[key]} for run in problems]
         both = sorted(samples[0].keys() & samples[1].keys())
         if both:
             found.append(Pairs(key, *([run[n] for n in both] for run in samples)))
@@ -68,11 +67,12 @@ def read_rows(folder: Path) -> Sequence[Row]:
     require_run(folder)
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
-    return read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    lines = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    return Row.of_documents(lines, folder / SAMPLES)
 
 
 def all_run(rows: Sequence[Row], folder: Path) -> Sequence[Row]:
     """These rows of a folder; SamplesError where one is of a completion that was not run."""
-    if any(row["passed"] is None for row in rows):
+    if any(row.passed is None for row in rows):
         raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
     return rows

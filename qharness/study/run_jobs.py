@@ -19,7 +19,8 @@ from qharness.progress import note
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
 from qharness.registry import get_registry
-from qharness.specs import RunResult, RunSpec
+from qharness.results import RunResult
+from qharness.specs import RunSpec
 from qharness.stats import comparable, compare
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording

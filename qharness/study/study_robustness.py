@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task
-from qharness.specs import RunResult, RunSpec
+from qharness.results import RunResult
+from qharness.specs import RunSpec
 from qharness.stats.robustness import Flips, flips, pass_rates, percentage_drop, rank_tests, sampled
 
 _ALIKE = ("model", "quant", "calib", "seed")

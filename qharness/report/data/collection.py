@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -10,33 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import SamplesError
-from qharness.evaluate.run.run_folder import JOURNAL, RUN, read_run, require_run
-from qharness.report.data.documents import Comparison, CostProfile, comparison_of, profile_of
+from qharness.evaluate.run.run_folder import JOURNAL, RUN, require_run
 from qharness.report.data.finished_runs import FULL, FinishedRun, RunExtent
 from qharness.report.data.labels import Labels
+from qharness.results import Comparison, CostProfile, NoiseReport, RunResult
 from qharness.specs import RunSpec
 from qharness.storage.json_reader import read_json
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
-_PROFILE = {
-    "model",
-    "quantizer",
-    "calibration",
-    "device",
-    "dtype",
-    "prompt_tokens",
-    "new_tokens",
-    "instance",
-    "latency_s",
-    "storage_bytes",
-    "resident_bytes",
-    "usd_per_1k",
-    "gco2eq_per_1k",
-}
-_NOISE = {"model", "quantizer", "layers", "mean"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +32,7 @@ class Collection:
 
     runs: tuple[FinishedRun, ...]
     profiles: tuple[CostProfile, ...] = ()
-    noise: tuple[dict[str, Any], ...] = ()
+    noise: tuple[NoiseReport, ...] = ()
     unfinished: tuple[Path, ...] = ()
     _compared: dict[tuple[Path, Path], Comparison] = field(default_factory=dict)
 
@@ -74,7 +58,7 @@ class Collection:
     def labels(self) -> Labels:
         """Short names for the models, quantizers and tasks."""
         others = [(profile.model, profile.quantizer) for profile in self.profiles]
-        others += [(report["model"], report["quantizer"]) for report in self.noise]
+        others += [(report.model, report.quantizer) for report in self.noise]
         return Labels(self.runs, self.largest, others)
 
     def by_size(self, run: FinishedRun) -> tuple[bool, int, str]:
@@ -87,11 +71,8 @@ class Collection:
 
     def profile_of(self, run: FinishedRun) -> CostProfile | None:
         """The profile of a run's model, quantized the same and on the same device; None where there is none."""
-        spec = run.spec
-        asked = (spec.model, run.quant, run.calib, spec.device, spec.dtype)
-        return next(
-            (p for p in self.profiles if (p.model, p.quantizer, p.calibration, p.device, p.dtype) == asked), None
-        )
+        model = run.spec.model, run.quant, run.calib, run.spec.device, run.spec.dtype
+        return next((profile for profile in self.profiles if _profiled(profile) == model), None)
 
     def baseline_of(self, run: FinishedRun) -> FinishedRun | None:
         """The same run in full precision, of the same extent if there is one; None for full precision itself."""
@@ -127,7 +108,7 @@ class Collection:
 
         key = first.folder, second.folder
         if key not in self._compared:
-            self._compared[key] = comparison_of(compare(*key).document)
+            self._compared[key] = compare(*key)
         return self._compared[key]
 
 
@@ -146,33 +127,22 @@ def read_collection(folders: Sequence[Path]) -> Collection:
             raise SamplesError(f"{folder} is no folder: name a run's, or one that holds runs")
     runs: list[FinishedRun] = []
     unfinished: list[Path] = []
-    profiles: dict[tuple[Any, ...], CostProfile] = {}
-    noise: list[dict[str, Any]] = []
+    profiles: dict[tuple[str | int | None, ...], CostProfile] = {}
+    noise: list[NoiseReport] = []
     for path in dict.fromkeys(path for folder in folders for path in _walk(folder.resolve())):
         if path.is_dir():
-            document = read_run(path)
-            if document is None or "task" not in (document.get("spec") or {}):
+            try:
+                runs.append(_finished_run(path))
+            except SamplesError:
                 unfinished.append(path)
-            else:
-                runs.append(FinishedRun(path, document))
-        else:
-            for each in _documents(path):
-                if each.keys() >= _PROFILE:
-                    for one in (each, each.get("baseline") or each):
-                        found = profile_of(one)
-                        key = (
-                            found.model,
-                            found.quantizer,
-                            found.calibration,
-                            found.device,
-                            found.dtype,
-                            found.prompt_tokens,
-                            found.new_tokens,
-                            found.instance,
-                        )
-                        profiles.setdefault(key, found)
-                elif each.keys() >= _NOISE:
-                    noise.append(each)
+            continue
+        for found in _measurements(path):
+            if isinstance(found, NoiseReport):
+                noise.append(found)
+                continue
+            for profile in (found, found.baseline or found):
+                load = profile.prompt_tokens, profile.new_tokens, profile.instance
+                profiles.setdefault((*_profiled(profile), *load), profile)
     if not (runs or profiles or noise):
         names = ", ".join(map(str, folders))
         left_out = f"; runs that are not finished: {len(unfinished)}" if unfinished else ""
@@ -183,10 +153,18 @@ def read_collection(folders: Sequence[Path]) -> Collection:
 def why_left_out(folder: Path) -> str:
     """The folder of an unfinished run; where its run.json is damaged, what is wrong with that."""
     try:
-        require_run(folder)
+        _finished_run(folder)
     except SamplesError as error:
         return str(error) if (folder / RUN).exists() else str(folder)
     return str(folder)
+
+
+def _finished_run(folder: Path) -> FinishedRun:
+    """Raises SamplesError for a folder without a finished run."""
+    result = RunResult(folder, require_run(folder))
+    if not result.record.spec.task:
+        raise SamplesError(str(folder))
+    return FinishedRun(result)
 
 
 def _walk(top: Path) -> Iterator[Path]:
@@ -203,7 +181,16 @@ def _walk(top: Path) -> Iterator[Path]:
                 yield folder / name
 
 
-def _documents(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON file: one, or a list of them."""
-    found = read_json(path, SamplesError)
-    return [each for each in (found if isinstance(found, list) else [found]) if isinstance(each, dict)]
+def _measurements(path: Path) -> Iterator[CostProfile | NoiseReport]:
+    """The profiles and noise reports in a JSON file, which holds one or a list of them; other values are left out."""
+    content = read_json(path, SamplesError)
+    for document in content if isinstance(content, list) else [content]:
+        for kind in (CostProfile, NoiseReport):
+            with contextlib.suppress(SamplesError):
+                yield kind.of_document(document, path)
+                break
+
+
+def _profiled(profile: CostProfile) -> tuple[str, str, str | None, str, str]:
+    """The model that was profiled, how it is quantized, and where it ran."""
+    return profile.model, profile.quantizer, profile.calibration, profile.device, profile.dtype

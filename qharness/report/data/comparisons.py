@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.documents import Comparison, McNemar
 from qharness.report.data.finished_runs import FinishedRun
+from qharness.results import Comparison, McNemar
 from qharness.stats.adjustment import Compared, ComparedBy, adjust
 from qharness.stats.analyses import relative_decrease
 

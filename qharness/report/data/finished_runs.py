@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
-from qharness.report.data.documents import Comparison, comparison_of
-from qharness.specs import RunSpec
+from qharness.results import RunResult, SampleRow
+from qharness.results.paired import PASS_RATE
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import Row, by_problem, passes
-from qharness.storage.json_values import defined
+from qharness.stats.pairing import by_problem, passes
 
 FULL = "none"
-PASS = "pass@1"  # noqa: S105 - a metric's name
 _PREFIX = 2  # letters of a language's name that a task's name may end with, as in `-py`
 
 
@@ -57,16 +55,16 @@ class FinishedRun:
     model that was run, if that is an already quantized form of `model`. `quant`, `calib`: spec texts; `none` quantizes
     nothing. `full`: whether this is full precision. `task`: without its `perturbation`, which is empty for none.
     `setup`: runs that share it differ only in how their model is quantized. `languages`: of the programs that were run.
-    `metrics`: those of the task; undefined ones are NaN. `storage_bytes`: of the checkpoint as it would be written.
-    `untouched`: the fraction of the blocks' parameters that stayed in full precision.
+    `metrics`: those of the task; undefined ones are NaN. `metric`: the one that the task declares as its main, or the
+    first, and `score` its value. `storage_bytes`: of the checkpoint as it would be written. `untouched`: the fraction
+    of the blocks' parameters that stayed in full precision. `baseline`: run.json's comparison with full precision.
     """
 
-    def __init__(self, folder: Path, document: dict[str, Any]) -> None:
-        given = document["spec"]
-        known = {name: given[name] for name in RunSpec.__dataclass_fields__ if name in given}
-        allowed = {"allow_unsandboxed": False, "allow_untouched": False}
-        self.folder, self.document = folder, document
-        self.spec = spec = RunSpec(**known | allowed | {"output": Path(), "data_dir": None, "compare": True})
+    def __init__(self, result: RunResult) -> None:
+        self.result, self.folder, record = result, result.folder, result.record
+        places = {"output": Path(), "data_dir": None}
+        allowed = {"allow_unsandboxed": False, "allow_untouched": False, "compare": True}
+        self.spec = spec = dataclasses.replace(record.spec, **places, **allowed)
         self.model = spec.baseline or spec.model
         self.checkpoint = None if spec.model == self.model else spec.model
         self.quant, self.calib = spec.quant, spec.calib
@@ -75,14 +73,14 @@ class FinishedRun:
         self.setting = RunSetting(**{name: getattr(spec, name) for name in RunSetting.__dataclass_fields__})
         self.setup = self.model, spec.task, self.setting
         self.extent = RunExtent(math.inf if spec.limit is None else spec.limit, spec.samples or 0)
-        self.languages = tuple(sorted(document.get("versions", {}).get("toolchains") or {}))
+        self.languages = tuple(sorted(record.versions.toolchains))
         self.language = ", ".join(self.languages)
-        self.metrics = {n: defined(v) for n, v in document.get("metrics", {}).get(self.spec.task, {}).items()}
-        self.counts_passes = PASS in self.metrics and bool(self.languages)
-        hosting = document.get("hosting", {})
-        self.storage_bytes: int | None = hosting.get("storage_bytes")
-        self.parameters: int | None = hosting.get("parameters")
-        self.untouched: float | None = document.get("untouched", {}).get("share")
+        self.metrics, self.metric = record.own_metrics, record.main_metric.name if record.main_metric else ""
+        self.score = self.metrics.get(self.metric, math.nan)
+        self.counts_passes = PASS_RATE in self.metrics and bool(self.languages)
+        self.storage_bytes, self.parameters = record.hosting.storage_bytes, record.hosting.parameters
+        self.untouched = record.untouched.share if record.untouched else None
+        self.baseline = record.baseline
 
     @property
     def benchmark(self) -> str:
@@ -91,42 +89,26 @@ class FinishedRun:
         others = [p for p in parts if not (len(p) >= _PREFIX and any(name.startswith(p) for name in self.languages))]
         return "-".join(others) or self.task
 
-    @property
-    def metric(self) -> str:
-        """The task's first metric. Raises StopIteration where it has none."""
-        return next(iter(self.metrics))
-
-    @property
-    def score(self) -> float:
-        """The value of the first metric."""
-        return self.metrics[self.metric]
-
     @cached_property
-    def baseline(self) -> Comparison | None:
-        """The comparison with full precision in run.json, if there is one."""
-        found = self.document.get("baseline")
-        return None if found is None else comparison_of(found)
-
-    @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SampleRow]:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
         path = self.folder / SAMPLES
-        return read_lines(path, ("task", "doc_id", "sample")) if path.is_file() else []
+        return SampleRow.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
 
     @cached_property
-    def problems(self) -> dict[Problem, list[Row]]:
+    def problems(self) -> dict[Problem, list[SampleRow]]:
         """The rows of each problem, in the order of samples."""
         return by_problem(self.rows)
 
     @cached_property
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
-        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].get("passed") is not None}
+        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
 
     def scores(self, metric: str) -> list[float]:
         """The metric of each problem's first sample, which lm-eval scores; problems without it are left out."""
-        values = ((rows[0].get("metrics") or {}).get(metric) for rows in self.problems.values())
-        return [float(value) for value in values if isinstance(value, int | float)]
+        scores = (rows[0].scores for rows in self.problems.values())
+        return [float(each[metric]) for each in scores if metric in each]
 
     @property
     def n_problems(self) -> int:

@@ -46,7 +46,7 @@ def _draw_levels(axes: Axes, quantizers: Mapping[str, Mapping[str, Level]], look
     width = 0.8 / len(quantizers)
     for number, (quant, levels) in enumerate(quantizers.items()):
         at = [centres[name] - 0.4 + width * (number + 0.5) for name in levels]
-        heights = [100 * level.pass_at_1 for level in levels.values()]
+        heights = [100 * level.pass_rate for level in levels.values()]
         axes.bar(at, heights, width, **looks[quant].bars, label=plain(quant))
     axes.set_xticks(list(centres.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.documents import Comparison
-from qharness.report.data.finished_runs import PASS
 from qharness.report.data.selection import by_task
 from qharness.report.tables.formatting import plural
 from qharness.report.tables.table import UNDEFINED
+from qharness.results import Comparison
+from qharness.results.paired import PASS_RATE
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
 from qharness.storage.json_values import defined
@@ -64,7 +64,7 @@ class Finding:
             sentences.append("No run whose loss is not shown has a known size.")
         if significant:
             losses = ", ".join(f"{loss.quant} ({_points(loss.difference)})" for loss in significant)
-            sentences.append(f"Shown to lose, in points of {PASS}: {losses}.")
+            sentences.append(f"Shown to lose, in points of {PASS_RATE}: {losses}.")
         return sentences
 
 
@@ -96,7 +96,7 @@ def _smallest(loss: Loss, runs: int) -> str:
     low, high = means.ci95
     return (
         f"{loss.quant} is the smallest whose loss is not shown, of {plural(runs, 'quantized run')}: "
-        f"{100 * means.b:.1f}% {PASS} against {100 * means.a:.1f}%, {_points(loss.difference)} points (95% "
+        f"{100 * means.b:.1f}% {PASS_RATE} against {100 * means.a:.1f}%, {_points(loss.difference)} points (95% "
         f"interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), in "
         f"{loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
         f"{plural(samples, 'sample')}, {power}."

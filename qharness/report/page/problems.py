@@ -7,10 +7,11 @@ import gzip
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
+from qharness.results import SampleRow
+from qharness.storage.json_codec import JsonObject
 from qharness.storage.json_values import without_lone_surrogates
 
 
@@ -20,7 +21,7 @@ def pack(data: Mapping[str, object]) -> str:
     return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 9, mtime=0)).decode()
 
 
-def problem_data(collection: Collection) -> dict[str, Any]:
+def problem_data(collection: Collection) -> JsonObject:
     """The largest runs and their problems, each distinct completion of a problem once.
 
     `runs`: {label, task, full, against}; `against` is the number of the run it is compared with, None for none.
@@ -34,9 +35,8 @@ def problem_data(collection: Collection) -> dict[str, Any]:
     problems: dict[str, dict[int, _Problem]] = {}
     for run, number in numbers.items():
         for row in run.rows:
-            task = row["task"].partition("@")[0]
-            problems.setdefault(task, {}).setdefault(row["doc_id"], _Problem(row)).add(number, row)
-    metrics = {run.task: None if run.counts_passes else next(iter(run.metrics), None) for run in runs}
+            problems.setdefault(row.base_task, {}).setdefault(row.doc_id, _Problem(row)).add(number, row)
+    metrics = {run.task: None if run.counts_passes else run.metric or None for run in runs}
     return {
         "runs": [
             {
@@ -71,35 +71,35 @@ def _compared_with(collection: Collection, run: FinishedRun) -> FinishedRun | No
 class _Problem:
     """Collects the rows of one problem."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
+    def __init__(self, row: SampleRow) -> None:
         self._row = row
         self._prompts: dict[str | None, int] = {}
         self._outcomes: dict[tuple[str, str | None, str, float | None], int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
-    def add(self, run: int, row: Mapping[str, Any]) -> None:
+    def add(self, run: int, row: SampleRow) -> None:
         """Add one completion of a run."""
-        prompt = self._prompts.setdefault(row.get("prompt"), len(self._prompts))
-        metrics = row.get("metrics") or {}
-        detail = row.get("detail") or ", ".join(f"{name} {value}" for name, value in metrics.items())
-        outcome = (row.get("completion", ""), row.get("status"), detail, _score(row.get("passed"), metrics))
+        prompt = self._prompts.setdefault(row.prompt, len(self._prompts))
+        metrics = row.metrics or {}
+        detail = row.detail or ", ".join(f"{name} {value}" for name, value in metrics.items())
+        outcome = (row.completion, row.status, detail, _score(row.passed, metrics))
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> JsonObject:
         """The problem with all its completions."""
-        name, level = self._row.get("task_id"), self._row.get("level")
+        name, level = self._row.task_id, self._row.level
         return {
-            "doc": str(self._row["doc_id"]),
+            "doc": str(self._row.doc_id),
             "name": None if name is None else str(name),
             "level": None if level is None else str(level),
-            "reference": self._row.get("reference"),
+            "reference": self._row.reference,
             "prompts": list(self._prompts),
             "outcomes": list(self._outcomes),
             "runs": self._runs,
         }
 
 
-def _score(passed: bool | None, metrics: Mapping[str, Any]) -> float | None:
+def _score(passed: bool | None, metrics: Mapping[str, object]) -> float | None:
     value = next(iter(metrics.values()), None) if passed is None else passed
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None

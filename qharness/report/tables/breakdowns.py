@@ -25,7 +25,7 @@ def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
     for run in runs:
         comparison = collection.comparison(run)
         for level, result in by_level(run.rows).items():
-            pivot.put(run, Column(level, "%"), number_cell(result.pass_at_1, ".1f", 100))
+            pivot.put(run, Column(level, "%"), number_cell(result.pass_rate, ".1f", 100))
             pivot.put(run, Column(f"{level}: problems", "n"), number_cell(result.n_problems, "d"))
             pairs = comparison.levels.get(level) if comparison and comparison.levels else None
             lost = NOT_APPLICABLE if pairs is None else number_cell(pairs.lost_pairs, "d")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import AdjustedComparison, Pair, compare_runs
-from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.data.selection import FINETUNE, grouped, reference, unperturbed, usual
 from qharness.report.data.spec_options import count_unusual, quantizer_options, without
 from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
+from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 
 PAPER = "Giagnorio et al. 2025"
@@ -159,7 +160,7 @@ def _columns(paper_table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
     """The columns of each language."""
 
     def rate(row: _ComparedRun) -> Cell:
-        cell = number_cell(row.run.metrics[PASS], ".1f", 100)
+        cell = number_cell(row.run.metrics[PASS_RATE], ".1f", 100)
         if not paper_table.arrows or row.compared is None:
             return cell
         means = row.compared.comparison.main
@@ -170,7 +171,7 @@ def _columns(paper_table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
         return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
 
     columns = [
-        CellColumn(PASS, "%", cell=rate),
+        CellColumn(PASS_RATE, "%", cell=rate),
         test("p", "", lambda found: significance_cell(found.adjusted)),
         test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
         test("OR", "", lambda found: number_cell(found.test.odds_ratio)),

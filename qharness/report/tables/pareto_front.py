@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.documents import CostProfile
-from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.table import Cell, CellColumn, Table, number, stub, table_of
+from qharness.results import CostProfile
+from qharness.results.paired import PASS_RATE
 from qharness.storage.json_values import defined
 
 ON_FRONT = "●"
@@ -81,7 +82,7 @@ def tables(collection: Collection) -> list[Table]:
         stub("task", lambda each: each.run.task),
         stub("model", lambda each: labels.model(each.run)),
         stub("quantizer", lambda each: labels.calibrated(each.run)),
-        number(PASS, "%", lambda each: each.run.score, ".1f", 100),
+        number(PASS_RATE, "%", lambda each: each.run.score, ".1f", 100),
         *(column for cost in known_costs(runs) for column in _cost_columns(cost)),
     ]
     caption = (

@@ -10,10 +10,11 @@ import numpy as np
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import compare_runs
-from qharness.report.data.documents import Comparison, CostProfile
-from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
+from qharness.results import Comparison, CostProfile
+from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
@@ -55,7 +56,7 @@ def programs(collection: Collection) -> list[Table]:
         "predictions: of profiles, where there are any. Left in full precision: of the parameters of the blocks, those "
         "that the quantizer did not touch."
     )
-    return table_of("runs", "All runs", caption, _columns(PASS, "%", "points", 100), rows)
+    return table_of("runs", "All runs", caption, _columns(PASS_RATE, "%", "points", 100), rows)
 
 
 def others(collection: Collection) -> list[Table]:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.documents import CostProfile
-from qharness.report.data.finished_runs import FULL, PASS, FinishedRun
+from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
 from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.report.tables.table import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
-from qharness.specs import RunResult
+from qharness.results import CostProfile
+from qharness.results.paired import PASS_RATE
 from qharness.study.study_robustness import Robustness
 
 PAPER = "Wei et al. 2023"
@@ -99,7 +99,7 @@ def _pass_metrics(runs: Iterable[FinishedRun]) -> list[str]:
         for name, value in run.metrics.items()
         if name.startswith("pass@") and not math.isnan(value)
     }
-    return sorted(names | {PASS}, key=lambda name: int(name.partition("@")[2]))
+    return sorted(names | {PASS_RATE}, key=lambda name: int(name.partition("@")[2]))
 
 
 def _tasks(runs: Iterable[FinishedRun]) -> list[str]:
@@ -191,7 +191,7 @@ def largest_model(collection: Collection) -> list[Table]:
 def robustness(collection: Collection) -> list[Table]:
     """Table VII: the drop in pass@1 on perturbed prompts, and its mean for each quantizer."""
     runs = {run.folder: run for run in collection.largest if run.counts_passes}
-    measured = Robustness([(run.spec, RunResult(run.folder, run.document)) for run in runs.values()])
+    measured = Robustness([(run.spec, run.result) for run in runs.values()])
     drops = {runs[folder]: row.drop_percent for folder, row in zip(measured.folders, measured.rows, strict=True)}
     labels, mean = collection.labels, Column("mean", "%", "all settings")
     quantizer = labels.calibrated if len({run.calib for run in drops if run.calib}) > 1 else labels.quant
