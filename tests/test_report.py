@@ -79,7 +79,7 @@ def test_a_baseline_is_the_same_run_in_full_precision(tmp_path: Path) -> None:
     write_run(tmp_path, of("rtn:3", dtype="bfloat16", seed=2), HALF)
     write_run(tmp_path, of(model="packed", baseline="tinycoder", temperature=0.0), HALF)
     found = read_collection([tmp_path])
-    by_name = {(e.spec.model, e.quant, e.seed): e for e in found.runs}
+    by_name = {(e.spec.model, e.quant, e.spec.seed): e for e in found.runs}
     quantized = by_name["tinycoder", "rtn:3", 0]
     assert found.baseline_of(quantized) is by_name["tinycoder", "none", 0]
     assert found.comparison(by_name["tinycoder", "none", 0]) is None

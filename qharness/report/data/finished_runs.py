@@ -62,9 +62,9 @@ class FinishedRun:
 
     def __init__(self, result: RunResult) -> None:
         self.result, self.folder, record = result, result.folder, result.record
-        places = {"output": Path(), "data_dir": None}
-        allowed = {"allow_unsandboxed": False, "allow_untouched": False, "compare": True}
-        self.spec = spec = dataclasses.replace(record.spec, **places, **allowed)
+        self.spec = spec = dataclasses.replace(
+            record.spec, allow_unsandboxed=False, allow_untouched=False, output=Path(), data_dir=None, compare=True
+        )
         self.model = spec.baseline or spec.model
         self.checkpoint = None if spec.model == self.model else spec.model
         self.quant, self.calib = spec.quant, spec.calib

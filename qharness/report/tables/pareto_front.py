@@ -99,5 +99,5 @@ def _cost_columns(cost: Cost) -> tuple[CellColumn[CostedRun], CellColumn[CostedR
     def mark(each: CostedRun) -> Cell:
         return Cell(ON_FRONT if cost in each.fronts else "", float(cost in each.fronts))
 
-    costs = number(cost.name, cost.unit, lambda each: each.costs[cost], cost.form)
-    return costs, CellColumn("on its front", cell=mark)
+    value: Callable[[CostedRun], float] = lambda each: each.costs[cost]  # noqa: E731
+    return number(cost.name, cost.unit, value, cost.form), CellColumn("on its front", cell=mark)
