@@ -9,7 +9,6 @@ from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.results import Comparison, McNemar
 from qharness.stats.adjustment import Compared, ComparedBy, adjust
-from qharness.stats.analyses import relative_decrease
 
 Pair = tuple[FinishedRun, FinishedRun | None]
 """A run and the run it is compared with; None stands for full precision."""
@@ -22,11 +21,6 @@ class AdjustedComparison:
     comparison: Comparison
     test: McNemar
     adjusted: float
-
-    @property
-    def decrease(self) -> float:
-        """The change from the other run's score, in percent of it."""
-        return relative_decrease(self.comparison.main.a, self.comparison.main.b)
 
 
 def compare_runs(

@@ -19,20 +19,16 @@ from qharness.stats.analyses import relative_decrease
 
 @dataclass(frozen=True)
 class Saving:
-    """What one run saves and loses, in percent of full precision; `change` is negative where pass@1 is lost."""
+    """What one run saves and loses, in percent of full precision; `change` is negative where pass@1 is lost.
+
+    `series`: the model, the quantizer's name and the benchmark, which the points of one line share.
+    """
 
     language: str
-    benchmark: str
-    model: str
-    family: str
+    series: tuple[str, str, str]
     quant: str
     saved: float
     change: float
-
-    @property
-    def series(self) -> tuple[str, str, str]:
-        """The points that one line goes through share this: model, quantizer's name and benchmark."""
-        return self.model, self.family, self.benchmark
 
 
 def savings(collection: Collection) -> list[Saving]:
@@ -49,7 +45,7 @@ def savings(collection: Collection) -> list[Saving]:
                 continue
             saved = 100 * (1 - run.storage_bytes / baseline.storage_bytes)
             family = labels.quant(run) if run.checkpoint else parse(run.quant).name
-            points.append(Saving(run.language, run.benchmark, labels.model(run), family, text, saved, change))
+            points.append(Saving(run.language, (labels.model(run), family, run.benchmark), text, saved, change))
     return points
 
 
@@ -59,8 +55,9 @@ def figures(collection: Collection) -> list[ReportFigure]:
     if not points:
         return []
     languages = sorted({point.language for point in points})
-    looks = styles(sorted({f"{point.model}, {point.family}" for point in points}))
-    dashes = dict(zip(sorted({point.benchmark for point in points}), LINES * len(points), strict=False))
+    models, benchmarks = {point.series[:2] for point in points}, {point.series[2] for point in points}
+    looks = styles(sorted(", ".join(model) for model in models))
+    dashes = dict(zip(sorted(benchmarks), LINES * len(points), strict=False))
     figure, all_axes = panels(1, len(languages), width=4.6, height=4.2)
     runs = [run for of_task in by_task(collection).values() for run in of_task]
     labels = []

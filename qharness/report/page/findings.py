@@ -10,7 +10,6 @@ from qharness.report.data.selection import by_task
 from qharness.report.tables.formatting import plural
 from qharness.report.tables.table import UNDEFINED
 from qharness.results import Comparison
-from qharness.results.paired import PASS_RATE
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
 from qharness.storage.json_values import defined
@@ -30,7 +29,7 @@ class Loss:
 
     @property
     def difference(self) -> float:
-        """The difference in pass@1 to full precision, from -1 to 1."""
+        """The difference to full precision, from -1 to 1."""
         return self.comparison.main.difference
 
     @property
@@ -64,7 +63,7 @@ class Finding:
             sentences.append("No run whose loss is not shown has a known size.")
         if significant:
             losses = ", ".join(f"{loss.quant} ({_points(loss.difference)})" for loss in significant)
-            sentences.append(f"Shown to lose, in points of {PASS_RATE}: {losses}.")
+            sentences.append(f"Shown to lose, in points of {significant[0].comparison.main_metric}: {losses}.")
         return sentences
 
 
@@ -96,8 +95,8 @@ def _smallest(loss: Loss, runs: int) -> str:
     low, high = means.ci95
     return (
         f"{loss.quant} is the smallest whose loss is not shown, of {plural(runs, 'quantized run')}: "
-        f"{100 * means.b:.1f}% {PASS_RATE} against {100 * means.a:.1f}%, {_points(loss.difference)} points (95% "
-        f"interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), in "
+        f"{100 * means.b:.1f}% {comparison.main_metric} against {100 * means.a:.1f}%, {_points(loss.difference)} points "
+        f"(95% interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), in "
         f"{loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
         f"{plural(samples, 'sample')}, {power}."
     )

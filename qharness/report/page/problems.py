@@ -61,11 +61,9 @@ def _compared_with(collection: Collection, run: FinishedRun) -> FinishedRun | No
     """Full precision of a quantized run; for full precision on perturbed prompts, the run on the original ones."""
     if not run.full:
         return collection.baseline_of(run)
-    alike = (other for other in collection.largest if other.full and (other.task, other.model) == (run.task, run.model))
-    return next(
-        (other for other in alike if run.perturbation and not other.perturbation and other.spec.seed == run.spec.seed),
-        None,
-    )
+    key = run.perturbation and (run.task, run.model, run.spec.seed)
+    originals = (other for other in collection.largest if other.full and not other.perturbation)
+    return next((other for other in originals if (other.task, other.model, other.spec.seed) == key), None)
 
 
 class _Problem:
@@ -88,10 +86,10 @@ class _Problem:
 
     def data(self) -> JsonObject:
         """The problem with all its completions."""
-        name, level = self._row.task_id, self._row.level
+        level = self._row.level
         return {
             "doc": str(self._row.doc_id),
-            "name": None if name is None else str(name),
+            "name": self._row.task_id,
             "level": None if level is None else str(level),
             "reference": self._row.reference,
             "prompts": list(self._prompts),

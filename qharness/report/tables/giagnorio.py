@@ -17,6 +17,7 @@ from qharness.report.tables.pivot import Pivot
 from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
+from qharness.stats.analyses import relative_decrease
 
 PAPER = "Giagnorio et al. 2025"
 _ARROWS = {-1: "▼", 0: "=", 1: "▲"}
@@ -156,29 +157,30 @@ def _ordered(collection: Collection, runs: Iterable[FinishedRun]) -> list[Finish
     )
 
 
-def _columns(paper_table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
+def _columns(table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
     """The columns of each language."""
 
     def rate(row: _ComparedRun) -> Cell:
         cell = number_cell(row.run.metrics[PASS_RATE], ".1f", 100)
-        if not paper_table.arrows or row.compared is None:
+        if not table.arrows or row.compared is None:
             return cell
         means = row.compared.comparison.main
         return dataclasses.replace(cell, text=f"{_ARROWS[(means.b > means.a) - (means.b < means.a)]} {cell.text}")
 
     def test(name: str, unit: str, cell: Callable[[AdjustedComparison], Cell]) -> CellColumn[_ComparedRun]:
-        """A column of what the comparison found; a dash where a run is compared with nothing."""
+        """A column of the comparison; a dash where a run is compared with nothing."""
         return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
 
-    columns = [
+    def decrease(found: AdjustedComparison) -> Cell:
+        return number_cell(relative_decrease(found.comparison.main.a, found.comparison.main.b), ".1f")
+
+    return [
         CellColumn(PASS_RATE, "%", cell=rate),
         test("p", "", lambda found: significance_cell(found.adjusted)),
         test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
         test("OR", "", lambda found: number_cell(found.test.odds_ratio)),
+        *([test("Dec", "%", decrease)] if table.decrease else []),
     ]
-    if paper_table.decrease:
-        columns.append(test("Dec", "%", lambda found: number_cell(found.decrease, ".1f")))
-    return columns
 
 
 def _caption(table: _PaperTable, runs: Sequence[FinishedRun]) -> str:

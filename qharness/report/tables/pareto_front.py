@@ -12,7 +12,6 @@ from qharness.report.data.selection import by_task
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.table import Cell, CellColumn, Table, number, stub, table_of
 from qharness.results import CostProfile
-from qharness.results.paired import PASS_RATE
 from qharness.storage.json_values import defined
 
 ON_FRONT = "●"
@@ -77,17 +76,17 @@ def known_costs(runs: Sequence[CostedRun]) -> list[Cost]:
 def tables(collection: Collection) -> list[Table]:
     """One table: each run's score and costs, with a mark where it is on that cost's front of its task."""
     runs = [each for of_task in costed_runs(collection).values() for each in of_task]
-    labels = collection.labels
+    labels, metric = collection.labels, ", ".join(dict.fromkeys(each.run.metric for each in runs))
     columns: list[CellColumn[CostedRun]] = [
         stub("task", lambda each: each.run.task),
         stub("model", lambda each: labels.model(each.run)),
         stub("quantizer", lambda each: labels.calibrated(each.run)),
-        number(PASS_RATE, "%", lambda each: each.run.score, ".1f", 100),
+        number(metric, "%", lambda each: each.run.score, ".1f", 100),
         *(column for cost in known_costs(runs) for column in _cost_columns(cost)),
     ]
     caption = (
-        f"{ON_FRONT}: no run of the task, of any model, has at least this pass@1 at no more of this cost. Sizes are of "
-        f"checkpoints; latency and CO2 are of a prediction as profiled, n/a where there is no profile. "
+        f"{ON_FRONT}: no run of the task, of any model, has at least this {metric} at no more of this cost. Sizes are "
+        f"of checkpoints; latency and CO2 are of a prediction as profiled, n/a where there is no profile. "
         f"{sizes_caption(each.run for each in runs)}"
     )
     return table_of("pareto", "Who is worth the cost", caption, columns, runs)

@@ -14,9 +14,9 @@ from qharness.storage.visible_text import csv_cell, visible
 
 
 def to_markdown(table: Table) -> str:
-    """Title, table and caption. Groups stand before their columns' names, for Markdown has no common headings."""
+    """Title, table and caption. A group is written before its columns' names: Markdown has no common headings."""
     lines = [
-        _line([markdown_text(_flat(column)) for column in table.columns]),
+        _line([markdown_text(_with_group(column)) for column in table.columns]),
         _line([":--" if column.stub else "--:" for column in table.columns]),
         *(_line([_emphasized(cell, "**{}**", markdown_text) for cell in row]) for row in table.rows),
     ]
@@ -28,7 +28,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """As text: nothing in it is markup, of Markdown's or of HTML's."""
+    """A text with the markup characters of Markdown and HTML escaped."""
     text = visible(" ".join(text.split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", text)
 
@@ -38,7 +38,7 @@ def _emphasized(cell: Cell, form: str, escape: Callable[[str], str]) -> str:
     return form.format(text) if cell.emphasis and text else text
 
 
-def _flat(column: Column) -> str:
+def _with_group(column: Column) -> str:
     return f"{column.group}: {column.heading}" if column.group not in ("", column.name) else column.heading
 
 
@@ -46,10 +46,10 @@ def _flat(column: Column) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """A header and a line a row. Numbers are written in full, in the table's units; undefined ones as n/a."""
+    """A header, and a line for each row. Numbers have all digits, in the table's units; undefined ones are n/a."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([csv_cell(_flat(column)) for column in table.columns])
+    writer.writerow([csv_cell(_with_group(column)) for column in table.columns])
     writer.writerows([[_plain(cell) for cell in row] for row in table.rows])
     return out.getvalue()
 
@@ -88,10 +88,9 @@ _PACKAGES = r"% needs \usepackage[T1]{fontenc} \usepackage{amssymb,booktabs,grap
 
 
 def to_latex(table: Table) -> str:
-    """A `table` environment with booktabs' rules, no wider than the line. It needs amssymb, booktabs and graphicx."""
-    count = len(table.columns)
+    """A `table` environment with the rules of booktabs, no wider than a line; it needs amssymb, booktabs, graphicx."""
     alignment = "".join("l" if column.stub else "r" for column in table.columns)
-    body = "\n".join(_latex_rows(table, count))
+    body = "\n".join(_latex_rows(table))
     return (
         f"{_PACKAGES}\n\\begin{{table}}\n\\centering\n"
         f"\\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\n\\label{{tab:{table.key}}}\n"
@@ -111,9 +110,9 @@ def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _latex_rows(table: Table, count: int) -> list[str]:
-    """The rows; what names several in a row stands in the first of them, and a rule before each new first name."""
-    stubs = next((n for n, column in enumerate(table.columns) if not column.stub), count)
+def _latex_rows(table: Table) -> list[str]:
+    """The rows. A stub that repeats the row above is left empty, and a rule comes before each new first stub."""
+    stubs = sum(column.stub for column in table.columns)
     lines: list[str] = []
     before: list[str] = []
     for row in table.rows:
@@ -129,7 +128,7 @@ def _latex_rows(table: Table, count: int) -> list[str]:
 
 
 def _spanners(columns: Sequence[Column]) -> str:
-    """The line of common headings with rules under them; nothing where there are none."""
+    """The line of group headings with rules under them; empty where there are no groups."""
     if not any(column.group for column in columns):
         return ""
     cells, rules, place = [], [], 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -45,12 +46,11 @@ def tables(collection: Collection) -> list[Table]:
 def hosting(collection: Collection) -> list[Table]:
     """Table II: the costs of hosting, from profiles. The paper has models as columns; here they are rows."""
     labels = collection.labels
-    sets = {(profile.quantizer, profile.calibration) for profile in collection.profiles}
-    several = {quant for quant, calib in sets if len([other for other, _ in sets if other == quant]) > 1}
+    sets = Counter(quant for quant, _ in {(each.quantizer, each.calibration) for each in collection.profiles})
 
     def quantizer(profile: CostProfile) -> str:
-        calib = f" on {profile.calibration}" if profile.quantizer in several else ""
-        return labels.quantizer(profile.quantizer) + calib
+        quant = labels.quantizer(profile.quantizer)
+        return f"{quant} on {profile.calibration}" if sets[profile.quantizer] > 1 else quant
 
     columns: list[CellColumn[CostProfile]] = [
         stub("model", lambda profile: labels.model_name(profile.model)),
@@ -93,13 +93,9 @@ def texts(collection: Collection) -> list[Table]:
 
 def _pass_metrics(runs: Iterable[FinishedRun]) -> list[str]:
     """The metrics pass@k that are defined in any of these runs, by k; pass@1 always."""
-    names = {
-        name
-        for run in runs
-        for name, value in run.metrics.items()
-        if name.startswith("pass@") and not math.isnan(value)
-    }
-    return sorted(names | {PASS_RATE}, key=lambda name: int(name.partition("@")[2]))
+    defined = {name for run in runs for name, value in run.metrics.items() if not math.isnan(value)}
+    names = {name for name in defined if name.startswith("pass@")} | {PASS_RATE}
+    return sorted(names, key=lambda name: int(name.partition("@")[2]))
 
 
 def _tasks(runs: Iterable[FinishedRun]) -> list[str]:
