@@ -98,8 +98,10 @@ class Registry:
         return entry.value if entry else None
 
     def language(self, name: str) -> Language:
-        """Make the language a document names."""
-        return _make(name, self.languages, "language")
+        """Make the language a document names; a name is no spec string, so that it may hold any character."""
+        if name not in self.languages:
+            raise UnknownNameError("language", name, self.languages)
+        return self.languages[name].value()
 
 
 def _make(spec: str | Spec, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,7 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
+from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, RunSpec
 
@@ -50,7 +51,7 @@ def run(
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
-    backend: Annotated[Literal["hf", "vllm"], typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,

@@ -63,11 +63,11 @@ def study(
         if remote:
             remote.fetch()
         return _plan(jobs, json)
-    from qharness.study.live_view import watching
+    from qharness.study.live_view import live_view
     from qharness.study.sweep import carry_out
 
     chosen = _executor(executor, workers, ray_address)
-    with watching(jobs, chosen.workers) as watcher:
+    with live_view(jobs, chosen.workers) as watcher:
         attempts = carry_out(jobs, chosen, watcher)
     if json:
         print_json([_document(attempt) for attempt in attempts])

@@ -41,8 +41,9 @@ def run_programs(
 
     `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
     is found is added. `progress(done, total)` counts the distinct programs that are run. `toolchains`: those
-    under the languages' own limits that need not be looked for again, by language and packages. Raises MissingDependencyError
-    where a language's compiler or interpreter, or a package, is missing, before any program runs.
+    under the languages' own limits that need not be looked for again, by language and packages.
+    Raises MissingDependencyError where a language's compiler or interpreter, or a package, is missing, before any
+    program runs.
     """
     distinct = list(dict.fromkeys(programs))
     needs = {(program.language, program.packages): None for program in distinct}
