@@ -8,7 +8,7 @@ else. All of these work in the stock lm-eval command line too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
-from qharness.metrics import smoothed_bleu_4
+from qharness.metrics.table import TEXT_METRICS
 from qharness.progress import counter
 from qharness.registry import get_registry
 from qharness.types import Document, Program, Toolchain
@@ -129,9 +129,9 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     ]
 
 
-def executed(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """How many of these verdicts tests gave that ran apart from the program, and how many those in its own process."""
-    counts = Counter("in-process" if row["in_process"] else "isolated" for row in rows if "in_process" in row)
+def executed(in_process: Iterable[bool | None]) -> dict[str, int]:
+    """Counts of verdicts whose tests ran apart from the program, and in its process; None is left out."""
+    counts = Counter("in-process" if each else "isolated" for each in in_process if each is not None)
     return {name: counts[name] for name in ("isolated", "in-process")}
 
 
@@ -144,7 +144,14 @@ def pass_at_k(
     return {f"pass@{each}": estimate(len(verdicts), passed, each) for each in k}
 
 
-def bleu(references: Sequence[str], predictions: Sequence[str]) -> float:
-    """lm-eval metric of one document: smoothed BLEU-4 in percent; its mean over documents is CodeXGLUE's score."""
-    (reference,), (prediction,) = references, predictions
-    return 100 * smoothed_bleu_4(reference, prediction)
+def __getattr__(name: str) -> Callable[[Sequence[str], Sequence[str]], float]:
+    """A row of TEXT_METRICS as the lm-eval metric of one document: `!function qharness.filters.NAME`."""
+    if name not in TEXT_METRICS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def metric(references: Sequence[str], predictions: Sequence[str]) -> float:
+        (reference,), (prediction,) = references, predictions
+        return TEXT_METRICS[name].score(reference, prediction)
+
+    metric.__name__ = name  # by which lm-eval names it
+    return metric

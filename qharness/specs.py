@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qharness.bounds import check_fields
 
@@ -144,25 +143,3 @@ class RunSpec:
     def perturbation(self) -> str:
         """The task's perturbations, as in its name; empty for none."""
         return self.task_name.perturbation
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: its folder, the document in its run.json, and the run that it was compared with, if any."""
-
-    folder: Path
-    document: dict[str, Any]
-    baseline: RunResult | None = None
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The task's metrics, by name; undefined ones are NaN."""
-        return dict(self.document["metrics"][self.document["spec"]["task"]])
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """What `score` found: the summary document, and the samples with status, passed and seconds."""
-
-    document: dict[str, Any]
-    samples: list[dict[str, Any]]

@@ -10,6 +10,7 @@ from tests.conftest import REPOSITORY
 LAYERS = [
     {"errors", "types", "offers", "bounds", "specs", "syntax_trees", "visible_text"},
     {"figure_style", "progress", "spec", "storage"},
+    {"results"},
     {"hookspecs"},
     {"registry"},
     {"execution"},

@@ -1,28 +1,28 @@
-"""The arithmetic of hosting: all is linear in the latency, one prediction after another (Wei et al. 2023, IV.A)."""
+"""The arithmetic of hosting: costs are linear in the latency, one prediction after another (Wei et al. 2023, IV.A)."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from qharness.hosting.instances import Instance
+from qharness.results import EstimatedEnergy
 
 _SECONDS_AN_HOUR = 3600
 
 
 def per_1000(latency_s: float | None, per_hour: float | None) -> float | None:
-    """What 1,000 predictions of `latency_s` seconds each take, at so much an hour; None where either is unknown."""
+    """The cost of 1,000 predictions of `latency_s` seconds each, at `per_hour`; None where either is unknown."""
     if latency_s is None or per_hour is None:
         return None
     return 1000 * latency_s / _SECONDS_AN_HOUR * per_hour
 
 
-def estimated_energy(latency_s: float | None, instance: Instance) -> dict[str, Any]:
-    """Energy of 1,000 predictions by an instance's power at half load, and the figures it comes from."""
-    return {
-        "source": "estimated",
-        "kwh_per_1k": per_1000(latency_s, instance.kw),
-        "watts": instance.watts,
-        "pue": instance.pue,
-        "gco2eq_per_kwh": instance.gco2eq_per_kwh,
-        "from": instance.source,
-    }
+def estimated_energy(latency_s: float | None, instance: Instance, reason: str) -> EstimatedEnergy:
+    """Energy of 1,000 predictions by an instance's power at half load; `reason`: why power was not measured."""
+    return EstimatedEnergy(
+        "estimated",
+        per_1000(latency_s, instance.kw),
+        instance.watts,
+        instance.pue,
+        instance.gco2eq_per_kwh,
+        instance.source,
+        reason,
+    )

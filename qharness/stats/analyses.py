@@ -1,6 +1,6 @@
-"""What stands behind a pass rate: levels of difficulty, kinds of failure, problems lost and won.
+"""Breaks a pass rate down: levels of difficulty, kinds of failure, problems lost and won.
 
-`rows` are those of a finished run's samples.jsonl, as `read_lines` reads them.
+`rows` are those of a finished run's samples.jsonl.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 
 from qharness.offers import MissingNames
 from qharness.registry import get_registry
-from qharness.stats.pairing import Pairs, Row, by_problem, pair, passes
+from qharness.results import SampleRow
+from qharness.results.paired import ChangedProblem
+from qharness.stats.pairing import Pairs, by_problem, passes
 from qharness.types import Status
 
 MISSING_NAME = "missing-name"
-"""A program that uses a name, method or package which does not exist, found by compiler or interpreter."""
+"""The kind of a program that uses a name, method or package which does not exist."""
 _KINDS = {status: str(status) for status in Status} | {Status.FAILED: "assertion", Status.ERROR: "exception"}
 _OF_NAMES = frozenset({Status.ERROR, Status.COMPILE_ERROR})
 _LEVELS = ("easy", "medium", "middle", "hard")
@@ -35,18 +37,18 @@ def relative_decrease(baseline: float, quantized: float) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """The problems of one level of difficulty; `pass_at_1` is the mean of their pass rates."""
+    """The problems of one level of difficulty; `pass_rate` is the mean of theirs."""
 
     n_problems: int
     n_samples: int
-    pass_at_1: float
+    pass_rate: float
 
 
-def by_level(rows: Iterable[Row]) -> dict[str, Level]:
-    """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
-    problems: dict[str, list[list[Row]]] = {}
-    for samples in by_problem(row for row in rows if row.get("level") is not None).values():
-        problems.setdefault(str(samples[0]["level"]), []).append(samples)
+def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
+    """Pass rates by the rows' `level`, easy before hard; empty where the benchmark has no levels."""
+    problems: dict[str, list[list[SampleRow]]] = {}
+    for samples in by_problem(row for row in rows if row.level is not None).values():
+        problems.setdefault(str(samples[0].level), []).append(samples)
     order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
     return {
         level: Level(
@@ -58,11 +60,11 @@ def by_level(rows: Iterable[Row]) -> dict[str, Level]:
     }
 
 
-def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
-    """How many completions ended in which way; all kinds, also those of which there are none.
+def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
+    """Count completions by how they ended; every kind is there, with 0 where it did not occur.
 
-    A kind is a status, but that `failed` is an `assertion`, `error` an `exception`, and an error or compile error that
-    a language knows as a name that does not exist is a `missing-name`.
+    A kind is a status, with three exceptions: `failed` is an `assertion`, `error` an `exception`, and an error or
+    compile error of a name that does not exist is a `missing-name`.
     """
     missing = missing_names()
     counts = Counter(kind_of(row, missing) for row in rows)
@@ -70,47 +72,36 @@ def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def missing_names() -> re.Pattern[str]:
-    """What the languages say begins an error of a name that does not exist; matches nothing if none says so."""
+    """The languages' patterns of errors of names that do not exist, as one; matches nothing if none has any."""
     registry = get_registry()
     languages = (registry.language(name) for name in registry.languages)
     patterns = [language.missing_names for language in languages if isinstance(language, MissingNames)]
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 
 
-def kind_of(row: Row, missing: re.Pattern[str]) -> str:
+def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
     """The kind of one row: see failure_kinds."""
-    status = Status(row["status"])
-    if status in _OF_NAMES and missing.match(row.get("detail") or ""):
+    status = Status(row.status or "")
+    if status in _OF_NAMES and missing.match(row.detail or ""):
         return MISSING_NAME
     return _KINDS[status]
 
 
 @dataclass(frozen=True)
 class PassChange:
-    """A problem whose pass rate differs: `a` and `b` are the rates, `first` and `second` rows of one pair.
+    """A problem whose pass rate differs, and one pair of its completions, the first that differs in its direction."""
 
-    Of the pairs of which one passed, it is the first that went the problem's way.
-    """
-
-    task: str
-    doc_id: int
-    task_id: str | None
-    a: float
-    b: float
-    first: Row
-    second: Row
+    problem: ChangedProblem
+    first: SampleRow
+    second: SampleRow
 
 
-def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[PassChange], list[PassChange]]:
+def changes(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
     """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
-    return changed(pair(rows_a, rows_b))
-
-
-def changed(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
-    """As `changes`, of problems that are paired already."""
     found = [_change(each) for each in problems if each.rates[0] != each.rates[1]]
-    found.sort(key=lambda each: -abs(each.b - each.a))
-    return [each for each in found if each.b < each.a], [each for each in found if each.b > each.a]
+    found.sort(key=lambda each: -abs(each.problem.b - each.problem.a))
+    lost = [each for each in found if each.problem.b < each.problem.a]
+    return lost, [each for each in found if each.problem.b > each.problem.a]
 
 
 def _change(problem: Pairs) -> PassChange:
@@ -118,4 +109,4 @@ def _change(problem: Pairs) -> PassChange:
     first, second = problem.passed
     shown = int(np.argmax(first & ~second if b < a else second & ~first))
     row = problem.first[shown]
-    return PassChange(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])
+    return PassChange(ChangedProblem(*problem.key, row.task_id, a, b), row, problem.second[shown])

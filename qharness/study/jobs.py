@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
-from qharness.specs import ModelSpec, RunResult, RunSpec, TaskName
+from qharness.results import RunResult
+from qharness.specs import ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 

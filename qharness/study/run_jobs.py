@@ -18,7 +18,8 @@ from qharness.quantization.backends import find_backend
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, resolve
-from qharness.specs import RunResult, RunSpec
+from qharness.results import RunResult
+from qharness.specs import RunSpec
 from qharness.stats import comparable, compare_runs
 from qharness.stats.pairing import RunRows, read_rows
 from qharness.storage.atomic_writer import write_json
@@ -140,7 +141,9 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
     if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
         return whole
     task = run.spec.task_name
-    found = compare_runs(RunRows(baseline.folder, task, read_rows(baseline.folder)), RunRows(run.folder, task, rows))
+    metric = result.record.main_metric_name
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric))
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qharness.evaluate.run.run_folder import read_run
-from qharness.specs import ModelSpec, RunResult
+from qharness.results import RunResult
+from qharness.specs import ModelSpec
 from qharness.study.jobs import Attempt, Job, JobOutcome
 
 
