@@ -261,7 +261,7 @@ def test_a_report_of_real_runs(
     ]
     text = {**short, "samples": None, "temperature": None}
     known = profile(ProfileSpec(bound(random_llama, "rtn:3"), latency=2.0))
-    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
+    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known.document)))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(
         sys,
