@@ -171,14 +171,14 @@ def _columns(table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
         """A column of the comparison; a dash where a run is compared with nothing."""
         return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
 
-    def decrease(found: AdjustedComparison) -> Cell:
-        return number_cell(relative_decrease(found.comparison.main.a, found.comparison.main.b), ".1f")
+    def decrease(compared: AdjustedComparison) -> Cell:
+        return number_cell(relative_decrease(compared.comparison.main.a, compared.comparison.main.b), ".1f")
 
     return [
         CellColumn(PASS_RATE, "%", cell=rate),
-        test("p", "", lambda found: significance_cell(found.adjusted)),
-        test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
-        test("OR", "", lambda found: number_cell(found.test.odds_ratio)),
+        test("p", "", lambda each: significance_cell(each.adjusted)),
+        test("p by problem", "", lambda each: significance_cell(each.comparison.clustered.p_value)),
+        test("OR", "", lambda each: number_cell(each.test.odds_ratio)),
         *([test("Dec", "%", decrease)] if table.decrease else []),
     ]
 
