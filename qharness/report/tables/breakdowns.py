@@ -7,7 +7,7 @@ from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import on_reference, unperturbed
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
+from qharness.report.tables.report_table import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.stats.analyses import by_level, failure_kinds
 from qharness.types import Status
 

@@ -14,7 +14,7 @@ from qharness.report.data.selection import FINETUNE, grouped, reference, unpertu
 from qharness.report.data.spec_options import count_unusual, quantizer_options, without
 from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
+from qharness.report.tables.report_table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from qharness.report.tables.table import UNDEFINED, Cell, Column, Table
+from qharness.report.tables.report_table import UNDEFINED, Cell, Column, Table
 from qharness.storage.visible_text import csv_cell, visible
 
 
