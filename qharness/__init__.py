@@ -37,8 +37,11 @@ from qharness.offers import (
     WeightBytes,
 )
 from qharness.specs import RunSpec
+from qharness.storage.artifacts import cached_folder
+from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
+from qharness.syntax_trees import syntax_parser
 from qharness.types import (
     Calibration,
     CalibrationSet,
@@ -134,6 +137,7 @@ __all__ = [
     "block_linears",
     "cache_dir",
     "cache_path",
+    "cached_folder",
     "compare",
     "execute_programs",
     "find_blocks",
@@ -148,7 +152,9 @@ __all__ = [
     "replace_module",
     "run",
     "score",
+    "syntax_parser",
     "test_split",
+    "whole_file",
 ]
 
 

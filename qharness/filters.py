@@ -17,7 +17,7 @@ from typing import Any
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
-from qharness.execution.verdicts import kept_verdicts
+from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
 from qharness.metrics.table import TEXT_METRICS
 from qharness.progress import counter
@@ -104,7 +104,7 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     """lm-eval filter: run the programs of all documents at once, in parallel; a verdict for each completion."""
     options = _options.get()
     isolation = choose_isolation(options.allow_unsandboxed)
-    verdicts = kept_verdicts() if options.cache else None
+    verdicts = verdict_cache() if options.cache else None
     programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with counter("programs run") as progress:

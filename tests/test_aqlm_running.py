@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from qharness import QHarnessError
 from qharness.models.checkpoint_formats import MEMORY, settle
-from qharness.plugins.aqlm import running
+from qharness.plugins.aqlm import code_lookup as running
 from qharness.plugins.aqlm.weight import AqlmLinear
 from tests.aqlm_models import logits, random_weight, with_random_codes
 from tests.tiny_models import make_model

@@ -15,7 +15,7 @@ import qharness
 from qharness import ModelError, block_linears, find_blocks, model_inputs
 from qharness.errors import QHarnessError
 from qharness.models.inputs import decoder_start
-from qharness.noise import passes
+from qharness.noise import forward_passes as passes
 from qharness.plugins.aqlm.block_progress import Finished
 from qharness.plugins.aqlm.e2e import _held_out_error, head_input, remember
 from qharness.plugins.aqlm.replay import Replay

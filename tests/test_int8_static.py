@@ -17,7 +17,8 @@ from qharness.models.blocks import block_linears
 from qharness.models.checkpoint_formats import settle
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.weight_footprint import resident_bytes
-from qharness.plugins.int8 import checkpoint, products
+from qharness.plugins.int8 import int8_checkpoint as checkpoint
+from qharness.plugins.int8 import products
 from qharness.plugins.int8.int8_options import linear_names
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear

@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers", "bounds", "specs"},
+    {"errors", "types", "offers", "bounds", "specs", "syntax_trees", "visible_text"},
     {"figure_style", "progress", "spec", "storage"},
     {"results"},
     {"hookspecs"},

@@ -17,8 +17,8 @@ from qharness.results.measured import FiveNumbers
 from qharness.storage.atomic_writer import write_text
 from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_safe, json_text
-from qharness.storage.visible_text import csv_cell
 from qharness.storage.whole_folder import renewed_folder
+from qharness.visible_text import csv_cell
 
 
 def write_noise(reports: Sequence[NoiseReport], folder: Path) -> None:

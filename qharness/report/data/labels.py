@@ -10,7 +10,7 @@ from qharness.registry import get_registry
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.spec_options import MakePlugin, options, shortest
 from qharness.spec import Spec, show
-from qharness.storage.visible_text import visible
+from qharness.visible_text import visible
 
 FULL_PRECISION = "full precision"
 _MISSING = object()

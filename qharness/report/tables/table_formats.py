@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from qharness.report.tables.report_table import UNDEFINED, Cell, Column, Table
-from qharness.storage.visible_text import csv_cell, visible
+from qharness.visible_text import csv_cell, visible
 
 
 def to_markdown(table: Table) -> str:
