@@ -21,7 +21,7 @@ from qharness.hosting import ProfileSpec, profile
 from qharness.report import Cell, Column, Table, read_collection, write_report
 from qharness.report.data.labels import Labels
 from qharness.report.tables.all_tables import all_tables
-from qharness.report.tables.report_table import number, number_cell, stub, table_of
+from qharness.report.tables.columns import number, number_cell, stub, table_of
 from qharness.report.tables.table_formats import to_csv, to_latex, to_markdown
 from qharness.results import CostProfile
 from qharness.storage.json_values import json_safe

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.selection import by_task
+from qharness.report.tables.columns import UNDEFINED
 from qharness.report.tables.formatting import plural
-from qharness.report.tables.report_table import UNDEFINED
 from qharness.results import Comparison
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER

@@ -12,16 +12,7 @@ from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import compare_runs
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
-from qharness.report.tables.report_table import (
-    NOT_APPLICABLE,
-    Cell,
-    CellColumn,
-    Table,
-    number,
-    number_cell,
-    stub,
-    table_of,
-)
+from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
 from qharness.results import Comparison, CostProfile
 from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
