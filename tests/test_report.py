@@ -36,6 +36,14 @@ def of(quant: str = "none", calib: str | None = None, **changes: object) -> RunS
     return dataclasses.replace(SPEC, quant=quant, calib=calib, **changes)  # type: ignore[arg-type]
 
 
+def test_data_come_before_tables_then_figures_and_the_page() -> None:
+    parts, top = ["data", "tables", "figures", "page"], Path(qharness.__file__).parent / "report"
+    for part in parts:
+        for path in (top / part).glob("*.py"):
+            later = "|".join(parts[parts.index(part) + 1 :]) or "none"
+            assert not re.search(rf"from qharness\.report\.({later})\b", path.read_text()), path
+
+
 # ------------------------------------------------------------------------------------------------------------- finding
 
 
