@@ -112,8 +112,8 @@ def test_the_layers_of_a_noise_measurement() -> None:
         "name": "=layer", "block": "-b", "depth": -1, "weight_noise": -0.5, "activation_noise": None,
         "accumulated_noise": 1.0, "activation_max": {"tokens": None, "inputs": None},
     }  # fmt: skip
-    document = {"model": NAME, "parameters": 3, "quantizer": "@q", "mean": {}, "layers": [layer]}
-    text = noise_table([NoiseReport.of_document(document, "noise.json")])
+    report = {"model": NAME, "parameters": 3, "quantizer": "@q", "mean": {}, "layers": [layer]}
+    text = noise_table([NoiseReport.of_document(report, "")])
     row = next(csv.DictReader(io.StringIO(text)))
     assert (row["model"], row["quantizer"], row["name"], row["block"]) == ("'" + LINES, "'@q", "'=layer", "'-b")
     assert (row["depth"], row["weight_noise"], row["activation_noise"]) == ("-1", "-0.5", "")

@@ -24,7 +24,7 @@ from qharness.report.tables.all_tables import all_tables
 from qharness.report.tables.columns import number, number_cell, stub, table_of
 from qharness.report.tables.table_formats import to_csv, to_latex, to_markdown
 from qharness.results import CostProfile
-from qharness.storage.json_values import json_safe
+from qharness.storage.json_values import json_text
 from tests.asked import bound
 from tests.report_runs import discordant, with_passes, write_run
 
@@ -284,7 +284,7 @@ def test_a_report_of_real_runs(
     ]
     text = {**short, "samples": None, "temperature": None}
     known = profile(ProfileSpec(bound(random_llama, "rtn:3"), latency=2.0))
-    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known.document)))
+    (tmp_path / "runs/profile.json").write_text(json_text(known.document))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(
         sys,

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from qharness import SamplesError, compare
+from qharness import SamplesError, compare, filters
 from qharness.cli import app
-from qharness.results import Comparison, McNemar, PairedMeans, RunRecord, SampleRow
+from qharness.evaluate.run.run_record import declared_metric
+from qharness.metrics.table import unit_of
+from qharness.results import Comparison, McNemar, Metric, PairedMeans, RunRecord, SampleRow
 from qharness.results.paired import Clustered
 from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_text
@@ -136,3 +140,30 @@ def test_runs_of_version_0_1_are_compared_and_reported(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
     old = RunRecord.of_document(json.loads((again / "run.json").read_text()), again).baseline
     assert old is not None and old.paper is not None and old.paper.odds_ratio == math.inf
+
+
+def test_a_row_of_the_table_is_a_metric_of_lm_evals() -> None:
+    found = filters.bleu
+    assert found.__name__ == "bleu" and found(["the sum of two"], ["the sum of two"]) == pytest.approx(100)
+    assert {name: unit_of(name) for name in ("bleu", "pass@10", "chrf")} == {
+        "bleu": "percent",
+        "pass@10": "ratio",
+        "chrf": "",
+    }
+    with pytest.raises(AttributeError, match="no attribute 'blue'"):
+        _ = filters.blue
+
+
+@pytest.mark.parametrize(
+    ("metadata", "better", "expected"),
+    [
+        ({}, {"pass_at_k": True}, Metric("pass@1", True, "ratio")),
+        ({"metric": "edits"}, {"pass@1": True, "edits": False}, Metric("edits", False, "")),
+        ({"metric": "missing"}, {}, Metric("pass@1", True, "ratio")),
+    ],
+)
+def test_a_task_declares_its_main_metric(metadata: dict[str, str], better: dict[str, bool], expected: Metric) -> None:
+    task = SimpleNamespace(get_config={"metadata": metadata}.get, higher_is_better=lambda: better)
+    run: Any = SimpleNamespace(task=SimpleNamespace(tasks={"t": task}))
+    assert declared_metric(run, {"pass@1": 0.5, "edits": 3.0}) == expected
+    assert declared_metric(run, {}) is None
