@@ -16,6 +16,7 @@ from qharness import SamplesError, Status, compare, execute_programs, pass_at_k
 from qharness.cli import app
 from qharness.results import SampleRow
 from qharness.stats.analyses import by_level, changes, failure_kinds, kind_of, missing_names, relative_decrease
+from qharness.stats.pairing import pair
 from qharness.storage.json_codec import encode
 
 Passed = Mapping[tuple[int, int], bool]
@@ -130,13 +131,19 @@ def test_problems_lost_and_won(tmp_path: Path) -> None:
     second = rows_of(
         {(0, 0): True, (0, 1): False, (1, 0): False, (1, 1): False, (2, 0): False, (2, 1): True, (3, 0): False}
     )
-    lost, won = changes(first, second)
-    assert [(each.doc_id, each.a, each.b) for each in lost] == [(3, 1, 0), (0, 1, 0.5), (1, 0.5, 0)]
+    lost, won = changes(pair(first, second))
+    assert [(each.problem.doc_id, each.problem.a, each.problem.b) for each in lost] == [
+        (3, 1, 0),
+        (0, 1, 0.5),
+        (1, 0.5, 0),
+    ]
     assert [(each.first.completion, each.second.completion) for each in lost[1:]] == [
         ("right 0 1", "wrong 0 1"),
         ("right 1 1", "wrong 1 1"),
     ]
-    assert [(each.task_id, each.first.status, each.second.status) for each in won] == [("t/2", "failed", "passed")]
+    assert [(each.problem.task_id, each.first.status, each.second.status) for each in won] == [
+        ("t/2", "failed", "passed")
+    ]
     document = compare(write_rows(tmp_path / "a", first), write_rows(tmp_path / "b", second), examples=1).document
     assert document["lost"][0] == {"task": "t", "doc_id": 3, "task_id": "t/3", "a": 1.0, "b": 0.0}
     assert [each["task_id"] for each in document["examples"]] == ["t/3", "t/2"]

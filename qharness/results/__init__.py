@@ -19,26 +19,7 @@ from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, Lay
 from qharness.results.paired import Comparison, McNemar, PairedMeans
 
 __all__ = [
-    "Batches",
-    "Comparison",
-    "CostProfile",
-    "DataFile",
-    "EstimatedEnergy",
-    "HostingRecord",
-    "Latency",
-    "LayerReport",
-    "Machine",
-    "McNemar",
-    "MeasuredEnergy",
-    "Metric",
-    "NoiseReport",
-    "PairedMeans",
-    "RunRecord",
-    "RunResult",
-    "SampleRow",
-    "ScoreReport",
-    "ScoreResult",
-    "Timings",
-    "UntouchedShare",
-    "Versions",
-]
+    "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
+    "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord", "RunResult",
+    "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Versions",
+]  # fmt: skip

@@ -16,7 +16,8 @@ import numpy as np
 from qharness.offers import MissingNames
 from qharness.registry import get_registry
 from qharness.results import SampleRow
-from qharness.stats.pairing import Pairs, by_problem, pair, passes
+from qharness.results.paired import ChangedProblem
+from qharness.stats.pairing import Pairs, by_problem, passes
 from qharness.types import Status
 
 MISSING_NAME = "missing-name"
@@ -88,30 +89,19 @@ def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
 
 @dataclass(frozen=True)
 class PassChange:
-    """A problem whose pass rate differs: `a` and `b` are the rates, `first` and `second` rows of one pair.
+    """A problem whose pass rate differs, and one pair of its completions, the first that differs in its direction."""
 
-    The pair is the first whose passing completion is that of the run with the higher rate.
-    """
-
-    task: str
-    doc_id: int
-    task_id: str | int | None
-    a: float
-    b: float
+    problem: ChangedProblem
     first: SampleRow
     second: SampleRow
 
 
-def changes(rows_a: Iterable[SampleRow], rows_b: Iterable[SampleRow]) -> tuple[list[PassChange], list[PassChange]]:
+def changes(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
     """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
-    return changed(pair(rows_a, rows_b))
-
-
-def changed(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
-    """(lost, won) of problems that are paired already: see `changes`."""
     found = [_change(each) for each in problems if each.rates[0] != each.rates[1]]
-    found.sort(key=lambda each: -abs(each.b - each.a))
-    return [each for each in found if each.b < each.a], [each for each in found if each.b > each.a]
+    found.sort(key=lambda each: -abs(each.problem.b - each.problem.a))
+    lost = [each for each in found if each.problem.b < each.problem.a]
+    return lost, [each for each in found if each.problem.b > each.problem.a]
 
 
 def _change(problem: Pairs) -> PassChange:
@@ -119,4 +109,4 @@ def _change(problem: Pairs) -> PassChange:
     first, second = problem.passed
     shown = int(np.argmax(first & ~second if b < a else second & ~first))
     row = problem.first[shown]
-    return PassChange(*problem.key, row.task_id, a, b, row, problem.second[shown])
+    return PassChange(ChangedProblem(*problem.key, row.task_id, a, b), row, problem.second[shown])

@@ -14,7 +14,6 @@ from qharness.metrics import pass_at_k
 from qharness.results import SampleRow
 from qharness.results.paired import (
     PASS_RATE,
-    ChangedProblem,
     Comparison,
     Example,
     Failures,
@@ -24,7 +23,7 @@ from qharness.results.paired import (
     ProblemId,
     ShownProgram,
 )
-from qharness.stats.analyses import PassChange, by_level, changed, failure_kinds
+from qharness.stats.analyses import PassChange, by_level, changes, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
@@ -65,7 +64,7 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
     main = paired_means(rates_a, rates_b, by_cluster.ci95, rng)
     fewest = min(len(each.first) for each in problems)
     first, second = (np.concatenate(column) for column in zip(*(each.passed for each in problems), strict=True))
-    lost, won = changed(problems)
+    lost, won = changes(problems)
     return Comparison(
         a=str(a.folder),
         b=str(b.folder),
@@ -79,8 +78,8 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
         detectable=DETECTABLE,
         failures=_failures(pairs),
         levels=_levels(pairs) or None,
-        lost=[_summary(each) for each in lost],
-        won=[_summary(each) for each in won],
+        lost=[each.problem for each in lost],
+        won=[each.problem for each in won],
         examples=[_example(each) for each in (*lost[:examples], *won[:examples])] if examples else None,
         robustness=_robustness(problems) if a.task.perturbation != b.task.perturbation else None,
     )
@@ -125,17 +124,14 @@ def _levels(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Mapping[str, LevelC
     }
 
 
-def _summary(change: PassChange) -> ChangedProblem:
-    return ChangedProblem(change.task, change.doc_id, change.task_id, change.a, change.b)
-
-
 def _example(change: PassChange) -> Example:
     """A problem with one pair of its completions."""
+    problem = change.problem
     a, b = (
         ShownProgram({PASS_RATE: rate}, row.sample, row.completion, row.status, row.detail)
-        for rate, row in ((change.a, change.first), (change.b, change.second))
+        for rate, row in ((problem.a, change.first), (problem.b, change.second))
     )
-    return Example(change.task, change.doc_id, change.task_id, change.first.prompt, None, a, b)
+    return Example(problem.task, problem.doc_id, problem.task_id, change.first.prompt, None, a, b)
 
 
 def _robustness(problems: Sequence[Pairs]) -> PerturbationCost:

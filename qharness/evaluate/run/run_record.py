@@ -74,6 +74,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         write_lines(run.folder / SAMPLES, map(encode, rows))
     write_json(run.folder / RESULTS, results)
     metrics = metrics_of(run, results)
+    checkpoint = checkpoint_figures(run.model.checkpoint, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
         metrics=metrics,
@@ -85,7 +86,8 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         hosting=HostingRecord(
             resident_bytes=facts.resident_bytes,
             weight_bytes=facts.weight_bytes,
-            **checkpoint_figures(run.model.checkpoint, run.model.quantizer),
+            storage_bytes=checkpoint.storage_bytes,
+            parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
         timings=Timings(round(total, 3), round(lm.seconds, 3)),
