@@ -16,7 +16,7 @@ import pytest
 from qharness.models.checkpoint import BUNDLED
 from qharness.noise.noise_output import table as noise_table
 from qharness.progress import note
-from qharness.report.tables.table import Cell, Column, Table, number_cell
+from qharness.report.tables.columns import Cell, Column, Table, number_cell
 from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
 from qharness.results import NoiseReport
 from qharness.specs import DEFAULT_MODEL

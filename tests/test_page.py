@@ -25,8 +25,8 @@ from qharness.report.page.findings import findings
 from qharness.report.page.html_page import Heading, headings, order
 from qharness.report.page.problems import pack, problem_data
 from qharness.report.tables import pareto_front
+from qharness.report.tables.columns import Cell, Column
 from qharness.report.tables.pareto_front import ON_FRONT, front
-from qharness.report.tables.table import Cell, Column
 from tests.page_runs import Completion, write_profile, write_run
 
 PASS: Completion = ("return 1", True)

@@ -16,7 +16,7 @@ from qharness.report.tables import giagnorio as giagnorio_tables
 from qharness.report.tables import run_table as grid
 from qharness.report.tables import wei
 from qharness.report.tables.all_tables import all_tables
-from qharness.report.tables.table import NOT_APPLICABLE
+from qharness.report.tables.columns import NOT_APPLICABLE
 from qharness.study.study_file import read_study
 from qharness.study.sweep import with_baselines
 from tests.conftest import REPOSITORY

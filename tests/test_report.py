@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import math
 import re
@@ -20,8 +21,9 @@ from qharness.hosting import ProfileSpec, profile
 from qharness.report import Cell, Column, Table, read_collection, write_report
 from qharness.report.data.labels import Labels
 from qharness.report.tables.all_tables import all_tables
-from qharness.report.tables.table import number_cell
+from qharness.report.tables.columns import number, number_cell, stub, table_of
 from qharness.report.tables.table_formats import to_csv, to_latex, to_markdown
+from qharness.results import CostProfile
 from qharness.storage.json_values import json_text
 from tests.asked import bound
 from tests.report_runs import discordant, with_passes, write_run
@@ -32,6 +34,14 @@ HALF = with_passes(10, 10, 2)
 
 def of(quant: str = "none", calib: str | None = None, **changes: object) -> RunSpec:
     return dataclasses.replace(SPEC, quant=quant, calib=calib, **changes)  # type: ignore[arg-type]
+
+
+def test_data_come_before_tables_then_figures_and_the_page() -> None:
+    parts, top = ["data", "tables", "figures", "page"], Path(qharness.__file__).parent / "report"
+    for part in parts:
+        for path in (top / part).glob("*.py"):
+            later = "|".join(parts[parts.index(part) + 1 :]) or "none"
+            assert not re.search(rf"from qharness\.report\.({later})\b", path.read_text()), path
 
 
 # ------------------------------------------------------------------------------------------------------------- finding
@@ -52,6 +62,8 @@ def test_profiles_and_noise_are_known_by_what_they_are(tmp_path: Path) -> None:
     noise = {"model": "m", "quantizer": "rtn:3", "layers": [], "mean": {"weight_noise": 0.1}}
     (tmp_path / "noise.json").write_text(json.dumps([noise, noise]))
     (tmp_path / "profile-1.json").write_text(json.dumps({"nothing": "of ours"}))
+    untyped = dict.fromkeys(CostProfile.__dataclass_fields__, "x")
+    (tmp_path / "profile-2.json").write_text(json.dumps([untyped, {**noise, "layers": "x"}]))
     (tmp_path / "other.json").write_text("{")
     assert len(read_collection([tmp_path]).noise) == 2 and not read_collection([tmp_path]).profiles
     (tmp_path / "profile-1.json").write_text("{")
@@ -183,6 +195,17 @@ WRITTEN = Table(
         (Cell("m_2"), Cell("full"), number_cell(0.5, ".1f", 100, emphasis=True), number_cell(None), Cell("▲ ●")),
     ),
 )
+
+
+def test_a_column_has_its_own_cells_wherever_it_stands() -> None:
+    columns = [stub("name", str), number("twice", "m", lambda n: 2 * n, ".0f"), number("third", "", lambda n: n / 3)]
+    for ordered in itertools.permutations(columns):
+        (table,) = table_of("key", "Title", "Caption", ordered, [3, 6])
+        cells = [dict(zip([column.heading for column in table.columns], row, strict=True)) for row in table.rows]
+        assert [{name: cell.text for name, cell in row.items()} for row in cells] == [
+            {"name": "3", "twice, m": "6", "third": "1.00"}, {"name": "6", "twice, m": "12", "third": "2.00"},
+        ]  # fmt: skip
+    assert table_of("key", "Title", "Caption", columns, []) == []
 
 
 def test_csv_reads_back() -> None:

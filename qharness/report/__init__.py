@@ -12,7 +12,7 @@ from qharness.report.figures.all_figures import draw_figures
 from qharness.report.page.html_page import page
 from qharness.report.page.report_output import PAGE, make_folder, write_figures, write_markdown, write_tables
 from qharness.report.tables.all_tables import all_tables
-from qharness.report.tables.table import Cell, Column, Table
+from qharness.report.tables.columns import Cell, Column, Table
 from qharness.storage.atomic_writer import write_text
 
 __all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "FinishedRun", "Table", "read_collection", "write_report"]

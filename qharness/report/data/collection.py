@@ -136,11 +136,11 @@ def read_collection(folders: Sequence[Path]) -> Collection:
             except SamplesError:
                 unfinished.append(path)
             continue
-        for found in _measurements(path):
-            if isinstance(found, NoiseReport):
-                noise.append(found)
+        for measurement in _measurements(path):
+            if isinstance(measurement, NoiseReport):
+                noise.append(measurement)
                 continue
-            for profile in (found, found.baseline or found):
+            for profile in (measurement, measurement.baseline or measurement):
                 load = profile.prompt_tokens, profile.new_tokens, profile.instance
                 profiles.setdefault((*_profiled(profile), *load), profile)
     if not (runs or profiles or noise):

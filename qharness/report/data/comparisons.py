@@ -38,7 +38,7 @@ def compare_runs(
     families = [_family(collection, run, kind) for run in comparisons]
     p_values = [test.p_value for _, test in comparisons.values()]
     adjusted = adjust(list(zip(families, p_values, strict=True)))
-    return {run: AdjustedComparison(*found, p) for (run, found), p in zip(comparisons.items(), adjusted, strict=True)}
+    return {run: AdjustedComparison(*each, p) for (run, each), p in zip(comparisons.items(), adjusted, strict=True)}
 
 
 def _family(collection: Collection, run: FinishedRun, kind: ComparedBy) -> tuple[str, ...] | None:

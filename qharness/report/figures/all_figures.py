@@ -24,10 +24,10 @@ def draw_figures(collection: Collection) -> list[ReportFigure]:
 
 def noise(collection: Collection) -> list[ReportFigure]:
     """The three parts of figure 6 of Wei et al. 2023; none where there are no noise reports."""
-    if not collection.noise:
-        return []
     reports = collection.noise
-    models = ", ".join(sorted({report.model for report in collection.noise}))
+    if not reports:
+        return []
+    models = ", ".join(sorted({report.model for report in reports}))
     caption = f"{models}; noise is ||A - Q(A)||² / ||A||². After figure 6 of Wei et al. 2023."
     return [
         ReportFigure("weight-noise", "Weight noise by the model's size", caption, weight_noise(reports)),

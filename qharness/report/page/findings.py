@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.selection import by_task
+from qharness.report.tables.columns import UNDEFINED
 from qharness.report.tables.formatting import plural
-from qharness.report.tables.table import UNDEFINED
 from qharness.results import Comparison
 from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
@@ -96,9 +96,8 @@ def _smallest(loss: Loss, runs: int) -> str:
     return (
         f"{loss.quant} is the smallest whose loss is not shown, of {plural(runs, 'quantized run')}: "
         f"{100 * means.b:.1f}% {comparison.main_metric} against {100 * means.a:.1f}%, {_points(loss.difference)} "
-        f"points (95% interval {_points(low)} to {_points(high)}, "
-        f"p = {_number(comparison.clustered.p_value, '.3f')}), in "
-        f"{loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
+        f"points (95% interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), "
+        f"in {loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
         f"{plural(samples, 'sample')}, {power}."
     )
 

@@ -18,7 +18,7 @@ from qharness.report.figures.report_figure import ReportFigure
 from qharness.report.page.findings import findings
 from qharness.report.page.problems import pack, problem_data
 from qharness.report.page.report_output import contents
-from qharness.report.tables.table import Cell, Column, Table
+from qharness.report.tables.columns import Cell, Column, Table
 
 RUN_TABLES = "runs"  # how the keys of the tables of all runs begin
 _FILES = files("qharness.report") / "templates"

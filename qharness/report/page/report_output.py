@@ -9,8 +9,8 @@ from pathlib import Path
 from qharness.errors import QHarnessError
 from qharness.report.data.collection import Collection
 from qharness.report.figures.report_figure import ReportFigure
+from qharness.report.tables.columns import Table
 from qharness.report.tables.formatting import plural
-from qharness.report.tables.table import Table
 from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
 from qharness.storage.atomic_writer import write_bytes, write_text
 from qharness.storage.whole_folder import entries, renewed_folder

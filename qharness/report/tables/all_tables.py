@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qharness.report.data.collection import Collection
 from qharness.report.tables import breakdowns, giagnorio, pareto_front, run_table, wei
-from qharness.report.tables.table import Table
+from qharness.report.tables.columns import Table
 
 
 def all_tables(collection: Collection) -> list[Table]:

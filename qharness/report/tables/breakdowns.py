@@ -5,9 +5,9 @@ from __future__ import annotations
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import on_reference, unperturbed
+from qharness.report.tables.columns import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.stats.analyses import by_level, failure_kinds
 from qharness.types import Status
 

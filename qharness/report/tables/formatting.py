@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from qharness.report.data.finished_runs import FinishedRun
-from qharness.report.tables.table import UNDEFINED, Cell, number_cell
+from qharness.report.tables.columns import UNDEFINED, Cell, number_cell
 from qharness.stats.adjustment import symbol
 
 MARKS = "p: *** below 0.001, ** below 0.01, * below 0.05, ● below 0.1."

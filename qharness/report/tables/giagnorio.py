@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qharness.report.data.collection import Collection
@@ -12,9 +12,9 @@ from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.data.selection import FINETUNE, grouped, reference, unperturbed, usual
 from qharness.report.data.spec_options import count_unusual, quantizer_options, without
+from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
@@ -39,14 +39,6 @@ class _PaperTable:
     adjusted: str
     arrows: bool = False
     decrease: bool = False
-
-
-@dataclass(frozen=True)
-class _ComparedRun:
-    """A run, and its comparison where it is compared with another."""
-
-    run: FinishedRun
-    compared: AdjustedComparison | None
 
 
 def tables(collection: Collection) -> list[Table]:
@@ -131,11 +123,10 @@ def _tables(collection: Collection, paper_table: _PaperTable) -> list[Table]:
         stub("precision", labels.calibrated if several else labels.quant),
         stub("size", lambda run: gigabytes_cell(run.storage_bytes), "GB"),
     ]
-    pivot, columns = Pivot(stubs, sorted({run.language for run in runs})), _columns(paper_table)
+    pivot, columns = Pivot(stubs, sorted({run.language for run in runs})), _columns(paper_table, comparisons)
     for run in runs:
-        for each in columns:
-            column = dataclasses.replace(each, group=run.language)
-            pivot.put(run, column, each.cell_of(_ComparedRun(run, comparisons.get(run))))
+        for column in columns:
+            pivot.put(run, dataclasses.replace(column, group=run.language), column.cell_of(run))
     return pivot.tables(f"giagnorio-{paper_table.number}", paper_table.title, _caption(paper_table, runs))
 
 
@@ -157,28 +148,30 @@ def _ordered(collection: Collection, runs: Iterable[FinishedRun]) -> list[Finish
     )
 
 
-def _columns(table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
+def _columns(
+    table: _PaperTable, comparisons: Mapping[FinishedRun, AdjustedComparison]
+) -> list[CellColumn[FinishedRun]]:
     """The columns of each language."""
 
-    def rate(row: _ComparedRun) -> Cell:
-        cell = number_cell(row.run.metrics[PASS_RATE], ".1f", 100)
-        if not table.arrows or row.compared is None:
+    def rate(run: FinishedRun) -> Cell:
+        cell = number_cell(run.metrics[PASS_RATE], ".1f", 100)
+        if not table.arrows or run not in comparisons:
             return cell
-        means = row.compared.comparison.main
+        means = comparisons[run].comparison.main
         return dataclasses.replace(cell, text=f"{_ARROWS[(means.b > means.a) - (means.b < means.a)]} {cell.text}")
 
-    def test(name: str, unit: str, cell: Callable[[AdjustedComparison], Cell]) -> CellColumn[_ComparedRun]:
-        """A column of the comparison; a dash where a run is compared with nothing."""
-        return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
+    def test(name: str, unit: str, cell: Callable[[AdjustedComparison], Cell]) -> CellColumn[FinishedRun]:
+        """A column of the comparisons; a dash where a run is compared with nothing."""
+        return CellColumn(name, unit, cell=lambda run: cell(comparisons[run]) if run in comparisons else NOT_APPLICABLE)
 
-    def decrease(found: AdjustedComparison) -> Cell:
-        return number_cell(relative_decrease(found.comparison.main.a, found.comparison.main.b), ".1f")
+    def decrease(compared: AdjustedComparison) -> Cell:
+        return number_cell(relative_decrease(compared.comparison.main.a, compared.comparison.main.b), ".1f")
 
     return [
         CellColumn(PASS_RATE, "%", cell=rate),
-        test("p", "", lambda found: significance_cell(found.adjusted)),
-        test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
-        test("OR", "", lambda found: number_cell(found.test.odds_ratio)),
+        test("p", "", lambda each: significance_cell(each.adjusted)),
+        test("p by problem", "", lambda each: significance_cell(each.comparison.clustered.p_value)),
+        test("OR", "", lambda each: number_cell(each.test.odds_ratio)),
         *([test("Dec", "%", decrease)] if table.decrease else []),
     ]
 

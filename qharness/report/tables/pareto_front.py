@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
+from qharness.report.tables.columns import Cell, CellColumn, Table, number, stub, table_of
 from qharness.report.tables.formatting import sizes_caption
-from qharness.report.tables.table import Cell, CellColumn, Table, number, stub, table_of
 from qharness.results import CostProfile
 from qharness.storage.json_values import defined
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Column, Row, Table
+from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Column, Row, Table
 
 _Names = tuple[str, ...]
 

@@ -12,7 +12,7 @@ from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import compare_runs
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
+from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
 from qharness.results import Comparison, CostProfile
 from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
@@ -45,8 +45,8 @@ def programs(collection: Collection) -> list[Table]:
     rows = []
     for run in runs:
         score = pass_at_k_interval(list(run.passed.values()), 1, np.random.default_rng(_SEED))
-        comparison, adjusted = (found.comparison, found.adjusted) if (found := compared.get(run)) else (None, math.nan)
-        rows.append(_RunRow(run, score, comparison, adjusted, collection.profile_of(run)))
+        adjusted = compared[run].adjusted if run in compared else math.nan
+        rows.append(_RunRow(run, score, collection.comparison(run), adjusted, collection.profile_of(run)))
     caption = (
         "A row a run; pass@1 in percent, its differences in points. Intervals are of 95%, by bootstrap over problems. "
         "p by problem: paired permutation test with problems as clusters; p pooled: exact McNemar test on all pairs, "
@@ -113,12 +113,12 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         number(metric, unit, lambda row: row.score.value, ".2f", scale, metric),
         number("from", unit, lambda row: row.score.low, ".2f", scale, metric),
         number("to", unit, lambda row: row.score.high, ".2f", scale, metric),
-        compared(difference, points, "+.2f", lambda found: found.main.difference, scale),
-        compared("from", points, "+.2f", lambda found: found.main.ci95[0], scale),
-        compared("to", points, "+.2f", lambda found: found.main.ci95[1], scale),
-        compared("relative", "%", "+.1f", lambda found: relative_decrease(found.main.a, found.main.b)),
-        compared("detectable", points, ".2f", lambda found: found.smallest_detectable_difference, scale),
-        compared("by problem", "", ".2g", lambda found: found.clustered.p_value, group="p"),
+        compared(difference, points, "+.2f", lambda each: each.main.difference, scale),
+        compared("from", points, "+.2f", lambda each: each.main.ci95[0], scale),
+        compared("to", points, "+.2f", lambda each: each.main.ci95[1], scale),
+        compared("relative", "%", "+.1f", lambda each: relative_decrease(each.main.a, each.main.b)),
+        compared("detectable", points, ".2f", lambda each: each.smallest_detectable_difference, scale),
+        compared("by problem", "", ".2g", lambda each: each.clustered.p_value, group="p"),
         CellColumn("pooled, adjusted", "", "p", cell=_pooled),
         number("size", "MB", lambda row: row.run.storage_bytes, ".4g", 1e-6, hosting),
         number("latency", "s", lambda row: row.profile.latency_s.median if row.profile else None, ".3g", group=hosting),

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 
-from qharness.report.tables.table import UNDEFINED, Cell, Column, Table
+from qharness.report.tables.columns import UNDEFINED, Cell, Column, Table
 from qharness.visible_text import csv_cell, visible
 
 
@@ -42,9 +42,6 @@ def _with_group(column: Column) -> str:
     return f"{column.group}: {column.heading}" if column.group not in ("", column.name) else column.heading
 
 
-# ---------------------------------------------------------------------------------------------------------------- CSV
-
-
 def to_csv(table: Table) -> str:
     """A header, and a line for each row. Numbers have all digits, in the table's units; undefined ones are n/a."""
     out = io.StringIO()
@@ -63,8 +60,6 @@ def _plain(cell: Cell) -> str:
         return UNDEFINED
     return str(int(cell.value)) if float(cell.value).is_integer() else repr(float(cell.value))
 
-
-# -------------------------------------------------------------------------------------------------------------- LaTeX
 
 _LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},

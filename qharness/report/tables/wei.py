@@ -12,9 +12,9 @@ from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
+from qharness.report.tables.columns import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
 from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
 from qharness.results import CostProfile
 from qharness.results.paired import PASS_RATE
 from qharness.study.study_robustness import Robustness
