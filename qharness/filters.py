@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from qharness.errors import DataError
@@ -22,7 +22,7 @@ from qharness.metrics import pass_at_k as estimate
 from qharness.metrics import smoothed_bleu_4
 from qharness.progress import counter
 from qharness.registry import get_registry
-from qharness.types import Document, Program
+from qharness.types import Document, Program, Toolchain
 
 Verdict = dict[str, Any]
 """completion, status, passed, detail, seconds, cached, in_process: what became of one completion."""
@@ -32,11 +32,14 @@ Verdict = dict[str, Any]
 class ExecutionOptions:
     """How programs are run; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides.
 
-    `cache`: whether programs that were judged before keep their verdicts, and new verdicts are kept.
+    `cache`: whether programs that were judged before keep their verdicts, and new verdicts are kept. `toolchains`: by
+    language, of programs that ask for these `packages`, where they have been looked for already.
     """
 
     allow_unsandboxed: bool = False
     cache: bool = False
+    packages: tuple[str, ...] = ()
+    toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
 
 
 _DEFAULT_OPTIONS = ExecutionOptions()
@@ -103,8 +106,12 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     isolation = choose_isolation(options.allow_unsandboxed)
     verdicts = verdict_cache() if options.cache else None
     programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
+    known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with counter("programs run") as progress:
-        outcomes = iter(run_in_pool(programs, get_registry().language, isolation, verdicts=verdicts, progress=progress))
+        found = run_in_pool(
+            programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
+        )
+    outcomes = iter(found)
     return [
         [
             {

@@ -185,10 +185,10 @@ class CheckpointFormat(Protocol):
         """Write a packed checkpoint into another folder as a plain one; ModelError for what is not packed."""
         ...
 
-    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+    def select_kernels(self, model: nn.Module, memory: int) -> Mapping[str, int]:
         """Choose how each quantized layer of a model runs, in at most `memory` bytes more than it takes already.
 
-        Returns how many layers run which way; nothing where the model has no such layers.
+        Returns how many layers run by each kernel; nothing where the model has no such layers.
         """
         ...
 

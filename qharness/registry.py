@@ -15,7 +15,7 @@ import pluggy
 from qharness import hookspecs
 from qharness.errors import PluginError, UnknownNameError
 from qharness.offers import TaskFamily
-from qharness.spec import bind, parse
+from qharness.spec import Spec, bind, parse
 from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
 T = TypeVar("T")
@@ -88,8 +88,8 @@ class Registry:
         """Make the calibration set a spec string names."""
         return _make(spec, self.calibration_sets, "calibration set")
 
-    def perturbation(self, spec: str) -> Perturbation:
-        """Make the perturbation a spec string names."""
+    def perturbation(self, spec: str | Spec) -> Perturbation:
+        """Make the perturbation a spec names."""
         return _make(spec, self.perturbations, "perturbation")
 
     def family(self, task: str) -> TaskFamily | None:
@@ -98,12 +98,14 @@ class Registry:
         return entry.value if entry else None
 
     def language(self, name: str) -> Language:
-        """Make the language a document names."""
-        return _make(name, self.languages, "language")
+        """Make the language a document names; a name is no spec string, so that it may hold any character."""
+        if name not in self.languages:
+            raise UnknownNameError("language", name, self.languages)
+        return self.languages[name].value()
 
 
-def _make(spec: str, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
-    parsed = parse(spec)
+def _make(spec: str | Spec, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
+    parsed = parse(spec) if isinstance(spec, str) else spec
     if parsed.name not in entries:
         raise UnknownNameError(kind, parsed.name, entries)
     return bind(parsed, entries[parsed.name].value)

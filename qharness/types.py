@@ -9,15 +9,29 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from qharness.bounds import OptionRange
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def option(default: Any, help: str) -> Any:  # noqa: A002
-    """A field of a plugin's dataclass: one option of its spec string, with the line that documents it."""
-    return field(default=default, metadata={"help": help})
+def option(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    choices: Sequence[object] = (),
+) -> Any:
+    """Declare a field of a plugin's dataclass: one option of its spec string, with the line that documents it.
+
+    A spec string is refused whose value is not in the range from `least`, or above `above`, to `most`, or not one of
+    `choices`. None is never refused.
+    """
+    return field(default=default, metadata={"help": help, "range": OptionRange(least, above, most, choices)})
 
 
 # ---------------------------------------------------------------------------------------------------- quantization

@@ -15,7 +15,7 @@ import pytest
 from qharness import RunSpec
 from qharness.storage.locks import locked
 from qharness.study.executors import Executor
-from qharness.study.executors.in_process import Here
+from qharness.study.executors.in_process import InProcess
 from qharness.study.executors.local import Local, shares, visible_gpus
 from qharness.study.jobs import Attempt, Job, JobOutcome, perform
 from qharness.study.live_view import Lines, LiveTable
@@ -75,7 +75,7 @@ def test_what_another_process_is_at_comes_last_and_is_waited_for() -> None:
     ]
 
 
-@pytest.mark.parametrize("executor", [Here(), Local(2)], ids=["here", "local"])
+@pytest.mark.parametrize("executor", [InProcess(), Local(2)], ids=["here", "local"])
 def test_mistakes_and_bugs_are_reported_and_the_rest_goes_on(
     executor: Executor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -180,11 +180,11 @@ def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
     table = LiveTable(jobs, said.append, height=16)
     for each in jobs[:10]:
         table.began(each)
-        table.ended(Attempt(each.spec, kind=each.kind))
+        table.ended(Attempt(each))
     table.began(jobs[10])
     table.moved(jobs[10], "completions", 12, 60)
     table.began(jobs[11])
-    table.ended(Attempt(jobs[11].spec, error="no memory", kind=jobs[11].kind))
+    table.ended(Attempt(jobs[11], error="no memory"))
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(table)
     shown = console.export_text()

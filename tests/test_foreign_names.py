@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness.models.loading import BUNDLED
+from qharness.models.checkpoint import BUNDLED
 from qharness.noise.noise_output import table as noise_table
 from qharness.progress import note
 from qharness.report.tables.table import Cell, Table, figure, markdown_text, stub, to_csv, to_latex, to_markdown

@@ -145,9 +145,9 @@ def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.Monk
 def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
     import torch
 
-    from qharness.plugins.aqlm.block_progress import Finished
+    from qharness.plugins.aqlm.block_progress import PartCache
 
-    finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
+    finished, part = PartCache(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
     with pytest.raises(OSError, match=r"No space left on device.*block-0000\.safetensors"):
         finished.write("block-0000", part)
     assert not [*finished.folder.iterdir()]
@@ -161,7 +161,7 @@ def test_a_quantized_model_that_fits_nowhere_is_said_to_be_lost(
 ) -> None:
     from qharness.quantization import quantized_models as store
 
-    monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
+    monkeypatch.setattr(store, "CACHED_FROM_S", 0.0)
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(disk.folder / "cache"))
     command = ("quantize", "--model", random_llama, "--quant", "rtn:3", "--output", disk.folder / "q")
     done = in_process(*command)

@@ -15,14 +15,21 @@ from typer.testing import CliRunner
 from qharness.cli import app
 from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
-from qharness.hosting.energy import check_country, insist, measure_power, power_of, why_not
+from qharness.hosting.energy import (
+    check_country,
+    counter_missing_reason,
+    measure_power,
+    power_of,
+    require_power_counter,
+)
 from qharness.hosting.measurement import Spread, _attempt, _predictor, check_fits, measure
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel
-from qharness.models.sampling import Draw
-from qharness.specs import RunSpec
+from qharness.models.sampling import SampleKey
+from qharness.specs import ModelSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
 
@@ -38,8 +45,8 @@ TABLE_II = {
 SMALL = Load(prompt_tokens=12, new_tokens=6, batch_sizes=(1, 3), repeats=3, warm_up=0)
 
 
-def definite(model: Path | str, quant: str = "none") -> RunSpec:
-    return RunSpec(task="", model=str(model), quant=quant, device="cpu", dtype="float32")
+def asked(model: Path | str, quant: str = "none") -> ModelSpec:
+    return ModelSpec(str(model), quant, device="cpu", dtype="float32")
 
 
 @pytest.mark.parametrize("column", TABLE_II)
@@ -106,11 +113,11 @@ def test_endless_generation_makes_every_token(architecture: str) -> None:
     model.generation_config.eos_token_id = list(range(0, 260, 2))
     model.register_forward_hook(lambda *_: steps.append(1))
     decoding = Decoding(temperature=0.0, top_p=1.0, max_new_tokens=9, until=(), num_beams=1)
-    prompts = [Prompt((40, 41 + n), (Draw(n, 0),)) for n in range(3)]
+    prompts = [Prompt((40, 41 + n), (SampleKey(n, 0),)) for n in range(3)]
     counts = {}
     for endless in (True, False):
         steps.clear()
-        made = list(Generation(model, tokenizer(), CONTEXT, 0, endless=endless)(prompts, decoding, 3))
+        made = list(Generation(model, tokenizer(), CONTEXT, 0, ignore_eos=endless)(prompts, decoding, 3))
         assert len(made) == 3
         counts[endless] = len(steps)
     assert counts[True] in (9, 10) and counts[False] < counts[True]
@@ -122,7 +129,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_measured_of_a_model(llama: Path) -> None:
-    found = measure(definite(llama), SMALL)
+    found = measure(asked(llama), SMALL)
     assert set(found.latency) == {1, 3}
     for spread in found.latency.values():
         assert 0 < spread.q1 <= spread.median <= spread.q3 and spread.n == 3
@@ -146,25 +153,25 @@ def test_a_prediction_is_as_much_work_as_was_asked_for() -> None:
 
 
 def test_a_load_that_does_not_fit(llama: Path) -> None:
-    check_fits(str(llama), Load(CONTEXT - 20, 20))
+    check_fits(Checkpoint(str(llama)), Load(CONTEXT - 20, 20))
     with pytest.raises(ModelError, match=f"--prompt-tokens {CONTEXT} and --new-tokens 20 do not fit the {CONTEXT} tok"):
-        check_fits(str(llama), Load(CONTEXT, 20))
+        check_fits(Checkpoint(str(llama)), Load(CONTEXT, 20))
 
 
 def test_a_process_of_its_own_hands_mistakes_back(tmp_path: Path) -> None:
     """As text: an exception with arguments of its own would not come through."""
     save_model("llama", tmp_path / "model")
     (tmp_path / "model/model.safetensors").unlink()
-    said = _attempt(definite(tmp_path / "model"), SMALL)
+    said = _attempt(asked(tmp_path / "model"), SMALL)
     assert isinstance(said, str) and "could not be loaded" in said
 
 
 def test_an_encoder_reads_its_prompt_apart(tmp_path: Path) -> None:
     model = save_model("t5", tmp_path / "t5")
-    check_fits(str(model), Load(CONTEXT, 20))
-    assert measure(definite(model), Load(CONTEXT - 2, 3, (2,), 1, 0)).latency[2].median > 0
+    check_fits(Checkpoint(str(model)), Load(CONTEXT, 20))
+    assert measure(asked(model), Load(CONTEXT - 2, 3, (2,), 1, 0)).latency[2].median > 0
     with pytest.raises(ModelError, match="do not fit"):
-        check_fits(str(model), Load(CONTEXT + 1, 3))
+        check_fits(Checkpoint(str(model)), Load(CONTEXT + 1, 3))
 
 
 def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:
@@ -178,7 +185,7 @@ def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:
     assert len(calls) > 3 and power.seconds >= 1.5 and power.tool.startswith("codecarbon 3")
     assert power.watts == pytest.approx(sum(part["watts"] for part in power.parts.values()))
     assert power.parts["ram"]["source"] == "estimated"
-    assert power.parts["cpu"]["source"] == ("estimated" if why_not("cpu") else "measured")
+    assert power.parts["cpu"]["source"] == ("estimated" if counter_missing_reason("cpu") else "measured")
     assert 10 < power.gco2eq_per_kwh < 150  # France's grid, by the year
     energy = power.energy(2.0)
     assert energy["kwh_per_1k"] == pytest.approx(power.watts * 2000 / 3.6e6)
@@ -229,9 +236,9 @@ def test_a_country_without_a_grid() -> None:
 
 def test_codecarbon_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
-    assert "pip install 'qharness[profile]'" in why_not("cpu")
+    assert "pip install 'qharness[profile]'" in counter_missing_reason("cpu")
     with pytest.raises(MissingDependencyError, match=r"codecarbon is needed: pip install 'qharness\[profile\]'"):
-        insist("cpu", "USA")
+        require_power_counter("cpu", "USA")
 
 
 def run(*arguments: object) -> dict:
@@ -290,7 +297,7 @@ def test_bad_profiles(arguments: list[str], parts: list[str], in_process: Cli) -
 
 
 def test_energy_that_cannot_be_measured(in_process: Cli) -> None:  # noqa: F811
-    reason = why_not("cpu")
+    reason = counter_missing_reason("cpu")
     if not reason:
         pytest.skip("the processor's energy can be measured here")
     one_line(

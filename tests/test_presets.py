@@ -15,10 +15,13 @@ from lm_eval.api.instance import Instance
 
 from qharness import ModelError
 from qharness.models import loading, presets
-from qharness.models.lm import QHarnessLM
+from qharness.models.checkpoint import Checkpoint, find_preset, locate
+from qharness.models.lm import LoadedLM
 from qharness.models.presets import PRESETS, Convention, Preset
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
+from qharness.quantization.lm_eval_model import QHarnessLM
 from qharness.study.study_file import read_study
+from tests.asked import bound
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
@@ -26,15 +29,15 @@ from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
 
 def test_a_name_stands_for_an_id() -> None:
     for name, preset in PRESETS.items():
-        assert preset.name == name and loading.locate(name).as_posix() == preset.id
-        assert loading.identity(name) == loading.identity(preset.id) == preset.id
-    assert loading.locate("tinycoder").is_dir() and loading.find_preset("tinycoder") is None
+        assert preset.name == name and locate(name).as_posix() == preset.id
+        assert Checkpoint(name).identity == Checkpoint(preset.id).identity == preset.id
+    assert locate("tinycoder").is_dir() and find_preset("tinycoder") is None
 
 
 def test_a_folder_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_model("llama", tmp_path / "codellama-7b")
-    assert loading.load_config("codellama-7b").vocab_size == 260
+    assert Checkpoint("codellama-7b").config.vocab_size == 260
     assert loading.preset_dtype("auto", "codellama-7b") == "auto"
 
 
@@ -52,7 +55,7 @@ def as_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A random encoder-decoder model on disk, as if it were PLBART's: found by its path, as those are by their ids."""
     folder = save_model("plbart", tmp_path / "plbart").as_posix()
     convention = Convention("", {"python": "# .py\n"}, {"padding_side": "left"}, "a")
-    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", "code", convention))
+    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", convention))
     monkeypatch.setitem(presets._BY_ID, folder, PRESETS["ours"])
     return folder
 
@@ -63,12 +66,12 @@ def test_decoder_and_tokenizer_follow_the_convention(as_preset: str, by_name: bo
     assert loaded.tokenizer.padding_side == "left"
     start = loaded.tokenizer.convert_tokens_to_ids("a")
     assert loaded.model.generation_config.decoder_start_token_id == start
-    lm = QHarnessLM(loaded)
-    assert lm.generation._decoder_start == start and lm.convention.prefixes == {"python": "# .py\n"}
+    lm = LoadedLM(loaded)
+    assert lm.generation.decoder_start_token_id == start and lm.convention.prefixes == {"python": "# .py\n"}
 
 
 def test_a_decoder_start_that_is_no_token(as_preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd = dataclasses.replace(PRESETS["ours"], convention=Convention(decoder_start="__en_XX__"))
+    odd = dataclasses.replace(PRESETS["ours"], convention=Convention(decoder_start_token="__en_XX__"))
     monkeypatch.setitem(PRESETS, "ours", odd)
     monkeypatch.setitem(presets._BY_ID, as_preset, odd)
     with pytest.raises(ModelError, match="has no token __en_XX__"):
@@ -89,15 +92,15 @@ def incoder(folder: Path, token: str = "<|endoftext|>") -> Path:
     return folder
 
 
-def prompts(lm: QHarnessLM, *docs: Mapping[str, str]) -> list[list[int]]:
+def prompts(lm: LoadedLM, *docs: Mapping[str, str]) -> list[list[int]]:
     """The tokens that reach the model."""
     requests = [Instance("generate_until", doc, ("def f", {}), n, ("t", n, 1)) for n, doc in enumerate(docs)]
-    by_document = {job.prompt.draws[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
+    by_document = {job.prompt.samples[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
     return [by_document[n] for n in range(len(docs))]
 
 
 def test_a_prompt_begins_as_its_language_asks(tmp_path: Path) -> None:
-    lm = QHarnessLM(loading.load_model(str(incoder(tmp_path)), "cpu"))
+    lm = LoadedLM(loading.load_model(str(incoder(tmp_path)), "cpu"))
     python, java, text = prompts(lm, {"language": "python"}, {"language": "java"}, {})
     begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
     assert lm.tokenizer.decode(python[1:]) == PREFIX + "def f" and python[0] == begin
@@ -107,7 +110,7 @@ def test_a_prompt_begins_as_its_language_asks(tmp_path: Path) -> None:
 
 def test_a_token_that_the_tokenizer_adds_is_not_added_again(tmp_path: Path) -> None:
     loaded = loading.load_model(str(incoder(tmp_path)), "cpu")
-    lm = QHarnessLM(loaded)
+    lm = LoadedLM(loaded)
     begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
     lm.tok_encode = lambda text: [begin, 9, 8]  # type: ignore[method-assign]
     assert prompts(lm, {}) == [[begin, 9, 8]]
@@ -115,7 +118,7 @@ def test_a_token_that_the_tokenizer_adds_is_not_added_again(tmp_path: Path) -> N
 
 def test_a_quantized_checkpoint_is_prompted_as_its_model(tmp_path: Path) -> None:
     folder = tmp_path / "quantized"
-    export_checkpoint(Export(str(incoder(tmp_path / "model")), "rtn:8", folder, device="cpu"))
+    export_checkpoint(bound(incoder(tmp_path / "model"), "rtn:8", device="cpu"), folder)
     (ids,) = prompts(QHarnessLM(str(folder), device="cpu"), {"language": "python"})
     assert tokenizer().decode(ids[1:]).startswith(PREFIX)
 
@@ -145,7 +148,7 @@ def test_plbart_reads_python_and_writes_english(tmp_path: Path) -> None:
     lm = QHarnessLM(str(folder), device="cpu")
     python, english = known.convert_tokens_to_ids(["__python__", "__en_XX__"])
     assert prompts(lm, {})[0][-2:] == [known.eos_token_id, python]
-    assert lm.generation._decoder_start == english != config.decoder_start_token_id
+    assert lm.generation.decoder_start_token_id == english != config.decoder_start_token_id
 
 
 def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> 
     tokenizer().save_pretrained(tmp_path)
     about = tmp_path / "tokenizer_config.json"
     about.write_text(json.dumps({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}))
-    found = loading.load_tokenizer(str(tmp_path))
+    found = loading.load_tokenizer(Checkpoint(str(tmp_path)))
     assert found.decode(found.encode("def f(a, b):\n    pass", add_special_tokens=False)) == "def f(a, b):\n    pass"
 
 
@@ -165,7 +168,7 @@ def test_plbarts_tokenizer_options_are_its_own() -> None:
     convention = PRESETS["plbart-sum-python"].convention
     for code in convention.tokenizer.values():
         assert FAIRSEQ_LANGUAGE_CODES_MAP[code] in FAIRSEQ_LANGUAGE_CODES["base"]
-    assert FAIRSEQ_LANGUAGE_CODES_MAP[convention.tokenizer["tgt_lang"]] == convention.decoder_start
+    assert FAIRSEQ_LANGUAGE_CODES_MAP[convention.tokenizer["tgt_lang"]] == convention.decoder_start_token
 
 
 def test_list_presets(cli: Cli) -> None:

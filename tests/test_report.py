@@ -22,6 +22,7 @@ from qharness.report.data.labels import Labels
 from qharness.report.tables.all_tables import all_tables
 from qharness.report.tables.table import figure, stub, to_csv, to_latex, to_markdown
 from qharness.storage.json_values import json_safe
+from tests.asked import bound
 from tests.report_runs import discordant, with_passes, write_run
 
 SPEC = RunSpec("tiny-python", samples=2, temperature=0.0, device="cpu", dtype="float32")
@@ -244,7 +245,7 @@ def test_a_report_of_real_runs(
         for task, quant in (("tiny-python", "rtn:3"), ("tiny-python@char", "rtn:3"))
     ]
     text = {**short, "samples": None, "temperature": None}
-    known = profile(ProfileSpec(str(random_llama), "rtn:3", latency=2.0))
+    known = profile(ProfileSpec(bound(random_llama, "rtn:3"), latency=2.0))
     (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(

@@ -1,9 +1,9 @@
-"""What goes into each Linear while a model reads the calibration set, once."""
+"""Observes the inputs of each Linear while a model reads the calibration set once."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -23,33 +23,24 @@ _TOKENS = 256  # at a time, about: what a block holds of them counts beside a sm
 def observe(
     model: PreTrainedModel, names: Sequence[str], sequences: Sequence[Tensor]
 ) -> tuple[dict[str, Histogram], int]:
-    """Histograms of the magnitudes that go into each of the Linears, by name, and how many tokens were read.
+    """Return histograms of the magnitudes of each Linear's inputs, by name, and how many tokens were read.
 
     `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
     """
-    histograms: dict[str, Histogram] = {}
-    hooks = []
-    for name in names:
-        histogram = histograms[name] = Histogram()
-
-        def count(_module: nn.Module, args: tuple[Tensor, ...], histogram: Histogram = histogram) -> None:
-            histogram.add(args[0])
-
-        hooks.append(model.get_submodule(name).register_forward_pre_hook(count))
-    head = model.get_output_embeddings()
-    if head is not None:  # after its own count: logits take more memory than all else
-        hooks.append(head.register_forward_pre_hook(_stop))
+    histograms = {name: Histogram() for name in names}
     tokens = 0
-    try:
-        with torch.no_grad():
-            for batch in _batches(sequences):
-                with suppress(_Done):
-                    model(**model_inputs(model, batch))
-                tokens += batch.numel()
-                trim()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, each in histograms.items():
+            linear = model.get_submodule(name)
+            hooks.enter_context(linear.register_forward_pre_hook(lambda _, args, each=each: each.add(args[0])))
+        head = model.get_output_embeddings()
+        if head is not None:  # after its own count: logits take more memory than all else
+            hooks.enter_context(head.register_forward_pre_hook(_stop))
+        for batch in _batches(sequences):
+            with suppress(_Done):
+                model(**model_inputs(model, batch))
+            tokens += batch.numel()
+            trim()
     if not tokens:
         raise ModelError("int8-static: the calibration set holds no tokens")
     return histograms, tokens
@@ -64,7 +55,7 @@ def _stop(_module: nn.Module, _args: tuple[Tensor, ...]) -> None:
 
 
 def _batches(sequences: Sequence[Tensor]) -> list[Tensor]:
-    """Sequences of one length beside each other, int64 [n, length]."""
+    """Stack sequences of one length, int64 [n, length]."""
     found = []
     for length, equal in groupby(sorted((each for each in sequences if len(each)), key=len), key=len):
         found += torch.stack(list(equal)).split(max(_TOKENS // length, 1))

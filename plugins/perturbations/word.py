@@ -1,4 +1,4 @@
-"""Words replaced by WordNet synonyms, as NL-Augmenter's SynonymSubstitution has it (Dhole et al. 2021)."""
+"""Replaces words by WordNet synonyms, as NL-Augmenter's SynonymSubstitution does (Dhole et al. 2021)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from qharness import SpecError, option
+from qharness import option
 from qharness.plugins.perturbations.tagging import WORD, Pos, rule_tags, trained_tags
 from qharness.plugins.perturbations.wordnet import WordNet, load_wordnet
 
@@ -21,20 +21,16 @@ class Word:
 
     name: ClassVar[str] = "word"
 
-    p: float = option(0.5, "chance of a word that has synonyms to change")
+    p: float = option(0.5, "chance of a word that has synonyms to change", least=0.0, most=1.0)
     tagger: Literal["rules", "nltk"] = option(
         "rules", "finds parts of speech: rules, which need no data, or nltk, its averaged perceptron"
     )
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise SpecError(f"word's p must be between 0 and 1, not {self.p}")
-
     def __call__(self, text: str, rng: random.Random) -> str:
         """Replace each noun, verb, adjective or adverb that has synonyms with one of them, with chance p.
 
-        A synonym is put in as the dictionary has it: in lower case, not inflected, as NL-Augmenter does. What stands
-        between words stays.
+        A synonym is put in as the dictionary spells it, in lower case and not inflected, as NL-Augmenter does. The
+        text between words stays.
         """
         wordnet = load_wordnet()
         words = list(WORD.finditer(text))
@@ -48,7 +44,7 @@ class Word:
 
 
 def synonyms(word: str, tag: Pos | None, wordnet: WordNet) -> list[str]:
-    """The first word of each of a word's synsets but itself, the commonest sense first; one may be there repeatedly."""
+    """Return the first word of each of a word's synsets but itself, the commonest sense first, with repeats."""
     if tag is None:
         return []
     firsts = (synset.replace("_", " ") for synset in wordnet.synsets(word, tag))

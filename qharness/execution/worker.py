@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from qharness.errors import SandboxError
@@ -15,7 +14,7 @@ from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.execution.toolchains import find_toolchain
 from qharness.offers import CheckedLanguage
-from qharness.types import Language, Limits, Outcome, Program, Status
+from qharness.types import Language, Limits, Outcome, Program, Status, Toolchain
 
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
 _CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
@@ -38,15 +37,16 @@ class SandboxWorker:
         language: Language,
         isolation: Isolation,
         limits: Limits | None = None,
-        packages: Sequence[str] = (),
+        *,
         partner: SandboxWorker | None = None,
+        toolchain: Toolchain | None = None,
     ) -> None:
-        """`packages`: the requirements that its programs may import besides the standard library.
+        """`toolchain`: the language's under these limits, with the packages that its programs may import.
 
         A `partner` of the same language and packages lends its compiler, which is slow at first, and its confirmer.
         """
         self._limits = limits = limits or language.limits
-        toolchain = find_toolchain(language, packages, limits)
+        toolchain = toolchain or find_toolchain(language, (), limits)
         self._forked, self._language = bool(toolchain.harness or toolchain.checked_harness), language
 
         def server(name: str, command: tuple[str, ...], share: float = 1.0) -> Server | None:

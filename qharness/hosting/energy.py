@@ -49,7 +49,7 @@ class Power:
         }
 
 
-def why_not(device: str) -> str:
+def counter_missing_reason(device: str) -> str:
     """Why the power of a device, `cpu` or `cuda`, cannot be measured here; empty if it can be."""
     if not installed():
         return f"codecarbon is not installed ({INSTALL})"
@@ -64,12 +64,12 @@ def why_not(device: str) -> str:
         return "" if device == "cuda" and is_nvidia_system() else f"no energy counter of {device} can be read here"
 
 
-def insist(device: str, country: str) -> None:
+def require_power_counter(device: str, country: str) -> None:
     """Raise MissingDependencyError or QHarnessError, with the reason, where power cannot be measured."""
     if not installed():
         raise MissingDependencyError("codecarbon", INSTALL)
     check_country(country)
-    if reason := why_not(device):
+    if reason := counter_missing_reason(device):
         raise QHarnessError(f"--energy measured: {reason}; --energy estimated goes by the instance's power")
 
 

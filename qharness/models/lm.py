@@ -1,9 +1,8 @@
-"""The model class that lm-eval knows as `qharness`: its own HFLM, round a quantized model, with our generation."""
+"""A loaded model as lm-eval asks it: its HFLM, with our generation."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import json
 import time
@@ -14,31 +13,23 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from lm_eval.utils import simple_parse_args_string
 
 from qharness.bounds import check_setting, parse_number
-from qharness.errors import SettingError
-from qharness.models.backends import Facts
-from qharness.models.checkpoint_formats import Hosted, settle
-from qharness.models.conventions import begun, marked
+from qharness.models.checkpoint_formats import WeightFootprint, select_kernels
+from qharness.models.conventions import marked, with_bos_token
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.loading import LoadedModel, load_model
+from qharness.models.lm_interface import Completion, Facts, Key
+from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.models.weight_footprint import resident_bytes
 from qharness.progress import counter
-from qharness.quantization.application import quantize
-from qharness.registry import get_registry
 
 DEPENDENT_BATCH_SIZE = 16
 """Completions at a time where results depend on it and the user has not chosen."""
-
-Completion = tuple[int, int, str, str]
-"""(document, sample, prompt_sha, text)"""
-Key = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -48,53 +39,29 @@ class _Job:
     prompt: Prompt
     sha: str
     decoding: Decoding
-    places: Mapping[Draw, int]
+    places: Mapping[SampleKey, int]
 
-    def key(self, draw: Draw) -> Key:
+    def key(self, draw: SampleKey) -> Key:
         return draw.document, draw.sample, self.sha
 
-    def only(self, draws: Sequence[Draw]) -> _Job:
-        return replace(self, prompt=replace(self.prompt, draws=tuple(draws)))
+    def only(self, draws: Sequence[SampleKey]) -> _Job:
+        return replace(self, prompt=replace(self.prompt, samples=tuple(draws)))
 
 
-class QHarnessLM(HFLM):  # type: ignore[misc]
-    """A quantized Hugging Face model, causal or encoder-decoder.
+class LoadedLM(HFLM):  # type: ignore[misc]
+    """A loaded model, causal or encoder-decoder, quantized or not, as lm-eval asks it.
 
-    In lm-eval's command line: `--model qharness --model_args pretrained=DIR,quant=int8-dynamic`. A spec with several
-    options holds commas: give model_args as JSON then. `batch_size` is how many completions are made at a time; where
-    it is `auto` or not given, as many as memory holds.
+    `batch_size` is how many completions are made at a time; where it is `auto` or not given, as many as memory holds.
     """
 
-    def __init__(
-        self,
-        pretrained: str | LoadedModel,
-        quant: str = "none",
-        calib: str | None = None,
-        seed: int = 0,
-        dtype: str = "auto",
-        device: str | None = None,
-        batch_size: int | str | None = None,
-        max_batch_size: int | None = None,
-        trust_remote_code: bool = False,
-    ) -> None:
-        loaded = pretrained
+    def __init__(self, loaded: LoadedModel, seed: int = 0, batch_size: int | str | None = None) -> None:
         check_setting("seed", seed)
-        size = parse_number("batch_size", "auto" if batch_size is None else str(batch_size), "batch_size", word="auto")
-        self.asked = None if size is None else int(size)
+        self.asked = parse_batch_size(batch_size)
         self.batch_dependent = False
-        if not isinstance(loaded, LoadedModel):
-            self.batch_dependent = get_registry().quantizer(str(quant)).batch_dependent
-            absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
-            loaded = load_model(
-                str(pretrained),
-                "auto" if absent or device is None else device,
-                dtype,
-                placed=False,
-                trust_remote_code=trust_remote_code,
-            )
-            quantize(loaded, str(quant), None if calib is None else str(calib), seed=seed)
-        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
-        self.hosted = loaded.hosted
+        loaded.footprint = loaded.footprint or WeightFootprint(
+            resident_bytes(loaded.model), select_kernels(loaded.model)
+        )
+        self.footprint = loaded.footprint
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
@@ -106,22 +73,6 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.batches: list[list[tuple[int, int]]] = []
         self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
         self.seconds = 0.0
-
-    @classmethod
-    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> QHarnessLM:
-        """From lm-eval's `--model_args`. Raises SettingError for an argument that there is none of."""
-        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
-
-    @classmethod
-    def create_from_arg_obj(
-        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
-    ) -> QHarnessLM:
-        """From lm-eval's `--model_args` given as JSON. Raises SettingError for an argument that there is none of."""
-        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-        if unknown := sorted(set(arg_dict) - set(known)):
-            raise SettingError(f"model_args: there is no {unknown[0]!r}; known: {', '.join(known)}")
-        given = {name: value for name, value in (additional_config or {}).items() if value is not None}
-        return cls(**{**given, **arg_dict})
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample.
@@ -154,14 +105,14 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids = self.generation.fit(self._prompt(text, request.doc), decoding)
-            by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
+            ids = self.generation.truncate_prompt(self._prompt(text, request.doc), decoding)
+            by_draw = {SampleKey(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
 
     def _prompt(self, text: str, doc: Mapping[str, Any] | None) -> list[int]:
-        """A prompt's tokens, with what the model expects before it; an encoder's no more than the task reads."""
+        """A prompt's tokens after the model's prefix; of an encoder's prompt at most as many as the task reads."""
         whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
         ids = self.tok_encode(whole)
         encoder = self.model.config.is_encoder_decoder
@@ -169,36 +120,38 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         if most is not None and len(ids) > most:
             self.generation.shortened += 1
             ids = encode_text(self.tokenizer, whole, encoder=encoder, max_length=most)
-        return begun(ids, self.convention, self.tokenizer)
+        return with_bos_token(ids, self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         """(place among the requests, text) of each completion, known or made."""
         if self.batch_dependent:
             self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
             for batch in _batches(jobs, self.at_a_time):
-                self.batches.append([(draw.document, draw.sample) for job in batch for draw in job.prompt.draws])
-                whole = all(job.key(draw) in self.known for job in batch for draw in job.prompt.draws)
+                self.batches.append([(draw.document, draw.sample) for job in batch for draw in job.prompt.samples])
+                whole = all(job.key(draw) in self.known for job in batch for draw in job.prompt.samples)
                 yield from self._known(batch) if whole else self._made(batch)
             return
         yield from self._known(jobs)
-        left = [job.only([draw for draw in job.prompt.draws if job.key(draw) not in self.known]) for job in jobs]
-        left = [job for job in left if job.prompt.draws]
+        left = [job.only([draw for draw in job.prompt.samples if job.key(draw) not in self.known]) for job in jobs]
+        left = [job for job in left if job.prompt.samples]
         if left:
-            self.at_a_time = self.asked or self.generation.room([job.prompt for job in left], left[0].decoding)
+            self.at_a_time = self.asked or self.generation.max_batch_size(
+                [job.prompt for job in left], left[0].decoding
+            )
             yield from self._made(left)
 
     def _known(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         for job in jobs:
-            for draw in job.prompt.draws:
+            for draw in job.prompt.samples:
                 if job.key(draw) in self.known:
                     yield job.places[draw], self.known[job.key(draw)]
 
     def _made(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
-        """Complete jobs; what is done goes to `on_batch` together with what was done at about the same time."""
+        """Complete jobs; `on_batch` gets completions together that were made at about the same time."""
         decoding = jobs[0].decoding
         done: list[Completion] = []
         prompts = [job.prompt for job in jobs]
-        together = sum(len(job.prompt.draws) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
+        together = sum(len(job.prompt.samples) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
         for number, draw, text in self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent):
             done.append((*jobs[number].key(draw), text))
             if len(done) >= together:
@@ -215,15 +168,15 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         left_truncate_len: int | None = None,
         **_: Any,
     ) -> list[int]:
-        """A text's tokens, for all that lm-eval asks of a model; no end token after what a causal model reads."""
+        """A text's tokens, for all of lm-eval's requests; a causal model's text gets no end token."""
         encoder, special = self.model.config.is_encoder_decoder, add_special_tokens is not False
         ids = encode_text(self.tokenizer, string, encoder=encoder, special=special)
         return ids[-left_truncate_len:] if left_truncate_len else ids
 
     @property
     def prefix_token_id(self) -> int:
-        """What a text without a context is conditioned on."""
-        return self.generation.first_token()
+        """The token that a text without a context is conditioned on."""
+        return self.generation.start_token_id()
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
@@ -233,7 +186,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         return logits
 
     def facts(self) -> Facts:
-        """What a run's document says of the model and of how it ran."""
+        """The model's part of the run's document, once it has run."""
         notes = []
         if self.generation.truncated:
             cut = f"{self.generation.truncated} prompts were cut from the left"
@@ -245,20 +198,26 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
             notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
         if self.generation.step.equal_lengths:
             notes.append(f"the model's state is no key-value cache: {self.generation.step.label}")
-        if self.hosted.layers:
-            notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
+        if self.footprint.layers:
+            notes.append(f"quantized layers ran so: {json.dumps(self.footprint.layers)}")
         resident = resident_bytes(self.model)
-        weights, layers = self.hosted.weight_bytes, self.hosted.layers
+        weights, layers = self.footprint.weight_bytes, self.footprint.layers
         return Facts(str(self.device), str(self.model.dtype), resident, weights, layers, notes)
 
     def get_model_info(self) -> dict[str, Any]:
-        """What lm-eval records of the model; nothing is looked up on the Hub."""
+        """The parameters and dtype that lm-eval records; nothing is looked up on the Hub."""
         return {"model_num_parameters": self.model.num_parameters(), "model_dtype": str(self.model.dtype)}
+
+
+def parse_batch_size(size: int | str | None) -> int | None:
+    """Completions at a time; None for `auto` or nothing. Raises SettingError for anything but a number."""
+    parsed = parse_number("batch_size", "auto" if size is None else str(size), "batch_size", word="auto")
+    return None if parsed is None else int(parsed)
 
 
 def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
     """Jobs of `size` completions together, in order."""
-    pairs = [(job, draw) for job in jobs for draw in job.prompt.draws]
+    pairs = [(job, draw) for job in jobs for draw in job.prompt.samples]
     for start in range(0, len(pairs), size):
         chunk = itertools.groupby(pairs[start : start + size], key=lambda pair: id(pair[0]))
         yield [some[0][0].only([draw for _, draw in some]) for some in (list(pairs) for _, pairs in chunk)]

@@ -1,16 +1,17 @@
-"""Hands a loaded model to a quantizer, and sees what it left in full precision."""
+"""Gives a loaded model to a quantizer, and finds the parts that it left in full precision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qharness.bounds import check_setting
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.untouched import Snapshot, least_untouched, require_finite
 from qharness.offers import BlockwiseQuantizer, SizedQuantizer
-from qharness.registry import get_registry
+from qharness.quantization.calibration import calibrate
+from qharness.quantization.resolution import BoundModel, bind_model
+from qharness.specs import ModelSpec
 from qharness.types import Calibration, QuantizationContext, Quantizer
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def quantize_loaded(
     log: Callable[[str], None] = lambda _: None,
     allow_untouched: bool = False,
 ) -> None:
-    """Replace `loaded.model` by its quantized form; moved to where it is to run if the quantizer wants it there.
+    """Replace `loaded.model` by its quantized form, on the device where it runs if the quantizer works there.
 
     Raises ModelError for weights that are not finite and, before any work unless `allow_untouched`, where a quantizer
-    of Linears would leave more than half of the blocks alone. `loaded.untouched` says afterwards what it left alone.
+    of Linears would leave more than half of the blocks alone. Sets `loaded.untouched` to the parts left alone.
     """
     import torch
 
@@ -71,15 +72,19 @@ def quantize(
     more than half of the blocks' parameters stay in full precision. `trust_remote_code`: run the Python code that a
     checkpoint brings. Raises SpecError, SettingError, UnknownNameError or ModelError.
     """
-    from qharness.quantization.calibration import calibrate, definite_set
-
-    check_setting("seed", seed)
-    quantizer = get_registry().quantizer(quant)
-    definite_set(calib)  # one that does not exist is an error though it may not be needed
+    bound = bind_model(ModelSpec(quant=quant, calib=calib, seed=seed, allow_untouched=allow_untouched))
     loaded = load_model(model, placed=False, trust_remote_code=trust_remote_code) if isinstance(model, str) else model
-    calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
-    quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration, allow_untouched=allow_untouched)
-    if loaded.untouched and not allow_untouched:
-        loaded.untouched.require_less_than_half(quantizer.name)
+    return quantize_bound(loaded, bound)
+
+
+def quantize_bound(loaded: LoadedModel, bound: BoundModel) -> nn.Module:
+    """Calibrate and quantize a loaded model, and move it to where it is to run. Raises ModelError or DataError."""
+    spec, chosen = bound.spec, bound.calibration_set
+    calibration = calibrate(loaded, chosen, seed=spec.seed, data_dir=spec.data_dir) if chosen else None
+    quantize_loaded(
+        loaded, bound.quantizer, seed=spec.seed, calibration=calibration, allow_untouched=spec.allow_untouched
+    )
+    if loaded.untouched and not spec.allow_untouched:
+        loaded.untouched.require_less_than_half(bound.quantizer.name)
     loaded.place()
     return loaded.model

@@ -1,4 +1,4 @@
-"""Turns a calibration set's documents into token sequences, and keeps those that took long to draw."""
+"""Turns a calibration set's documents into token sequences, and caches those that took long to draw."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from qharness.errors import DataError, DiskError, first_line
 from qharness.offers import FittingCalibrationSet, KeptCalibrationSet
 from qharness.progress import note
-from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
@@ -24,17 +23,16 @@ from qharness.types import Calibration, CalibrationSet
 if TYPE_CHECKING:
     from qharness.models.loading import LoadedModel
 
-DEFAULT = "stdlib"
 _SEQUENCES = "sequences.npy"
 
 
 def context_length(config: object) -> int:
-    """The most tokens a model takes, as its configuration says it; 2048 if it does not."""
+    """The most tokens that a model takes, by its configuration; 2048 if that does not say."""
     return stated_context(config) or 2048
 
 
 def stated_context(config: object) -> int | None:
-    """The most tokens a model takes, as its configuration says it in one of the names in use; None if in none."""
+    """The most tokens that a model takes, by its configuration; None if that holds none of the names in use."""
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
@@ -42,23 +40,19 @@ def stated_context(config: object) -> int | None:
     return None
 
 
-def definite_set(spec: str | None) -> str:
-    """A calibration set's spec as it is recorded: the default one where none is given, options spelt one way."""
-    return str(unbind(get_registry().calibration_set(DEFAULT if spec is None else spec)))
-
-
-def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Path | None = None) -> Calibration:
+def calibrate(
+    loaded: LoadedModel, calibration_set: CalibrationSet, *, seed: int, data_dir: Path | None = None
+) -> Calibration:
     """Draw, tokenize and cut a calibration set's documents: `n` sequences of at most `seqlen` tokens.
 
     Each comes from a document of its own, from a place in it that the seed chooses; no sequence is longer than the
-    model's context, and none shorter than that and `seqlen` if the set wants them full. Of a set that takes long to
-    draw, they are kept. Raises DataError if the set runs out of documents.
+    model's context, and none shorter than that and `seqlen` if the set wants them full. The sequences of a set that
+    takes long to draw are cached. Raises DataError if the set runs out of documents.
     """
-    calibration_set = get_registry().calibration_set(DEFAULT if spec is None else spec)
     if not isinstance(calibration_set, KeptCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {
-        "set": definite_set(spec),
+        "set": str(unbind(calibration_set)),
         "seed": seed,
         "length": _length(loaded, calibration_set),
         "tokenizer": _fingerprint(loaded.tokenizer) + _unended(loaded),
@@ -71,7 +65,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
             return found
         start = time.monotonic()
         made = _draw(loaded, calibration_set, seed, data_dir)
-        _keep(made, cached, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
+        _write(made, cached, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
     return made
 
 
@@ -116,25 +110,25 @@ def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_
     )
 
 
-# ------------------------------------------------------------------------------------------------ what has been drawn
+# ------------------------------------------------------------------------------------------------------------- cache
 
 
 def _fingerprint(tokenizer: Any) -> str:
-    """What tells one tokenizer from another: all that decides its tokens, or its vocabulary where that is hidden."""
+    """A SHA-256 of all that decides a tokenizer's tokens, or of its vocabulary where the rest is hidden."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     decides = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     return f"{type(tokenizer).__name__} {hashlib.sha256(decides.encode()).hexdigest()[:16]}"
 
 
 def _unended(loaded: LoadedModel) -> str:
-    """Tells sequences from those drawn when texts for causal models still ended as the tokenizer ends them."""
+    """A mark in the key: sequences of causal models once ended as the tokenizer ends texts, and do no more."""
     from qharness.models.encoding import AddedTokens
 
     ends = AddedTokens.of(loaded.tokenizer).after and not loaded.model.config.is_encoder_decoder
     return " no end token" if ends else ""
 
 
-def _keep(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
+def _write(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
     import numpy as np
 
     document = {**about, "lengths": [len(sequence) for sequence in made.sequences], "composition": made.composition}
@@ -146,7 +140,7 @@ def _keep(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
 
 
 def _read(cached: Artifact) -> Calibration | None:
-    """What was drawn before; None where there is nothing, or nothing that can be read."""
+    """The sequences that were drawn before; None where there are none, or none that can be read."""
     import numpy as np
     import torch
 

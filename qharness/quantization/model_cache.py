@@ -1,4 +1,4 @@
-"""How a quantized model is written to the cache and read back to the last bit: tensors, and JSON that says where to.
+"""Writes a quantized model to the cache and reads it back to the last bit: tensors, and JSON with their places.
 
 `model.safetensors` holds every parameter and buffer once; `layout.json` holds the rest. Nothing in either is code: the
 model is built by its own class from its checkpoint's configuration, and a quantizer's own layers by the quantizer (see
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from qharness.errors import DataError, first_line
 from qharness.models.blocks import replace_module
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
-from qharness.models.weight_footprint import skeleton
+from qharness.models.weight_footprint import meta_model
 from qharness.offers import LayerForm
 from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
@@ -36,12 +37,12 @@ _WEIGHTS, _LAYOUT = "model.safetensors", "layout.json"
 
 
 class UncacheableError(Exception):
-    """Something of a model that the cache has no form for; the message names it."""
+    """A model has a part that the cache has no form for; the message names it."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer of the quantizer's own: the name of its class, what its form wrote besides tensors, their names."""
+    """A layer of the quantizer's own: the name of its class, its settings besides tensors, the tensors' names."""
 
     kind: str
     settings: Mapping[str, Any]
@@ -50,7 +51,7 @@ class _Layer:
 
 @dataclass
 class _Layout:
-    """What `layout.json` holds. `same`: the name under which a tensor of several names stands in the file.
+    """The content of `layout.json`. `same`: the name under which a tensor of several names stands in the file.
 
     `axes`: the order of a tensor's axes in the file, where its memory has another order than its shape.
     """
@@ -69,10 +70,8 @@ class _Layout:
         return cls(**document, layers=layers)
 
 
-def write_model(
-    model: PreTrainedModel, config: PretrainedConfig, forms: Sequence[LayerForm], folder: Path, trust_remote_code: bool
-) -> None:
-    """Write a model into a folder. `config`: its checkpoint's, as it is loaded; `forms`: of its quantizer's layers.
+def write_model(model: PreTrainedModel, checkpoint: Checkpoint, forms: Sequence[LayerForm], folder: Path) -> None:
+    """Write a model into a folder. `checkpoint`: the one it is made of; `forms`: of its quantizer's layers.
 
     Raises UncacheableError for a model that `read_model` would not make again, to the last bit, from the two files.
     """
@@ -84,7 +83,7 @@ def write_model(
         generation=_plain_generation(model),
         dtype=str(model.dtype).removeprefix("torch."),
     )
-    own = _empty_model(config, layout, trust_remote_code)
+    own = _empty_model(checkpoint, layout)
     found = _write_layers(model, forms, layout, own)
     if differing := difference(model, own, leave_out=layout.layers):
         raise UncacheableError(differing)
@@ -101,10 +100,8 @@ def write_model(
     write_json(folder / _LAYOUT, asdict(layout))
 
 
-def read_model(
-    folder: Path, config: PretrainedConfig, forms: Sequence[LayerForm], trust_remote_code: bool
-) -> PreTrainedModel:
-    """The model that `write_model` wrote, on the CPU, in evaluation mode; `config` and `forms` as they were then.
+def read_model(folder: Path, checkpoint: Checkpoint, forms: Sequence[LayerForm]) -> PreTrainedModel:
+    """The model that `write_model` wrote, on the CPU, in evaluation mode; `checkpoint` and `forms` as they were then.
 
     Raises DataError, in one line, for files that are damaged or belong to another configuration.
     """
@@ -117,7 +114,7 @@ def read_model(
         with safe_open(folder / _WEIGHTS, framework="pt") as file:
             # cloned, so that nothing depends on the file once the model is there
             found = {name: _reordered(file.get_tensor(name), layout.axes.get(name)).clone() for name in file.keys()}  # noqa: SIM118
-        model = _empty_model(config, layout, trust_remote_code)
+        model = _empty_model(checkpoint, layout)
         by_name = {form.layer.__name__: form for form in forms}
         for name, layer in layout.layers.items():
             parts = {part: found[f"{name}.{part}"] for part in layer.tensors}
@@ -164,7 +161,7 @@ def _tensors(model: nn.Module, leave_out: Mapping[str, object]) -> Iterator[tupl
 
 
 def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]:
-    """The tensors as a file takes them: each once, contiguous, on the CPU. What was done to them goes to `layout`."""
+    """The tensors as a file takes them: each once, contiguous, on the CPU. Notes the changes in `layout`."""
     arranged: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, tensor in found.items():
@@ -190,7 +187,7 @@ def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]
 
 
 def _reordered(tensor: Tensor, axes: list[int] | None) -> Tensor:
-    """A tensor of the file with its own order of axes; a clone of it keeps the order of its memory."""
+    """A tensor of the file with the axes in their order; a clone of it keeps the order of its memory."""
     if axes is None:
         return tensor
     return tensor.permute([axes.index(axis) for axis in range(len(axes))])
@@ -218,12 +215,11 @@ def _fill(model: nn.Module, found: Mapping[str, Tensor], layout: _Layout) -> Non
 # -------------------------------------------------------------------------------------------------------------- model
 
 
-def _empty_model(config: PretrainedConfig, layout: _Layout, trust_remote_code: bool) -> PreTrainedModel:
+def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
     """The model as its class makes it, with a Linear for each weight, and without memory for its weights."""
     from transformers import GenerationConfig
 
-    config.dtype = getattr(torch, layout.dtype)
-    model = cast("PreTrainedModel", skeleton(config, trust_remote_code))
+    model = meta_model(checkpoint, getattr(torch, layout.dtype))
     to_linears(model)
     model.eval()
     if layout.generation is not None:
@@ -232,7 +228,7 @@ def _empty_model(config: PretrainedConfig, layout: _Layout, trust_remote_code: b
 
 
 def _plain_config(config: PretrainedConfig) -> str:
-    """A configuration as JSON has it."""
+    """A configuration as JSON."""
     attention = str(getattr(config, "_attn_implementation", None))
     return json.dumps([config.to_dict(), attention], default=str, sort_keys=True)
 

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from qharness.errors import SamplesError
-from qharness.evaluate.run.run_folder import SAMPLES, read_run
 from qharness.metrics import pass_at_k
 from qharness.stats.analyses import PassChange, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
-from qharness.stats.pairing import Pairs, Row, all_run, pair, read_rows
+from qharness.stats.pairing import Pairs, Row, RunRows, all_run, pair, read_run_rows
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
 from qharness.stats.texts import compare_texts, scored
 
@@ -43,19 +42,23 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
-    rows = [read_rows(Path(folder)) for folder in (run_a, run_b)]
-    texts = [scored(each) for each in rows]
+    return compare_runs(read_run_rows(Path(run_a)), read_run_rows(Path(run_b)), seed=seed, examples=examples)
+
+
+def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) -> Comparison:
+    """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
+    texts = [scored(each.rows) for each in (a, b)]
     if all(texts):
         found = compare_texts(texts[0], texts[1], np.random.default_rng(seed), examples)
-        return Comparison({"a": str(run_a), "b": str(run_b), **found})
-    problems = pair(all_run(rows[0], Path(run_a)), all_run(rows[1], Path(run_b)))
+        return Comparison({"a": str(a.folder), "b": str(b.folder), **found})
+    problems = pair(all_run(a.rows, a.folder), all_run(b.rows, b.folder))
     if not problems:
-        raise SamplesError(f"{run_a} and {run_b} have no completion in common: they are runs of different tasks")
-    robustness = _robustness(problems) if _perturbation(run_a) != _perturbation(run_b) else {}
+        raise SamplesError(f"{a.folder} and {b.folder} have no completion in common: they are runs of different tasks")
+    robustness = _robustness(problems) if a.task.perturbation != b.task.perturbation else {}
     return Comparison(
         {
-            "a": str(run_a),
-            "b": str(run_b),
+            "a": str(a.folder),
+            "b": str(b.folder),
             **_tests(problems, np.random.default_rng(seed)),
             **_analyses(problems, examples),
             **robustness,
@@ -63,11 +66,8 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     )
 
 
-def comparable(folder: Path) -> bool:
-    """Whether a finished run holds passes and failures, or texts with scores."""
-    if not (folder / SAMPLES).is_file():
-        return False
-    rows = read_rows(folder)
+def comparable(rows: Sequence[Row]) -> bool:
+    """Whether a finished run's rows hold passes and failures, or texts with scores."""
     return any(row["passed"] is not None for row in rows) or bool(scored(rows))
 
 
@@ -163,11 +163,6 @@ def _example(change: PassChange) -> dict[str, Any]:
             for side, rate, row in sides
         },
     }
-
-
-def _perturbation(folder: str | Path) -> str:
-    document = read_run(Path(folder)) or {}
-    return str(document.get("spec", {}).get("task", "")).partition("@")[2]
 
 
 def _robustness(problems: Sequence[Pairs]) -> dict[str, Any]:

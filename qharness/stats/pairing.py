@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines, require_run
+from qharness.specs import TaskName
 
 Row = Mapping[str, Any]
 Key = tuple[str, int]
@@ -47,7 +48,7 @@ def by_problem(rows: Iterable[Row]) -> dict[Key, list[Row]]:
     """Rows by problem, problems sorted, each one's rows in the order of samples."""
     found: dict[Key, list[Row]] = {}
     for row in sorted(rows, key=lambda row: (row["task"], row["doc_id"], row["sample"])):
-        found.setdefault((row["task"].partition("@")[0], row["doc_id"]), []).append(row)
+        found.setdefault((TaskName.of(row["task"]).base, row["doc_id"]), []).append(row)
     return found
 
 
@@ -63,9 +64,23 @@ def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
     return found
 
 
-def read_rows(folder: Path) -> Sequence[Row]:
+@dataclass(frozen=True)
+class RunRows:
+    """The rows of a finished run's samples.jsonl, in order, and the name of its task."""
+
+    folder: Path
+    task: TaskName
+    rows: Sequence[Row]
+
+
+def read_run_rows(folder: Path) -> RunRows:
     """The rows of a finished run that keeps completions; SamplesError for any other."""
-    require_run(folder)
+    task = require_run(folder).get("spec", {}).get("task", "")
+    return RunRows(folder, TaskName.of(str(task)), read_rows(folder))
+
+
+def read_rows(folder: Path) -> Sequence[Row]:
+    """The rows in the folder of a finished run; SamplesError for a run that keeps no completions."""
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
     return read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))

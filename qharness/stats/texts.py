@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qharness.errors import SamplesError
+from qharness.specs import TaskName
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, smallest_detectable_difference
 
@@ -60,7 +61,7 @@ def _numbers(row: _Row) -> list[str]:
 
 def _first_samples(rows: Sequence[_Row]) -> dict[_Key, _Row]:
     """A row a problem: lm-eval scores the first of its samples."""
-    return {(row["task"].partition("@")[0], row["doc_id"]): row for row in reversed(rows)}
+    return {(TaskName.of(row["task"]).base, row["doc_id"]): row for row in reversed(rows)}
 
 
 def _example(first: _Row, second: _Row, metric: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tasks that no YAML in a folder describes, but a name: perturbed ones, and those of other harnesses."""
+"""Tasks that are described by their name and no YAML: perturbed ones, and those of other harnesses."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from qharness.errors import MissingDependencyError, PluginError, UnknownNameErro
 from qharness.evaluate.perturb.perturbed_task import configuration as perturbed_configuration
 from qharness.evaluate.perturb.perturbed_task import write_yaml as write_perturbed
 from qharness.registry import get_registry
+from qharness.specs import TaskName
 
 
 def configuration(name: str) -> dict[str, Any] | None:
-    """What lm-eval's TaskManager loads for such a name; None for any other.
+    """The configuration from which lm-eval's TaskManager makes the task of such a name; None for any other.
 
     Raises MissingDependencyError where a family's package is not installed, PluginError where it does not import,
-    UnknownNameError for a task it has not, or what `perturbed.resolve` raises.
+    UnknownNameError for a task it has not, or an error of `bind_perturbations`.
     """
     if "@" in name:
         return perturbed_configuration(name)
@@ -38,14 +39,14 @@ def configuration(name: str) -> dict[str, Any] | None:
 
 
 def is_named(name: str) -> bool:
-    """Whether a word is such a name of ours: its beginning is a task's or a family's."""
+    """Whether a word is the name of such a task: it begins with a task's or a family's."""
     registry = get_registry()
-    return registry.family(name) is not None or ("@" in name and name.partition("@")[0] in registry.tasks)
+    return registry.family(name) is not None or ("@" in name and TaskName.of(name).base in registry.tasks)
 
 
 @contextlib.contextmanager
 def folder_of(names: Sequence[str]) -> Iterator[Path]:
-    """A folder of the YAMLs of these tasks, for as long as it is needed."""
+    """A temporary folder with YAMLs of these tasks."""
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(names):
             _write(name, Path(folder, f"{number}.yaml"))

@@ -1,4 +1,4 @@
-"""lm-eval, quietened: our model class and our tasks registered with it, and its tasks loaded by name."""
+"""Loads lm-eval's tasks by name, registers our model class and tasks with it, and silences it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
 from qharness.registry import Registry, declared_packages, get_registry
+from qharness.specs import TaskName
+from qharness.types import Toolchain
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -55,11 +59,11 @@ def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
 
 
 def register_model() -> None:
-    """Make our model class known to lm-eval. Its own come first: they are imported only into an empty registry."""
+    """Register our model class with lm-eval, after its own, which it imports only into an empty registry."""
     import lm_eval.models
     from lm_eval.api.registry import model_registry
 
-    from qharness.models.lm import QHarnessLM
+    from qharness.quantization.lm_eval_model import QHarnessLM
 
     if MODEL not in model_registry:
         lm_eval.api.registry.register_model(MODEL)(QHarnessLM)
@@ -81,10 +85,22 @@ class LoadedTask:
 
     @property
     def notes(self) -> list[str]:
-        """What the tasks themselves have to say to a reader of a run."""
+        """The tasks' own notes for a reader of a run."""
         return [note for task in self.tasks.values() for note in getattr(task, "notes", [])]
 
     @property
+    def canonical(self) -> TaskName:
+        """Its name with perturbations in their shortest spelling."""
+        found = (task.canonical for task in self.tasks.values() if hasattr(task, "canonical"))
+        return next(found, TaskName(self.name))
+
+    @cached_property
+    def toolchains(self) -> dict[str, Toolchain]:
+        """The toolchain of each language, looked for once, with the task's packages. Raises MissingDependencyError."""
+        registry = get_registry()
+        return {name: find_toolchain(registry.language(name), self.packages) for name in self.languages}
+
+    @cached_property
     def languages(self) -> list[str]:
         """The languages whose programs the task runs; none for a task that runs no programs."""
         found: dict[str, None] = {}
@@ -94,7 +110,7 @@ class LoadedTask:
                 found.update(dict.fromkeys(docs["language"]))
         return list(found)
 
-    @property
+    @cached_property
     def packages(self) -> tuple[str, ...]:
         """The packages that the task's programs ask for, as requirements."""
         found: dict[str, None] = {}
@@ -107,9 +123,9 @@ class LoadedTask:
 def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedTask:
     """Load one of our tasks, or any other that lm-eval knows, with its data.
 
-    One of ours may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`; `seed` is that of the perturbations. `NAME:TASK`
-    is a family's. lm-eval's own index is built only for a name that is not ours: it takes seconds. Raises
-    UnknownNameError, DataError if the data cannot be loaded, or MissingDependencyError.
+    A name may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`, with `seed`, or `NAME:TASK` of a family. lm-eval's own
+    index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, DataError if the data
+    cannot be loaded, or MissingDependencyError.
     """
     from lm_eval.tasks import TaskManager
 
@@ -155,7 +171,7 @@ def check_documents(loaded: LoadedTask) -> None:
 
 
 def _check_packages(loaded: LoadedTask) -> None:
-    """Raise PluginError where a YAML declares packages that its documents, which alone a filter sees, do not have."""
+    """Raise PluginError where a YAML declares packages that its documents lack: filters see documents alone."""
     for task in loaded.tasks.values():
         declared = declared_packages(task.get_config("metadata") or {})
         if lost := sorted(set(declared) - set(loaded.packages)):

@@ -1,4 +1,4 @@
-"""A Ray cluster: each group of jobs is a task that says what it needs. Ray decides where it runs, and when."""
+"""Does jobs on a Ray cluster: each group is a Ray task with its needs, which Ray places."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.execution.pool import CORES
-from qharness.specs import RunSpec
+from qharness.registry import get_registry
+from qharness.specs import ModelSpec
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job, JobOutcome, Memory, perform
 from qharness.study.schedule import Group, Schedule
@@ -26,7 +27,7 @@ _PASSED_ON = ("QHARNESS_", "HF_", "TRANSFORMERS_")
 
 @dataclass
 class _Task:
-    """A group that was handed to Ray: what it yields, and those of its jobs that have not ended."""
+    """A group that Ray works on: its stream of answers, and those of its jobs that have not ended."""
 
     answers: Any
     group: Group
@@ -48,7 +49,7 @@ class OnRay:
         self.workers = 2  # at least, as far as is known: lines say whose they are
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
-        """Do the jobs."""
+        """Do the jobs, and yield an attempt for each."""
         with redirect_stdout(sys.stderr):  # where Ray's own lines are to go
             yield from self._run(schedule, watcher)
 
@@ -63,7 +64,7 @@ class OnRay:
                     tasks[task.answers] = task
                     watcher.began(task.job)
                 (ready,), _ = ray.wait(list(tasks), num_returns=1)
-                yield from self._heed(tasks, tasks[ready], schedule, watcher)
+                yield from self._handle_answer(tasks, tasks[ready], schedule, watcher)
         finally:
             for task in tasks.values():
                 ray.cancel(task.answers, force=True)
@@ -76,7 +77,7 @@ class OnRay:
             raise QHarnessError(f"no Ray cluster at {self._address}: {first_line(error)}") from None
 
     def _submit(self, group: Group) -> _Task:
-        ray, spec = self._ray, group.jobs[0].spec
+        ray, spec = self._ray, group.jobs[0].model
         needs = needs_of(group, ray.nodes(), self._asked)
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         task = ray.remote(do_group).options(
@@ -88,8 +89,10 @@ class OnRay:
         )
         return _Task(task.remote(group, Path.cwd()), group)
 
-    def _heed(self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
-        """Take one answer of a task that has one."""
+    def _handle_answer(
+        self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher
+    ) -> Iterator[Attempt]:
+        """Take an answer of a task that has one; yields the attempts that end with it."""
         del tasks[task.answers]
         left = task.group.jobs[1:]
         try:
@@ -111,7 +114,7 @@ class OnRay:
 
 
 def import_ray() -> Any:
-    """Ray; raise MissingDependencyError where it is not installed."""
+    """Import Ray; raise MissingDependencyError where it is not installed."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be; the present way warns
     try:
         import ray
@@ -121,7 +124,7 @@ def import_ray() -> Any:
 
 
 def do_group(group: Group, folder: Path) -> Iterator[JobOutcome]:
-    """The task: jobs one after another, an outcome for each. Relative paths mean what they mean to the driver."""
+    """The Ray task: does jobs one after another and yields their outcomes. `folder`: that of relative paths."""
     if folder.is_dir():
         os.chdir(folder)
     memory = Memory()
@@ -140,7 +143,7 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     machines = [node["Resources"] for node in nodes if node["Alive"]]
     cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU")]
     gpus = int(sum(machine.get("GPU", 0) for machine in machines))
-    spec = group.jobs[0].spec
+    spec = group.jobs[0].model
     share = sum(cores) // (workers or gpus or len(cores) or 1)
     memory = min(
         _memory(spec.model, _dtype(spec), spec.trust_remote_code),
@@ -153,15 +156,17 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     }
 
 
-def _dtype(spec: RunSpec) -> str:
+def _dtype(spec: ModelSpec) -> str:
     return "float32" if (spec.dtype, spec.device) == ("auto", "cpu") else spec.dtype
 
 
 @cache
 def _memory(model: str, dtype: str, trust_remote_code: bool) -> float:
+    from qharness.models.checkpoint import Checkpoint
     from qharness.models.weight_footprint import footprint
 
     try:
-        return MEMORY_FACTOR * float(footprint(model, "none", dtype, trust_remote_code)["total_bytes"])
+        found = footprint(Checkpoint(model, trust_remote_code), get_registry().quantizer("none"), dtype)
+        return MEMORY_FACTOR * found.total_bytes
     except QHarnessError:  # not a model, which its run will say; or one whose layers are not known
         return 0.0
