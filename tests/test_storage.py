@@ -12,7 +12,8 @@ import pytest
 from qharness.errors import DiskError, QHarnessError, SamplesError
 from qharness.evaluate.run.run_folder import Journal, read_lines, read_run
 from qharness.report.page.report_output import make_folder
-from qharness.storage.atomic_writer import append_lines, write_lines, write_text
+from qharness.storage.artifacts import cached_folder
+from qharness.storage.atomic_writer import append_lines, whole_file, write_lines, write_text
 from qharness.storage.whole_folder import new_folder
 from tests.conftest import REPOSITORY
 
@@ -132,3 +133,50 @@ def test_two_processes_do_not_fill_one_folder(tmp_path: Path) -> None:
             pass
         other.communicate()
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_of_the_cache_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path))
+    made = []
+
+    def fill(folder: Path) -> None:
+        made.append(folder)
+        (folder / "a").mkdir(mode=0o700)
+        (folder / "a/b").write_text("b")
+
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DiskError, match="kind/key cannot be written: the disk is full"):
+        cached_folder("kind", "key", fail)
+    assert not [*(tmp_path / "kind").iterdir()]
+    folder = cached_folder("kind", "key", fill)
+    assert cached_folder("kind", "key", fail) == folder == tmp_path / "kind/key" and len(made) == 1
+    assert (folder / "a/b").read_text() == "b" and (folder / "a").stat().st_mode & 0o777 == 0o755
+
+
+def test_of_two_that_make_a_folder_of_the_cache_the_faster_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path))
+
+    def fill(folder: Path) -> None:
+        (folder / "mine").write_text("")
+        (tmp_path / "kind/key").mkdir()
+        (tmp_path / "kind/key/theirs").write_text("")
+
+    assert [path.name for path in cached_folder("kind", "key", fill).iterdir()] == ["theirs"]
+    assert [path.name for path in (tmp_path / "kind").iterdir()] == ["key"]
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(OSError, match=r"No space left on device: '.*/file'"), whole_file(path) as scratch:
+        scratch.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old"
+    with whole_file(path) as scratch:
+        scratch.write_text("new")
+    assert path.read_text() == "new" and [each.name for each in tmp_path.iterdir()] == ["file"]

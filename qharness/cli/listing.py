@@ -7,6 +7,7 @@ import importlib.util
 import inspect
 import os
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Annotated, Any, get_type_hints
 
@@ -16,7 +17,7 @@ from qharness.cli.options import Json
 from qharness.cli.output import echo, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.models.presets import PRESETS
-from qharness.registry import DEFAULT_PLUGINS, Offer, Registry, TaskEntry
+from qharness.registry import DEFAULT_PLUGINS, Offer, Registry
 
 
 class ListedKind(StrEnum):
@@ -48,14 +49,12 @@ def list_(
             raise QHarnessError("--path goes with `qharness list tasks`")
         echo(_own_folder(found))
         return
-    document = {each.value: rows for each, rows in _document(found).items() if kind in (None, each)}
+    listed = {each.value: rows for each, rows in _offers(found).items() if kind in (None, each)}
     if json:
-        print_json(document)
+        print_json({name: [asdict(row) for row in rows] for name, rows in listed.items()})
         return
-    for name, rows in document.items():
-        print_table(
-            (name, "", "plugin"), [(_usage(row), row["summary"], f"{row['plugin']} {row['version']}") for row in rows]
-        )
+    for name, rows in listed.items():
+        print_table((name, "", "plugin"), [(r.usage, r.summary, f"{r.plugin} {r.version}") for r in rows])
 
 
 def _print_presets(json: bool) -> None:
@@ -68,60 +67,78 @@ def _print_presets(json: bool) -> None:
 
 
 def _own_folder(found: Registry) -> str:
-    """The one folder that holds the built-in tasks: lm-eval's --include_path takes one, and searches below it."""
+    """Return the folder that holds the built-in tasks: lm-eval's --include_path takes one, and searches below it."""
     return os.path.commonpath([e.value.source.folder for e in found.tasks.values() if e.plugin in DEFAULT_PLUGINS])
 
 
-def _document(found: Registry) -> dict[ListedKind, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class _ListedOption:
+    """One option of a plugin's spec string. `type`: its annotation as text; `default`: None where it is required."""
+
+    name: str
+    type: str
+    default: object
+    required: bool
+    help: str
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """One thing that a plugin offers."""
+
+    name: str
+    summary: str
+    options: tuple[_ListedOption, ...]
+    plugin: str
+    version: str
+
+    @property
+    def usage(self) -> str:
+        """Its spec string, with the options' defaults, or their names in capitals where they are required."""
+        options = ",".join(f"{o.name}={o.default}" if not o.required else o.name.upper() for o in self.options)
+        return f"{self.name}:{options}" if options else self.name
+
+
+@dataclass(frozen=True)
+class _ListedTask(_Listed):
+    """A task: its YAML's path, None for those of another harness, and the packages that its programs import."""
+
+    path: str | None
+    packages: tuple[str, ...]
+
+
+def _offers(found: Registry) -> dict[ListedKind, list[_Listed]]:
+    """Return what the plugins offer, by kind."""
+    tasks: list[_Listed] = []
+    for name, task in found.tasks.items():
+        value = task.value
+        tasks.append(_ListedTask(name, value.summary, (), task.plugin, task.version, str(value.path), value.packages))
+    for name, family in found.families.items():
+        if importlib.util.find_spec(family.value.module):
+            about = (f"{name}:TASK", family.value.summary, (), family.plugin, family.version)
+            tasks.append(_ListedTask(*about, None, ()))
     return {
         ListedKind.QUANTIZERS: _classes(found.quantizers),
         ListedKind.CALIBRATION_SETS: _classes(found.calibration_sets),
         ListedKind.PERTURBATIONS: _classes(found.perturbations),
-        ListedKind.TASKS: [
-            _row(name, entry, entry.value.summary)
-            | {"path": str(entry.value.path), "packages": list(entry.value.packages)}
-            for name, entry in found.tasks.items()
-        ]
-        + [
-            _row(f"{name}:TASK", entry, entry.value.summary) | {"path": None, "packages": []}
-            for name, entry in found.families.items()
-            if importlib.util.find_spec(entry.value.module)
-        ],
+        ListedKind.TASKS: tasks,
         ListedKind.LANGUAGES: _classes(found.languages),
-        ListedKind.PLUGINS: [
-            {"name": name, "summary": "", "options": [], "plugin": name, "version": version}
-            for name, version in found.plugins.items()
-        ],
+        ListedKind.PLUGINS: [_Listed(name, "", (), name, version) for name, version in found.plugins.items()],
     }
 
 
-def _row(name: str, entry: Offer[Any] | Offer[TaskEntry], summary: str) -> dict[str, Any]:
-    return {"name": name, "summary": summary, "options": [], "plugin": entry.plugin, "version": entry.version}
-
-
-def _classes(entries: Mapping[str, Offer[type[Any]]]) -> list[dict[str, Any]]:
+def _classes(offers: Mapping[str, Offer[type[Any]]]) -> list[_Listed]:
     rows = []
-    for name, entry in entries.items():
-        row = _row(name, entry, (inspect.getdoc(entry.value) or "").split("\n")[0])
-        row["options"] = [_option(entry.value, field) for field in dataclasses.fields(entry.value)]
-        rows.append(row)
+    for name, offer in offers.items():
+        summary = (inspect.getdoc(offer.value) or "").split("\n")[0]
+        options = tuple(_option(offer.value, field) for field in dataclasses.fields(offer.value))
+        rows.append(_Listed(name, summary, options, offer.plugin, offer.version))
     return rows
 
 
-def _option(cls: type[Any], field: dataclasses.Field[Any]) -> dict[str, Any]:
+def _option(cls: type[Any], field: dataclasses.Field[Any]) -> _ListedOption:
     hint = get_type_hints(cls)[field.name]
+    text = getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint).removeprefix("typing.")
     required = field.default is dataclasses.MISSING
-    return {
-        "name": field.name,
-        "type": getattr(hint, "__name__", str(hint)) if isinstance(hint, type) else str(hint).removeprefix("typing."),
-        "default": None if required else field.default,
-        "required": required,
-        "help": field.metadata.get("help", ""),
-    }
-
-
-def _usage(row: dict[str, Any]) -> str:
-    options = ",".join(
-        f"{o['name']}={o['default']}" if not o["required"] else o["name"].upper() for o in row.get("options", [])
-    )
-    return f"{row['name']}:{options}" if options else str(row["name"])
+    default = None if required else field.default
+    return _ListedOption(field.name, text, default, required, field.metadata.get("help", ""))

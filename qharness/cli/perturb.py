@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,7 +75,7 @@ def _marked(before: str, after: str, wrap: Callable[[str], str]) -> str:
 
 
 def _json_lines(name: str, changes: Sequence[ProseChange]) -> str:
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for number, change in enumerate(changes):
         for field, before, after in _pairs(change):
             rows.append(

@@ -52,7 +52,7 @@ class Artifact:
         return found
 
     @contextmanager
-    def writing(self, about: Mapping[str, Any]) -> Iterator[Path]:
+    def writing(self, about: Mapping[str, object]) -> Iterator[Path]:
         """Yield a folder to fill, which then becomes this one. Raises DiskError where the disk is full or refuses."""
         require_ours(self.folder.parent)
         with suppress(OSError):

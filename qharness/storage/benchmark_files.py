@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _TIMEOUT_S = 60
+Row = dict[str, Any]
+"""A row of a benchmark's file: the values that its JSON or parquet has, by field."""
 _files_read: ContextVar[dict[str, str] | None] = ContextVar("files_read", default=None)
 
 
@@ -72,7 +74,7 @@ def recording() -> Iterator[dict[str, str]]:
         _files_read.reset(token)
 
 
-def test_split(rows: Iterable[dict[str, Any]], packages: Sequence[str] = ()) -> dict[str, Dataset]:
+def test_split(rows: Iterable[Row], packages: Sequence[str] = ()) -> dict[str, Dataset]:
     """Return documents as lm-eval takes them: a Hugging Face dataset of one split, `test`.
 
     `packages`: the packages that the programs of all these documents import, as in the task's YAML.
@@ -98,7 +100,7 @@ class BenchmarkFile:
     fields: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
 
-    def rows(self, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
+    def rows(self, data_dir: str | Path | None = None) -> list[Row]:
         """Read the file's rows: JSON lines (`.jsonl`, `.jsonl.gz`) or parquet.
 
         With a mirror (`data_dir`, or else QHARNESS_DATA_DIR), nothing touches the network. Without one, the file is
@@ -153,7 +155,7 @@ class BenchmarkFile:
         return path
 
 
-def _json_rows(path: Path, content: bytes) -> list[dict[str, Any]]:
+def _json_rows(path: Path, content: bytes) -> list[Row]:
     try:
         text = decode(gzip.decompress(content) if path.suffix == ".gz" else content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
@@ -161,12 +163,12 @@ def _json_rows(path: Path, content: bytes) -> list[dict[str, Any]]:
     return [row for _, row in json_lines(text, path, DataError)]
 
 
-def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+def _parquet_rows(path: Path) -> list[Row]:
     import pyarrow
     from pyarrow import parquet
 
     try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+        rows: list[Row] = parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}") from None
     return rows
