@@ -8,6 +8,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.calibration_sets import Calibration, CalibrationSet
+from qharness.api.hooks import hookimpl, option
+from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
+from qharness.api.perturbations import Perturbation
+from qharness.api.quantizers import (
+    BlockwiseQuantizer,
+    CheckpointFormat,
+    CheckpointReaders,
+    LayerForm,
+    Load,
+    QuantizationContext,
+    QuantizedLinear,
+    Quantizer,
+    WeightBytes,
+)
+from qharness.api.tasks import Document, Span, TaskFamily, TaskSource
 from qharness.errors import (
     CacheError,
     DataError,
@@ -23,39 +39,10 @@ from qharness.errors import (
     StudyError,
     UnknownNameError,
 )
-from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import (
-    BlockwiseQuantizer,
-    CheckpointFormat,
-    CheckpointReaders,
-    LayerForm,
-    Load,
-    QuantizedLinear,
-    TaskFamily,
-    TestsNeed,
-    WeightBytes,
-)
 from qharness.specs import RunResult, RunSpec, ScoreResult
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
-from qharness.types import (
-    Calibration,
-    CalibrationSet,
-    Document,
-    Language,
-    Limits,
-    Outcome,
-    Perturbation,
-    Program,
-    QuantizationContext,
-    Quantizer,
-    Span,
-    Status,
-    TaskSource,
-    Toolchain,
-    option,
-)
 
 if TYPE_CHECKING:
     from qharness.evaluate import score

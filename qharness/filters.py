@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from qharness.api.languages import Program
+from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
@@ -22,7 +24,6 @@ from qharness.metrics import pass_at_k as estimate
 from qharness.metrics import smoothed_bleu_4
 from qharness.progress import counter
 from qharness.registry import get_registry
-from qharness.types import Document, Program
 
 Verdict = dict[str, Any]
 """completion, status, passed, detail, seconds, cached, in_process: what became of one completion."""

@@ -12,11 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import pluggy
 
-from qharness import hookspecs
+from qharness.api import hooks
+from qharness.api.calibration_sets import CalibrationSet
+from qharness.api.languages import Language
+from qharness.api.perturbations import Perturbation
+from qharness.api.quantizers import Quantizer
+from qharness.api.tasks import TaskFamily, TaskSource
 from qharness.errors import PluginError, UnknownNameError
-from qharness.offers import TaskFamily
 from qharness.spec import bind, parse
-from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
 T = TypeVar("T")
 
@@ -125,9 +128,9 @@ def build_registry(
     `broken`. Raises PluginError for a hook that does not exist and for two plugins that offer one name.
     """
     if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+        entry_points = importlib.metadata.entry_points(group=hooks.PROJECT)
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
     versions = {}
     for name in defaults:
         manager.register(importlib.import_module(name), name)
@@ -143,7 +146,7 @@ def build_registry(
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        known = ", ".join(n for n in vars(hookspecs) if n.startswith("qharness_"))
+        known = ", ".join(n for n in vars(hooks) if n.startswith("qharness_"))
         raise PluginError(f"{' '.join(str(error).split())}; the hooks are {known}") from None
     return _collect(manager, versions, broken)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers", "bounds", "specs"},
+    {"errors", "api", "bounds", "specs"},
     {"figure_style", "progress", "spec", "storage"},
-    {"hookspecs"},
     {"registry"},
     {"execution"},
     {"metrics"},

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from qharness import Limits, PluginError, TaskSource, Toolchain, UnknownNameError, hookimpl, hookspecs, option
+from qharness import Limits, PluginError, TaskSource, Toolchain, UnknownNameError, hookimpl, option
+from qharness.api import hooks
 from qharness.registry import build_registry, get_registry
 from tests.conftest import REPOSITORY
 
@@ -106,11 +107,11 @@ def test_hook_qharness_languages() -> None:
 
 
 def test_every_hook_has_a_test_and_its_exact_signature_in_the_docs() -> None:
-    tree = ast.parse(Path(hookspecs.__file__).read_text())
-    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("qharness_")]
-    assert len(hooks) == 5
+    tree = ast.parse(Path(hooks.__file__).read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("qharness_")]
+    assert len(functions) == 5
     docs = (REPOSITORY / "docs/plugins.md").read_text()
-    for hook in hooks:
+    for hook in functions:
         assert f"test_hook_{hook.name}" in globals()
         assert hook.returns is not None
         assert f"{hook.name}() -> {ast.unparse(hook.returns)}" in docs

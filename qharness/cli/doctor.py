@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+from qharness.api.languages import Program
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.registry import Registry
-from qharness.types import Program
 
 _PACKAGES = ("torch", "transformers", "lm_eval")
 
@@ -84,8 +84,8 @@ def _languages(found: Registry) -> Iterator[Check]:
 
 def _task_packages(found: Registry) -> Iterator[Check]:
     """What the programs of tasks import besides a standard library, in a language that has packages."""
+    from qharness.api.languages import PackageLanguage
     from qharness.execution.toolchains import find_toolchain
-    from qharness.offers import PackageLanguage
 
     languages = [each for each in map(found.language, found.languages) if isinstance(each, PackageLanguage)]
     asking = {name: entry.value.packages for name, entry in found.tasks.items() if entry.value.packages}

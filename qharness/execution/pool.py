@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from qharness.api.languages import Language, Limits, Outcome, Program, Worker
 from qharness.bounds import parse_number
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import Verdicts, verdict_key
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
-from qharness.types import Language, Limits, Outcome, Program, Worker
 
 CORES = "QHARNESS_CORES"
 """The variable that says how many programs run at a time: one a core, where it is not set."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from qharness.api.quantizers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.loading import load_config, locate, model_class, own_dtype, preset_dtype
 from qharness.models.weight_files import source_bytes
-from qharness.offers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.registry import get_registry
 from qharness.spec import unbind
 

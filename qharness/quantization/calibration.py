@@ -12,14 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.calibration_sets import Calibration, CalibrationSet, FittingCalibrationSet, KeptCalibrationSet
 from qharness.errors import DataError, DiskError, first_line
-from qharness.offers import FittingCalibrationSet, KeptCalibrationSet
 from qharness.progress import note
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
-from qharness.types import Calibration, CalibrationSet
 
 if TYPE_CHECKING:
     from qharness.models.loading import LoadedModel

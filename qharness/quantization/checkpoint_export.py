@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.quantizers import CheckpointReaders, DescribedCheckpoint, Quantizer, SavingQuantizer, SizedQuantizer
 from qharness.bounds import check_fields
 from qharness.errors import DiskError, ModelError
 from qharness.models.checkpoint_formats import find_format, quant_method
@@ -15,19 +16,17 @@ from qharness.models.conversion import first_converted, from_linears
 from qharness.models.loading import LoadedModel, load_config, locate, own_dtype, preset_dtype
 from qharness.models.weight_files import source_bytes, weight_file_bytes
 from qharness.models.weight_footprint import skeleton
-from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
 from qharness.progress import note
 from qharness.quantization.quantized_models import Models, definite
 from qharness.registry import get_registry
 from qharness.specs import RunSpec
 from qharness.storage.whole_folder import new_folder
-from qharness.types import Quantizer
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from qharness.types import Quantizer
+    from qharness.api.quantizers import Quantizer
 
 
 @dataclass(frozen=True)

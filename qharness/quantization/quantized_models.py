@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from qharness.api.quantizers import CacheableQuantizer, LayerForm
 from qharness.errors import DataError, DiskError, first_line
 from qharness.models.conventions import follow
 from qharness.models.lm import QHarnessLM
@@ -24,7 +25,6 @@ from qharness.models.loading import (
     resolve_dtype,
 )
 from qharness.models.untouched import Untouched
-from qharness.offers import CacheableQuantizer, LayerForm
 from qharness.progress import note
 from qharness.quantization.application import quantize_loaded
 from qharness.quantization.calibration import calibrate, definite_set

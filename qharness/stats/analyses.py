@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qharness.offers import MissingNames
+from qharness.api.languages import MissingNames, Status
 from qharness.registry import get_registry
 from qharness.stats.pairing import Pairs, Row, by_problem, pair, passes
-from qharness.types import Status
 
 MISSING_NAME = "missing-name"
 """A program that uses a name, method or package which does not exist, found by compiler or interpreter."""

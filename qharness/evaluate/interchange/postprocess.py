@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from qharness.api.tasks import Document
 from qharness.evaluate.interchange.samples import Extent, Sample
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
 from qharness.filters import run_programs
-from qharness.types import Document
 
 _Filter = Callable[[Sequence[Sequence[str]], Sequence[Document]], list[list[str]]]
 

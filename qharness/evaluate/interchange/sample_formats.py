@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from qharness.api.languages import Status
+from qharness.api.tasks import Document
 from qharness.errors import SamplesError
 from qharness.evaluate.interchange.samples import ExportedRun, Extent, Problems, Sample, SampleFormat
 from qharness.filters import program_of
 from qharness.metrics import pass_at_k
 from qharness.storage.json_values import json_safe, json_text
-from qharness.types import Document, Status
 
 _Files = Iterator[tuple[str, str]]
 

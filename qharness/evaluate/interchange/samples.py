@@ -9,9 +9,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from qharness.api.tasks import Document
 from qharness.errors import SamplesError
 from qharness.storage.json_reader import JsonError, json_lines, parse_json, read_text
-from qharness.types import Document
 
 Problems = Mapping[str, Document]
 """A task's documents by `task_id`."""

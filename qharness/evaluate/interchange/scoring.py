@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from qharness.api.tasks import Document
 from qharness.errors import QHarnessError
 from qharness.evaluate.interchange.postprocess import cut_texts
 from qharness.evaluate.interchange.sample_formats import FORMATS
@@ -17,7 +18,6 @@ from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, Verdict, executed, execution_options, run_programs
 from qharness.metrics import pass_at_k
 from qharness.specs import ScoreResult
-from qharness.types import Document
 
 _KS = (1, 5)
 

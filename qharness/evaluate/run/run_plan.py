@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from qharness.api.quantizers import Quantizer
 from qharness.errors import QHarnessError
 from qharness.evaluate.perturb.perturbed_task import canonical
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
@@ -22,7 +23,6 @@ from qharness.quantization.quantized_models import definite
 from qharness.registry import get_registry
 from qharness.specs import RunSpec
 from qharness.storage.locks import locked
-from qharness.types import Quantizer
 
 _ALLOWED = ("allow_unsandboxed", "allow_untouched")
 _NOT_IN_KEY = (*_ALLOWED, "data_dir", "output", "baseline", "compare", "model", "batch_size")

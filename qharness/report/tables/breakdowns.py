@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qharness.api.languages import Status
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import on_reference, unperturbed
@@ -11,7 +12,6 @@ from qharness.report.page.formatting import extent
 from qharness.report.tables.pivot import Pivot
 from qharness.report.tables.table import NOT_APPLICABLE, Column, Table, figure, stub
 from qharness.stats.analyses import by_level, failure_kinds
-from qharness.types import Status
 
 _STUBS = stub("task", "model", "quantizer")
 

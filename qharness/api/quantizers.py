@@ -1,21 +1,53 @@
-"""What a quantizer, a calibration set, a perturbation or a language may offer besides what it must; all of it optional.
-
-Imports nothing heavy.
-"""
+"""What a quantizer must have, and what it may have besides. Imports nothing heavy."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-    from qharness.types import Toolchain
+    from qharness.api.calibration_sets import Calibration
+
+
+@dataclass(frozen=True)
+class QuantizationContext:
+    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it.
+
+    `device`: where a quantizer that takes blocks from the CPU works on them (BlockwiseQuantizer); None: right there.
+    """
+
+    tokenizer: PreTrainedTokenizerBase
+    seed: int
+    calibration: Calibration | None = None
+    log: Callable[[str], None] = lambda _: None
+    device: torch.device | None = None
+
+
+@runtime_checkable
+class Quantizer(Protocol):
+    """A frozen dataclass whose fields are its options.
+
+    `needs_calibration`: whether `context.calibration` must be filled. `batch_dependent`: whether one row's result
+    depends on the other rows of its batch; such a run records its batches.
+    """
+
+    name: ClassVar[str]
+    needs_calibration: ClassVar[bool]
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether a row's result depends on its batch; a class variable will do."""
+        ...
+
+    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
+        """Return the quantized model, which may be `model` itself, changed in place."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,24 +64,6 @@ class WeightBytes:
     scales: int
     packed: int
     nominal_bits: float
-
-
-@dataclass(frozen=True)
-class TaskFamily:
-    """Tasks of another harness, `NAME:TASK`, whose names are known only once its package is imported.
-
-    `module`: that package's; `install`: the command that installs it. `names` and `configuration` are called where it
-    is installed: the tasks' names, and what lm-eval's TaskManager loads for `NAME:TASK` (a `class` and its options).
-    `unperturbed`: why their prompts cannot be perturbed.
-    """
-
-    name: str
-    module: str
-    summary: str
-    install: str
-    names: Callable[[], Sequence[str]]
-    configuration: Callable[[str], dict[str, Any]]
-    unperturbed: str
 
 
 @dataclass(frozen=True)
@@ -200,89 +214,4 @@ class RenamedCheckpointFormat(Protocol):
     @property
     def former_methods(self) -> Sequence[str]:
         """Those names, as a `quantization_config` has them."""
-        ...
-
-
-@runtime_checkable
-class FittingCalibrationSet(Protocol):
-    """A calibration set whose sequences are all full: it is told what is long enough, and chooses accordingly."""
-
-    def fitting(
-        self, rng: random.Random, data_dir: Path | None, fits: Callable[[str], bool]
-    ) -> Iterable[tuple[str, str]]:
-        """As `documents`, but `fits(text)`, which asks the tokenizer, is true of each text."""
-        ...
-
-
-@runtime_checkable
-class KeptCalibrationSet(Protocol):
-    """A calibration set that takes long to draw: its sequences are kept, until their origin changes."""
-
-    def origin(self, data_dir: Path | None) -> str:
-        """What the documents depend on besides spec and seed: a version, or a mirror's files and their times."""
-        ...
-
-
-@runtime_checkable
-class BatchPerturbation(Protocol):
-    """A perturbation that does many texts together, because one at a time is slow."""
-
-    def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> Sequence[str]:
-        """Perturb each text, in order; draws for it come from the generator at its place, which texts may share."""
-        ...
-
-
-@runtime_checkable
-class SentencePerturbation(Protocol):
-    """A perturbation that may want whole sentences, with the code, names and values that stand in them.
-
-    What it makes of a sentence is used if these are still there, in order; else it gets what stands between them.
-    """
-
-    @property
-    def whole_sentences(self) -> bool:
-        """Whether it does; a class variable will do."""
-        ...
-
-
-@runtime_checkable
-class MissingNames(Protocol):
-    """A language whose errors tell where a name, method or package is used that does not exist."""
-
-    missing_names: ClassVar[str]
-    """A regular expression for the beginning of such an error's detail, in one line."""
-
-
-@runtime_checkable
-class PackageLanguage(Protocol):
-    """A language whose programs may import installed packages, where their task asks for them."""
-
-    def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
-        """`toolchain` with these packages and all they depend on readable, importable and named with their versions.
-
-        Raises MissingDependencyError, with the command that installs them, where one is missing or has another version
-        than is asked for.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class TestsNeed:
-    """What a program's tests need to run in. `in_process`: the program's own process, where a pass can be forged.
-
-    `straight`: they leave the process that runs them as it was, and end when the program's answers do. `modules`: names
-    that mean the library's modules in them, though they do not import these.
-    """
-
-    in_process: bool
-    straight: bool
-    modules: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class CheckedLanguage(Protocol):
-    """A language whose harness has a checker: what a program's tests need is told by their text alone."""
-
-    def tests_need(self, tests: str) -> TestsNeed:
-        """What these tests need."""
         ...

@@ -15,15 +15,25 @@ string, and the first line of its docstring is what `qharness list` shows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import field
+from typing import Any
 
 import pluggy
 
-from qharness.offers import TaskFamily
-from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
+from qharness.api.calibration_sets import CalibrationSet
+from qharness.api.languages import Language
+from qharness.api.perturbations import Perturbation
+from qharness.api.quantizers import Quantizer
+from qharness.api.tasks import TaskFamily, TaskSource
 
 PROJECT = "qharness"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+def option(default: Any, help: str) -> Any:  # noqa: A002
+    """A field of a plugin's dataclass: one option of its spec string, with the line that documents it."""
+    return field(default=default, metadata={"help": help})
 
 
 @hookspec

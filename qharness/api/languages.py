@@ -1,127 +1,12 @@
-"""The protocols plugins implement and the values that travel between the layers. Imports nothing heavy."""
+"""What a language must and may have, and the values that travel to and from its programs. Imports nothing heavy."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-
-def option(default: Any, help: str) -> Any:  # noqa: A002
-    """A field of a plugin's dataclass: one option of its spec string, with the line that documents it."""
-    return field(default=default, metadata={"help": help})
-
-
-# ---------------------------------------------------------------------------------------------------- quantization
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Text to calibrate on: `sequences` are token ids, int64 [seqlen_i]; `composition` counts their sources."""
-
-    sequences: Sequence[torch.Tensor]
-    composition: Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class QuantizationContext:
-    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it.
-
-    `device`: where a quantizer that takes blocks from the CPU works on them (BlockwiseQuantizer); None: right there.
-    """
-
-    tokenizer: PreTrainedTokenizerBase
-    seed: int
-    calibration: Calibration | None = None
-    log: Callable[[str], None] = lambda _: None
-    device: torch.device | None = None
-
-
-@runtime_checkable
-class Quantizer(Protocol):
-    """A frozen dataclass whose fields are its options.
-
-    `needs_calibration`: whether `context.calibration` must be filled. `batch_dependent`: whether one row's result
-    depends on the other rows of its batch; such a run records its batches.
-    """
-
-    name: ClassVar[str]
-    needs_calibration: ClassVar[bool]
-
-    @property
-    def batch_dependent(self) -> bool:
-        """Whether a row's result depends on its batch; a class variable will do."""
-        ...
-
-    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
-        """Return the quantized model, which may be `model` itself, changed in place."""
-        ...
-
-
-@runtime_checkable
-class CalibrationSet(Protocol):
-    """A frozen dataclass whose fields are its options, `n` sequences of at most `seqlen` tokens among them."""
-
-    name: ClassVar[str]
-
-    @property
-    def n(self) -> int:
-        """How many sequences."""
-        ...
-
-    @property
-    def seqlen(self) -> int:
-        """The most tokens of a sequence."""
-        ...
-
-    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterable[tuple[str, str]]:
-        """Yield (source, text) pairs in the order in which `rng` draws them, more than `n` where there are more."""
-        ...
-
-
-@runtime_checkable
-class Perturbation(Protocol):
-    """A frozen dataclass whose fields are its options. Called with a stretch of natural language, returns another."""
-
-    name: ClassVar[str]
-
-    def __call__(self, text: str, rng: random.Random) -> str:
-        """Return `text`, perturbed; every random draw comes from `rng`."""
-        ...
-
-
-# ------------------------------------------------------------------------------------------------------------ tasks
-
-Document = Mapping[str, Any]
-Span = tuple[str, int, int]  # (field of the document, start, end) of a stretch of natural language, in characters
-
-
-def no_prose(doc: Document) -> list[Span]:
-    """The spans of a document that holds no natural language of its own."""
-    return []
-
-
-@dataclass(frozen=True)
-class TaskSource:
-    """A folder of lm-eval YAMLs, and where the natural language of its documents stands.
-
-    `prose_spans(doc)` says which stretches of which field are prose (the docstring inside a code prompt, say), so
-    that a perturbation touches nothing else.
-    """
-
-    folder: Path
-    prose_spans: Callable[[Document], list[Span]] = no_prose
-
-
-# -------------------------------------------------------------------------------------------------------- execution
+from typing import ClassVar, Protocol, runtime_checkable
 
 
 class Status(StrEnum):
@@ -267,4 +152,47 @@ class Language(Protocol):
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut `completion` after the first whole function or method that `prompt` opened."""
+        ...
+
+
+@runtime_checkable
+class MissingNames(Protocol):
+    """A language whose errors tell where a name, method or package is used that does not exist."""
+
+    missing_names: ClassVar[str]
+    """A regular expression for the beginning of such an error's detail, in one line."""
+
+
+@runtime_checkable
+class PackageLanguage(Protocol):
+    """A language whose programs may import installed packages, where their task asks for them."""
+
+    def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
+        """`toolchain` with these packages and all they depend on readable, importable and named with their versions.
+
+        Raises MissingDependencyError, with the command that installs them, where one is missing or has another version
+        than is asked for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class TestsNeed:
+    """What a program's tests need to run in. `in_process`: the program's own process, where a pass can be forged.
+
+    `straight`: they leave the process that runs them as it was, and end when the program's answers do. `modules`: names
+    that mean the library's modules in them, though they do not import these.
+    """
+
+    in_process: bool
+    straight: bool
+    modules: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class CheckedLanguage(Protocol):
+    """A language whose harness has a checker: what a program's tests need is told by their text alone."""
+
+    def tests_need(self, tests: str) -> TestsNeed:
+        """What these tests need."""
         ...

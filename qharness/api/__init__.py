@@ -1,0 +1,1 @@
+"""The hooks, and by kind what a plugin must have and may have."""
