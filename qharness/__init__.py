@@ -1,11 +1,12 @@
 """What does quantizing this code model cost, and what does it save?
 
-Plugins import from here and from nowhere else in the package. Names that need torch or lm-eval load on first use.
+Plugins import from this module and from no other of the package. Names that need torch or lm-eval load on first use.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from qharness.api.calibration_sets import Calibration, CalibrationSet
@@ -17,7 +18,7 @@ from qharness.api.quantizers import (
     CheckpointFormat,
     CheckpointReaders,
     LayerForm,
-    Load,
+    LoadCheckpoint,
     QuantizationContext,
     QuantizedLinear,
     Quantizer,
@@ -69,6 +70,7 @@ _LATE = {
     "run": "qharness.study",
     "score": "qharness.evaluate",
 }
+_RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
     "BenchmarkFile",
@@ -87,7 +89,7 @@ __all__ = [
     "LayerForm",
     "LazyWeight",
     "Limits",
-    "Load",
+    "LoadCheckpoint",
     "MissingDependencyError",
     "ModelError",
     "ModelInputs",
@@ -137,6 +139,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"qharness.{name} is now qharness.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_RENAMED[name]]
     if name not in _LATE:
         raise AttributeError(f"module 'qharness' has no attribute {name!r}")
     return getattr(importlib.import_module(_LATE[name]), name)

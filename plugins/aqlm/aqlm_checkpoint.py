@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from qharness import Load
+    from qharness import LoadCheckpoint
 
 QUANT_METHOD = "aqlm"
 _SHARD_SIZE = "4GB"
@@ -57,8 +57,8 @@ class AqlmCheckpoint:
         asks = "not where a model's code asks a Linear for its weight, as T5's and GPT-BigCode's does"
         return CheckpointReaders(transformers=True, packages=("aqlm",), remark=asks)
 
-    def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
-        """Load a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
+    def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
+        """LoadCheckpoint a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
         from qharness.plugins.aqlm.aqlm_hf_quantizer import METHOD
 
         settings = repaired(_settings(config))

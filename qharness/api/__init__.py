@@ -1,1 +1,1 @@
-"""The hooks, and by kind what a plugin must have and may have."""
+"""The hooks, and the protocols of what plugins offer, by kind. Nothing here imports torch, transformers or lm-eval."""

@@ -1,4 +1,4 @@
-"""What a calibration set must have, and what it may have besides. Imports nothing heavy."""
+"""Calibration sets: the protocol of one, the optional protocols, and the sequences that are drawn from one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Text to calibrate on: `sequences` are token ids, int64 [seqlen_i]; `composition` counts their sources."""
+    """Text to calibrate on.
+
+    `sequences`: token ids, int64 [length], one tensor for each sequence. `composition`: the number of sequences from
+    each source.
+    """
 
     sequences: Sequence[torch.Tensor]
     composition: Mapping[str, int]
@@ -22,40 +26,46 @@ class Calibration:
 
 @runtime_checkable
 class CalibrationSet(Protocol):
-    """A frozen dataclass whose fields are its options, `n` sequences of at most `seqlen` tokens among them."""
+    """Text to calibrate on: a frozen dataclass whose fields are its options, `n` and `seqlen` among them."""
 
     name: ClassVar[str]
 
     @property
     def n(self) -> int:
-        """How many sequences."""
+        """The number of sequences."""
         ...
 
     @property
     def seqlen(self) -> int:
-        """The most tokens of a sequence."""
+        """The maximum length of a sequence, in tokens."""
         ...
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterable[tuple[str, str]]:
-        """Yield (source, text) pairs in the order in which `rng` draws them, more than `n` where there are more."""
+        """Yield (source, text) pairs in the order that `rng` draws; more than `n` of them, where there are more.
+
+        `data_dir` is the local mirror of data files, or None.
+        """
         ...
 
 
 @runtime_checkable
 class FittingCalibrationSet(Protocol):
-    """A calibration set whose sequences are all full: it is told what is long enough, and chooses accordingly."""
+    """A calibration set that chooses documents by their length, so that all sequences are full."""
 
     def fitting(
         self, rng: random.Random, data_dir: Path | None, fits: Callable[[str], bool]
     ) -> Iterable[tuple[str, str]]:
-        """As `documents`, but `fits(text)`, which asks the tokenizer, is true of each text."""
+        """Yield pairs as `documents` does, but only texts for which `fits(text)` is true.
+
+        `fits` tokenizes a text and says whether it has at least `seqlen` tokens.
+        """
         ...
 
 
 @runtime_checkable
-class KeptCalibrationSet(Protocol):
-    """A calibration set that takes long to draw: its sequences are kept, until their origin changes."""
+class CacheableCalibrationSet(Protocol):
+    """A calibration set that is slow to draw. Its sequences are cached until its origin changes."""
 
     def origin(self, data_dir: Path | None) -> str:
-        """What the documents depend on besides spec and seed: a version, or a mirror's files and their times."""
+        """Return a text that changes whenever the documents do: a version, or a mirror's files and their times."""
         ...

@@ -1,4 +1,4 @@
-"""The five hooks of a plugin. Each takes no arguments; results of all plugins are chained.
+"""The five hooks of a plugin. Each takes no arguments; the host chains the results of all plugins.
 
 A plugin is a module, named in entry-point group `qharness`, whose functions carry the mark:
 
@@ -8,8 +8,8 @@ A plugin is a module, named in entry-point group `qharness`, whose functions car
     def qharness_quantizers():
         return [MyQuantizer]
 
-Every class returned is a frozen dataclass with a class variable `name`; its fields are the options of its spec
-string, and the first line of its docstring is what `qharness list` shows.
+Every class returned is a frozen dataclass with a class variable `name`. Its fields are the options of its spec string,
+and `qharness list` shows the first line of its docstring.
 """
 
 from __future__ import annotations
@@ -32,33 +32,30 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 def option(default: Any, help: str) -> Any:  # noqa: A002
-    """A field of a plugin's dataclass: one option of its spec string, with the line that documents it."""
+    """Declare a field of a plugin's dataclass: an option of its spec string, with the line that documents it."""
     return field(default=default, metadata={"help": help})
 
 
 @hookspec
 def qharness_quantizers() -> Sequence[type[Quantizer]]:  # type: ignore[empty-body]
-    """Methods that make a model smaller: `--quant NAME`."""
+    """Return methods that make a model smaller: `--quant NAME`."""
 
 
 @hookspec
 def qharness_calibration_sets() -> Sequence[type[CalibrationSet]]:  # type: ignore[empty-body]
-    """Text that quantizers calibrate on: `--calib NAME`."""
+    """Return sources of text to calibrate on: `--calib NAME`."""
 
 
 @hookspec
 def qharness_perturbations() -> Sequence[type[Perturbation]]:  # type: ignore[empty-body]
-    """Changes to the natural language of prompts: `--perturb NAME`, `--task TASK@NAME`."""
+    """Return changes to the natural language of prompts: `--perturb NAME`, `--task TASK@NAME`."""
 
 
 @hookspec
 def qharness_tasks() -> Sequence[TaskSource | TaskFamily]:  # type: ignore[empty-body]
-    """Folders of lm-eval YAMLs: `--task NAME`. A source says where its documents' natural language stands.
-
-    Or families: the tasks of another harness, `--task NAME:TASK`.
-    """
+    """Return folders of lm-eval YAMLs, `--task NAME`, and families of another harness's tasks, `--task NAME:TASK`."""
 
 
 @hookspec
 def qharness_languages() -> Sequence[type[Language]]:  # type: ignore[empty-body]
-    """Languages of generated programs: the `language` field of a task's documents."""
+    """Return languages of generated programs, which the `language` field of a task's documents names."""

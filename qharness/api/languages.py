@@ -1,4 +1,5 @@
-"""What a language must and may have, and the values that travel to and from its programs. Imports nothing heavy."""
+"""Languages of generated programs: the protocol of one, the optional protocols, and the values that travel to and from
+its programs."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 
 class Status(StrEnum):
-    """How a program ended."""
+    """The way in which a program ended."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -24,11 +25,11 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Program:
-    """A solution and the tests to run after it, in one language.
+    """A solution, and the tests that run after it, in one language.
 
-    `tests` empty: a whole program, which passes if its own end is reached and its exit status is 0.
-    `entry_class`: the class whose `main` is run, in languages that have one. `packages`: installed packages that it
-    may import besides the standard library, as requirements (`numpy`, `numpy>=2`), in languages that offer any.
+    With empty `tests` it is a whole program, which passes if it reaches its own end and its exit status is 0.
+    `entry_class`: the class whose `main` runs, in languages that have one. `packages`: the installed packages that the
+    program may import besides the standard library, as requirements (`numpy`, `numpy>=2`).
     """
 
     language: str
@@ -40,7 +41,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use. At a limit the whole process tree is killed."""
+    """The resources that one program may use. At a limit its whole process tree is killed."""
 
     cpu_seconds: int = 10
     wall_seconds: float = 20.0
@@ -54,9 +55,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a program ended, why in one line, and the wall time it took.
+    """The result of one program: how it ended, the reason in one line, and the wall time that it took.
 
-    `cached`: it was run before. `in_process`: its tests ran in the program's own process, which can forge a pass.
+    `cached`: the result of an earlier execution. `in_process`: the tests ran in the program's own process, which can
+    forge a pass.
     """
 
     status: Status
@@ -89,35 +91,35 @@ class Worker(Protocol):
 
 @dataclass(frozen=True)
 class Toolchain:
-    """How a language's programs are run, and what must be readable besides the system's own /usr.
+    """The way to run a language's programs, and the paths that they must be able to read besides the system's /usr.
 
-    By a `command` that is started for each, or by a harness in Python for the interpreter that runs qharness, which is
-    imported once, in a process that is forked for each program. It is of one of two kinds.
+    There are two kinds. One starts `command` for each program. The other imports a harness, written in Python, once
+    into the interpreter that runs qharness, and forks that process for each program.
 
     `harness`: source whose `main(entry_class, source, tests, tokens, report)` runs solution and tests in one process.
-    It reads 32 bytes of token from descriptor `tokens`, writes `TOKEN passed` or `- STATUS DETAIL` and a newline to
+    It reads a token of 32 bytes from descriptor `tokens`, writes `TOKEN passed` or `- STATUS DETAIL` and a newline to
     descriptor `report`, and ends the process.
-    `checked_harness`: modules (name and source, each after those that it imports). The last one's `serve(channel)` runs
-    the solution that comes on that socket, and answers calls. The last but one's `check(job, channel, cpu_seconds)` is
-    called in a process that stays, with the other end of the socket, and returns (status, detail, whether that comes
-    from the program's own process); `job` holds `source`, `tests`, and what these need, as `CheckedLanguage` says.
-
-    `compiler`: the command of a process that compiles many programs, where the language has one. It says `ready`, and
-    for each program it reads four lines (a word, entry class, source, tests; the last two in base64) and answers with
-    one: that word, `fit` or `worn`, and `ok`, then `shared` or `fresh`, and the compiled program as text without
-    spaces, which the harness then gets in place of source and tests; or `error` and a message; or `odd` and a message,
-    which is believed only from a process that has served no other program.
-    `runner`: the command of a process that runs, one after another, programs that the compiler has called `shared`:
-    harmless, for they can neither see nor change anything that outlives them in it. It says `ready`, and for each
-    program it reads three lines (a word, entry class, compiled program) and answers with one: that word, `fit` or
-    `worn`, and `passed`, `failed` or `error` and a detail, or `again` where a fresh process has to tell. A second such
-    process is to confirm what the first did not pass.
-    A process that is `worn` is not used again: what the program left behind in it is more than a little.
-    `packages`: (name, version) of each installed package that programs may import, dependencies included.
-    `search_path`: folders that the harness's interpreter imports from, after the standard library; and `preload`:
-    modules that it imports before the harness, so that a program does not wait for them.
-    `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes` (not so for a JVM, which
-    reserves far more than it uses; its command must carry the limit).
+    `checked_harness`: modules (name, source), each after the modules that it imports. The last one's `serve(channel)`
+    runs the solution that arrives on that socket, and answers calls. The last but one's
+    `check(job, channel, cpu_seconds)` runs in a process that stays, with the other end of the socket, and returns
+    (status, detail, whether that comes from the program's own process); `job` holds `source`, `tests`, and the fields
+    of TestsNeed.
+    `compiler`: the command of a process that compiles many programs. It writes `ready`. For each program it reads four
+    lines (a word, entry class, source, tests; the last two in base64) and writes one: that word, `fit` or `worn`, and
+    one of these: `ok`, then `shared` or `fresh`, then the compiled program as text without spaces, which the harness
+    gets in place of source and tests; `error` and a message; `odd` and a message, which the host believes only from a
+    process that has served no other program.
+    `runner`: the command of a process that runs, one after another, the programs that the compiler has called `shared`:
+    these can neither see nor change anything that outlives them in the process. It writes `ready`. For each program it
+    reads three lines (a word, entry class, compiled program) and writes one: that word, `fit` or `worn`, and `passed`,
+    or `failed` or `error` and a detail, or `again` where a fresh process has to decide. A second such process confirms
+    each result other than a pass.
+    The host replaces a process that is `worn`: one in which a program has left more than a little behind.
+    `packages`: (name, version) of each installed package that programs may import, with the packages it depends on.
+    `search_path`: folders that the harness's interpreter imports from, after the standard library. `preload`: modules
+    that it imports before the harness, so that no program waits for them.
+    `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes`. A JVM reserves far more than
+    it uses, so for it this is false, and its command must carry the limit.
     """
 
     command: tuple[str, ...]
@@ -135,32 +137,32 @@ class Toolchain:
 
 @runtime_checkable
 class Language(Protocol):
-    """How a program of a language is run and cut.
+    """A language of generated programs.
 
-    The command that `toolchain` names reads four lines from standard input: a secret token, the entry class (may be
-    empty), the source and the tests, the last two in base64 (or what the compiler made of them, in one line). It says
-    `TOKEN started`, runs source and tests with standard output turned to standard error, and reports on the standard
-    output it started with: `TOKEN STATUS DETAIL` and a newline, with STATUS `passed` after the last test only.
+    The command of its toolchain reads four lines from standard input: a secret token, the entry class (may be empty),
+    the source and the tests, the last two in base64 (or, in one line, the compiled program). It writes `TOKEN started`,
+    turns standard output to standard error, and runs source and tests. It then writes `TOKEN STATUS DETAIL` and a
+    newline to the standard output that it started with, with STATUS `passed` after the last test only.
     """
 
     name: ClassVar[str]
     limits: ClassVar[Limits]
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """Find the compiler or interpreter; raise MissingDependencyError where there is none."""
+        """Find the compiler or interpreter. Raises MissingDependencyError if there is none."""
         ...
 
     def first_function(self, prompt: str, completion: str) -> str:
-        """Cut `completion` after the first whole function or method that `prompt` opened."""
+        """Cut `completion` after the first whole function or method, which `prompt` has begun."""
         ...
 
 
 @runtime_checkable
 class MissingNames(Protocol):
-    """A language whose errors tell where a name, method or package is used that does not exist."""
+    """A language whose errors show that a program used a name, method or package which does not exist."""
 
     missing_names: ClassVar[str]
-    """A regular expression for the beginning of such an error's detail, in one line."""
+    """A regular expression that matches the beginning of such an error's detail, in one line."""
 
 
 @runtime_checkable
@@ -168,20 +170,21 @@ class PackageLanguage(Protocol):
     """A language whose programs may import installed packages, where their task asks for them."""
 
     def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
-        """`toolchain` with these packages and all they depend on readable, importable and named with their versions.
+        """Add packages, and all that they depend on, to the toolchain's readable, importable and versioned ones.
 
-        Raises MissingDependencyError, with the command that installs them, where one is missing or has another version
-        than is asked for.
+        Raises MissingDependencyError, with the command that installs them, if one is missing or has another version
+        than the requirements ask for.
         """
         ...
 
 
 @dataclass(frozen=True)
 class TestsNeed:
-    """What a program's tests need to run in. `in_process`: the program's own process, where a pass can be forged.
+    """The needs of a program's tests.
 
-    `straight`: they leave the process that runs them as it was, and end when the program's answers do. `modules`: names
-    that mean the library's modules in them, though they do not import these.
+    `in_process`: they must run in the program's own process, where a pass can be forged. `straight`: they leave the
+    process that runs them as it was, and end when the program's answers do. `modules`: names that mean library modules
+    in the tests without an import.
     """
 
     in_process: bool
@@ -191,8 +194,8 @@ class TestsNeed:
 
 @runtime_checkable
 class CheckedLanguage(Protocol):
-    """A language whose harness has a checker: what a program's tests need is told by their text alone."""
+    """A language whose toolchain has a `checked_harness`, which runs tests apart from the program."""
 
     def tests_need(self, tests: str) -> TestsNeed:
-        """What these tests need."""
+        """Return the needs of these tests, from their text alone."""
         ...

@@ -1,4 +1,4 @@
-"""What a perturbation must have, and what it may have besides. Imports nothing heavy."""
+"""Perturbations of natural language: the protocol of one, and the optional protocols."""
 
 from __future__ import annotations
 
@@ -9,32 +9,36 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 @runtime_checkable
 class Perturbation(Protocol):
-    """A frozen dataclass whose fields are its options. Called with a stretch of natural language, returns another."""
+    """A random change of natural language: a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
 
     def __call__(self, text: str, rng: random.Random) -> str:
-        """Return `text`, perturbed; every random draw comes from `rng`."""
+        """Return `text`, perturbed. All randomness comes from `rng`."""
         ...
 
 
 @runtime_checkable
 class BatchPerturbation(Protocol):
-    """A perturbation that does many texts together, because one at a time is slow."""
+    """A perturbation that is faster for many texts together than for one at a time."""
 
     def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> Sequence[str]:
-        """Perturb each text, in order; draws for it come from the generator at its place, which texts may share."""
+        """Return the texts, perturbed, in order.
+
+        All randomness for a text comes from the generator at the same place in `rngs`; texts may share a generator.
+        """
         ...
 
 
 @runtime_checkable
 class SentencePerturbation(Protocol):
-    """A perturbation that may want whole sentences, with the code, names and values that stand in them.
+    """A perturbation that can work on whole sentences, with the code, names and values in them.
 
-    What it makes of a sentence is used if these are still there, in order; else it gets what stands between them.
+    The host uses a perturbed sentence only if these parts are all still there, in order; otherwise it perturbs each
+    stretch between them by itself.
     """
 
     @property
     def whole_sentences(self) -> bool:
-        """Whether it does; a class variable will do."""
+        """Whether the perturbation wants whole sentences; a class variable will do."""
         ...

@@ -1,4 +1,4 @@
-"""What a quantizer must have, and what it may have besides. Imports nothing heavy."""
+"""Quantizers: the protocol of one, the optional protocols, and the values that they take and return."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QuantizationContext:
-    """What a quantizer may use besides the model. `calibration` is None unless the quantizer asks for it.
+    """The inputs of a quantizer besides the model.
 
-    `device`: where a quantizer that takes blocks from the CPU works on them (BlockwiseQuantizer); None: right there.
+    `calibration`: None unless the quantizer needs it. `log(line)` adds a line to the run's record. `device`: where a
+    BlockwiseQuantizer works on the blocks that it takes from the CPU; None: where they are.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -31,10 +32,9 @@ class QuantizationContext:
 
 @runtime_checkable
 class Quantizer(Protocol):
-    """A frozen dataclass whose fields are its options.
+    """A method that makes a model smaller: a frozen dataclass whose fields are its options.
 
-    `needs_calibration`: whether `context.calibration` must be filled. `batch_dependent`: whether one row's result
-    depends on the other rows of its batch; such a run records its batches.
+    `needs_calibration`: whether the host must fill `context.calibration`.
     """
 
     name: ClassVar[str]
@@ -42,7 +42,10 @@ class Quantizer(Protocol):
 
     @property
     def batch_dependent(self) -> bool:
-        """Whether a row's result depends on its batch; a class variable will do."""
+        """Whether one row's result depends on the other rows of its batch; a class variable will do.
+
+        The runs of such a quantizer record their batches.
+        """
         ...
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
@@ -52,10 +55,11 @@ class Quantizer(Protocol):
 
 @dataclass(frozen=True)
 class WeightBytes:
-    """What the quantized weights of a model take, in bytes; `weights` is how many there are.
+    """The size of a model's quantized weights, in bytes. `weights`: the number of weights.
 
-    `codes`: the integers (or weights) as a file keeps them; `codebooks`, `scales`: what turns them into weights;
-    `packed`: all three, were each code to take its true bits; `nominal_bits`: of codes alone, a weight.
+    `codes`: the integers (or weights), as a file stores them. `codebooks`, `scales`: the values that turn codes into
+    weights. `packed`: all three, with each code at its true number of bits. `nominal_bits`: bits of the codes alone for
+    each weight.
     """
 
     weights: int
@@ -66,69 +70,94 @@ class WeightBytes:
     nominal_bits: float
 
 
-@dataclass(frozen=True)
-class LayerForm:
-    """How the cache of quantized models writes layers of one class, which a quantizer puts into models.
-
-    `write(layer)` returns the layer's tensors by name, and settings that JSON can hold; `read(tensors, settings)` makes
-    of them a layer whose results are the same to the last bit. Tensors are plain: of PyTorch's own dtypes, not of its
-    quantized ones, nor of a class derived from Tensor.
-    """
-
-    layer: type[nn.Module]
-    write: Callable[[Any], tuple[Mapping[str, Tensor], Mapping[str, Any]]]
-    read: Callable[[Mapping[str, Tensor], Mapping[str, Any]], nn.Module]
-
-
-@runtime_checkable
-class CacheableQuantizer(Protocol):
-    """A quantizer that puts layers of its own classes into models, and can have them cached.
-
-    Without it, a model with such layers is quantized anew in each run. One that only changes weights needs no form.
-    """
-
-    def layer_forms(self) -> Sequence[LayerForm]:
-        """A form for each class."""
-        ...
-
-
 @runtime_checkable
 class SizedQuantizer(Protocol):
-    """A quantizer whose weights are smaller than the model's: `qharness footprint` asks it how small."""
+    """A quantizer that knows the size of its weights from shapes alone, for `qharness footprint`."""
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes from shapes alone.
+        """Return the size of the quantized weights.
 
-        `layers`: (out, in) of each Linear of the blocks by its name, and a HeadQuantizer's head;
-        `element_bytes`: of a number in the model's dtype.
+        `layers`: (out, in) of each Linear of the blocks by its name, and of the head where a HeadQuantizer takes it.
+        `element_bytes`: bytes of one number in the model's dtype.
         """
         ...
 
 
 @runtime_checkable
 class HeadQuantizer(Protocol):
-    """A quantizer that can take the output head as well, so that `weight_bytes` is asked for that layer too."""
+    """A quantizer that can quantize the output head too; its `weight_bytes` then gets that layer as well."""
 
     @property
     def head(self) -> bool:
-        """Whether it does, where the head's weights are its own."""
+        """Whether it quantizes the head, where the head does not share its weights with the embedding."""
+        ...
+
+
+@dataclass(frozen=True)
+class LayerForm:
+    """The form in which the cache of quantized models stores layers of one class that a quantizer made.
+
+    `write(layer)` returns the layer's tensors by name, and settings that JSON can hold. `read(tensors, settings)` makes
+    a layer whose results equal the first one's to the last bit. All tensors are plain: of class Tensor itself, and of
+    PyTorch's own dtypes other than its quantized ones.
+    """
+
+    layer: type[nn.Module]
+    write: Callable[[Any], tuple[Mapping[str, Tensor], Mapping[str, object]]]
+    read: Callable[[Mapping[str, Tensor], Mapping[str, object]], nn.Module]
+
+
+@runtime_checkable
+class CacheableQuantizer(Protocol):
+    """A quantizer that puts layers of its own classes into models, and describes them to the cache.
+
+    A quantizer that only changes weights is cached without this. Other models are quantized anew in each run.
+    """
+
+    def layer_forms(self) -> Sequence[LayerForm]:
+        """Return the form of each class of layers."""
+        ...
+
+
+@runtime_checkable
+class BlockwiseQuantizer(Protocol):
+    """A quantizer for models that are larger than the memory of the device that quantizes them.
+
+    It gets the model on the CPU, where weights in the checkpoint's own dtype are read from disk as they are used. It
+    moves one block at a time to `context.device`, and leaves the quantized model on the CPU.
+    """
+
+    blockwise: ClassVar[Literal[True]]
+
+
+@runtime_checkable
+class QuantizedLinear(Protocol):
+    """The view of a quantizer's own Linear layer that `qharness noise` needs. An `nn.Linear` needs none of it."""
+
+    def dequantized_weight(self) -> Tensor:
+        """Return the weight that the layer multiplies with, float32 [out, in]."""
+        ...
+
+    def quantized_input(self, x: Tensor) -> Tensor:
+        """Return activations [..., in] after the layer's quantization of them, in their dtype; `x` if there is none."""
         ...
 
 
 @runtime_checkable
 class SavingQuantizer(Protocol):
-    """A quantizer whose models have a checkpoint of their own, which transformers loads."""
+    """A quantizer that writes its models as checkpoints which transformers loads."""
 
     def save(self, model: nn.Module, folder: Path) -> None:
-        """Write weights and configuration of a model that this quantizer made into a folder that exists."""
+        """Write the weights and the configuration of a model that this quantizer made into an existing folder."""
         ...
 
 
 @dataclass(frozen=True)
 class CheckpointReaders:
-    """Who loads a checkpoint, qharness aside. `transformers`: whether it does; `packages`: what it needs installed.
+    """The programs that load a checkpoint, besides qharness.
 
-    `remark`: what else has to be known, in part of a sentence.
+    `transformers`: whether transformers does; `packages`: the packages that it needs then. `remark`: any further
+    condition, a part of a sentence.
     """
 
     transformers: bool = True
@@ -144,74 +173,50 @@ class CheckpointReaders:
 
 @runtime_checkable
 class DescribedCheckpoint(Protocol):
-    """A quantizer with `save` that says who loads what it writes."""
+    """A SavingQuantizer that names the programs which load its checkpoints."""
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who does, for this quantizer's options."""
+        """Return the readers of a checkpoint that is written with this quantizer's options."""
         ...
 
 
-@runtime_checkable
-class BlockwiseQuantizer(Protocol):
-    """A quantizer for models that do not fit where they are quantized.
-
-    It gets the model on the CPU, where weights in their checkpoint's own dtype are read from disk as they are used,
-    takes one block at a time to `context.device`, and leaves a quantized model on the CPU.
-    """
-
-    blockwise: ClassVar[Literal[True]]
-
-
-@runtime_checkable
-class QuantizedLinear(Protocol):
-    """A Linear layer of a quantizer's own, as `qharness noise` looks at it. An `nn.Linear` needs nothing of this."""
-
-    def dequantized_weight(self) -> Tensor:
-        """The weight it multiplies with, [out, in], float32."""
-        ...
-
-    def quantized_input(self, x: Tensor) -> Tensor:
-        """Activations [..., in] as it sees them, of the same dtype; `x` itself where it does not quantize them."""
-        ...
-
-
-Load = Callable[[str, "PretrainedConfig"], "PreTrainedModel"]
-"""transformers' own loading: from a folder or an id of the Hub's, with a configuration that may have been changed."""
+LoadCheckpoint = Callable[[str, "PretrainedConfig"], "PreTrainedModel"]
+"""transformers' loading of a checkpoint: a folder or an id of the Hub, with a configuration, which may be changed."""
 
 
 @runtime_checkable
 class CheckpointFormat(Protocol):
-    """How checkpoints of one `quant_method` are loaded and run, where transformers alone does not do it well.
+    """The loading and running of checkpoints of one `quant_method`, where transformers alone does not suffice.
 
-    A quantizer comes with one as its class variable `checkpoint`.
+    A quantizer holds one as its class variable `checkpoint`.
     """
 
     @property
     def quant_method(self) -> str:
-        """As the `quantization_config` of a checkpoint's configuration names it."""
+        """The method's name in the `quantization_config` of a checkpoint's configuration."""
         ...
 
-    def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
-        """Load a checkpoint by calling `load` once, with what is wrong in source or configuration put right."""
+    def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
+        """Load a checkpoint by one call of `load`, with a corrected source or configuration where they need it."""
         ...
 
     def unpack(self, source: Path, target: Path) -> None:
-        """Write a packed checkpoint into another folder as a plain one; ModelError for what is not packed."""
+        """Write a packed checkpoint into another folder as a plain one. Raises ModelError if it is not packed."""
         ...
 
     def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
-        """Choose how each quantized layer of a model runs, in at most `memory` bytes more than it takes already.
+        """Choose the kernel of each quantized layer of a model, within `memory` more bytes than the model takes now.
 
-        Returns how many layers run which way; nothing where the model has no such layers.
+        Returns the number of layers by kernel; nothing where the model has no such layers.
         """
         ...
 
 
 @runtime_checkable
 class RenamedCheckpointFormat(Protocol):
-    """A format that also loads checkpoints in which its method went by other names."""
+    """A CheckpointFormat that also loads checkpoints which name its method otherwise."""
 
     @property
     def former_methods(self) -> Sequence[str]:
-        """Those names, as a `quantization_config` has them."""
+        """The other names in a `quantization_config`."""
         ...

@@ -1,4 +1,4 @@
-"""What a plugin says of its tasks. Imports nothing heavy."""
+"""Tasks: a plugin's folder of lm-eval YAMLs, or the tasks of another harness."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from pathlib import Path
 from typing import Any
 
 Document = Mapping[str, Any]
-
-
-Span = tuple[str, int, int]  # (field of the document, start, end) of a stretch of natural language, in characters
+"""One problem of a task, as lm-eval holds it: a row of the task's data set."""
+Span = tuple[str, int, int]
+"""(field, start, end): a stretch of natural language in a document's field, in characters."""
 
 
 def no_prose(doc: Document) -> list[Span]:
-    """The spans of a document that holds no natural language of its own."""
+    """Return no spans: the documents hold no natural language that may be perturbed."""
     return []
 
 
 @dataclass(frozen=True)
 class TaskSource:
-    """A folder of lm-eval YAMLs, and where the natural language of its documents stands.
+    """A folder of lm-eval YAMLs, and the places of natural language in their documents.
 
-    `prose_spans(doc)` says which stretches of which field are prose (the docstring inside a code prompt, say), so
-    that a perturbation touches nothing else.
+    `prose_spans(doc)` returns the spans that a perturbation may change, such as the docstring inside a prompt of code.
     """
 
     folder: Path
@@ -32,11 +31,11 @@ class TaskSource:
 
 @dataclass(frozen=True)
 class TaskFamily:
-    """Tasks of another harness, `NAME:TASK`, whose names are known only once its package is imported.
+    """The tasks of another harness, each called `NAME:TASK`, whose names only the harness's own package knows.
 
-    `module`: that package's; `install`: the command that installs it. `names` and `configuration` are called where it
-    is installed: the tasks' names, and what lm-eval's TaskManager loads for `NAME:TASK` (a `class` and its options).
-    `unperturbed`: why their prompts cannot be perturbed.
+    `module`: the package's import name; `install`: the command that installs it. Where it is installed, `names()`
+    returns the names of its tasks, and `configuration(task)` what lm-eval's TaskManager loads for `NAME:TASK`: a
+    `class` and its options. `unperturbed`: the reason why the prompts cannot be perturbed, for an error message.
     """
 
     name: str
@@ -44,5 +43,5 @@ class TaskFamily:
     summary: str
     install: str
     names: Callable[[], Sequence[str]]
-    configuration: Callable[[str], dict[str, Any]]
+    configuration: Callable[[str], dict[str, object]]
     unperturbed: str

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.api.calibration_sets import Calibration, CalibrationSet, FittingCalibrationSet, KeptCalibrationSet
+from qharness.api.calibration_sets import CacheableCalibrationSet, Calibration, CalibrationSet, FittingCalibrationSet
 from qharness.errors import DataError, DiskError, first_line
 from qharness.progress import note
 from qharness.registry import get_registry
@@ -54,7 +54,7 @@ def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Pat
     draw, they are kept. Raises DataError if the set runs out of documents.
     """
     calibration_set = get_registry().calibration_set(DEFAULT if spec is None else spec)
-    if not isinstance(calibration_set, KeptCalibrationSet):
+    if not isinstance(calibration_set, CacheableCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {
         "set": definite_set(spec),

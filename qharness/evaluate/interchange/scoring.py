@@ -74,9 +74,8 @@ def _document(docs: Problems, sample: Sample) -> Document:
 
 
 def _row(sample: Sample, verdict: Verdict) -> dict[str, Any]:
-    if sample.extent is Extent.SOLUTION:
-        verdict = {key: value for key, value in verdict.items() if key != "completion"}
-    return {**sample.row, **verdict}
+    left_out = "completion" if sample.extent is Extent.SOLUTION else None
+    return {**sample.row, **{key: value for key, value in verdict.items() if key != left_out}}
 
 
 def _pass_rates(passed: list[list[bool]]) -> dict[str, float]:
