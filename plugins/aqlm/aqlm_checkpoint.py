@@ -58,7 +58,7 @@ class AqlmCheckpoint:
         return CheckpointReaders(transformers=True, packages=("aqlm",), remark=asks)
 
     def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
-        """LoadCheckpoint a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
+        """Load a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
         from qharness.plugins.aqlm.aqlm_hf_quantizer import METHOD
 
         settings = repaired(_settings(config))

@@ -55,7 +55,7 @@ class Int8Checkpoint:
         return CheckpointReaders(transformers=True, packages=(COMPRESSED,), remark="" if act_bits == 8 else own_grid)
 
     def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
-        """LoadCheckpoint a checkpoint into Int8Linears, packed where the CPU runs that; other schemes as transformers does."""
+        """Load a checkpoint into Int8Linears, packed where the CPU runs that; other schemes as transformers does."""
         found: Any = config.quantization_config
         settings: dict[str, Any] = dict(found if isinstance(found, Mapping) else found.to_dict())
         schemes = read_former(settings) if settings["quant_method"] == METHOD else read_compressed(settings)
