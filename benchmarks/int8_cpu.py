@@ -26,7 +26,7 @@ from transformers import CodeGenConfig, CodeGenForCausalLM, PreTrainedModel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness import Calibration
-from qharness.models.checkpoint_formats import settle
+from qharness.models.checkpoint_formats import select_kernels
 from qharness.models.loading import LoadedModel
 from qharness.models.weight_footprint import resident_bytes
 from qharness.quantization.application import quantize_loaded
@@ -141,9 +141,9 @@ def measure(name: str, specs: list[str], batches: list[int], rounds: int) -> Non
         model = quantized(twin(full), spec, log=True)
         seconds, held = time.perf_counter() - start, resident_bytes(model)
         written = disk_bytes(model, spec)
-        ways = settle(model)
+        kernels = select_kernels(model)
         disk = "no checkpoint" if written is None else f"disk {written / 1e9:.3f} GB, {written / size:.3f} of float32"
-        print(f"{name} {spec}: made in {seconds:.1f} s, {disk}; memory {held / size:.3f}, settled {ways or 'no'} "
+        print(f"{name} {spec}: made in {seconds:.1f} s, {disk}; memory {held / size:.3f}, kernels {kernels or 'no'} "
               f"{resident_bytes(model) / size:.3f}", flush=True)  # fmt: skip
         models[spec] = model
     for batch in batches:

@@ -4,8 +4,8 @@
     python benchmarks/same_behaviour.py after      # at another, in an environment of its own
     diff -r before after
 
-Sixteen commands run on the bundled model, in a cache of their own. Of each the JSON document, and of each run the
-completions, verdicts and metrics are written, without what time, machine and place put into them.
+Sixteen commands run on a copy of the bundled model, in a cache of their own. Of each the JSON document, and of each run
+the completions, verdicts and metrics are written, without what time, machine and place put into them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from qharness.models.loading import BUNDLED
+
 STUDY = """\
-models = ["tinycoder"]
+models = ["{model}"]
 tasks = ["tiny-python", "tiny-java"]
 quants = ["none", "rtn:4", "rtn:2"]
 perturbations = ["none", "char:p=0.2"]
@@ -29,36 +32,46 @@ samples = 2
 limit = 6
 """
 
+# A run's folder is named after the path of its model and its files' times: these are the same at every commit.
+MODEL = Path(tempfile.gettempdir(), "qharness-same-behaviour", "tinycoder")
 # A name and its arguments; `{runs}` is the folder of runs.
 COMMANDS: tuple[tuple[str, str], ...] = (
-    ("run-int8", "run --quant int8-dynamic --task tiny-python --limit 12 --samples 3 --output {runs}/a --json"),
-    ("run-rtn", "run --quant rtn:3 --task tiny-python tiny-java --limit 8 --samples 2 --output {runs}/a --json"),
+    (
+        "run-int8",
+        "run --model {model} --quant int8-dynamic --task tiny-python --limit 12 --samples 3 --output {runs}/a --json",
+    ),
+    (
+        "run-rtn",
+        "run --model {model} --quant rtn:3 --task tiny-python tiny-java --limit 8 --samples 2 --output {runs}/a --json",
+    ),
     (
         "run-aqlm",
-        "run --quant aqlm:3 --calib stdlib:n=16,seqlen=128 --task tiny-java --limit 8 --samples 2"
+        "run --model {model} --quant aqlm:3 --calib stdlib:n=16,seqlen=128 --task tiny-java --limit 8 --samples 2"
         " --output {runs}/a --json",
     ),
     (
         "run-perturbed",
-        "run --quant rtn:3 --perturb char:p=0.2 --task tiny-python --limit 8 --samples 2 --output {runs}/a --json",
+        "run --model {model} --quant rtn:3 --perturb char:p=0.2 --task tiny-python --limit 8 --samples 2"
+        " --output {runs}/a --json",
     ),
     (
         "run-text",
-        "run --quant int8-static --calib stdlib:n=8,seqlen=64 --task tiny-summary --limit 8 --output {runs}/a --json",
+        "run --model {model} --quant int8-static --calib stdlib:n=8,seqlen=64 --task tiny-summary --limit 8"
+        " --output {runs}/a --json",
     ),
     ("study", "study {study} --output {runs}/s --json"),
     ("report", "report {runs}/a {runs}/s --output {runs}/report"),
-    ("footprint", "footprint --model tinycoder --quant aqlm:3 --json"),
-    ("footprint-int8", "footprint --model tinycoder --quant int8-dynamic --json"),
-    ("noise", "noise --model tinycoder --quant rtn:3 --calib stdlib:n=4,seqlen=64 --output {runs}/noise --json"),
-    ("quantize", "quantize --quant int8-dynamic --output {runs}/checkpoint --json"),
+    ("footprint", "footprint --model {model} --quant aqlm:3 --json"),
+    ("footprint-int8", "footprint --model {model} --quant int8-dynamic --json"),
+    ("noise", "noise --model {model} --quant rtn:3 --calib stdlib:n=4,seqlen=64 --output {runs}/noise --json"),
+    ("quantize", "quantize --model {model} --quant int8-dynamic --output {runs}/checkpoint --json"),
     ("doctor", "doctor --json"),
     ("list", "list --json"),
     ("perturb", "perturb --task tiny-python --perturb word:p=0.2 --output {runs}/perturbed.jsonl"),
 )
 # Names of fields that hold times, places, versions of this machine, or measurements.
 TRANSIENT = re.compile(
-    r"seconds|started|finished|_at$|date|duration|elapsed|host|machine|threads|load|memory|peak|version|path|folder|output"
+    r"seconds|started|finished|_at$|date|duration|elapsed|hostname|machine|threads|memory|peak|version|path|folder|output"
     r"|tokens_a_second|per_second|latency|energy|dollars|co2|gco2|_s$|commit|python|created"
 )
 
@@ -84,9 +97,12 @@ def record(output: Path) -> None:
     work.mkdir(parents=True)
     output.mkdir(parents=True)
     root = str(work.resolve())
-    (work / "study.toml").write_text(STUDY, encoding="utf-8")
+    (work / "study.toml").write_text(STUDY.format(model=MODEL), encoding="utf-8")
+    copy_model()
     environment = os.environ | {"QHARNESS_CACHE_DIR": f"{root}/cache", "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    commands = [(name, text.format(runs=root + "/runs", study=root + "/study.toml")) for name, text in COMMANDS]
+    commands = [
+        (name, text.format(runs=root + "/runs", study=root + "/study.toml", model=MODEL)) for name, text in COMMANDS
+    ]
     for name, text in commands:
         one_command(name, text, output, root, environment)
     runs = sorted(Path(root, "runs").rglob("run.json"))
@@ -95,6 +111,15 @@ def record(output: Path) -> None:
     one_command("score", f"score --task tiny-python --samples {second}/samples.jsonl --json", output, root, environment)
     for path in sorted(Path(root, "runs").rglob("*")):
         written(path, Path(root, "runs"), output, root)
+
+
+def copy_model() -> None:
+    """Put the bundled model where `MODEL` is, unless it is there, with files as old as they always are."""
+    if MODEL.exists():
+        return
+    shutil.copytree(BUNDLED["tinycoder"], MODEL)
+    for path in MODEL.iterdir():
+        os.utime(path, (0, 0))
 
 
 def two_alike(runs: list[Path]) -> tuple[str, str]:

@@ -1,8 +1,8 @@
-"""Quantizers of other libraries, by transformers' configuration for them or by the library's own call.
+"""Quantizers of other libraries, called through transformers' configuration for them or directly.
 
-transformers quantizes a model while it loads it, so a model is let go and loaded again, with the configuration: the one
-door that these libraries share, and their checkpoints come with it. HQQ's is shut in transformers 5 ("will be supported
-soon"), so that library is called itself.
+transformers quantizes a model while it loads it, so the model is freed and loaded again with the configuration. These
+libraries share this interface, and it gives their checkpoints too. transformers 5 refuses HQQ's configuration ("will be
+supported soon"), so HQQ is called directly.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _GROUP = 64  # weights that share a scale in HQQ and in torchao's 4 bits
 
 @dataclass(frozen=True)
 class LibraryScheme:
-    """One way of a library's. `quantize` returns the model quantized, and may change the one that it is given.
+    """One method of a library. `quantize` returns the quantized model, and may change the given one.
 
-    `batch_dependent`: whether activations are quantized by a look at the whole batch; `saved`: whether transformers
+    `batch_dependent`: whether activations are quantized by a range of the whole batch; `saved`: whether transformers
     writes and loads checkpoints of it.
     """
 
@@ -46,7 +46,7 @@ class LibraryScheme:
 
 
 def _again(settings: Callable[[torch.dtype], Any]) -> Callable[[PreTrainedModel], PreTrainedModel]:
-    """Load a model again from where it came from, on its device and in its dtype, with transformers' configuration."""
+    """Return a function that loads a model again, on its device and in its dtype, with a library's configuration."""
 
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         if not model.name_or_path:
@@ -92,7 +92,7 @@ def _torchao(name: str, **arguments: Any) -> Callable[[PreTrainedModel], PreTrai
 
 
 def _int4(model: PreTrainedModel) -> PreTrainedModel:
-    """torchao's 4 bits, whose kernel is for CUDA and bfloat16."""
+    """Quantize by torchao's 4 bits, whose kernel needs CUDA and bfloat16."""
     if model.device.type != "cuda" or str(model.dtype) != "torch.bfloat16":
         raise ModelError("torchao:int4wo needs --device cuda --dtype bfloat16")
     how = _torchao("Int4WeightOnlyConfig", group_size=_GROUP, int4_packing_format="tile_packed_to_4d")
@@ -136,69 +136,61 @@ TORCHAO: Mapping[str, LibraryScheme] = {
 }
 
 
-@dataclass(frozen=True)
-class Hf:
-    """Quantizers of bitsandbytes, HQQ and quanto, as they are."""
+class _LibraryQuantizer:
+    """What `hf` and `torchao` do alike. `schemes` are those that the option `scheme` chooses from."""
 
-    name: ClassVar[str] = "hf"
+    name: ClassVar[str]
     needs_calibration: ClassVar[bool] = False
-
-    scheme: str = option("bnb-nf4", f"one of {', '.join(SCHEMES)}")
+    schemes: ClassVar[Mapping[str, LibraryScheme]]
+    scheme: str
 
     def __post_init__(self) -> None:
-        _find(self.name, self.scheme, SCHEMES)
+        if self.scheme not in self.schemes:
+            raise UnknownNameError(f"{self.name} scheme", self.scheme, self.schemes)
 
     @property
     def batch_dependent(self) -> bool:
-        """As the library is."""
-        return SCHEMES[self.scheme].batch_dependent
+        """Whether the library quantizes activations by a range of the whole batch."""
+        return self.schemes[self.scheme].batch_dependent
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
-        """Quantize by the library's means. The given model's weights are let go."""
-        return _run(self.name, SCHEMES[self.scheme], model)
+        """Quantize with the library. The given model's weights are freed."""
+        return _run(self.name, self.schemes[self.scheme], model)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
         """Write the checkpoint as transformers does."""
-        _save(f"hf:{self.scheme}", SCHEMES[self.scheme], model, folder)
+        if not self.schemes[self.scheme].saved:
+            spec = f"{self.name}:{self.scheme}"
+            raise ModelError(f"{spec} has no checkpoint form that transformers loads: it runs with `qharness run`")
+        model.save_pretrained(folder)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """transformers, where the library is installed."""
-        return CheckpointReaders(transformers=True, packages=(SCHEMES[self.scheme].package,))
+        """Say that transformers loads it where the library is installed."""
+        return CheckpointReaders(transformers=True, packages=(self.schemes[self.scheme].package,))
 
 
 @dataclass(frozen=True)
-class TorchAo:
+class Hf(_LibraryQuantizer):
+    """Quantizers of bitsandbytes, HQQ and quanto, as they are."""
+
+    name: ClassVar[str] = "hf"
+    schemes: ClassVar[Mapping[str, LibraryScheme]] = SCHEMES
+
+    scheme: str = option("bnb-nf4", f"one of {', '.join(SCHEMES)}")
+
+
+@dataclass(frozen=True)
+class TorchAo(_LibraryQuantizer):
     """Quantizers of torchao, as they are."""
 
     name: ClassVar[str] = "torchao"
-    needs_calibration: ClassVar[bool] = False
-    batch_dependent: ClassVar[bool] = False
+    schemes: ClassVar[Mapping[str, LibraryScheme]] = TORCHAO
 
     scheme: str = option("int8wo", f"one of {', '.join(TORCHAO)}")
 
-    def __post_init__(self) -> None:
-        _find(self.name, self.scheme, TORCHAO)
-
-    def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
-        """Quantize by the library's means. The given model's weights are let go."""
-        return _run(self.name, TORCHAO[self.scheme], model)
-
-    def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write the checkpoint as transformers does."""
-        _save(f"torchao:{self.scheme}", TORCHAO[self.scheme], model, folder)
-
-    def checkpoint_readers(self) -> CheckpointReaders:
-        """transformers, where the library is installed."""
-        return CheckpointReaders(transformers=True, packages=(TORCHAO[self.scheme].package,))
-
-
-def _find(name: str, scheme: str, schemes: Mapping[str, LibraryScheme]) -> None:
-    if scheme not in schemes:
-        raise UnknownNameError(f"{name} scheme", scheme, schemes)
-
 
 def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTrainedModel:
-    """Raises MissingDependencyError for a package that is not there, and ModelError for what it cannot do."""
+    """Quantize; raise MissingDependencyError if the package is missing, and ModelError if it fails."""
     try:
         importlib.metadata.version(scheme.package)
     except importlib.metadata.PackageNotFoundError:
@@ -208,12 +200,6 @@ def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTraine
     except (ImportError, RuntimeError, ValueError, OSError, NotImplementedError, AssertionError) as error:
         line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"{scheme.package} could not quantize the model: {line}") from error
-
-
-def _save(spec: str, scheme: LibraryScheme, model: PreTrainedModel, folder: Path) -> None:
-    if not scheme.saved:
-        raise ModelError(f"{spec} has no checkpoint form that transformers loads: it runs with `qharness run`")
-    model.save_pretrained(folder)
 
 
 @hookimpl

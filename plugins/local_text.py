@@ -22,11 +22,10 @@ from itertools import groupby
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from qharness import CalibrationSet, DataError, JsonError, SpecError, hookimpl, option, parse_json
+from qharness import CalibrationSet, DataError, JsonError, hookimpl, option, parse_json
 
 _CHARACTERS = 4  # to a token: rather too many, so that a document fills its sequence under most tokenizers
 _N, _SEQLEN = 128, 2048  # GPTQ's; AQLM's 1024 sequences of 4096 are more text than a standard library has
-_N_HELP, _SEQLEN_HELP = "sequences", "most tokens of a sequence"
 
 Text = tuple[PurePath, str]
 Document = tuple[str, str]
@@ -188,24 +187,14 @@ def _json_lines(path: Path) -> Iterator[str]:
 # ----------------------------------------------------------------------------------------------------------- the sets
 
 
-def _check(calibration_set: CalibrationSet) -> None:
-    for option_ in ("n", "seqlen"):
-        value = getattr(calibration_set, option_)
-        if value < 1:
-            raise SpecError(f"{calibration_set.name}'s {option_} must be 1 or more, not {value}")
-
-
 @dataclass(frozen=True)
 class Stdlib:
     """The source of the running Python's standard library, without its tests; nothing is fetched."""
 
     name: ClassVar[str] = "stdlib"
 
-    n: int = option(_N, _N_HELP)
-    seqlen: int = option(_SEQLEN, _SEQLEN_HELP)
-
-    def __post_init__(self) -> None:
-        _check(self)
+    n: int = option(_N, "sequences", least=1)
+    seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
         """Stretches of source, each with its package."""
@@ -218,11 +207,8 @@ class Prose:
 
     name: ClassVar[str] = "prose"
 
-    n: int = option(_N, _N_HELP)
-    seqlen: int = option(_SEQLEN, _SEQLEN_HELP)
-
-    def __post_init__(self) -> None:
-        _check(self)
+    n: int = option(_N, "sequences", least=1)
+    seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
         """Stretches of prose, each with its package."""
@@ -236,11 +222,8 @@ class Files:
     name: ClassVar[str] = "files"
 
     glob: str = option(dataclasses.MISSING, "which files, in double quotes; ** goes through folders")
-    n: int = option(_N, _N_HELP)
-    seqlen: int = option(_SEQLEN, _SEQLEN_HELP)
-
-    def __post_init__(self) -> None:
-        _check(self)
+    n: int = option(_N, "sequences", least=1)
+    seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
         """Stretches of files, each with its folder and kind (`corpus/*.py`); lines of a .jsonl, each with its file."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import QuantizationContext, Quantizer, SpecError, WeightBytes, hookimpl, option
+from qharness import QuantizationContext, Quantizer, WeightBytes, hookimpl, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,14 +21,8 @@ class Rtn:
     needs_calibration: ClassVar[bool] = False
     batch_dependent: ClassVar[bool] = False
 
-    bits: int = option(4, "bits a weight, 1 to 8")
-    group: int = option(64, "consecutive weights of a row that share their levels; 0 for the whole row")
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise SpecError(f"rtn takes 1 to 8 bits, not {self.bits}")
-        if self.group < 0:
-            raise SpecError(f"rtn's group must be 0 or more, not {self.group}")
+    bits: int = option(4, "bits a weight, 1 to 8", least=1, most=8)
+    group: int = option(64, "consecutive weights of a row that share their levels; 0 for the whole row", least=0)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Round every Linear of the blocks in place. The rounded weights keep their dtype: memory is not saved."""
@@ -39,7 +33,7 @@ class Rtn:
         return model
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): as they are, rounding is simulated; packed, each group has minimum and step."""
+        """Compute sizes of layers (out, in): whole, for rounding is simulated; packed, a group has minimum and step."""
         weights = sum(rows * columns for rows, columns in layers.values())
         groups = sum(rows * (-(-columns // self.group) if self.group else 1) for rows, columns in layers.values())
         packed = sum(-(-rows * columns * self.bits // 8) for rows, columns in layers.values())

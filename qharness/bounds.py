@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +41,37 @@ class Bound:
         if not math.isfinite(value if isinstance(value, float) else 0):
             return False
         return (self.least < value if self.above else self.least <= value) and value <= self.most
+
+
+@dataclass(frozen=True)
+class OptionRange:
+    """The values that a plugin's option may take: `choices`, or numbers from `least`, or above `above`, to `most`."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    choices: Sequence[object] = ()
+
+    def __str__(self) -> str:
+        if self.choices:
+            return " or ".join(map(str, self.choices))
+        if self.above is not None:
+            return f"above {self.above} and at most {self.most}"
+        if self.most is None:
+            return f"{self.least} or more"
+        form = "between {:g} and {:g}" if isinstance(self.most, float) else "{} to {}"
+        return form.format(self.least, self.most)
+
+    def complaint(self, value: Any) -> str:
+        """Say what is wrong with a value; empty if nothing is. None leaves an option open."""
+        shown = f"{value:g}" if isinstance(value, float) else value
+        return "" if value is None or self._holds(value) else f"must be {self}, not {shown}"
+
+    def _holds(self, value: Any) -> bool:
+        if self.choices:
+            return value in self.choices
+        low = (self.least is not None and value < self.least) or (self.above is not None and value <= self.above)
+        return not low and (self.most is None or value <= self.most)
 
 
 _TOKENS = Bound(int, 1, 10**7)

@@ -135,7 +135,11 @@ def bind(spec: Spec, cls: type[T]) -> T:
         raise SpecError(
             f"{spec.name} needs {', '.join(missing)}: write {spec.name}:{','.join(m.upper() for m in missing)}"
         )
-    return cls(**values)
+    made = cls(**values)
+    for f in fields:
+        if "range" in f.metadata and (complaint := f.metadata["range"].complaint(getattr(made, f.name))):
+            raise SpecError(f"{spec.name}'s {f.name} {complaint}")
+    return made
 
 
 def unbind(plugin: Any) -> Spec:

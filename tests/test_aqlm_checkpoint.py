@@ -174,7 +174,7 @@ def test_what_cannot_be_loaded_or_written(tmp_path: Path) -> None:
 
 
 def test_neither_aqlm_nor_numba_is_needed_to_run_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from qharness.models.checkpoint_formats import settle
+    from qharness.models.checkpoint_formats import select_kernels
 
     model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 2, 8, 8)
     AqlmCheckpoint().save(model, tmp_path / "q")
@@ -182,5 +182,5 @@ def test_neither_aqlm_nor_numba_is_needed_to_run_a_checkpoint(tmp_path: Path, mo
     for package in ("aqlm", "numba"):
         monkeypatch.setitem(sys.modules, package, None)
     loaded = load_model(str(tmp_path / "q"), "cpu").model
-    settle(loaded)
+    select_kernels(loaded)
     assert torch.allclose(logits(loaded), logits(model), atol=1e-5)

@@ -7,11 +7,11 @@ import torch
 
 from qharness.plugins.aqlm.beam import beam_search
 from qharness.plugins.aqlm.bit_allocation import Shape, shape_for
-from qharness.plugins.aqlm.gptq_init import feedback_codes, inverse_factor
+from qharness.plugins.aqlm.gptq_init import gptq_codes, inverse_factor
 from qharness.plugins.aqlm.kmeans import best_codes, kmeans
 from qharness.plugins.aqlm.layer import Search, quantize_layer
 from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
-from qharness.plugins.aqlm.thread_pool import crew
+from qharness.plugins.aqlm.thread_pool import thread_pool
 
 
 def _draw(seed: int) -> torch.Generator:
@@ -149,7 +149,7 @@ def test_feedback_beats_the_nearest_codes() -> None:
     weight, xtx = _layer(48, 64, 5)
     codebooks = kmeans(weight.view(48, 8, 8).transpose(0, 1), torch.ones(48), _blocks(xtx, 8), 32, _draw(0))[None]
     nearest = torch.cdist(weight.view(-1, 8), codebooks[0]).argmin(1).view(48, 8, 1)
-    found = feedback_codes(weight, xtx, codebooks, torch.ones(48))
+    found = gptq_codes(weight, xtx, codebooks, torch.ones(48))
     ours, theirs = (_error_of(weight, xtx, codebooks, codes, torch.ones(48)) for codes in (found, nearest))
     assert ours < 0.8 * theirs
 
@@ -205,12 +205,12 @@ def test_odd_layers(dtype: torch.dtype) -> None:
         assert torch.isfinite(result.weight.dequantize()).all() and result.errors[-1] < 1e-3
 
 
-def test_crews_put_rows_together_in_order() -> None:
+def test_thread_pools_put_rows_together_in_order() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with crew(torch.device("cpu")) as workers:
-            parts = workers.by_rows(lambda part: torch.arange(1000)[part], 1000, most=100)
+        with thread_pool(torch.device("cpu")) as pool:
+            parts = pool.by_rows(lambda part: torch.arange(1000)[part], 1000, most=100)
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(parts, torch.arange(1000))

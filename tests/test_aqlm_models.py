@@ -1,4 +1,4 @@
-"""AQLM on whole models of many architectures: the walk over blocks, resuming, fine-tuning."""
+"""AQLM on whole models of many architectures: block after block, resuming, fine-tuning."""
 
 from __future__ import annotations
 

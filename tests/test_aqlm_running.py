@@ -1,18 +1,21 @@
-"""How quantized layers run: every way gives the same results, within the memory that is given."""
+"""How quantized layers run: every kernel gives the same results, within the memory that is given."""
 
 from __future__ import annotations
 
 import copy
 import pickle
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from qharness import QHarnessError
-from qharness.models.checkpoint_formats import MEMORY, settle
-from qharness.plugins.aqlm import running
+from qharness.models import checkpoint_formats
+from qharness.models.checkpoint_formats import MEMORY, select_kernels
+from qharness.plugins.aqlm import code_lookup
 from qharness.plugins.aqlm.weight import AqlmLinear
 from tests.aqlm_models import logits, random_weight, with_random_codes
 from tests.tiny_models import make_model
@@ -38,12 +41,12 @@ def one_torch_thread() -> Iterator[None]:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("memory", [0, 1 << 30])
 def test_dense_and_in_pieces(dtype: torch.dtype, memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "PIECE", 1000)  # rows do not come out even
+    monkeypatch.setattr(code_lookup, "PIECE", 1000)  # rows do not come out even
     layer = layer_of(100, 64, 2, 9, dtype)
     x = torch.randn(2, 5, 64).to(dtype)
     with torch.inference_mode():
         expected = functional.linear(x, layer.quantized.dequantize(), layer.bias)
-        assert running.settle(layer, memory) == ({"dense": 1} if memory else {"pieces": 1})
+        assert code_lookup.select_kernels(layer, memory) == ({"dense": 1} if memory else {"pieces": 1})
         y = layer(x)
     assert y.dtype == dtype and torch.allclose(y, expected, rtol=2e-2 if dtype != torch.float32 else 1e-5, atol=1e-3)
 
@@ -51,7 +54,7 @@ def test_dense_and_in_pieces(dtype: torch.dtype, memory: int, monkeypatch: pytes
 @pytest.mark.parametrize(("memory", "name"), [(1 << 30, "lookup or dense"), (3 << 20, "lookup or pieces")])
 def test_the_packages_kernel(memory: int, name: str, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
     layer = layer_of(1024, 1024, 2, 8)
-    assert running.settle(layer, memory) == {name: 1}
+    assert code_lookup.select_kernels(layer, memory) == {name: 1}
     from aqlm.inference_kernels import numba_kernel
 
     calls = []
@@ -78,7 +81,7 @@ def test_the_packages_kernel(memory: int, name: str, one_torch_thread: None, mon
 def test_layers_that_the_kernel_does_not_serve(
     rows: int, books: int, bits: int, dtype: torch.dtype, one_torch_thread: None
 ) -> None:
-    assert running.settle(layer_of(rows, 1024, books, bits, dtype), 1 << 30) == {"dense": 1}
+    assert code_lookup.select_kernels(layer_of(rows, 1024, books, bits, dtype), 1 << 30) == {"dense": 1}
 
 
 def test_memory_is_not_exceeded_and_layers_are_made_dense_in_order() -> None:
@@ -87,31 +90,49 @@ def test_memory_is_not_exceeded_and_layers_are_made_dense_in_order() -> None:
     sizes = [4 * layer.in_features * layer.out_features for layer in layers]
     expected = logits(model)
     for memory in (0, sizes[0] - 1, sizes[0], sum(sizes[:5]), sum(sizes)):
-        ways = running.settle(model, memory)
-        taken = sum(way.weight.nbytes for way in model.modules() if isinstance(way, running.Dense))
-        assert taken <= memory and sum(ways.values()) == len(layers)
+        kernels = code_lookup.select_kernels(model, memory)
+        taken = sum(each.weight.nbytes for each in model.modules() if isinstance(each, code_lookup.Dense))
+        assert taken <= memory and sum(kernels.values()) == len(layers)
         assert torch.allclose(logits(model), expected, atol=1e-5)
-    assert ways == {"dense": len(layers)}
+    assert kernels == {"dense": len(layers)}
 
 
 def test_the_memory_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     model = with_random_codes(make_model("llama"), 2, 6, 8)
-    assert settle(model) == {"dense": 14}
+    assert select_kernels(model) == {"dense": 14}
     monkeypatch.setenv(MEMORY, "0")
-    assert settle(model) == {"pieces": 14}
-    assert settle(make_model("llama")) == {}
+    assert select_kernels(model) == {"pieces": 14}
+    assert select_kernels(make_model("llama")) == {}
     monkeypatch.setenv(MEMORY, "much")
     with pytest.raises(QHarnessError, match="must be auto or a whole number"):
-        settle(model)
+        select_kernels(model)
 
 
-def test_a_way_is_neither_saved_nor_copied_nor_in_the_way_of_training() -> None:
+def test_a_kernel_is_neither_saved_nor_copied_nor_in_the_way_of_training() -> None:
     layer = layer_of(16, 32, 2, 4)
     state = set(layer.state_dict())
     plain = pickle.dumps(layer)
-    running.settle(layer, 1 << 20)
-    assert layer.way is not None and set(layer.state_dict()) == state
-    assert copy.deepcopy(layer).way is None and len(pickle.dumps(layer)) == len(plain)
+    code_lookup.select_kernels(layer, 1 << 20)
+    assert layer.kernel is not None and set(layer.state_dict()) == state
+    assert copy.deepcopy(layer).kernel is None and len(pickle.dumps(layer)) == len(plain)
     layer.codebooks.requires_grad_()
     layer(torch.randn(3, 32)).sum().backward()
     assert layer.codebooks.grad is not None and layer.codebooks.grad.norm() > 0
+
+
+def test_a_format_that_names_its_method_settle_is_still_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Former:
+        quant_method = "former"
+
+        def load(self, source: str, config: object, load: object) -> None: ...
+        def unpack(self, source: object, target: object) -> None: ...
+        def settle(self, model: nn.Module, memory: int) -> dict[str, int]:
+            return {"former": 1}
+
+    class Offering:
+        checkpoint = Former()
+
+    offers = SimpleNamespace(quantizers={"former": SimpleNamespace(value=Offering)})
+    monkeypatch.setattr(checkpoint_formats, "get_registry", lambda: offers)
+    with pytest.warns(DeprecationWarning, match=r"Former.settle is now called select_kernels"):
+        assert select_kernels(make_model("llama")) == {"former": 1}

@@ -216,10 +216,10 @@ def _verdicts(_: Path) -> Callable[[], object]:
 def _finished(_: Path) -> Callable[[], object]:
     import torch
 
-    from qharness.plugins.aqlm.block_progress import Finished
+    from qharness.plugins.aqlm.block_progress import PartCache
 
     def use() -> object:
-        finished = Finished.of("key", lambda _: None)
+        finished = PartCache.of("key", lambda _: None)
         finished.write("part", {"x": torch.zeros(2)})
         return finished.read("part")
 

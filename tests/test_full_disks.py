@@ -145,9 +145,9 @@ def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.Monk
 def test_a_block_of_a_quantization_is_named(disk: Disk) -> None:
     import torch
 
-    from qharness.plugins.aqlm.block_progress import Finished
+    from qharness.plugins.aqlm.block_progress import PartCache
 
-    finished, part = Finished(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
+    finished, part = PartCache(disk.folder / "aqlm"), {"codes": torch.zeros(100_000)}
     with pytest.raises(OSError, match=r"No space left on device.*block-0000\.safetensors"):
         finished.write("block-0000", part)
     assert not [*finished.folder.iterdir()]

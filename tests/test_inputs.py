@@ -15,9 +15,9 @@ import qharness
 from qharness import ModelError, block_linears, find_blocks, model_inputs
 from qharness.errors import QHarnessError
 from qharness.models.inputs import decoder_start
-from qharness.noise import passes
-from qharness.plugins.aqlm.block_progress import Finished
-from qharness.plugins.aqlm.e2e import _held_out_error, head_input, remember
+from qharness.noise import forward_passes
+from qharness.plugins.aqlm.block_progress import PartCache
+from qharness.plugins.aqlm.distillation import _held_out_error, cache_teacher, head_input
 from qharness.plugins.aqlm.replay import Replay
 from qharness.plugins.int8.observing import observe
 from tests.conftest import REPOSITORY
@@ -41,7 +41,7 @@ def read_by_aqlms_teacher(model: nn.Module, text: Tensor) -> None:
 
 
 def read_by_noise(model: nn.Module, text: Tensor) -> None:
-    passes.run(model, [text], "test")
+    forward_passes.run(model, [text], "test")
 
 
 READERS = [read_by_int8, read_by_aqlm, read_by_aqlms_teacher, read_by_noise]
@@ -110,7 +110,7 @@ def test_a_text_without_tokens(architecture: str) -> None:
         model_inputs(model, nothing[None])
     with reading(model) as seen:
         observe(model, list(block_linears(model)), [nothing, TEXT])
-        passes.run(model, [nothing, TEXT], "test")
+        forward_passes.run(model, [nothing, TEXT], "test")
     assert len(seen) == 2
 
 
@@ -121,19 +121,19 @@ def test_an_error_without_a_message(error: Exception, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(torch, "save", save)
     with pytest.raises(QHarnessError, match=f"put aside there: {type(error).__name__}"):
-        passes.full_precision(make_model("llama"), [TEXT], tmp_path)
+        forward_passes.full_precision(make_model("llama"), [TEXT], tmp_path)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
 def test_the_teachers_error_is_a_mean_over_what_is_predicted(architecture: str, tmp_path: Path) -> None:
     model, batches = make_model(architecture, sharp=True), [TEXT[None], TEXT[None, :4] + 30]
-    remember(model, batches, Finished(tmp_path))
+    cache_teacher(model, batches, PartCache(tmp_path))
     with torch.no_grad():
         wanted = [model(**model_inputs(model, ids)).logits[0].log_softmax(-1) for ids in batches]
         next(iter(find_blocks(model).values())).apply(lambda m: m.weight.mul_(0.8) if isinstance(m, nn.Linear) else m)
         found = [model(**model_inputs(model, ids)).logits[0].log_softmax(-1) for ids in batches]
     kl = torch.cat([(p.exp() * (p - q)).sum(-1) for p, q in zip(wanted, found, strict=True)])
-    assert _held_out_error(model, batches, [0, 1], Finished(tmp_path)) == pytest.approx(kl.mean().item(), rel=1e-4)
+    assert _held_out_error(model, batches, [0, 1], PartCache(tmp_path)) == pytest.approx(kl.mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["model_inputs", "block_linears", "find_blocks", "head_linear", "replace_module"])

@@ -14,10 +14,10 @@ from torch import nn
 
 from qharness import Calibration, ModelError, QuantizedLinear, SpecError
 from qharness.models.blocks import block_linears
-from qharness.models.checkpoint_formats import settle
+from qharness.models.checkpoint_formats import select_kernels
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.weight_footprint import footprint, resident_bytes
-from qharness.plugins.int8 import checkpoint, products
+from qharness.plugins.int8 import int8_checkpoint, products
 from qharness.plugins.int8.int8_options import linear_names
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
@@ -200,27 +200,29 @@ def test_forms_hold_the_same_weight_and_are_counted() -> None:
     each.pack(keep=True)
     assert torch.equal(each.plain_weight, weight) and resident_bytes(each) == held + weight.nbytes
     for again in (pickle.loads(pickle.dumps(each)), copy.deepcopy(each)):
-        assert again.way() == each.way() and torch.equal(again.int8_weight(), weight)
+        assert again.kernel() == each.kernel() and torch.equal(again.int8_weight(), weight)
     half = copy.deepcopy(each).half()
-    assert half.weight_scale.dtype == torch.float32 and half.bias.dtype == torch.float16 and half.way() == each.way()
+    assert (
+        half.weight_scale.dtype == torch.float32 and half.bias.dtype == torch.float16 and half.kernel() == each.kernel()
+    )
     each.unpack()
-    assert each.packed_bytes == 0 and each.way() == "int8, plain"
+    assert each.packed_bytes == 0 and each.kernel() == "int8, plain"
 
 
 def test_settling_keeps_both_forms_only_with_tiles_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     model, _ = quantized(make_model("llama"), "int8-static")
     count = len(layers_of(model))
     monkeypatch.setattr(products, "has_tiles", lambda: False)
-    assert settle(model) == {"int8, packed": count}
+    assert select_kernels(model) == {"int8, packed": count}
     monkeypatch.setattr(products, "has_tiles", lambda: True)
     before = logits(model)
-    assert checkpoint.Int8Checkpoint().settle(model, 3 * 32 * 32) == {
+    assert int8_checkpoint.Int8Checkpoint().select_kernels(model, 3 * 32 * 32) == {
         "int8, packed or plain": 3,
         "int8, packed": count - 3,
     }
-    assert checkpoint.Int8Checkpoint().settle(model, 10**9) == {"int8, packed or plain": count}
+    assert int8_checkpoint.Int8Checkpoint().select_kernels(model, 10**9) == {"int8, packed or plain": count}
     assert torch.equal(logits(model), before)
-    assert checkpoint.Int8Checkpoint().settle(model, 0) == {"int8, packed": count}
+    assert int8_checkpoint.Int8Checkpoint().select_kernels(model, 0) == {"int8, packed": count}
 
 
 # ----------------------------------------------------------------------------------------------------- checkpoints
@@ -234,8 +236,8 @@ def test_a_checkpoint_gives_the_same_logits(architecture: str, spec: str, tmp_pa
     tokenizer().save_pretrained(tmp_path)
     assert getattr(model.config, "quantization_config", None) is None
     again = load_model(str(tmp_path), "cpu", "float32").model
-    assert {name: each.way() for name, each in layers_of(again).items()} == {
-        name: each.way() for name, each in layers_of(model).items()
+    assert {name: each.kernel() for name, each in layers_of(again).items()} == {
+        name: each.kernel() for name, each in layers_of(model).items()
     }
     assert torch.equal(logits(again), logits(model))
     half = load_model(str(tmp_path), "cpu", "bfloat16").model
@@ -252,7 +254,7 @@ def test_exported_as_a_user_does_it(tmp_path: Path) -> None:
     loaded = load_model(str(tmp_path / "int8"), "cpu").model
     assert len(layers_of(loaded)) == 9
     with pytest.raises(ModelError, match="no other form"):
-        checkpoint.Int8Checkpoint().unpack(tmp_path / "int8", tmp_path / "plain")
+        int8_checkpoint.Int8Checkpoint().unpack(tmp_path / "int8", tmp_path / "plain")
 
 
 @pytest.mark.parametrize("spec", ["int8-static", "int8-static:per-column", "int8-dynamic:head=false"])

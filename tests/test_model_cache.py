@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from qharness import RunSpec
 from qharness.api.quantizers import LayerForm
 from qharness.models.loading import load_config
-from qharness.plugins.aqlm.block_progress import Finished
+from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.quantization.model_cache import UncacheableError, read_model, write_model
 from qharness.quantization.quantized_artifacts import quantized_dir
 from qharness.quantization.quantized_models import Models, QuantizedModel, definite
@@ -243,7 +243,7 @@ def test_a_pickle_in_the_cache_is_not_run(
 
 def test_a_damaged_part_of_a_killed_quantization_is_made_again(tmp_path: Path) -> None:
     said: list[str] = []
-    finished = Finished(tmp_path / "aqlm", said.append)
+    finished = PartCache(tmp_path / "aqlm", said.append)
     part = {"codes": torch.arange(4000, dtype=torch.int16), "scale": torch.tensor(0.5), "none": torch.empty(0, 3)}
     finished.write("block-0001", part)
     found = finished.read("block-0001")

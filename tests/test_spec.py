@@ -101,3 +101,34 @@ def test_a_required_option_is_asked_for() -> None:
     with pytest.raises(SpecError, match="demanding needs glob"):
         bind(parse("demanding"), Demanding)
     assert bind(parse("demanding:*"), Demanding) == Demanding("*")
+
+
+@dataclass(frozen=True)
+class Ranged:
+    name: ClassVar[str] = "ranged"
+
+    bits: int = option(4, "bits a weight", least=1, most=8)
+    p: float = option(0.5, "a chance", least=0.0, most=1.0)
+    percentile: float = option(99.0, "a share", above=0, most=100)
+    width: int | None = option(None, "bits of activations", choices=(8, 4))
+    text: str = option("", "anything")
+    n: int = option(1, "sequences", least=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [("bits=9", "bits must be 1 to 8, not 9"), ("bits=0", "bits must be 1 to 8, not 0"),
+     ("p=1.5", "p must be between 0 and 1, not 1.5"), ("p=-1", "p must be between 0 and 1, not -1"),
+     ("percentile=0", "percentile must be above 0 and at most 100, not 0"), ("percentile=101", "at most 100, not 101"),
+     ("width=6", "width must be 8 or 4, not 6"), ("n=0", "n must be 1 or more, not 0")],
+)  # fmt: skip
+def test_an_option_out_of_its_range_is_named(text: str, complaint: str) -> None:
+    with pytest.raises(SpecError, match=f"^ranged's .*{complaint}$"):
+        bind(parse(f"ranged:{text}"), Ranged)
+
+
+def test_options_at_the_ends_of_their_ranges() -> None:
+    least = bind(parse("ranged:bits=1,p=0,percentile=0.1,width=4,n=1,text=x"), Ranged)
+    assert (least.bits, least.p, least.width) == (1, 0.0, 4)
+    most = bind(parse("ranged:bits=8,p=1,percentile=100,width=None"), Ranged)
+    assert (most.bits, most.p, most.width) == (8, 1.0, None)

@@ -1,11 +1,11 @@
-"""AQLM, additive quantization (Egiazarian et al. 2024): to 8, 4, 3 or 2 bits a weight, and checkpoints of it."""
+"""AQLM, additive quantization (Egiazarian et al. 2024) to 8, 4, 3 or 2 bits a weight, and its checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import (
     CheckpointReaders,
@@ -24,6 +24,8 @@ from qharness.plugins.aqlm.bit_allocation import GROUP, TABLE, Shape, shape_for
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from qharness.plugins.aqlm.blockwise import BlockPlan
+
 
 @dataclass(frozen=True)
 class Aqlm:
@@ -36,14 +38,16 @@ class Aqlm:
     checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
-    codebooks: int | None = option(None, "codebooks M, whose vectors are summed; with nbits, in place of bits")
-    nbits: int | None = option(None, "bits B of a code, 1 to 16: a codebook has 2^B vectors")
-    group: int = option(GROUP, "weights a vector stands for")
+    codebooks: int | None = option(
+        None, "codebooks M, whose vectors are summed; with nbits, in place of bits", least=1, most=64
+    )
+    nbits: int | None = option(None, "bits B of a code, 1 to 16: a codebook has 2^B vectors", least=1, most=16)
+    group: int = option(GROUP, "weights a vector stands for", least=1, most=1024)
     skip_indivisible: bool = option(False, "leave a layer whose width group does not divide in full precision")
     finetune: Literal["none", "block", "e2e"] = option(
         "block", "what is trained after codes are chosen: nothing, each block, or each block and then the whole model"
     )
-    beam: int = option(1, "hypotheses a row in the search for codes")
+    beam: int = option(1, "hypotheses a row in the search for codes", least=1, most=64)
     packed: bool = option(
         False, "checkpoints with codes at their true bits, which qharness loads and transformers does not"
     )
@@ -57,25 +61,21 @@ class Aqlm:
             raise SpecError(
                 f"aqlm takes {', '.join(map(str, TABLE))} bits, not {self.bits}: or give codebooks and nbits"
             )
-        for name, most in (("codebooks", 64), ("nbits", 16), ("group", 1024), ("beam", 64)):
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= most:
-                raise SpecError(f"aqlm's {name} must be 1 to {most}, not {value}")
 
     def shape(self, layers: Mapping[str, tuple[int, int]]) -> Shape:
-        """How the Linears of these (out, in), by name, are coded."""
+        """Return the shape in which Linears of these (out, in), by name, are coded."""
         if self.bits is not None:
             return shape_for(self.bits, list(layers.values()))
         assert self.codebooks is not None and self.nbits is not None
         return Shape(self.codebooks, self.nbits, self.group)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
-        """Quantize the blocks' Linears in place, block by block; see `walk`. Goes on where a killed run was."""
+        """Quantize the blocks' Linears in place, block by block (blockwise.py). Goes on where a killed run stopped."""
         from qharness import block_linears, find_blocks
         from qharness.plugins.aqlm.block import Tuning
-        from qharness.plugins.aqlm.block_progress import Finished, fingerprint
+        from qharness.plugins.aqlm.block_progress import PartCache, fingerprint
         from qharness.plugins.aqlm.blockwise import BlockPlan, generator, held_out, quantize_blocks
-        from qharness.plugins.aqlm.e2e import Teaching, remember, teach
+        from qharness.plugins.aqlm.distillation import DISTILLATION, cache_teacher, distill
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.replay import batches, working_on
         from qharness.plugins.aqlm.sizes import divisible
@@ -96,17 +96,17 @@ class Aqlm:
         if not sequences:
             raise ModelError("aqlm: the calibration set holds no tokens")
         device = context.device or model.device
-        finished = Finished.of(fingerprint(model, context.calibration, _about(self, plan, device.type)), context.log)
+        cache = PartCache.of(fingerprint(model, context.calibration, _about(self, plan, device.type)), context.log)
         blocks = list(find_blocks(model).values())
-        lessons = batches(sequences, size=1) if self.finetune == "e2e" else []
+        texts = batches(sequences, size=1) if self.finetune == "e2e" else []
         with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
-            remember(model, lessons, finished, device)
-            quantize_blocks(model, sequences, list(layers), plan, finished, context.log, device)
-            if lessons:
+            cache_teacher(model, texts, cache, device)
+            quantize_blocks(model, sequences, list(layers), plan, cache, context.log, device)
+            if texts:
                 draw = generator(context.seed, "end to end")
                 with working_on(model, device):
-                    teach(model, blocks, lessons, held_out(len(lessons)), finished, draw, Teaching(), context.log)
-        finished.remove()
+                    distill(model, blocks, texts, held_out(len(texts)), cache, draw, DISTILLATION, context.log)
+        cache.remove()
         return model
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
@@ -114,24 +114,24 @@ class Aqlm:
         self.checkpoint.save(model, folder, packed=self.packed)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         return self.checkpoint.readers(packed=self.packed)
 
     def layer_forms(self) -> Sequence[LayerForm]:
-        """How the cache of quantized models has the layers."""
+        """Return the form in which the cache of quantized models holds the layers."""
         from qharness.plugins.aqlm.aqlm_layer_forms import AQLM_LINEAR
 
         return (AQLM_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of a model's layers (out, in), as they would be coded."""
+        """Compute the sizes of a model's coded layers from their (out, in)."""
         from qharness.plugins.aqlm.sizes import divisible, weight_bytes
 
         coded = divisible(layers, self.group, self.skip_indivisible)
         return weight_bytes(coded, self.shape(coded), element_bytes)
 
 
-def _about(quantizer: Aqlm, plan: Any, device: str) -> dict[str, Any]:
+def _about(quantizer: Aqlm, plan: BlockPlan, device: str) -> Mapping[str, object]:
     import importlib.metadata
 
     packages = ("qharness", "torch", "transformers")

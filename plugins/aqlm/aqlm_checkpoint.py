@@ -1,4 +1,4 @@
-"""AQLM checkpoints: as transformers loads them, and with codes packed to their true bits.
+"""AQLM checkpoints in two forms: one that transformers loads, and one with codes packed to their true bits.
 
 A packed checkpoint has `packed: true` in its `quantization_config`, `X.codes` as uint8 bytes (see packing.py), which
 transformers refuses for their shape, and `X.codes_shape`, the int32 triple (out, in/g, M).
@@ -24,20 +24,20 @@ QUANT_METHOD = "aqlm"
 _SHARD_SIZE = "4GB"
 _CONFIG, _INDEX, _WEIGHTS = "config.json", "model.safetensors.index.json", "*.safetensors"
 _CODES, _SHAPE = ".codes", ".codes_shape"
-_KEPT = "linear_weights_not_to_quantize"
+_NOT_QUANTIZED = "linear_weights_not_to_quantize"
 
 Tensors = dict[str, "Tensor"]
 
 
 class AqlmCheckpoint:
-    """How AQLM checkpoints are written, read and run."""
+    """Writes, reads and runs AQLM checkpoints."""
 
     quant_method = QUANT_METHOD
 
     def save(self, model: PreTrainedModel, folder: Path, *, packed: bool = False) -> None:
-        """Write weights and configuration of a model whose Linears are AqlmLinear. Leaves the model as it is.
+        """Write weights and configuration of a model whose Linears are AqlmLinear; the model is not changed.
 
-        Raises ModelError unless all have the same number and size of codebooks, for there is one configuration.
+        Raises ModelError unless all have codebooks of one number and size, for there is one configuration.
         """
         had = getattr(model.config, "quantization_config", None)
         model.config.quantization_config = describe(model)
@@ -51,14 +51,14 @@ class AqlmCheckpoint:
             _rewrite(folder, folder, _pack, packed=True)
 
     def readers(self, *, packed: bool) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         if packed:
             return CheckpointReaders(transformers=False, remark="`qharness quantize --unpack` makes it plain")
-        asks = "not where a model's code asks a Linear for its weight, as T5's and GPT-BigCode's does"
-        return CheckpointReaders(transformers=True, packages=("aqlm",), remark=asks)
+        exception = "not where a model's code asks a Linear for its weight, as T5's and GPT-BigCode's does"
+        return CheckpointReaders(transformers=True, packages=("aqlm",), remark=exception)
 
     def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
-        """Load a checkpoint, packed or plain, into AqlmLinears; the converter's names are put right."""
+        """Load a checkpoint, packed or plain, into AqlmLinears; correct the names that AQLM's converter writes."""
         from qharness.plugins.aqlm.aqlm_hf_quantizer import METHOD
 
         settings = repaired(_settings(config))
@@ -66,7 +66,7 @@ class AqlmCheckpoint:
             raise ModelError(f"{source}: AQLM with an out_group_size of {settings['out_group_size']} is not supported")
         config.quantization_config = {
             "quant_method": METHOD,
-            "kept": settings[_KEPT],
+            "unquantized": settings[_NOT_QUANTIZED],
             "books": settings["num_codebooks"],
             "bits": settings["nbits_per_codebook"],
             "group": settings["in_group_size"],
@@ -79,23 +79,23 @@ class AqlmCheckpoint:
         return model
 
     def unpack(self, source: Path, target: Path) -> None:
-        """Write a packed checkpoint into another folder so that transformers loads it, its other files copied."""
+        """Write a packed checkpoint into another folder in the form that transformers loads; copy its other files."""
         config = json.loads((source / _CONFIG).read_text(encoding="utf-8"))
         if not config.get("quantization_config", {}).get("packed"):
             raise ModelError(f"{source} is not packed: transformers loads it as it is")
         _rewrite(source, target, _unpack, packed=False)
 
-    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
-        """Choose how each AqlmLinear runs, in at most `memory` bytes more; see running.py."""
-        from qharness.plugins.aqlm.code_lookup import settle
+    def select_kernels(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+        """Choose each AqlmLinear's kernel, in at most `memory` bytes more; see code_lookup.py."""
+        from qharness.plugins.aqlm.code_lookup import select_kernels
 
-        return settle(model, memory)
+        return select_kernels(model, memory)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
-    """The `quantization_config` of a model whose Linears are AqlmLinear.
+    """Return the `quantization_config` of a model whose Linears are AqlmLinear.
 
-    A Linear that is not quantized is listed under its own name, which transformers 5 matches, and under its weight's,
+    It lists a Linear that is not quantized under its own name, which transformers 5 matches, and under its weight's,
     which AQLM's converter writes and older versions match.
     """
     from torch import nn
@@ -107,27 +107,27 @@ def describe(model: nn.Module) -> dict[str, Any]:
         found = ", ".join(f"{s[0]}x{s[1].bit_length() - 1} in groups of {s[3]}" for s in sorted(shapes)) or "none"
         raise ModelError(f"an AQLM checkpoint has codebooks of one number and size, this model's are: {found}")
     books, size, _, group = shapes.pop()
-    kept = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    plain = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     return {
         "quant_method": QUANT_METHOD,
         "in_group_size": group,
         "out_group_size": 1,
         "num_codebooks": books,
         "nbits_per_codebook": size.bit_length() - 1,
-        _KEPT: [each for name in kept for each in (name, f"{name}.weight")],
+        _NOT_QUANTIZED: [each for name in plain for each in (name, f"{name}.weight")],
     }
 
 
 def repaired(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A `quantization_config` in which Linears that are not quantized are named as transformers matches them.
+    """Return a `quantization_config` that names Linears that are not quantized as transformers matches them.
 
-    AQLM's converter lists parameters (`lm_head.weight`), transformers 5 compares with modules (`lm_head`) and would
-    leave what it does not find at random values. A bias says nothing: that of a quantized Linear is listed too.
+    AQLM's converter lists parameters (`lm_head.weight`); transformers 5 compares with modules (`lm_head`), and gives
+    modules that it does not find random values. Biases say nothing: those of quantized Linears are listed too.
     """
-    names = list(settings.get(_KEPT) or [])
+    names = list(settings.get(_NOT_QUANTIZED) or [])
     modules = [name.removesuffix(".weight") for name in names if name.endswith(".weight")]
     defaults = {"in_group_size": 8, "out_group_size": 1, "num_codebooks": 1, "nbits_per_codebook": 16}
-    return {**defaults, **settings, _KEPT: list(dict.fromkeys([*names, *modules]))}
+    return {**defaults, **settings, _NOT_QUANTIZED: list(dict.fromkeys([*names, *modules]))}
 
 
 def _settings(config: PretrainedConfig) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _settings(config: PretrainedConfig) -> dict[str, Any]:
 
 
 def _rewrite(source: Path, target: Path, change: Callable[[Tensors, int], Tensors], *, packed: bool) -> None:
-    """Change a checkpoint's tensors by `change(tensors, bits of a code)`, a file at a time; other files are copied."""
+    """Change a checkpoint's tensors by `change(tensors, bits of a code)`, a file at a time; copy its other files."""
     from safetensors import safe_open
     from safetensors.torch import save_file
 
@@ -172,7 +172,7 @@ def _rewrite(source: Path, target: Path, change: Callable[[Tensors, int], Tensor
 
 
 def _pack(tensors: Tensors, bits: int) -> Tensors:
-    """Codes as bytes, with their shape beside them."""
+    """Pack codes to bytes, and add their shapes."""
     import torch
 
     from qharness.plugins.aqlm.packing import pack

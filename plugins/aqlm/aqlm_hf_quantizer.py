@@ -1,7 +1,7 @@
-"""How transformers is taught to load AQLM checkpoints into our own Linears, codes packed or not.
+"""A quantizer of transformers that loads AQLM checkpoints into our own Linears, from packed or plain codes.
 
-Its own way needs the package `aqlm`, whose Linears have no `weight` for T5 to ask after, and whose kernel races.
-Both classes are registered under a name that stands in no checkpoint; the host's loading gives it in place of `aqlm`.
+transformers' own needs the package `aqlm`, whose Linears have no `weight` for T5 to read, and whose kernel races. Both
+classes are registered under a name that no checkpoint has; `AqlmCheckpoint.load` puts it in place of `aqlm`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ METHOD = "qharness-aqlm"
 
 @register_quantization_config(METHOD)
 class AqlmSettings(QuantizationConfigMixin):
-    """The `quantization_config` of a checkpoint, under our name. `kept`: Linears that are not quantized."""
+    """The `quantization_config` of a checkpoint, under our name. `unquantized`: Linears that are not quantized."""
 
-    def __init__(self, kept: list[str], books: int, bits: int, group: int, packed: bool, **_: Any) -> None:
+    def __init__(self, unquantized: list[str], books: int, bits: int, group: int, packed: bool, **_: Any) -> None:
         self.quant_method = METHOD  # type: ignore[assignment]
-        self.kept, self.books, self.bits, self.group, self.packed = kept, books, bits, group, packed
+        self.unquantized, self.books, self.bits, self.group, self.packed = unquantized, books, bits, group, packed
 
 
 @register_quantizer(METHOD)
@@ -44,7 +44,7 @@ class AqlmLoader(HfQuantizer):
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **_: Any) -> None:
         settings = self.quantization_config
         for name, module in list(model.named_modules()):
-            if isinstance(module, nn.Linear) and should_convert_module(name, settings.kept):
+            if isinstance(module, nn.Linear) and should_convert_module(name, settings.unquantized):
                 replace_module(model, name, _empty(module, settings))
 
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **_: Any) -> PreTrainedModel:
@@ -58,16 +58,16 @@ class AqlmLoader(HfQuantizer):
 
     @property
     def is_trainable(self) -> bool:
-        """Codebooks and scales are."""
+        """Say yes: codebooks and scales can be trained."""
         return True
 
     def is_serializable(self) -> bool:
-        """Our own saving is used."""
+        """Say no: AqlmCheckpoint saves."""
         return False
 
 
 def _empty(linear: nn.Linear, settings: AqlmSettings) -> AqlmLinear:
-    """An AqlmLinear on the meta device, with the shapes of what the checkpoint holds for this Linear."""
+    """Make an AqlmLinear on the meta device, with the shapes of the checkpoint's tensors for this Linear."""
     rows, columns = linear.out_features, linear.in_features
     shape = rows, columns // settings.group, settings.books
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""AqlmLinears as the cache of quantized models has them."""
+"""The form of AqlmLinears in the cache of quantized models."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
 from qharness.plugins.aqlm.least_squares import decode
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _GROUPS_AT_ONCE = 16
 _SCORES_AT_ONCE = 1 << 24
@@ -34,16 +34,16 @@ def beam_search(
     scales: Tensor,
     generator: torch.Generator,
     beam: int = 1,
-    workers: Crew = ALONE,
+    pool: ThreadPool = SERIAL,
 ) -> Tensor:
-    """Codes int64 [out, J, M] that are no worse than `codes` in any row, whatever `beam`.
+    """Find codes int64 [out, J, M] that are no worse than `codes` in any row, for any `beam`.
 
     weight [out, in]; xtx H [in, in]; codebooks [M, K, g]; codes int64 [out, J, M]; scales [out], none 0. Blocks of
     groups, and groups in a block, are taken in an order that `generator` (on the CPU) draws.
     """
     most = _SCORES_AT_ONCE // (codebooks.shape[1] * beam)
     order = _draw_order(codes.shape[1], codes.shape[2], generator)
-    return workers.by_rows(
+    return pool.by_rows(
         lambda part: _Search(weight[part], xtx, codebooks, codes[part], scales[part], beam).run(order),
         len(weight),
         most,
@@ -52,7 +52,7 @@ def beam_search(
 
 @dataclass(frozen=True)
 class _Order:
-    """Blocks of groups as they are taken: first, last, the order inside; and odd numbers [J, M] for a hash of codes."""
+    """The order of blocks of groups: (first, last, order inside) each; and odd numbers [J, M] for a hash of codes."""
 
     blocks: list[tuple[int, int, list[int]]]
     multipliers: Tensor
@@ -69,7 +69,7 @@ def _draw_order(groups: int, books: int, generator: torch.Generator) -> _Order:
 
 @dataclass
 class _Block:
-    """What a block of groups needs: `pull` = (R H) of its columns [n, beam, columns], and H among those columns."""
+    """The state of a block of groups: `pull` = (R H) of its columns [n, beam, columns], and H among those columns."""
 
     columns: slice
     pull: Tensor
@@ -127,7 +127,7 @@ class _Search:
     def _branch(
         self, target: Tensor, codebook: Tensor, offset: Tensor, old: Tensor, group: int, book: int
     ) -> tuple[Tensor, Tensor]:
-        """The best (hypothesis, entry) pairs of each row, [n, beam] both, best first; sets their losses."""
+        """Return the best (hypothesis, entry) pairs of each row, [n, beam] both, best first; set their losses."""
         scores = target @ codebook.t() + offset  # [n, beam, K]
         gain = self.scales.square() * 2 * (scores.gather(2, old[:, :, None]) - scores)
         total = self.loss[:, :, None] + gain

@@ -1,4 +1,4 @@
-"""How many codebooks of how many bits give a model the bits a weight that were asked for."""
+"""Chooses the number and size of codebooks that give a model so many bits a weight."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Shape:
     group: int
 
     def average_bits(self, layers: Collection[tuple[int, int]]) -> float:
-        """Bits a weight over the layers' (out, in): codes at their true bits, codebooks and scales at 16 a number."""
+        """Return bits a weight over the layers' (out, in): codes at their true bits, other numbers at 16."""
         weights = sum(rows * columns for rows, columns in layers)
         books = len(layers) * self.codebooks * (1 << self.nbits) * self.group * _FLOAT_BITS
         scales = sum(rows for rows, _ in layers) * _FLOAT_BITS
@@ -32,7 +32,7 @@ class Shape:
 
     @property
     def _worth(self) -> float:
-        """Bits a weight that one codebook would need for the same error, about.
+        """Estimate the bits a weight that one codebook would need for the same error.
 
         A sum of M small codebooks is a poorer code than one large one of as many bits. Fitted to the errors of
         tinycoder's layers for ten pairs from 1x8 to 10x3: each codebook after the first costs about 0.1 bits a weight.
@@ -41,10 +41,10 @@ class Shape:
 
 
 def shape_for(bits: int, layers: Collection[tuple[int, int]]) -> Shape:
-    """The table's shape for `bits`, unless its codebooks and scales take the average over 1.05 of that.
+    """Return the table's shape for `bits`, unless codebooks and scales take the average above 1.05 times that.
 
-    Then the table's number of codebooks with the most bits that fit, as the paper did for its 1B model, if that comes
-    to 0.95 of `bits` or more; else the shape worth most of those that fit; and if none does, the smallest there is.
+    In that case, return the table's number of codebooks with the most bits that fit, as the paper did for its 1B model,
+    if that comes to 0.95 of `bits` or more; else the shape worth most of those that fit; if none fits, the smallest.
     `layers`: (out, in) of every Linear that is quantized, not empty.
     """
     books, most = TABLE[bits]

@@ -1,8 +1,7 @@
-"""AQLM on one transformer block: its Linears quantized, then what is left of it tuned (section 3.4 of the paper)."""
+"""AQLM on one transformer block: quantizes its Linears, then trains its parameters (Egiazarian et al., section 3.4)."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,35 +10,30 @@ from torch import Tensor, nn
 
 from qharness import replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
+from qharness.plugins.aqlm.early_stopping import Trained, Training, shuffled_training, train
 from qharness.plugins.aqlm.layer import Search, quantize_layer
 from qharness.plugins.aqlm.replay import Call, hidden
 from qharness.plugins.aqlm.weight import AqlmLinear
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """How a block is tuned: Giagnorio et al. 2025, section 3.4; learning rate and betas are the AQLM authors'."""
+class Tuning(Training):
+    """How a block is tuned: Giagnorio et al. 2025, section 3.4; learning rate and betas are the AQLM authors'.
+
+    `batch`: sequences a step.
+    """
 
     epochs: int = 10
     patience: int = 3
-    batch: int = 8
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.90, 0.95)
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The block's error on the held-out batches, ||F(x) - Fhat(x)||^2 / ||F(x)||^2, before and after."""
-
-    before: float
-    after: float
-    epochs: int
+    batch: int = 8
 
 
 def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -> dict[str, Tensor]:
-    """X^T X [in, in], float32, for each Linear of a block by its name; one tensor for those that share their inputs.
+    """Return X^T X [in, in], float32, by the name of each Linear; one tensor for Linears that share their inputs.
 
-    Linears share inputs if the first call gave them the same tensor. One that is never reached has zeros.
+    Linears share inputs if the first call gave them the same tensor. A Linear that no call reached has zeros.
     """
     linears = {name: linear_of(block, name) for name in names}
     leaders: dict[str, str] = {}
@@ -74,7 +68,7 @@ def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -
 
 
 def linear_of(block: nn.Module, name: str) -> nn.Linear:
-    """The Linear of that dotted name."""
+    """Return the Linear of that dotted name."""
     linear = block.get_submodule(name)
     assert isinstance(linear, nn.Linear)
     return linear
@@ -83,7 +77,7 @@ def linear_of(block: nn.Module, name: str) -> nn.Linear:
 def quantize_block(
     block: nn.Module, xtx: dict[str, Tensor], shape: Shape, seeds: Callable[[str], torch.Generator], search: Search
 ) -> dict[str, float]:
-    """Put an AqlmLinear in place of each Linear that `xtx` names. Returns each one's relative error."""
+    """Replace each Linear that `xtx` names by an AqlmLinear. Returns their relative errors, by name."""
     errors = {}
     for name, inputs in xtx.items():
         linear = linear_of(block, name)
@@ -101,47 +95,22 @@ def tune_block(
     held_out: Sequence[int],
     generator: torch.Generator,
     tuning: Tuning,
-) -> Tuned:
+) -> Trained:
     """Train a block's codebooks, scales and every other parameter towards its full-precision output, in float32.
 
     `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
-    The parameters that had the least error on the batches `held_out` are kept; the block gets its own dtype back.
+    The error, on the batches `held_out`, is ||F(x) - Fhat(x)||^2 / ||F(x)||^2.
     """
-    dtypes = {name: tensor.dtype for name, tensor in _tensors(block)}
-    block.float()
-    parameters = list(block.parameters())
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=tuning.learning_rate, betas=tuning.betas)
-    trained = [index for index in range(len(targets)) if index not in set(held_out)] or list(held_out)
-    before = least = _error(block, calls, targets, held_out)
-    best, since, epochs = copy.deepcopy(block.state_dict()), 0, 0
-    while epochs < tuning.epochs and since < tuning.patience:
-        epochs += 1
-        order = torch.randperm(len(trained), generator=generator).tolist()
-        for batch in _steps([trained[i] for i in order], targets, tuning.batch):
-            _step(block, calls(batch), [targets[i] for i in batch], optimizer)
-        error = _error(block, calls, targets, held_out)
-        if error < least:
-            best, least, since = copy.deepcopy(block.state_dict()), error, 0
-        else:
-            since += 1
-    block.load_state_dict(best)
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-        parameter.grad = None
-    for name, tensor in _tensors(block):
-        tensor.data = tensor.data.to(dtypes[name])
-    return Tuned(before, least, epochs)
 
+    def epoch() -> Iterator[Iterator[Tensor]]:
+        for batch in _steps(shuffled_training(len(targets), held_out, generator), targets, tuning.batch):
+            yield _losses(block, calls(batch), [targets[i] for i in batch])
 
-def _tensors(block: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from block.named_parameters()
-    yield from block.named_buffers()
+    return train(block, list(block.parameters()), tuning, epoch, lambda: _error(block, calls, targets, held_out))
 
 
 def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterator[list[int]]:
-    """Batches put together until they hold `size` sequences."""
+    """Put batches together until they hold `size` sequences."""
     step: list[int] = []
     for index in order:
         step.append(index)
@@ -152,15 +121,12 @@ def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterat
         yield step
 
 
-def _step(block: nn.Module, calls: Iterator[Call], targets: list[Tensor], optimizer: torch.optim.Optimizer) -> None:
+def _losses(block: nn.Module, calls: Iterator[Call], targets: list[Tensor]) -> Iterator[Tensor]:
+    """Yield each call's squared error, divided by the number of values of all targets."""
     count = sum(target.numel() for target in targets)
-    optimizer.zero_grad()
     for call, target in zip(calls, targets, strict=True):
-        with torch.enable_grad():
-            output = hidden(call.to(torch.float32).run(block))
-            loss = (output - target.to(output.device, torch.float32)).square().sum() / count
-        loss.backward()
-    optimizer.step()
+        output = hidden(call.to(torch.float32).run(block))
+        yield (output - target.to(output.device, torch.float32)).square().sum() / count
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Finished blocks on disk, so that a quantization that was killed goes on where it was."""
+"""A cache of finished blocks on disk, from which a quantization that was killed goes on, and messages of progress."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SHA256 = "sha256"
 
 
 def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping[str, Any]) -> str:
-    """A name for a quantization: of the model, what it is calibrated on, and `about` (options, seed, versions).
+    """Hash a quantization: the model, its calibration and `about` (options, seed, versions), to 24 hexadecimal digits.
 
-    Of each weight its name, dtype, shape, sum and some thousand of its numbers count: a large model costs seconds.
+    A weight counts by its name, dtype, shape, sum and some thousand of its values: a large model costs seconds.
     """
     digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     digest.update(json.dumps(model.config.to_dict(), sort_keys=True, default=str).encode())
@@ -43,19 +43,19 @@ def fingerprint(model: PreTrainedModel, calibration: Calibration, about: Mapping
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A folder of finished parts, one file each, written whole or not at all. `log` is told of damaged ones."""
+class PartCache:
+    """A folder of finished parts, one file each, written whole or not at all. `log` gets a line for a damaged part."""
 
     folder: Path
     log: Callable[[str], None] = lambda _: None
 
     @classmethod
-    def of(cls, key: str, log: Callable[[str], None]) -> Finished:
-        """The folder of a fingerprint in qharness's cache."""
+    def of(cls, key: str, log: Callable[[str], None]) -> PartCache:
+        """Return the cache of the quantization with this fingerprint."""
         return cls(cache_path("aqlm", key, inside=True), log)
 
     def read(self, name: str) -> dict[str, Tensor] | None:
-        """A part, on the CPU, or None where it is not there, or is damaged: then it is removed, and made again."""
+        """Read a part to the CPU. Returns None if it is not there, or is damaged; a damaged part is deleted."""
         from safetensors import SafetensorError, safe_open
 
         path = self._path(name)
@@ -66,19 +66,19 @@ class Finished:
                 part: dict[str, Tensor] = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
                 written = (file.metadata() or {}).get(_SHA256)
         except (SafetensorError, OSError, ValueError) as error:
-            self._forget(path, str(error))
+            self._delete(path, str(error))
             return None
         if written != _digest(part):
-            self._forget(path, "its sha256 is another than when it was written")
+            self._delete(path, "its sha256 is another than when it was written")
             return None
         return part
 
-    def _forget(self, path: Path, why: str) -> None:
+    def _delete(self, path: Path, why: str) -> None:
         self.log(f"aqlm: {path} is damaged and is made again: {why}")
         path.unlink(missing_ok=True)
 
     def write(self, name: str, part: Mapping[str, Tensor]) -> None:
-        """Keep a part, with its hash."""
+        """Write a part, with its hash."""
         from safetensors.torch import save
 
         whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in part.items()}
@@ -95,7 +95,7 @@ class Finished:
             scratch.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Forget all of it: the whole is done."""
+        """Delete all parts, once the model is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
@@ -103,7 +103,7 @@ class Finished:
 
 
 def _digest(part: Mapping[str, Tensor]) -> str:
-    """A hash of tensors with their names, dtypes and shapes."""
+    """Hash tensors with their names, dtypes and shapes."""
     digest = hashlib.sha256()
     for name in sorted(part):
         tensor = part[name]
@@ -114,7 +114,7 @@ def _digest(part: Mapping[str, Tensor]) -> str:
 
 @dataclass
 class Clock:
-    """Says how far along something is, and how long it still takes at the pace so far."""
+    """Logs how many of `total` parts are done, and how long the rest takes at the pace so far."""
 
     log: Callable[[str], None]
     total: int
@@ -122,7 +122,7 @@ class Clock:
     _worked: int = 0
 
     def done(self, number: int, what: str, counts: bool = True) -> None:
-        """Part `number`, from 1, is done; `counts` unless it was done before and only read."""
+        """Log that part `number`, from 1, is done. `counts` is False for a part that was read from the cache."""
         self._worked += counts
         if not counts:
             self._started = time.monotonic() if not self._worked else self._started

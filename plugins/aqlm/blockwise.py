@@ -1,4 +1,4 @@
-"""AQLM on a whole model: block after block, each on what the quantized blocks before it put out."""
+"""AQLM on a whole model, block after block: each is quantized on the outputs of the quantized blocks before it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
-from qharness.plugins.aqlm.block import Tuned, Tuning, collect_xtx, linear_of, quantize_block, tune_block
-from qharness.plugins.aqlm.block_progress import Clock, Finished
+from qharness.plugins.aqlm.block import Tuning, collect_xtx, linear_of, quantize_block, tune_block
+from qharness.plugins.aqlm.block_progress import Clock, PartCache
+from qharness.plugins.aqlm.early_stopping import Trained
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden, working_on
 from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
@@ -26,7 +27,7 @@ _HELD_OUT = 8  # one batch in so many: 128 of the paper's 1024 sequences
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """What is done to a model. `tuning` None: blocks are quantized only."""
+    """How a model is quantized. `tuning` None: blocks are not trained."""
 
     shape: Shape
     search: Search
@@ -39,13 +40,13 @@ def quantize_blocks(
     sequences: Sequence[Tensor],
     names: Sequence[str],
     plan: BlockPlan,
-    finished: Finished,
+    cache: PartCache,
     log: Callable[[str], None],
     device: torch.device | None = None,
 ) -> None:
-    """Replace the Linears `names` of a model, in place. Blocks that `finished` has are read, others are added to it.
+    """Replace the Linears `names` of a model, in place; read the blocks that `cache` holds, and write it the others.
 
-    A block is moved to `device` for the time it is worked on.
+    Each block is on `device` while it is worked on.
     """
     blocks = find_blocks(model)
     inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
@@ -56,21 +57,21 @@ def quantize_blocks(
         block = blocks[name]
         reached = name in replay.blocks
         inner = [full.removeprefix(name + ".") for full in names if full.startswith(name + ".")]
-        part = finished.read(f"block-{number:04d}")
+        part = cache.read(f"block-{number:04d}")
         with working_on(block, replay.device):
             if part is not None:
                 _restore(block, inner, part)
                 clock.done(number, "block", counts=False)
             else:
                 said = _quantize(replay, name, block, inner, plan)
-                finished.write(f"block-{number:04d}", block.state_dict())
+                cache.write(f"block-{number:04d}", block.state_dict())
                 clock.done(number, f"{said}; block")
             if reached and number < len(order):
                 replay.advance(name)
 
 
 def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str], plan: BlockPlan) -> str:
-    """Quantize a block, tune it, and say in a line how it went."""
+    """Quantize a block and train it; return a line that says how well."""
     if not inner:
         return "nothing to quantize"
     reached = name in replay.blocks
@@ -90,7 +91,9 @@ def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str],
     return said
 
 
-def _tune(replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: BlockPlan, tuning: Tuning) -> Tuned:
+def _tune(
+    replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: BlockPlan, tuning: Tuning
+) -> Trained:
     def calls(which: Sequence[int]) -> Iterator[Call]:
         return replay.calls(name, which)
 
@@ -98,18 +101,18 @@ def _tune(replay: Replay, name: str, block: nn.Module, targets: list[Tensor], pl
 
 
 def held_out(count: int) -> list[int]:
-    """Which of so many batches are not trained on; of one, that one all the same."""
+    """Return which of `count` batches measure the error and are not trained on."""
     return list(range(0, count, _HELD_OUT))
 
 
 def generator(seed: int, *names: str) -> torch.Generator:
-    """A generator of its own for each part of the work, so that a quantization can go on from any of them."""
+    """Return a generator for one part of the work, seeded by its names, so that work can go on from any part."""
     digest = sha256("\n".join([str(seed), *names]).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 def _restore(block: nn.Module, inner: Sequence[str], part: dict[str, Tensor]) -> None:
-    """Bring a block to the state that `part` keeps, its Linears replaced."""
+    """Replace a block's Linears, and load the block's state from the cache's `part`."""
     for name in inner:
         linear = linear_of(block, name)
         weight = QuantizedWeight(

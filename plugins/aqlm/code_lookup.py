@@ -1,12 +1,12 @@
-"""Running quantized Linears: which way for which layer, within the memory that there is.
+"""Three kernels that run an AqlmLinear, and the choice among them for each layer, within the memory that is free.
 
-Three ways give the same results up to rounding:
+They give the same results up to rounding:
 
-* `dense`: dequantized once and kept. As fast as a plain Linear, and as large.
-* `pieces`: some rows of the weight at a time are dequantized and used, on each call. Slow, and takes little memory.
-* `lookup`: the package's kernel for 8-bit codebooks in float32, which adds up products of the input with codebook
+* `dense` dequantizes the weight once and holds it. It is as fast as a plain Linear, and as large.
+* `pieces` dequantizes some rows of the weight at a time, on each call. It is slow and takes little memory.
+* `lookup` is the package's kernel for 8-bit codebooks in float32, which adds up products of the input with codebook
   vectors. Its threads race (1.1.7: wrong results), so it gets one. It beats a plain Linear where the input has few
-  rows; for more, a layer that has it runs one of the other ways.
+  rows; for more rows, a layer that has it runs one of the other two.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PIECE = 1 << 20
-"""Weights that are dequantized at a time."""
+"""How many weights are dequantized at a time."""
 _LOOKUPS = 6
 """Codebooks times rows times threads up to which the kernel is faster: 2x8 at one row takes 0.7 of a Linear's time."""
 
 
 class Dense(nn.Module):
-    """A Linear's weight [out, in], dequantized. It belongs to no state, and counts as memory."""
+    """Holds a Linear's weight [out, in], dequantized. The state dict leaves it out; the memory account counts it."""
 
     weight: Tensor
 
@@ -41,15 +41,15 @@ class Dense(nn.Module):
         self.register_buffer("weight", layer.quantized.dequantize().detach(), persistent=False)
 
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
-        """x [..., in] to [..., out]."""
+        """Map x [..., in] to [..., out]."""
         return functional.linear(x, self.weight, layer.bias)
 
 
 class Pieces(nn.Module):
-    """A piece of the weight at a time."""
+    """Dequantizes a piece of the weight at a time."""
 
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
-        """x [..., in] to [..., out]."""
+        """Map x [..., in] to [..., out]."""
         rows = max(1, PIECE // layer.in_features)
         y = x.new_empty(*x.shape[:-1], layer.out_features)
         for start in range(0, layer.out_features, rows):
@@ -60,7 +60,7 @@ class Pieces(nn.Module):
 
 
 class Lookup(nn.Module):
-    """The package's kernel for few rows, another way for more. Keeps codes [in/g, out, M], which it takes."""
+    """Runs the package's kernel for few rows, and `other` for more. Holds that kernel's codes [in/g, out, M]."""
 
     codes: Tensor
 
@@ -70,7 +70,7 @@ class Lookup(nn.Module):
         self.register_buffer("codes", layer.codes.permute(1, 0, 2).contiguous(), persistent=False)
 
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
-        """x [..., in] to [..., out]."""
+        """Map x [..., in] to [..., out]."""
         from aqlm.inference_kernels.numba_kernel import numba_gemm_lut
 
         rows = x.numel() // layer.in_features
@@ -84,7 +84,7 @@ class Lookup(nn.Module):
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """One thread for numba. Its OpenMP layer sets the number for PyTorch too, so that is put back as well."""
+    """Give numba one thread. Its OpenMP layer sets the number for PyTorch too, so both are put back."""
     import numba
 
     torchs, threads = torch.get_num_threads(), numba.get_num_threads()  # numba's first look may change the other
@@ -97,32 +97,32 @@ def _one_thread() -> Iterator[None]:
             torch.set_num_threads(torchs)
 
 
-def settle(model: nn.Module, memory: int) -> Mapping[str, int]:
-    """Choose a way for each AqlmLinear, in at most `memory` bytes more than the model takes without.
+def select_kernels(model: nn.Module, memory: int) -> Mapping[str, int]:
+    """Choose a kernel for each AqlmLinear, in at most `memory` bytes more than the model takes without.
 
     Layers are made dense in the model's order while memory lasts; the rest run in pieces. Returns how many layers run
-    which way.
+    by each kernel.
     """
-    ways = Counter[str]()
+    counts = Counter[str]()
     for layer in [module for module in model.modules() if isinstance(module, AqlmLinear)]:
-        layer.way = None
+        layer.kernel = None
         dense_bytes = layer.out_features * layer.in_features * layer.codebooks.element_size()
-        lookup = _has_kernel(layer)
+        lookup = _suits_lookup(layer)
         left = memory - (layer.codes.nbytes if lookup else 0)
         fits = dense_bytes <= left
-        way: nn.Module = Dense(layer) if fits else Pieces()
+        kernel: nn.Module = Dense(layer) if fits else Pieces()
         memory -= dense_bytes if fits else 0
         name = "dense" if fits else "pieces"
         if lookup and left >= 0:
-            way, name = Lookup(layer, way), f"lookup or {name}"
+            kernel, name = Lookup(layer, kernel), f"lookup or {name}"
             memory -= layer.codes.nbytes
-        layer.way = way
-        ways[name] += 1
-    return dict(ways)
+        layer.kernel = kernel
+        counts[name] += 1
+    return dict(counts)
 
 
-def _has_kernel(layer: AqlmLinear) -> bool:
-    """Whether the package's kernel can run a layer and is ever the faster way."""
+def _suits_lookup(layer: AqlmLinear) -> bool:
+    """Tell whether the package's kernel can run a layer and is ever the fastest."""
     return (
         layer.quantized.bits == 8
         and layer.codes.device.type == "cpu"

@@ -1,9 +1,9 @@
-"""First codes: groups quantized one after another, each one's error passed on to the groups that follow.
+"""First codes by GPTQ: groups are quantized one after another, and each group's error is passed on to later groups.
 
 Frantar et al. 2022 (GPTQ, arXiv 2210.17323) do this a column at a time for round-to-nearest. For vectors of g columns:
 if all later columns of a row may still move freely, the error that group j's choice e costs is e^T D e with
 D = (U_jj^T U_jj)^-1, U upper triangular, U^T U = H^-1, and the later columns' best answer to it is a shift by
--e U_jj^-1 U_j,later. Not part of AQLM, which starts from k-means' codes; its beam search ends lower from here.
+-e U_jj^-1 U_j,later. AQLM itself starts from k-means' codes; its beam search ends lower from these.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.kmeans import best_codes, quadratic_offsets
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _DAMPING = 0.01
 _GROUPS_AT_ONCE = 16
 
 
-def feedback_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, workers: Crew = ALONE) -> Tensor:
-    """Codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
+def gptq_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, pool: ThreadPool = SERIAL) -> Tensor:
+    """Choose codes int64 [out, J, M] for weight [out, in], xtx H [in, in], codebooks [M, K, g], scales [out]."""
     factor = inverse_factor(xtx)
-    return workers.by_rows(
-        lambda part: _feedback(weight[part], factor, codebooks, scales[part]), len(weight), most=len(weight)
+    return pool.by_rows(
+        lambda part: _quantize_groups(weight[part], factor, codebooks, scales[part]), len(weight), most=len(weight)
     )
 
 
-def _feedback(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
+def _quantize_groups(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
     books, _, width = codebooks.shape
     rows, columns = weight.shape
     groups = columns // width
@@ -48,7 +48,7 @@ def _feedback(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor)
 
 
 def _choose(target: Tensor, codebooks: Tensor, metric: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes [out, M] whose sum is near `target` [out, g] in `metric` [g, g], and that sum: greedy, then once more."""
+    """Choose codes [out, M] whose sum is near `target` [out, g] in `metric` [g, g]: greedily, twice. Returns both."""
     books = len(codebooks)
     offsets = [quadratic_offsets(codebook, metric) for codebook in codebooks]
     codes = torch.empty(len(target), books, dtype=torch.int64, device=target.device)
@@ -63,7 +63,7 @@ def _choose(target: Tensor, codebooks: Tensor, metric: Tensor) -> tuple[Tensor, 
 
 
 def inverse_factor(xtx: Tensor) -> Tensor:
-    """U, upper triangular, with U^T U = (H + damping)^-1: one hundredth of H's mean diagonal, more if that fails."""
+    """Return U, upper triangular, with U^T U = (H + damping)^-1; damping is 1 % of H's mean diagonal, or more."""
     mean = xtx.diagonal().mean()
     eye = torch.eye(len(xtx), dtype=xtx.dtype, device=xtx.device)
     damping = _DAMPING

@@ -1,9 +1,8 @@
-"""K-means over groups of weights, each group measured by what its own inputs make of it.
+"""K-means over groups of weights, with the error of the layer's output as the metric.
 
-A layer's error is tr((W - What) H (W - What)^T) with H = X^T X. Left to itself, input group j of width g contributes
-s^2 (p - c)^T D_j (p - c), with D_j the g x g block of H on its diagonal, s the row's scale, p the group's weights over
-s and c what they are replaced by. So the metric changes with the group, and a centroid is the solution of a g x g
-system.
+A layer's error is tr((W - What) H (W - What)^T) with H = X^T X. Input group j of width g alone contributes
+s^2 (p - c)^T D_j (p - c), where D_j is the g x g block of H on its diagonal, s the row's scale, p the group's weights
+over s and c their replacement. So each group has a metric of its own, and a centroid solves a g x g system.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from qharness.plugins.aqlm.thread_pool import ALONE, Crew
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
 _BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
 _TOLERANCE = 0.01
@@ -22,10 +21,10 @@ _RIDGE = 1e-6
 
 
 def best_codes(targets: Tensor, codebook: Tensor, offset: Tensor) -> Tensor:
-    """argmax over k of <targets[i], codebook[k]> + offset[k].
+    """Return the argmax over k of <targets[i], codebook[k]> + offset[k].
 
     targets [n, g]; codebook [K, g], K a power of two; offset [K]. Returns int64 [n]. With offset = -|codebook|^2 / 2
-    it is the nearest entry. Of equal scores, any.
+    it is the nearest entry. Among equal scores, any one is returned.
     """
     size = codebook.shape[0]
     found = torch.empty(len(targets), dtype=torch.int64, device=targets.device)
@@ -46,12 +45,12 @@ def best_codes(targets: Tensor, codebook: Tensor, offset: Tensor) -> Tensor:
 
 
 def quadratic_offsets(codebook: Tensor, metric: Tensor) -> Tensor:
-    """-c^T D c / 2 for each entry c of `codebook` [K, g]; metric D [g, g]. Returns [K]."""
+    """Return -c^T D c / 2 [K] for each entry c of `codebook` [K, g]; metric D [g, g]."""
     return -0.5 * ((codebook @ metric) * codebook).sum(1)
 
 
 def one_hot_sum(codes: Tensor, weights: Tensor, size: int) -> Tensor:
-    """Sparse CSR [size, n]: row k holds weights[i] at column i wherever codes[i] = k. codes int64 [n]; weights [n]."""
+    """Return sparse CSR [size, n] with weights[i] in row codes[i], column i. codes int64 [n]; weights [n]."""
     counts = torch.bincount(codes, minlength=size)
     starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     order = codes.argsort(stable=True)
@@ -59,7 +58,7 @@ def one_hot_sum(codes: Tensor, weights: Tensor, size: int) -> Tensor:
 
 
 def sparse_rows(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A sparse CSR matrix: row i has values[starts[i]:starts[i + 1]] at those columns, which may repeat and add up."""
+    """Return sparse CSR whose row i has values[starts[i]:starts[i + 1]] at their columns; repeated ones add up."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support")  # that it is beta
         matrix: Tensor = torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
@@ -67,7 +66,7 @@ def sparse_rows(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[in
 
 
 def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
-    """x[k] of systems[k] x[k] = right[k], each symmetric and at least semidefinite. [K, g, g], [K, g] -> [K, g]."""
+    """Solve systems[k] x[k] = right[k], each symmetric and positive semidefinite. [K, g, g], [K, g] -> [K, g]."""
     size = systems.diagonal(dim1=1, dim2=2).mean(1)
     ridge = _RIDGE * size + torch.where(size > 0, 0.0, 1.0)
     eye = torch.eye(systems.shape[-1], dtype=systems.dtype, device=systems.device)
@@ -76,12 +75,17 @@ def solve_blocks(systems: Tensor, right: Tensor) -> Tensor:
 
 
 def kmeans(
-    points: Tensor, weights: Tensor, metrics: Tensor, size: int, generator: torch.Generator, workers: Crew = ALONE
+    points: Tensor,
+    weights: Tensor,
+    metrics: Tensor,
+    size: int,
+    generator: torch.Generator,
+    pool: ThreadPool = SERIAL,
 ) -> Tensor:
-    """Lloyd's algorithm from random points, until a step lowers the error by less than a hundredth.
+    """Run Lloyd's algorithm from random points, until a step lowers the error by less than a hundredth.
 
     points [J, n, g]; weights [n], of the points at the same place in every group; metrics [J, g, g]. Returns centroids
-    [size, g]; where there are fewer points than that, all of them and zeros.
+    [size, g]; if there are fewer points than that, all points and zeros.
     """
     groups, count, width = points.shape
     flat = points.reshape(-1, width)
@@ -94,7 +98,7 @@ def kmeans(
     group_of = torch.arange(groups, device=flat.device).repeat_interleave(count)
     previous = float("inf")
     for _ in range(_STEPS):
-        codes = nearest(points, centroids, metrics, workers).view(-1)
+        codes = nearest(points, centroids, metrics, pool).view(-1)
         rest = points - centroids[codes].view_as(points)
         error = float((((rest @ metrics) * rest).sum(2) @ weights).sum())
         if not error < previous * (1 - _TOLERANCE):
@@ -108,18 +112,18 @@ def kmeans(
     return centroids
 
 
-def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, workers: Crew = ALONE) -> Tensor:
-    """The nearest centroid to each point in its group's metric: int64 [J, n]."""
+def nearest(points: Tensor, centroids: Tensor, metrics: Tensor, pool: ThreadPool = SERIAL) -> Tensor:
+    """Find the nearest centroid to each point in its group's metric: int64 [J, n]."""
 
     def of_group(group: int) -> Tensor:
         metric = metrics[group]
         return best_codes(points[group] @ metric, centroids, quadratic_offsets(centroids, metric))
 
-    return torch.stack(workers.map(of_group, range(len(points))))
+    return torch.stack(pool.map(of_group, range(len(points))))
 
 
 def spread_metrics(members: Tensor, group_of: Tensor, metrics: Tensor) -> Tensor:
-    """For each code, the sum of members' weight times D of their group: [K, g, g].
+    """Return for each code the sum of members' weight times D of their group: [K, g, g].
 
     members: CSR [K, n]; group_of: int64 [n], the group a column belongs to; metrics [J, g, g].
     """

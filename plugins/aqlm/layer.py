@@ -1,9 +1,9 @@
-"""AQLM on one layer: the codes, codebooks and scales that change its output least (Egiazarian et al. 2024, section 3).
+"""AQLM on one layer: finds codes, codebooks and scales that change its output least (Egiazarian et al. 2024, part 3).
 
 The objective is the error of the layer's output on the calibration set, ||(W - What) X||^2, which is
-tr((W - What) H (W - What)^T) with H = X^T X. K-means gives first codebooks, `feedback` first codes; then codebooks,
-scales and codes are improved in turn until a round gains less than the tolerance, and the best is kept. Where the
-authors' code trains codebooks and scales with Adam, here they are solved for.
+tr((W - What) H (W - What)^T) with H = X^T X. K-means gives the first codebooks, GPTQ the first codes; then codebooks,
+scales and codes are improved in turn until a round gains less than the tolerance, and the best state is returned.
+Codebooks and scales are solved for, where the authors' code trains them with Adam.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch import Tensor
 
 from qharness.plugins.aqlm.beam import beam_search
 from qharness.plugins.aqlm.bit_allocation import Shape
-from qharness.plugins.aqlm.gptq_init import feedback_codes
+from qharness.plugins.aqlm.gptq_init import gptq_codes
 from qharness.plugins.aqlm.kmeans import kmeans, nearest
 from qharness.plugins.aqlm.least_squares import decode, layer_error, solve_codebooks, solve_scales
-from qharness.plugins.aqlm.thread_pool import Crew, crew
+from qharness.plugins.aqlm.thread_pool import ThreadPool, thread_pool
 from qharness.plugins.aqlm.weight import QuantizedWeight
 
 _LEAST_SCALE = 1e-9
@@ -26,7 +26,7 @@ _LEAST_SCALE = 1e-9
 
 @dataclass(frozen=True)
 class Search:
-    """How long codes are looked for. `tolerance`: the relative gain of a round below which there is no other."""
+    """How long the search for codes lasts. `tolerance`: the search ends with a round of a smaller relative gain."""
 
     beam: int = 1
     tolerance: float = 0.01
@@ -36,7 +36,7 @@ class Search:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """A quantized weight and ||(W - What) X||^2 / ||W X||^2 after each step, of which the last is the weight's own."""
+    """A quantized weight, and ||(W - What) X||^2 / ||W X||^2 after each round; the last is the weight's own."""
 
     weight: QuantizedWeight
     errors: tuple[float, ...]
@@ -62,8 +62,8 @@ def quantize_layer(
 ) -> LayerResult:
     """Quantize `weight` [out, in] for inputs with X^T X `xtx` [in, in], up to a factor; computed in float32.
 
-    `dtype` is that of the result's codebooks and scales: by default the weight's. `shape.group` must divide in. An
-    `xtx` of zeros (inputs that never came) counts as the identity. `generator` is on the CPU, wherever the weight is.
+    `dtype`, by default the weight's, is that of the result's codebooks and scales. `shape.group` must divide in. An
+    `xtx` of zeros (the layer had no inputs) counts as the identity. `generator` is always on the CPU.
     """
     dtype = dtype or weight.dtype
     weight, xtx = weight.float(), xtx.float()
@@ -75,12 +75,12 @@ def quantize_layer(
     metrics = blocks.diagonal(dim1=0, dim2=2).permute(2, 0, 1).contiguous()
     whole = layer_error(weight, torch.zeros_like(weight), xtx) or 1.0
 
-    with crew(weight.device) as workers:
-        best = _first(weight, xtx, metrics, shape, generator, workers)
+    with thread_pool(weight.device) as pool:
+        best = _initial_state(weight, xtx, metrics, shape, generator, pool)
         least = best.error(weight, xtx)
         errors = [least / whole]
         for _ in range(search.rounds):
-            state = _improve(best, weight, xtx, metrics, generator, search, workers)
+            state = _improve(best, weight, xtx, metrics, generator, search, pool)
             error = state.error(weight, xtx)
             enough = not error < least * (1 - search.tolerance)
             if error < least:
@@ -91,23 +91,23 @@ def quantize_layer(
     return LayerResult(_packed(best, dtype), tuple(errors))
 
 
-def _first(
-    weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator, workers: Crew
+def _initial_state(
+    weight: Tensor, xtx: Tensor, metrics: Tensor, shape: Shape, generator: torch.Generator, pool: ThreadPool
 ) -> _State:
-    """K-means on what the codebooks before left over, then the better of its own codes and those found by feedback."""
+    """Run k-means for each codebook on what the codebooks before left; take the better of its codes and GPTQ's."""
     rows, groups = len(weight), len(metrics)
     scales = weight.square().mean(1).sqrt().clamp_min(_LEAST_SCALE)
     points = (weight / scales[:, None]).view(rows, groups, shape.group).transpose(0, 1).contiguous()  # [J, out, g]
     codebooks, codes = [], []
     for _ in range(shape.codebooks):
-        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator, workers)
-        codes.append(nearest(points, codebook, metrics, workers).t())
+        codebook = kmeans(points, scales.square(), metrics, 1 << shape.nbits, generator, pool)
+        codes.append(nearest(points, codebook, metrics, pool).t())
         points = points - codebook[codes[-1].t()]
         codebooks.append(codebook)
     books = torch.stack(codebooks)
     states = [
         _State(books, torch.stack(codes, -1), scales),
-        _State(books, feedback_codes(weight, xtx, books, scales, workers), scales),
+        _State(books, gptq_codes(weight, xtx, books, scales, pool), scales),
     ]
     return min(states, key=lambda state: state.error(weight, xtx))
 
@@ -119,12 +119,12 @@ def _improve(
     metrics: Tensor,
     generator: torch.Generator,
     search: Search,
-    workers: Crew,
+    pool: ThreadPool,
 ) -> _State:
     codebooks = solve_codebooks(weight, xtx, metrics, state.codebooks, state.codes, state.scales, search.solver_steps)
     scales = solve_scales(weight, xtx, codebooks, state.codes)
     scales = torch.where(scales.abs() < _LEAST_SCALE, _LEAST_SCALE, scales)  # the search divides by them
-    codes = beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam, workers)
+    codes = beam_search(weight, xtx, codebooks, state.codes, scales, generator, search.beam, pool)
     return _State(codebooks, codes, scales)
 
 

@@ -1,4 +1,4 @@
-"""The best codebooks and scales for given codes: linear least squares."""
+"""Finds the best codebooks and scales for given codes, by linear least squares."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ENOUGH = 1e-6
 
 
 def decode(codebooks: Tensor, codes: Tensor) -> Tensor:
-    """The weight [out, in] that codes [out, J, M] stand for with every scale 1; codebooks [M, K, g]."""
+    """Return the weight [out, in] of codes [out, J, M] and codebooks [M, K, g], with every scale 1."""
     books, size, width = codebooks.shape
     offsets = torch.arange(0, books * size, size, device=codes.device)
     vectors = codebooks.reshape(-1, width)
@@ -20,13 +20,13 @@ def decode(codebooks: Tensor, codes: Tensor) -> Tensor:
 
 
 def layer_error(weight: Tensor, other: Tensor, xtx: Tensor) -> float:
-    """tr((W - W') H (W - W')^T); weights [out, in], xtx H [in, in]."""
+    """Return tr((W - W') H (W - W')^T); weights [out, in], xtx H [in, in]."""
     rest = weight - other
     return float(((rest @ xtx) * rest).sum())
 
 
 def solve_scales(weight: Tensor, xtx: Tensor, codebooks: Tensor, codes: Tensor) -> Tensor:
-    """The scale [out] of each row at which the layer's error is least, codes and codebooks given."""
+    """Find the scale [out] of each row at which the layer's error is least, for these codes and codebooks."""
     unit = decode(codebooks, codes)
     seen = unit @ xtx
     norm = (seen * unit).sum(1)
@@ -36,7 +36,7 @@ def solve_scales(weight: Tensor, xtx: Tensor, codebooks: Tensor, codes: Tensor) 
 def solve_codebooks(
     weight: Tensor, xtx: Tensor, metrics: Tensor, codebooks: Tensor, codes: Tensor, scales: Tensor, steps: int
 ) -> Tensor:
-    """Codebooks [M, K, g] at which the layer's error is least, codes and scales given.
+    """Find codebooks [M, K, g] at which the layer's error is least, for these codes and scales.
 
     What = S C, with S sparse [out*J, M*K] holding scales[o] at the codes of group (o, j), so the error is quadratic in
     C and its minimum solves S^T (S C H) = S^T (W H). Conjugate gradients from the codebooks given, preconditioned with
@@ -80,7 +80,7 @@ def solve_codebooks(
 
 
 def _inverse(blocks: Tensor) -> Tensor:
-    """The inverse of each of `blocks` [n, g, g]; of an empty one, the identity."""
+    """Invert each of `blocks` [n, g, g]; the inverse of a block of zeros is the identity."""
     eye = torch.eye(blocks.shape[-1], dtype=blocks.dtype, device=blocks.device)
     size = blocks.diagonal(dim1=1, dim2=2).mean(1)
     ridge = 1e-4 * size + torch.where(size > 0, 0.0, 1.0)

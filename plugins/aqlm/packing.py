@@ -1,7 +1,8 @@
-"""Codes at their true bits. Eight codes of B bits fill B bytes, least significant bit first."""
+"""Packs codes at their true bits: eight codes of B bits fill B bytes, least significant bit first."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -11,12 +12,12 @@ _OCTET = 8
 
 
 def packed_bytes(codes: int, bits: int) -> int:
-    """How many bytes `pack` makes of so many codes."""
+    """Return how many bytes `pack` makes of so many codes."""
     return -(-codes // _OCTET) * bits
 
 
 def _overlaps(bits: int) -> Iterator[tuple[int, int, int]]:
-    """(byte, code, shift) for each byte of an octet's B and each code that has bits in it.
+    """Yield (byte, code, shift) for each of an octet's B bytes and each code that has bits in it.
 
     Code c stands at bits c*B to c*B + B - 1, so it lies `shift` = c*B - 8*byte bits above the byte's lowest.
     """
@@ -28,7 +29,7 @@ def _overlaps(bits: int) -> Iterator[tuple[int, int, int]]:
 
 
 def pack(indices: Tensor, bits: int) -> Tensor:
-    """Integers from 0 to 2^bits - 1, of any shape, to uint8 [packed_bytes], in the order of their elements.
+    """Pack integers from 0 to 2^bits - 1, of any shape, to uint8 [packed_bytes], in the order of their elements.
 
     bits is 1 to 16; a last octet is filled up with zeros.
     """
@@ -42,10 +43,8 @@ def pack(indices: Tensor, bits: int) -> Tensor:
 
 
 def unpack(packed: Tensor, bits: int, shape: tuple[int, ...]) -> Tensor:
-    """The reverse: int32 of `shape`, 0 to 2^bits - 1. Raises ValueError where the number of bytes does not fit."""
-    count = 1
-    for size in shape:
-        count *= size
+    """Unpack to int32 of `shape`, 0 to 2^bits - 1. Raises ValueError where the number of bytes does not fit."""
+    count = math.prod(shape)
     if packed.dtype != torch.uint8 or packed.numel() != packed_bytes(count, bits):
         raise ValueError(
             f"{packed.numel()} bytes of {packed.dtype} hold no {count} codes of {bits} bits: "

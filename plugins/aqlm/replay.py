@@ -1,8 +1,8 @@
-"""Runs a model up to one of its blocks, with the blocks before it replaced by what they put out.
+"""Runs a model up to one of its blocks, with the blocks before it replaced by their outputs.
 
-The model's own code makes masks, positions and whatever else its blocks are called with, so nothing here knows an
-architecture. A block that is done is a stub that returns what the last one done of its stack put out, kept on the CPU:
-reaching a block costs the embeddings and the masks, and no more than one output a stack is kept.
+The model's own code makes masks, positions and all other arguments of its blocks, so nothing here knows an
+architecture. A block that is done becomes a stub, which returns the output of the last block done of its stack. These
+outputs are stored on the CPU, one a stack, and reaching a block costs the embeddings and the masks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tree = Any
 
 
 def map_tensors(tree: Tree, change: Callable[[Tensor], Tensor]) -> Tree:
-    """The same tree with every tensor changed."""
+    """Return the same tree with every tensor changed."""
     if isinstance(tree, Tensor):
         return change(tree)
     if isinstance(tree, tuple | list):
@@ -36,40 +36,40 @@ def map_tensors(tree: Tree, change: Callable[[Tensor], Tensor]) -> Tree:
 
 
 def hidden(output: Tree) -> Tensor:
-    """The hidden states [n, length, width] of what a block returned: itself or the first of a tuple."""
+    """Return the hidden states [n, length, width] of a block's output: the tensor itself, or the first of a tuple."""
     return output if isinstance(output, Tensor) else output[0]
 
 
 @dataclass(frozen=True)
 class Call:
-    """What a block was called with."""
+    """The arguments of one call of a block."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     def on(self, device: torch.device) -> Call:
-        """With every tensor on `device`."""
+        """Move every tensor to `device`."""
         args, kwargs = map_tensors((self.args, self.kwargs), lambda t: t.to(device))
         return Call(args, kwargs)
 
     def to(self, dtype: torch.dtype) -> Call:
-        """With every floating-point tensor in `dtype`."""
+        """Convert every floating-point tensor to `dtype`."""
         args, kwargs = map_tensors((self.args, self.kwargs), lambda t: t.to(dtype) if t.is_floating_point() else t)
         return Call(args, kwargs)
 
     def run(self, block: nn.Module) -> Tree:
-        """What the block returns."""
+        """Call the block; return its output."""
         return block(*self.args, **self.kwargs)
 
 
 class _Reached(Exception):  # noqa: N818 - no error
-    """Ends a forward pass at the block that was wanted."""
+    """Ends a forward pass at a block."""
 
 
 def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[Tensor]:
-    """Sequences of one length stacked: int64 [n, length] with n <= size and, unless n is 1, n * length <= tokens.
+    """Stack sequences of one length: int64 [n, length] with n <= size and, unless n is 1, n * length <= tokens.
 
-    In the order of each length's first sequence; empty ones are left out.
+    Lengths come in the order of their first sequence; empty sequences are left out.
     """
     by_length: dict[int, list[Tensor]] = {}
     for sequence in sequences:
@@ -84,7 +84,7 @@ def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[
 
 @contextmanager
 def working_on(block: nn.Module, device: torch.device) -> Iterator[None]:
-    """Meanwhile a block is on `device`; afterwards it is where it was, unless that is the same."""
+    """Move a block to `device` for the time of the context."""
     home = next(block.parameters()).device
     if home == device:
         yield
@@ -98,9 +98,9 @@ def working_on(block: nn.Module, device: torch.device) -> Iterator[None]:
 
 @dataclass
 class Replay:
-    """A model on a list of batches. `blocks`: dotted names in the order in which a forward pass reaches them.
+    """A model and its batches of token ids. `blocks`: dotted names in the order in which a forward pass reaches them.
 
-    `device`: where blocks run, which the rest of the model need not be on; whoever runs a block moves it there.
+    `device`: where blocks run; the caller moves a block there, and the rest of the model need not be there.
     """
 
     model: PreTrainedModel
@@ -119,7 +119,7 @@ class Replay:
         blocks: Mapping[str, nn.Module],
         device: torch.device | None = None,
     ) -> Replay:
-        """Find the order of the blocks by running the first batch's first tokens; blocks never reached are left out."""
+        """Find the order of the blocks by running the first batch's first tokens; leave out blocks never reached."""
         order: list[str] = []
         hooks = [
             block.register_forward_pre_hook(lambda _module, _args, name=name: order.append(name))
@@ -134,13 +134,13 @@ class Replay:
         return cls(model, inputs, list(dict.fromkeys(order)), device or model.device)
 
     def fresh(self, inputs: Sequence[Tensor]) -> Replay:
-        """The same model on other batches, no block done."""
+        """Return a replay of the same model on other batches, with no block done."""
         return Replay(self.model, inputs, self.blocks, self.device)
 
     def calls(self, block: str, which: Sequence[int] | None = None) -> Iterator[Call]:
-        """What `block` is called with on each batch, or those of the indices given, on the device that blocks run on.
+        """Yield the call of `block` on each batch, or on those of these indices; all blocks before it must be done.
 
-        All blocks before it are done.
+        Its tensors are on the device where blocks run.
         """
         target = self.model.get_submodule(block)
         for index in range(len(self.inputs)) if which is None else which:
@@ -163,16 +163,16 @@ class Replay:
             yield caught[0].on(self.device)
 
     def advance(self, block: str) -> None:
-        """Keep what `block` puts out on each batch, for the blocks after it."""
+        """Store the output of `block` on each batch, for the blocks after it."""
         module = self.model.get_submodule(block)
         with torch.no_grad():
-            outputs = [self._kept(call.run(module)) for call in self.calls(block)]
+            outputs = [self._to_cpu(call.run(module)) for call in self.calls(block)]
         stack = block.rpartition(".")[0]
         self._last[stack] = block
         self._outputs[stack] = outputs
 
-    def _kept(self, output: Tree) -> Tree:
-        """On the CPU; what is the same for many batches, such as T5's position biases, only once."""
+    def _to_cpu(self, output: Tree) -> Tree:
+        """Copy an output to the CPU; store what many batches share, such as T5's position biases, only once."""
         if isinstance(output, Tensor):
             return output.cpu()
         first, *others = output
@@ -188,7 +188,7 @@ class Replay:
 
     @contextmanager
     def done(self, index: int) -> Iterator[None]:
-        """Meanwhile blocks that are done return what the last of their stack did on batch `index`."""
+        """Let blocks that are done return the output of the last of their stack on batch `index`, in this context."""
         replaced = []
         try:
             for stack, last in self._last.items():

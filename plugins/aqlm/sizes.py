@@ -1,4 +1,4 @@
-"""What AQLM's weights take, from shapes alone."""
+"""Sizes of AQLM's weights, from shapes alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Layers = Mapping[str, tuple[int, int]]
 
 
 def divisible(layers: Layers, group: int, skip_indivisible: bool) -> Layers:
-    """The layers (out, in) whose width `group` divides; raise ModelError for another unless it is skipped."""
+    """Return the layers (out, in) whose width `group` divides; raise ModelError for another unless it is skipped."""
     for name, (_, columns) in layers.items():
         if columns % group and not skip_indivisible:
             raise ModelError(
@@ -26,9 +26,9 @@ def divisible(layers: Layers, group: int, skip_indivisible: bool) -> Layers:
 
 
 def weight_bytes(layers: Layers, shape: Shape, element_bytes: int) -> WeightBytes:
-    """Bytes of codes, codebooks and scales of layers (out, in) that are coded in one shape.
+    """Compute the bytes of codes, codebooks and scales of layers (out, in) that are coded in one shape.
 
-    Codes are kept in 8 bits up to B = 8 and in 16 above (weight.py); packed, they take B (packing.py).
+    Codes take 8 bits up to B = 8 and 16 above (weight.py); packed, they take B (packing.py).
     """
     codes = [rows * columns // shape.group * shape.codebooks for rows, columns in layers.values()]
     books = len(layers) * shape.codebooks * (1 << shape.nbits) * shape.group * element_bytes

@@ -1,7 +1,7 @@
-"""Independent parts of a layer's work, one thread each.
+"""Runs independent parts of a layer's work, each in one thread, with PyTorch's own threads off.
 
-PyTorch's own threads meet after every operation. Here operations are short and many, and on a machine that does
-something else as well that waiting takes longer than the work: so each thread does whole parts, PyTorch's threads off.
+PyTorch's threads wait for each other after every operation. A layer's operations are short and many, and on a machine
+that does other work too, the waiting takes longer than the work.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ _WORTH_THREADS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Crew:
-    """Maps a function over parts. `pool` None: one after another."""
+class ThreadPool:
+    """Maps a function over parts in `size` threads; one part after another where `executor` is None."""
 
     size: int = 1
-    pool: ThreadPoolExecutor | None = None
+    executor: ThreadPoolExecutor | None = None
 
     def map(self, function: Callable[[T], U], parts: Sequence[T]) -> list[U]:
-        """What `function` returns for each part, in order."""
-        return list((self.pool.map if self.pool else map)(function, parts))
+        """Return the function's result for each part, in order."""
+        return list((self.executor.map if self.executor else map)(function, parts))
 
     def by_rows(self, function: Callable[[slice], Tensor], rows: int, most: int) -> Tensor:
-        """The results for slices of `rows`, of at most `most` each, put together along the first dimension."""
+        """Call the function on slices of at most `most` of `rows`; return the results, joined along dimension 0."""
         step = max(min(-(-rows // self.size), most), _LEAST_ROWS)
         return torch.cat(self.map(function, [slice(start, start + step) for start in range(0, rows, step)]))
 
 
-ALONE = Crew()
+SERIAL = ThreadPool()
 
 
 @contextmanager
 def suited_threads(weights: int) -> Iterator[None]:
-    """PyTorch's threads off for the work on a block of so few weights that they would only wait for each other."""
+    """Turn PyTorch's threads off for work on a block of so few weights that they would mostly wait."""
     threads = torch.get_num_threads()
     if weights < _WORTH_THREADS:
         torch.set_num_threads(1)
@@ -55,15 +55,15 @@ def suited_threads(weights: int) -> Iterator[None]:
 
 
 @contextmanager
-def crew(device: torch.device) -> Iterator[Crew]:
-    """As many threads as PyTorch may use on the CPU; on another device, none. Gradients are not for these threads."""
+def thread_pool(device: torch.device) -> Iterator[ThreadPool]:
+    """Yield a pool of PyTorch's number of threads on the CPU, of one on another device. It takes no gradients."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
-        yield ALONE
+        yield SERIAL
         return
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield Crew(threads, pool)
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+            yield ThreadPool(threads, executor)
     finally:
         torch.set_num_threads(threads)

@@ -1,6 +1,7 @@
-"""A weight matrix as AQLM writes it: each group of a row's weights is a sum of codebook vectors, times the row's scale.
+"""A weight matrix in AQLM's form: each group of a row's weights is a sum of codebook vectors, times the row's scale.
 
-Egiazarian et al. 2024 (arXiv 2401.06118), section 3. The layout is that of the package `aqlm`, which transformers runs.
+The form is of Egiazarian et al. 2024 (arXiv 2401.06118), section 3; the layout is that of the package `aqlm`, which
+transformers runs.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from qharness import LazyWeight
 
 
 def code_dtype(bits: int) -> torch.dtype:
-    """What codes of so many bits are kept in: int8 up to 8, int16 up to 16; unsigned values are wrapped."""
+    """Return the dtype of codes of so many bits: int8 up to 8, int16 up to 16. Unsigned values are wrapped."""
     return torch.int8 if bits <= 8 else torch.int16
 
 
 def wrap(indices: Tensor, bits: int) -> Tensor:
-    """Integers from 0 to 2^bits - 1 as they are kept: those of the upper half become negative."""
+    """Turn integers from 0 to 2^bits - 1 into codes: those of the upper half become negative."""
     indices = indices.to(torch.int32)
     return torch.where(indices >= 1 << (bits - 1), indices - (1 << bits), indices).to(code_dtype(bits))
 
 
 def unwrap(codes: Tensor, bits: int) -> Tensor:
-    """The reverse of `wrap`: int32 from 0 to 2^bits - 1."""
+    """Turn codes back into int32 from 0 to 2^bits - 1; the reverse of `wrap`."""
     return codes.to(torch.int32) & ((1 << bits) - 1)
 
 
@@ -45,35 +46,35 @@ class QuantizedWeight:
 
     @classmethod
     def from_indices(cls, codebooks: Tensor, indices: Tensor, scales: Tensor) -> QuantizedWeight:
-        """From codes as plain integers, 0 to 2^B - 1, of any integer dtype."""
+        """Make a weight of codes that are plain integers, 0 to 2^B - 1, of any integer dtype."""
         return cls(codebooks, wrap(indices, bits_of(codebooks)), scales)
 
     @property
     def bits(self) -> int:
-        """B, the bits of one code."""
+        """Return B, the bits of one code."""
         return bits_of(self.codebooks)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(out, in) of the matrix."""
+        """Return (out, in) of the matrix."""
         return self.codes.shape[0], self.codes.shape[1] * self.codebooks.shape[-1]
 
     def indices(self) -> Tensor:
-        """The codes unwrapped: int32 [out, in/g, M], 0 to 2^B - 1."""
+        """Return the codes unwrapped: int32 [out, in/g, M], 0 to 2^B - 1."""
         return unwrap(self.codes, self.bits)
 
     def dequantize(self) -> Tensor:
-        """The matrix [out, in] in the codebooks' dtype; differentiable in codebooks and scales."""
+        """Return the matrix [out, in] in the codebooks' dtype; differentiable in codebooks and scales."""
         return dequantize(self.codebooks, self.codes, self.scales)
 
 
 def bits_of(codebooks: Tensor) -> int:
-    """B of codebooks [M, 2^B, 1, g]."""
+    """Return B of codebooks [M, 2^B, 1, g]."""
     return int(codebooks.shape[1]).bit_length() - 1
 
 
 def dequantize(codebooks: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
-    """The matrix [rows, in] of some rows' codes [rows, in/g, M] and scales [rows, 1, 1, 1]; see QuantizedWeight."""
+    """Return a QuantizedWeight's matrix [rows, in] for codes [rows, in/g, M] and scales [rows, 1, 1, 1]."""
     books, size, _, group = codebooks.shape
     rows, groups, _ = codes.shape
     indices = unwrap(codes, bits_of(codebooks))
@@ -86,13 +87,13 @@ def dequantize(codebooks: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
 class AqlmLinear(nn.Module):
     """A Linear whose weight is a QuantizedWeight; `bias` [out] or None.
 
-    Its state has the names and shapes of `aqlm.QuantizedLinear`'s, so that what it saves, transformers loads. The
-    forward pass is differentiable in codebooks, scales and bias, which begin frozen. `way`, called with this module
-    and x, runs it instead where there is no gradient to take; it is neither saved nor copied (see running.py).
+    Its state dict has the names and shapes of `aqlm.QuantizedLinear`'s, so transformers loads it. The forward pass is
+    differentiable in codebooks, scales and bias, which begin frozen. Where no gradient is taken, `kernel` runs it,
+    called with this module and x; a kernel is neither saved nor copied (see code_lookup.py).
     """
 
     codes: Tensor
-    way: nn.Module | None
+    kernel: nn.Module | None
 
     def __init__(self, weight: QuantizedWeight, bias: Tensor | None = None) -> None:
         super().__init__()
@@ -101,40 +102,40 @@ class AqlmLinear(nn.Module):
         self.scales = nn.Parameter(weight.scales, requires_grad=False)
         self.register_buffer("codes", weight.codes)
         self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
-        self.way = None
+        self.kernel = None
 
     @property
     def weight(self) -> Tensor:
-        """What a model reads that asks a Linear for its weight: Mamba to multiply with, T5 for its dtype."""
+        """Return a weight that is computed when it is used: Mamba multiplies with it, T5 reads its dtype."""
         shape, books = (self.out_features, self.in_features), self.codebooks
         return LazyWeight(self.quantized.dequantize, shape, books.dtype, books.device)
 
     @property
     def quantized(self) -> QuantizedWeight:
-        """The weight; it shares the module's memory."""
+        """Return the weight, which shares the module's memory."""
         return QuantizedWeight(self.codebooks, self.codes, self.scales)
 
     def dequantized_weight(self) -> Tensor:
-        """The weight [out, in], float32."""
+        """Return the weight [out, in], float32."""
         return self.quantized.dequantize().float()
 
     def quantized_input(self, x: Tensor) -> Tensor:
-        """Activations are left as they are."""
+        """Return x: activations are not quantized."""
         return x
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] to [..., out]."""
-        if self.way is not None and not (torch.is_grad_enabled() and self.codebooks.requires_grad):
-            y: Tensor = self.way(self, x)
+        """Map x [..., in] to [..., out]."""
+        if self.kernel is not None and not (torch.is_grad_enabled() and self.codebooks.requires_grad):
+            y: Tensor = self.kernel(self, x)
             return y
         return functional.linear(x, self.quantized.dequantize(), self.bias)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copied without its way, which belongs to one process on one machine."""
-        return {**self.__dict__, "_modules": {}, "way": None}
+        """Leave out the kernel, which belongs to one process on one machine."""
+        return {**self.__dict__, "_modules": {}, "kernel": None}
 
     def extra_repr(self) -> str:
-        """Shown by `print(model)`."""
+        """Describe the layer for `print(model)`."""
         books, size, _, group = self.codebooks.shape
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}, "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import DataError, SpecError, mirror_dir, option
+from qharness import DataError, mirror_dir, option
 from qharness.plugins.corpora.shards import KINDS, Row, mirrored, rows, state
 
 REPOSITORY = "code-search-net/code_search_net"
@@ -32,13 +32,8 @@ class CodeSearchNet:
 
     name: ClassVar[str] = "codesearchnet"
 
-    n: int = option(5000, "functions")
-    seqlen: int = option(2048, "most tokens of a function")
-
-    def __post_init__(self) -> None:
-        for field in ("n", "seqlen"):
-            if getattr(self, field) < 1:
-                raise SpecError(f"{self.name}'s {field} must be 1 or more, not {getattr(self, field)}")
+    n: int = option(5000, "functions", least=1)
+    seqlen: int = option(2048, "most tokens of a function", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
         """Functions in random order; the first of many are those that a smaller `n` gives."""

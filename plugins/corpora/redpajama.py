@@ -14,16 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from qharness import DataError, SpecError, mirror_dir, option
+from qharness import DataError, mirror_dir, option
 from qharness.plugins.corpora.shards import KINDS, Row, fetch, mirrored, rows, state
 
 UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
 _SHARDS = 16  # files of a subset that are read from the network
 _LEAST_SCORE = 10  # a question's must be above it
 _LANGUAGE = re.compile(r"(?<![a-z])(?:python|java)(?![a-z])", re.IGNORECASE)  # Python 3 and Java8, but not JavaScript
-
-_N, _SEQLEN = 1024, 4096
-_N_HELP, _SEQLEN_HELP = "sequences", "tokens of a sequence; shorter documents are passed over"
 
 Document = tuple[str, str]
 Fits = Callable[[str], bool]
@@ -189,13 +186,8 @@ class Random:
     name: ClassVar[str] = "random"
     sources: ClassVar[tuple[_Source, ...]] = _RANDOM
 
-    n: int = option(_N, _N_HELP)
-    seqlen: int = option(_SEQLEN, _SEQLEN_HELP)
-
-    def __post_init__(self) -> None:
-        for field in ("n", "seqlen"):
-            if getattr(self, field) < 1:
-                raise SpecError(f"{self.name}'s {field} must be 1 or more, not {getattr(self, field)}")
+    n: int = option(1024, "sequences", least=1)
+    seqlen: int = option(4096, "tokens of a sequence; shorter documents are passed over", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
         """Documents of whatever length, each with its kind."""

@@ -1,4 +1,4 @@
-"""Int8 quantization as Wei et al. 2023 ran it, and with scales that leave rows independent."""
+"""Int8 quantization of Wei et al. 2023, as they ran it and with scales that leave rows independent."""
 
 from __future__ import annotations
 

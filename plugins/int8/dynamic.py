@@ -1,4 +1,4 @@
-"""Int8 weights and int8 activations whose scale is found as they come: dynamic quantization (Wei et al. 2023, II.C)."""
+"""Dynamic quantization (Wei et al. 2023, II.C): int8 weights and activations, whose scales are found at run time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
 from qharness.plugins.int8.int8_options import (
     SCALE_BYTES,
     Granularity,
-    check_options,
     convert,
     linear_names,
     weight_bytes,
@@ -41,19 +40,18 @@ class Int8Dynamic:
         "one activation scale a token, or PyTorch's quantize_dynamic: one range over the whole batch (CPU only)",
     )
     loss: Literal["max", "mse", "entropy", "percentile"] = option("max", "what the weights' clipping range minimises")
-    weight_bits: int = option(8, "8, or 4 in int8's room")
-    act_bits: int = option(8, "8, or 4 in int8's room")
-    percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    weight_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
 
     def __post_init__(self) -> None:
-        check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
         if self.activations == "tensor" and (self.loss, self.weight_bits, self.act_bits) != ("max", 8, 8):
             raise SpecError("int8-dynamic:activations=tensor is PyTorch's own, which has 8 bits and loss=max only")
 
     @property
     def batch_dependent(self) -> bool:
-        """One range over the batch makes each row's result depend on the others."""
+        """Whether one activation range serves the whole batch, so that each row's result depends on the others."""
         return self.activations == "tensor"
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
@@ -75,17 +73,17 @@ class Int8Dynamic:
         self.checkpoint.save(model, folder)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         return self.checkpoint.readers(self.act_bits)
 
     def layer_forms(self) -> Sequence[LayerForm]:
-        """How the cache of quantized models has the layers."""
+        """Return the forms in which the cache of quantized models holds the layers."""
         from qharness.plugins.int8.int8_layer_forms import DYNAMIC_LINEAR, INT8_LINEAR
 
         return INT8_LINEAR, DYNAMIC_LINEAR
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.
+        """Compute sizes of layers (out, in): int8, and a float32 scale for the matrix or each of its rows.
 
         PyTorch's own scales are float64, each with an int64 zero point.
         """
@@ -97,7 +95,7 @@ class Int8Dynamic:
 
 
 def _torch_dynamic(model: PreTrainedModel, weights: Granularity, head: bool) -> PreTrainedModel:
-    """PyTorch's own dynamically quantized Linears, as `torch.ao.quantization.quantize_dynamic` makes them."""
+    """Replace the Linears by PyTorch's own, as `torch.ao.quantization.quantize_dynamic` makes them."""
     import torch
     from torch.ao import quantization
     from torch.ao.nn.quantized import dynamic

@@ -1,8 +1,8 @@
-"""Checkpoints of int8 models, in the form of compressed-tensors' int8 models: integers and scales in safetensors.
+"""Checkpoints of int8 models, in the form of compressed-tensors: integers and scales in safetensors.
 
 transformers loads them where the package compressed-tensors is installed, and refuses without it. qharness needs no
-package, and computes with the integers, where transformers computes with what they stand for. It loads others'
-checkpoints of these schemes too; those of other schemes are left to transformers.
+package, and computes with the integers, where transformers dequantizes them. It loads other programs' checkpoints of
+these schemes too, and leaves those of other schemes to transformers.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from qharness.plugins.int8.linear import Int8Linear
 
 COMPRESSED = "compressed-tensors"
-METHOD = "qharness-int8"  # of what was written formerly, and what our loading goes by
+METHOD = "qharness-int8"  # the name in older checkpoints, and the one that our loader is registered under
 
 
 class Int8Checkpoint:
-    """How int8 checkpoints are written, read and run."""
+    """Writes, reads and runs int8 checkpoints."""
 
     quant_method = COMPRESSED
     former_methods = (METHOD,)
 
     def save(self, model: PreTrainedModel, folder: Path) -> None:
-        """Write weights and configuration of a model whose Linears are Int8Linear. Leaves the model as it is.
+        """Write weights and configuration of a model whose Linears are Int8Linear; the model is not changed.
 
         Raises ModelError for a model that transformers could not load from such a checkpoint.
         """
         layers = _int8_layers(model)
-        _insist_on_linears(model, layers)
+        _require_linears(model, layers)
         state = model.state_dict()
         for name, layer in layers.items():
             if len(layer.weight_scale) > 1:
@@ -50,12 +50,12 @@ class Int8Checkpoint:
             del model.config.quantization_config
 
     def readers(self, act_bits: int) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         own_grid = f"its activations of {act_bits} bits go to -{2 ** (act_bits - 1)}, ours do not: logits differ"
         return CheckpointReaders(transformers=True, packages=(COMPRESSED,), remark="" if act_bits == 8 else own_grid)
 
     def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
-        """Load a checkpoint into Int8Linears, packed where the CPU runs that; other schemes as transformers does."""
+        """Load a checkpoint into Int8Linears, packed where the CPU can; leave other schemes to transformers."""
         found: Any = config.quantization_config
         settings: dict[str, Any] = dict(found if isinstance(found, Mapping) else found.to_dict())
         schemes = read_former(settings) if settings["quant_method"] == METHOD else read_compressed(settings)
@@ -74,28 +74,27 @@ class Int8Checkpoint:
         """Raise ModelError: int8 checkpoints have one form."""
         raise ModelError(f"{source} is an int8 checkpoint, which has no other form: qharness loads it as it is")
 
-    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
-        """Choose each Int8Linear's products: a second copy of weights, plain beside packed, where that pays and fits.
+    def select_kernels(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+        """Give each packed Int8Linear a plain copy of its weight too, where that pays and fits in `memory` bytes.
 
-        It pays on a CPU with matrix tiles. Returns how many layers run which way.
+        It pays on a CPU with matrix tiles. Returns how many layers run by each kernel.
         """
         from qharness.plugins.int8 import products
 
-        ways = Counter[str]()
+        kernels = Counter[str]()
         for layer in _int8_layers(model).values():
             if layer.packed_bytes:
                 both = products.has_tiles() and layer.packed_bytes <= memory
                 memory -= layer.packed_bytes if both else 0
                 layer.pack(keep=both)
-            ways[layer.way()] += 1
-        return dict(ways)
+            kernels[layer.kernel()] += 1
+        return dict(kernels)
 
 
 def describe(model: nn.Module) -> dict[str, Any]:
-    """The `quantization_config` of a model whose Linears are Int8Linear.
+    """Return the `quantization_config` of a model whose Linears are Int8Linear.
 
-    Where all layers are quantized alike they are one group, the class Linear but for those left alone; else each group
-    lists its layers.
+    Layers that are all quantized alike are one group, which names the class Linear; else each group lists its layers.
     """
     from torch import nn
 
@@ -104,8 +103,8 @@ def describe(model: nn.Module) -> dict[str, Any]:
         kind = len(layer.weight_scale) > 1, layer.act_bits, layer.input_scale is not None
         names.setdefault(kind, []).append(name)
     groups = [Scheme(("Linear",) if len(names) == 1 else tuple(each), *kind) for kind, each in names.items()]
-    kept = tuple(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
-    return {"quant_method": COMPRESSED, **Schemes(tuple(groups), kept).describe()}
+    ignored = tuple(name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+    return {"quant_method": COMPRESSED, **Schemes(tuple(groups), ignored).describe()}
 
 
 def _int8_layers(model: nn.Module) -> dict[str, Int8Linear]:
@@ -114,10 +113,10 @@ def _int8_layers(model: nn.Module) -> dict[str, Int8Linear]:
     return {name: module for name, module in model.named_modules() if isinstance(module, Int8Linear)}
 
 
-def _insist_on_linears(model: PreTrainedModel, layers: Mapping[str, Int8Linear]) -> None:
-    """Raise ModelError unless the model's own class has a Linear in each layer's place, and all else as it is here.
+def _require_linears(model: PreTrainedModel, layers: Mapping[str, Int8Linear]) -> None:
+    """Raise ModelError unless the model's class makes a Linear in each layer's place, and all else as it is here.
 
-    transformers fills other modules with the integers as if they were the weights.
+    transformers would fill other modules with the integers as if these were the weights.
     """
     import torch
     from torch import nn

@@ -1,4 +1,4 @@
-"""How transformers is taught to load int8 checkpoints into our own Linears."""
+"""A quantizer of transformers that loads int8 checkpoints into our own Linears."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @register_quantization_config(METHOD)
 class Int8Settings(QuantizationConfigMixin):
-    """The `quantization_config` that a checkpoint is loaded by: its schemes."""
+    """The `quantization_config` that a checkpoint is loaded with: its schemes."""
 
     def __init__(self, groups: list[dict[str, Any]], ignore: list[str], flat: bool, **_: Any) -> None:
         self.quant_method = METHOD  # type: ignore[assignment]
@@ -51,16 +51,16 @@ class Int8Loader(HfQuantizer):
 
     @property
     def is_trainable(self) -> bool:
-        """Integers are not."""
+        """Say no: integers cannot be trained."""
         return False
 
     def is_serializable(self) -> bool:
-        """Our own saving is used."""
+        """Say no: Int8Checkpoint saves."""
         return False
 
 
 def _empty(linear: nn.Linear, scheme: Scheme, *, flat: bool) -> Int8Linear:
-    """An Int8Linear on the meta device, with the shapes of what the checkpoint holds for this Linear."""
+    """Make an Int8Linear on the meta device, with the shapes of the checkpoint's tensors for this Linear."""
     rows = (linear.out_features,) if flat else (linear.out_features, 1)
     with torch.device("meta"):
         return Int8Linear(

@@ -1,4 +1,4 @@
-"""Layers of both int8 quantizers as the cache of quantized models has them: ours, and PyTorch's dynamic ones."""
+"""The forms of int8 layers in the cache of quantized models: of our own, and of PyTorch's dynamic ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qharness.plugins.int8.linear import Int8Linear
 
 
 def _write(layer: Int8Linear) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The integers plain, whatever form they run in; `packed`: whether that form is there, and `both` of them are."""
+    """Write plain integers; `packed`: whether the packed form is held, `both`: whether the plain form is too."""
     tensors = {
         "weight": layer.int8_weight(),
         "weight_scale": layer.weight_scale,
@@ -46,7 +46,7 @@ def _read(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Int8Lin
 
 
 def _write_dynamic(layer: dynamic.Linear) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """PyTorch's packed weight as integers, scales and zero points: of the whole, or of each row."""
+    """Write PyTorch's packed weight as integers, scales and zero points, of the matrix or of each row."""
     weight, bias = layer._packed_params._weight_bias()
     per_row = weight.qscheme() == torch.per_channel_affine
     if per_row:

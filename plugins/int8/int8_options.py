@@ -1,4 +1,4 @@
-"""What both int8 quantizers share: their weights' part."""
+"""What both int8 quantizers do with weights: find the Linears, replace them, compute their sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from qharness import ModelError, SpecError, WeightBytes
+from qharness import ModelError, WeightBytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,19 +20,10 @@ Granularity = Literal["per-tensor", "per-column"]
 SCALE_BYTES = 4  # float32, whatever the model's dtype
 
 
-def check_options(name: str, bits: Mapping[str, int], percentile: float) -> None:
-    """Raise SpecError for widths other than 8 and 4 bits, and for what is no percentage."""
-    for option, value in bits.items():
-        if value not in (8, 4):
-            raise SpecError(f"{name}'s {option} must be 8 or 4, not {value}")
-    if not 0 < percentile <= 100:
-        raise SpecError(f"{name}'s percentile must be above 0 and at most 100, not {percentile:g}")
-
-
 def linear_names(model: PreTrainedModel, head: bool) -> list[str]:
-    """The Linears of the blocks, and the output head where its weights are its own, by name.
+    """Return the names of the blocks' Linears, and of the output head where its weights are its own.
 
-    Names only: who holds a layer keeps its weights alive.
+    They are names and not layers because a reference to a layer keeps its weights alive.
     """
     from qharness import block_linears, head_linear
 
@@ -45,15 +36,15 @@ def convert(
     make: Callable[[str, nn.Linear], Int8Linear],
     log: Callable[[str], None],
 ) -> None:
-    """Put `make(name, linear)` in place of each of the Linears, which is freed before the next is made.
+    """Replace each Linear by `make(name, linear)`, and free it before the next is made.
 
-    Layers get the packed form where the CPU runs it. Raises ModelError for weights that are not finite.
+    New layers are packed where the CPU can run that. Raises ModelError for weights that are not finite.
     """
     from torch import nn
 
     from qharness import replace_module
 
-    ways = Counter[str]()
+    kernels = Counter[str]()
     for name in names:
         linear = model.get_submodule(name)
         assert isinstance(linear, nn.Linear)
@@ -64,8 +55,8 @@ def convert(
         del linear
         trim()
         new.pack()
-        ways[new.way()] += 1
-    log(f"products of {', '.join(f'{count} layers: {way}' for way, count in ways.items())}")
+        kernels[new.kernel()] += 1
+    log(f"products of {', '.join(f'{count} layers: {kernel}' for kernel, count in kernels.items())}")
 
 
 @cache
@@ -77,12 +68,12 @@ def _glibc() -> Any:
 
 
 def trim() -> None:
-    """Give freed memory back to the system: glibc keeps blocks below 32 MB, and a layer's weights may be one."""
+    """Give freed memory back to the system: glibc holds blocks below 32 MB, as a layer's weights may be."""
     _glibc()(0)
 
 
 def weight_bytes(layers: Mapping[str, tuple[int, int]], weights: Granularity, bits: int, scales: int) -> WeightBytes:
-    """Sizes of layers (out, in): a byte a weight whatever the bits, weights' scales, and `scales` more a layer."""
+    """Compute sizes of layers (out, in): a byte a weight for any bits, weights' scales, and `scales` more a layer."""
     count = sum(rows * columns for rows, columns in layers.values())
     packed = sum(-(-rows * columns * bits // 8) for rows, columns in layers.values())
     own = sum(rows if weights == "per-column" else 1 for rows, _ in layers.values())

@@ -1,4 +1,4 @@
-"""Weights on a symmetric grid of integers."""
+"""Rounds weights to a symmetric grid of integers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PIECE = 1 << 20  # weights that are in float32 a second time while a matrix is 
 
 @dataclass(frozen=True)
 class WeightGrid:
-    """How weights are put on integers: one scale for each row of the matrix or for the whole of it, and its range."""
+    """How weights are rounded to integers: with one scale a row or one for the matrix, and a range chosen by `loss`."""
 
     per_column: bool
     bits: int = 8
@@ -44,11 +44,11 @@ class WeightGrid:
         return each[rows] if self.per_column else each
 
     def _ranges(self, weight: Tensor) -> Tensor:
-        """Clipping ranges, float32 [out] or [1]."""
+        """Choose clipping ranges, float32 [out] or [1]."""
         most = torch.cat([weight[rows].float().abs().amax(dim=1) for rows in _pieces(weight)])
         if not self.per_column:
             most = most.max()[None]
-        if self.loss == "max" or not most.isfinite().all():  # which whoever asked finds in the scales
+        if self.loss == "max" or not most.isfinite().all():  # the caller finds it in the scales
             return most
         if self.per_column:
             parts = [self._fractions(self._counts(weight[rows], most[rows])) for rows in _pieces(weight)]
@@ -66,7 +66,7 @@ class WeightGrid:
         return choose_fractions(counts, self.loss, levels_of(self.bits), self.percentile)
 
     def _counts(self, weight: Tensor, most: Tensor) -> Tensor:
-        """How many magnitudes of each row of weight [rows, in], or of all, are in each bin: float32 [rows, bins]."""
+        """Count the magnitudes of each row of weight [rows, in], or of all rows, by bin: float32 [rows, bins]."""
         magnitudes = weight.float().abs()
         if not self.per_column:
             return torch.histc(magnitudes, _MATRIX_BINS, 0.0, most.item())[None].cpu()
@@ -76,7 +76,7 @@ class WeightGrid:
         return torch.bincount(places.flatten(), minlength=len(weight) * _BINS).view(-1, _BINS).float().cpu()
 
     def _errors(self, weight: Tensor, ranges: Tensor) -> Tensor:
-        """The sum of squared errors in those ranges, float64 [out] or [1]."""
+        """Return the sum of squared errors for these ranges, float64 [out] or [1]."""
         scale = ranges / levels_of(self.bits)
         scale = torch.where(scale == 0, torch.ones_like(scale), scale)
         parts = []
@@ -89,6 +89,6 @@ class WeightGrid:
 
 
 def _pieces(weight: Tensor) -> list[slice]:
-    """Stretches of rows of about a million weights."""
+    """Split the rows into slices of about a million weights."""
     step = max(_PIECE // weight.shape[1], 1)
     return [slice(start, start + step) for start in range(0, len(weight), step)]

@@ -1,4 +1,4 @@
-"""A Linear layer of integer weights on integer activations."""
+"""A Linear layer that multiplies integer weights with integer activations."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PIECE = 64  # rows whose sums are scaled at a time, to stay in the cache
 
 
 class Int8Linear(nn.Module):
-    """y = (sum of q_x q_w) s_w s_x + b, for rows that do not depend on each other.
+    """Computes y = (sum of q_x q_w) s_w s_x + b; no row depends on another.
 
-    weight int8 [out, in] on the grid that weight_scale, float32 [out] or [1], spans; bias [out] or None. Activations
-    are rounded to -levels .. levels, in a scale of each row's own (dynamic), or in `input_scale`, float32 [1] (static).
+    weight int8 [out, in]; weight_scale float32 [out] or [1]; bias [out] or None. Activations are rounded to
+    -levels .. levels, in a scale of each row's own (dynamic), or in `input_scale`, float32 [1] (static).
 
     The buffer `weight` is None while FBGEMM's packed form stands for it; `state_dict` has it all the same. Scales are
-    float32 whatever dtype the model is in; `dtype` is the model's.
+    float32 in any model; `dtype` is the model's.
     """
 
     weight_scale: Tensor
@@ -54,7 +54,7 @@ class Int8Linear(nn.Module):
     def from_linear(
         cls, linear: nn.Linear, grid: WeightGrid, act_bits: int = 8, input_range: float | None = None
     ) -> Int8Linear:
-        """Quantize a Linear's weight; the bias is kept as it is. `input_range`: of static activations."""
+        """Quantize a Linear's weight, not its bias. `input_range`: the greatest magnitude of static activations."""
         weight, scale = grid.quantize(linear.weight.detach())
         static = None
         if input_range is not None:
@@ -65,7 +65,7 @@ class Int8Linear(nn.Module):
     # -------------------------------------------------------------------------------------------------- arithmetic
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] of any float dtype to [..., out] of the same."""
+        """Map x [..., in] of any float dtype to [..., out] of the same dtype."""
         rows = x.reshape(-1, x.shape[-1]).float()
         scale = self._scale(rows)
         y = self._product(self._round(rows, scale))
@@ -77,14 +77,14 @@ class Int8Linear(nn.Module):
         return y.view(*x.shape[:-1], self.out_features).to(x.dtype)
 
     def _finish_(self, y: Tensor, scale: Tensor) -> None:
-        """Scale [rows, out] and add the bias, each rounded once."""
+        """Scale y [rows, out] in place and add the bias, each rounded once."""
         y.mul_(scale)
         bias = self.bias
         if bias is not None:
             y.add_(bias)
 
     def _scale(self, rows: Tensor) -> Tensor:
-        """The activations' scale, float32 [rows, 1] or [1]."""
+        """Return the activations' scale, float32 [rows, 1] or [1]."""
         scale = self.input_scale
         if scale is not None:
             return scale
@@ -101,16 +101,16 @@ class Int8Linear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """What a model reads that asks a Linear for its weight: as it is multiplied with, in the model's dtype."""
+        """Return the dequantized weight in the model's dtype, computed when it is used, for models that read it."""
         shape = (self.out_features, self.in_features)
         return LazyWeight(lambda: self.dequantized_weight().to(self.dtype), shape, self.dtype, self.weight_scale.device)
 
     def dequantized_weight(self) -> Tensor:
-        """The weight it multiplies with, float32 [out, in]."""
+        """Return the weight that it multiplies with, float32 [out, in]."""
         return self.int8_weight().float() * self.weight_scale[:, None]
 
     def quantized_input(self, x: Tensor) -> Tensor:
-        """Activations [..., in] as they are multiplied, of the same dtype."""
+        """Return activations [..., in] after rounding, in their own dtype."""
         rows = x.reshape(-1, self.in_features).float()
         scale = self._scale(rows)
         return (self._round(rows, scale) * scale).to(x.dtype).view(x.shape)
@@ -119,21 +119,21 @@ class Int8Linear(nn.Module):
 
     @property
     def plain_weight(self) -> Tensor | None:
-        """The weight int8 [out, in], where it is held so."""
+        """Return the weight int8 [out, in], or None where only the packed form is held."""
         return self._buffers["weight"]
 
     def int8_weight(self) -> Tensor:
-        """The weight int8 [out, in], in whatever form it is held."""
+        """Return the weight int8 [out, in], unpacked if need be."""
         plain = self.plain_weight
         return products.unpack(self._packed) if plain is None else plain
 
     @property
     def packed_bytes(self) -> int:
-        """What the packed form takes, about: a byte a weight."""
+        """Return about how many bytes the packed form takes: one a weight."""
         return 0 if self._packed is None else self.out_features * self.in_features
 
     def pack(self, *, keep: bool = False) -> None:
-        """Have the packed form where it can run: the weight is on a CPU. `keep` the plain form beside it, or not."""
+        """Pack the weight where it is on a CPU that can run it. `keep`: hold the plain form beside it."""
         plain = self.plain_weight
         if self._packed is None and plain is not None and plain.device.type == "cpu" and products.packs():
             self._packed = products.pack(plain, self.weight_scale)
@@ -141,12 +141,12 @@ class Int8Linear(nn.Module):
             self._buffers["weight"] = self.int8_weight() if keep else None
 
     def unpack(self) -> None:
-        """Have the plain form only."""
+        """Hold the plain form only."""
         self._buffers["weight"] = self.int8_weight()
         self._packed = None
 
-    def way(self) -> str:
-        """Which products it runs."""
+    def kernel(self) -> str:
+        """Name the kernel that multiplies."""
         if self._packed is not None:
             return "int8, packed" if self.plain_weight is None else "int8, packed or plain"
         return "int8, plain" if products.exact(self.int8_weight().device.type) else "int8, simulated"
@@ -154,7 +154,7 @@ class Int8Linear(nn.Module):
     # ------------------------------------------------------------------------------------------------------- state
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Int8Linear:
-        """Move it, or change its dtype: scales stay float32, and what is packed is packed anew if still on a CPU."""
+        """Move the layer or change its dtype: scales stay float32, and a packed weight is packed anew on a CPU."""
         packed, both = self._packed is not None, self.plain_weight is not None
         self.dtype = fn(torch.empty(0, dtype=self.dtype, device=self.weight_scale.device)).dtype
         if packed:
@@ -173,7 +173,7 @@ class Int8Linear(nn.Module):
         destination[prefix + "weight"] = self.int8_weight()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copied in the plain form, with a note of whether it is to be packed again."""
+        """Return the plain form, and whether to pack it again: `_packed` is None, or whether both forms are held."""
         state = self.__dict__.copy()
         state["_packed"] = None if self._packed is None else self.plain_weight is not None
         state["_buffers"] = {**self._buffers, "weight": self.int8_weight()}
@@ -186,7 +186,7 @@ class Int8Linear(nn.Module):
             self.pack(keep=both)
 
     def extra_repr(self) -> str:
-        """Shown by `print(model)`."""
+        """Describe the layer for `print(model)`."""
         kind = "dynamic" if self.input_scale is None else "static"
         shape = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        return f"{shape}, {kind}, {self.way()}"
+        return f"{shape}, {kind}, {self.kernel()}"

@@ -1,4 +1,4 @@
-"""What goes into each Linear while a model reads the calibration set, once."""
+"""Observes the inputs of each Linear while a model reads the calibration set once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOKENS = 256  # at a time, about: what a block holds of them counts beside a sm
 def observe(
     model: PreTrainedModel, names: Sequence[str], sequences: Sequence[Tensor]
 ) -> tuple[dict[str, Histogram], int]:
-    """Histograms of the magnitudes that go into each of the Linears, by name, and how many tokens were read.
+    """Return histograms of the magnitudes of each Linear's inputs, by name, and how many tokens were read.
 
     `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
     """
@@ -64,7 +64,7 @@ def _stop(_module: nn.Module, _args: tuple[Tensor, ...]) -> None:
 
 
 def _batches(sequences: Sequence[Tensor]) -> list[Tensor]:
-    """Sequences of one length beside each other, int64 [n, length]."""
+    """Stack sequences of one length, int64 [n, length]."""
     found = []
     for length, equal in groupby(sorted((each for each in sequences if len(each)), key=len), key=len):
         found += torch.stack(list(equal)).split(max(_TOKENS // length, 1))

@@ -1,14 +1,14 @@
-"""Products of integer matrices, exact whichever way they are made, so that a row's result never depends on the way.
+"""Exact products of integer matrices by three kernels, so that a row's result never depends on the kernel.
 
-Activations come as float32 that hold integers of the grid. Every way gives float32(sum of q w) * weight scale, the sum
-exact in 32 bits and each of the two steps rounded once: the ways agree to the last bit.
+Activations come as float32 that hold integers of the grid. Every kernel gives float32(sum of q w) * weight scale, the
+sum exact in 32 bits and each of the two steps rounded once: the kernels agree to the last bit.
 
 * `packed`: FBGEMM's kernel on weights that it packed. The fastest at few rows; the packed weight is the only copy.
 * `plain`: `torch._int_mm`, which oneDNN runs on x86. The faster at many rows where the CPU has matrix tiles (AMX).
 * `simulated`: float32 products of so few columns at a time that float32 holds their sums exactly. Runs anywhere.
 
-A way is used only once it has got a small product right on this machine: without VNNI instructions, for one, FBGEMM
-adds pairs of products in 16 bits, which saturate.
+A kernel is used only after it has got a small product right on this machine: without VNNI instructions, for one,
+FBGEMM adds pairs of products in 16 bits, which saturate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CUDA_LEAST, _CUDA_MULTIPLE = 24, 8  # CUDA's kernel takes more than 16 rows, in
 
 
 def pack(weight: Tensor, scale: Tensor) -> Any:
-    """FBGEMM's form of weight int8 [out, in] and scale float32 [out] or [1]. It keeps neither of the two."""
+    """Return FBGEMM's form of weight int8 [out, in] and scale float32 [out] or [1]; it refers to neither tensor."""
     with warnings.catch_warnings(), _engine("fbgemm"):
         warnings.simplefilter("ignore")  # PyTorch is to lose its quantized tensors; this kernel has no other door
         if len(scale) > 1:
@@ -42,20 +42,20 @@ def pack(weight: Tensor, scale: Tensor) -> Any:
 
 
 def unpack(packed: Any) -> Tensor:
-    """The int8 weight [out, in] that was packed."""
+    """Return the int8 weight [out, in] that was packed."""
     with _engine("fbgemm"):
         weight: Tensor = torch.ops.quantized.linear_unpack(packed)[0].int_repr()
     return weight
 
 
 def packed_product(q: Tensor, packed: Any) -> Tensor:
-    """q float32 [rows, in], integers of -127 .. 127, times the packed weight and its scale: float32 [rows, out]."""
+    """Multiply q float32 [rows, in], integers of -127 .. 127, with the packed weight and scale: float32 [rows, out]."""
     y: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(q, 1.0, _ZERO, packed)
     return y
 
 
 def plain_product(q: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
-    """The same of weight int8 [out, in] and scale float32 [out] or [1], by the way that is exact on its device."""
+    """Multiply q with weight int8 [out, in] and scale float32 [out] or [1], by an exact kernel of its device."""
     sums = integer_product(q, weight) if exact(q.device.type) else simulated_product(q, weight)
     y = torch.empty(sums.shape, device=q.device)
     for part, whole in zip(y.split(_PIECE), sums.split(_PIECE), strict=True):
@@ -64,7 +64,7 @@ def plain_product(q: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
 
 
 def integer_product(q: Tensor, weight: Tensor) -> Tensor:
-    """q [rows, in] times weight int8 [out, in] transposed: int32 [rows, out], by the device's integer kernel."""
+    """Multiply q [rows, in] with weight int8 [out, in] by the device's integer kernel: int32 [rows, out]."""
     left = q.to(torch.int8)
     if q.device.type != "cuda":
         return torch._int_mm(left, weight.t())
@@ -74,7 +74,7 @@ def integer_product(q: Tensor, weight: Tensor) -> Tensor:
 
 
 def simulated_product(q: Tensor, weight: Tensor) -> Tensor:
-    """The same in float32, a stretch of columns at a time, whose sums are added as integers."""
+    """Compute the same in float32 for 1024 columns at a time, and add their sums as integers."""
     q = q.float()
     sums = torch.zeros(len(q), len(weight), dtype=torch.int32, device=q.device)
     for left, right in zip(q.split(_COLUMNS, dim=1), weight.split(_COLUMNS, dim=1), strict=True):
@@ -84,7 +84,7 @@ def simulated_product(q: Tensor, weight: Tensor) -> Tensor:
 
 @cache
 def packs() -> bool:
-    """Whether FBGEMM is there and exact."""
+    """Tell whether FBGEMM is there and exact."""
     return "fbgemm" in torch.backends.quantized.supported_engines and _agrees(
         lambda q, weight: packed_product(q, pack(weight, torch.ones(1))), "cpu"
     )
@@ -92,18 +92,18 @@ def packs() -> bool:
 
 @cache
 def exact(device: str) -> bool:
-    """Whether a device's integer kernel is there and exact."""
+    """Tell whether a device's integer kernel is there and exact."""
     return _agrees(lambda q, weight: integer_product(q, weight).float(), device)
 
 
 @cache
 def has_tiles() -> bool:
-    """Whether the CPU multiplies matrices of integers in tiles (AMX): then `plain` is much the faster at many rows."""
+    """Tell whether the CPU multiplies integer matrices in tiles (AMX): `plain` is then the fastest at many rows."""
     return bool(torch.cpu._is_amx_tile_supported()) and exact("cpu")
 
 
 def _agrees(product: Callable[[Tensor, Tensor], Tensor], device: str) -> bool:
-    """Whether a product of the greatest values and one of mixed ones come out right, for few rows and for many."""
+    """Tell whether products of the greatest values and of mixed ones come out right, for few rows and for many."""
     columns = torch.arange(512, device=device)
     signs = torch.where(columns % 3 == 0, -1, 1)
     weight = torch.stack([columns * 0 + 127, signs * 127, columns % 255 - 127] * 8).to(torch.int8)
@@ -119,7 +119,7 @@ def _agrees(product: Callable[[Tensor, Tensor], Tensor], device: str) -> bool:
 
 @contextmanager
 def _engine(name: str) -> Iterator[None]:
-    """Pack for one of PyTorch's quantized engines; its setting is put back."""
+    """Select one of PyTorch's quantized engines for the time of the context."""
     before = torch.backends.quantized.engine
     torch.backends.quantized.engine = name
     try:

@@ -1,8 +1,7 @@
-"""Clipping ranges: the alpha that is mapped to the greatest integer, chosen from a histogram of magnitudes by a loss.
+"""Chooses clipping ranges: the alpha that is mapped to the greatest integer, from a histogram of magnitudes, by a loss.
 
 A grid is symmetric (Wei et al. 2023, II.C): values are clipped to -alpha .. alpha and rounded to whole multiples of
-alpha / levels, with levels = 2^(bits - 1) - 1. What is chosen is a fraction of the greatest magnitude: at 1 nothing
-is clipped.
+alpha / levels, with levels = 2^(bits - 1) - 1. A range is a fraction of the greatest magnitude; 1 clips nothing.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ _GAIN = 0.99  # to be clipped, an error must be estimated to fall at least so fa
 
 
 def levels_of(bits: int) -> int:
-    """The greatest integer of a symmetric grid: 127 for 8 bits, 7 for 4."""
+    """Return the greatest integer of a symmetric grid: 127 for 8 bits, 7 for 4."""
     return int(2 ** (bits - 1)) - 1
 
 
 class Histogram:
-    """Magnitudes of any number of values in a fixed number of equal bins from 0, whose range grows as they come.
+    """Counts magnitudes in a fixed number of equal bins from 0, whose range grows as values come.
 
-    At a magnitude beyond the range, the range doubles until it holds it and bins are joined in pairs: counts stay
-    exact, and memory is the same however much is counted. `most`: the greatest magnitude.
+    A magnitude beyond the range doubles the range until it fits, and bins are joined in pairs: counts stay exact, and
+    memory does not grow with the number of values. `most`: the greatest magnitude.
     """
 
     def __init__(self, bins: int = 1 << 14) -> None:
@@ -41,7 +40,7 @@ class Histogram:
         self.range = self.most = 0.0
 
     def add(self, values: Tensor) -> None:
-        """Count the magnitudes of values of any shape and float dtype. Those that are not finite are left out."""
+        """Count the magnitudes of values of any shape and float dtype; leave out those that are not finite."""
         for part in values.detach().flatten().split(_AT_A_TIME):
             self._add(part.float().abs())
 
@@ -64,7 +63,7 @@ class Histogram:
         self.counts += found.cpu()
 
     def choose(self, loss: Loss, levels: int, percentile: float) -> float:
-        """The range alpha for a grid of so many levels; 0 where nothing but zeros was counted."""
+        """Return the range alpha for a grid of so many levels; 0 if all values were zeros."""
         if self.most == 0.0 or loss == "max":
             return self.most
         whole = self.most / self.range
@@ -73,17 +72,17 @@ class Histogram:
 
 
 def choose_fractions(counts: Tensor, loss: Loss, levels: int, percentile: float, whole: float = 1.0) -> Tensor:
-    """The best clipping range of each row of counts [rows, bins], as a fraction of the bins' range: float32 [rows].
+    """Return the best clipping range of each row of counts [rows, bins], a fraction of the bins' range: float32 [rows].
 
-    `whole`: the fraction at which the greatest magnitude stands, and nothing is clipped.
+    `whole`: the fraction of the greatest magnitude, at which nothing is clipped.
     """
     return _LOSSES[loss](counts, levels, percentile, whole)
 
 
 def _by_error(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
-    """The least sum of squared errors, a bin's values spread evenly over it: counts times a table [bins, candidates].
+    """Minimise the sum of squared errors: counts times a table [bins, candidates], for values spread evenly in a bin.
 
-    Without a gain beyond what the estimate can be wrong by, nothing is clipped.
+    Nothing is clipped unless the gain exceeds the estimate's own error.
     """
     bins = counts.shape[1]
     fractions = _candidates(bins, levels)
@@ -96,12 +95,12 @@ def _by_error(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
 
 @cache
 def _table(bins: int, levels: int) -> Tensor:
-    """The errors of each candidate, float32 [bins, candidates]."""
+    """Return the errors of each candidate, float32 [bins, candidates]."""
     return torch.stack([_errors(bins, levels, each) for each in _candidates(bins, levels).tolist()], dim=1)
 
 
 def _errors(bins: int, levels: int, fraction: float) -> Tensor:
-    """The mean squared error of each bin's values, float32 [bins]; the last ends at 1, clipped is to `fraction`."""
+    """Return the mean squared error of each bin's values, clipped to `fraction`: float32 [bins]; the bins end at 1."""
     places = (torch.arange(bins * _PARTS) + 0.5) / (bins * _PARTS)
     step = fraction / levels
     rounded = (places / step).round_().clamp_(max=levels).mul_(step)
@@ -109,10 +108,10 @@ def _errors(bins: int, levels: int, fraction: float) -> Tensor:
 
 
 def _by_entropy(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
-    """The least Kullback-Leibler divergence of clipped values from what the grid makes of them.
+    """Minimise the Kullback-Leibler divergence of clipped values from their rounded ones.
 
-    As Migacz (2017, "8-bit inference with TensorRT") has it, on a histogram of magnitudes: what is clipped is added to
-    the last bin within the range; each level's mass is spread evenly over those of its bins that are not empty.
+    Migacz (2017, "8-bit inference with TensorRT"), on a histogram of magnitudes: clipped values are added to the last
+    bin within the range; each level's mass is spread evenly over those of its bins that are not empty.
     """
     bins = counts.shape[1]
     fractions = _candidates(bins, levels)
@@ -132,7 +131,7 @@ def _by_entropy(counts: Tensor, levels: int, _: float, whole: float) -> Tensor:
 
 
 def _divergence(p: Tensor, q: Tensor) -> Tensor:
-    """KL of rows p and q, each as a distribution; a bin that only p fills counts as a bin with a hair of q's mass."""
+    """Return KL(p || q) of rows, each as a distribution; q has at least 1e-12 in each bin."""
     total_p, total_q = (each.sum(dim=1, keepdim=True).clamp_min(1e-30) for each in (p, q))
     p, q = p / total_p, (q / total_q).clamp_min(1e-12)
     divergence: Tensor = torch.special.xlogy(p, p / q).sum(dim=1)
@@ -140,7 +139,7 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
 
 
 def _by_percentile(counts: Tensor, _: int, percentile: float, whole: float) -> Tensor:
-    """The end of the bin that brings the share of the values up to `percentile` percent."""
+    """Return the end of the first bin up to which `percentile` percent of the values lie."""
     shares = counts.double().cumsum(dim=1)
     enough = shares >= shares[:, -1:] * (percentile / 100)
     return ((enough.double().argmax(dim=1) + 1).float() / counts.shape[1]).clamp_max(whole)
@@ -159,7 +158,7 @@ _LOSSES: dict[Loss, Callable[[Tensor, int, float, float], Tensor]] = {
 
 
 def _candidates(bins: int, levels: int) -> Tensor:
-    """Fractions from 1 down, in equal ratios: float32 [candidates]."""
+    """Return fractions from 1 down, in equal ratios: float32 [candidates]."""
     least = min(_BINS_A_LEVEL * levels / bins, 1.0)
     count = int(_OCTAVE * -torch.tensor(least).log2().item()) + 1
     return 2.0 ** (-torch.arange(count) / _OCTAVE)

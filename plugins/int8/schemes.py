@@ -1,8 +1,8 @@
-"""Int8 schemes as a `quantization_config` of compressed-tensors states them, written and read.
+"""Reads and writes int8 schemes in the `quantization_config` of compressed-tensors.
 
-A scheme is of a group of layers; its `targets` are names of layers, regular expressions behind `re:`, or names of
-classes. Read are the schemes that our layers compute: symmetric int8 weights with a scale for the matrix or one for
-each row, symmetric activations of 8 or 4 bits with a scale for each token or a fixed one.
+A scheme belongs to a group of layers; its `targets` are names of layers, regular expressions behind `re:`, or names of
+classes. Only schemes that our layers compute are read: symmetric int8 weights with a scale for the matrix or one for
+each row, and symmetric activations of 8 or 4 bits with a scale for each token or a fixed one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Scheme:
     static: bool
 
     def describe(self) -> dict[str, Any]:
-        """As compressed-tensors has it."""
+        """Return the scheme in compressed-tensors' form."""
         return {
             "targets": list(self.targets),
             "weights": _arguments(8, "channel" if self.per_column else "tensor", dynamic=False),
@@ -44,14 +44,14 @@ class Scheme:
 
 @dataclass(frozen=True)
 class Schemes:
-    """The schemes of a model, and what is not quantized. `flat`: scales of rows are [out] and not [out, 1]."""
+    """A model's schemes, and the layers to `ignore`. `flat`: scales of rows are [out] and not [out, 1]."""
 
     groups: tuple[Scheme, ...]
     ignore: tuple[str, ...] = ()
     flat: bool = False
 
     def of(self, name: str, module: nn.Module) -> Scheme | None:
-        """The scheme of a layer: of those that match, the one that names it goes first, then by regular expression."""
+        """Return a layer's scheme: one that names it goes before a regular expression, and that before a class."""
         if any(_match(target, name, module) for target in self.ignore):
             return None
         found = [
@@ -63,7 +63,7 @@ class Schemes:
         return self.groups[min(found)[1]] if found else None
 
     def describe(self) -> dict[str, Any]:
-        """A `quantization_config`, but for its method."""
+        """Return a `quantization_config` without its method."""
         groups = {f"group_{number}": scheme.describe() for number, scheme in enumerate(self.groups)}
         return {
             "format": FORMAT,
@@ -73,18 +73,18 @@ class Schemes:
         }
 
     def document(self) -> dict[str, Any]:
-        """As JSON keeps it."""
+        """Return the schemes as values of JSON."""
         return asdict(self)
 
     @classmethod
     def of_document(cls, groups: Sequence[Mapping[str, Any]], ignore: Sequence[str], flat: bool) -> Schemes:
-        """What `document` made."""
+        """Read the result of `document`."""
         schemes = [Scheme(tuple(g["targets"]), g["per_column"], g["act_bits"], g["static"]) for g in groups]
         return cls(tuple(schemes), tuple(ignore), flat)
 
 
 def read_compressed(settings: Mapping[str, Any]) -> Schemes | None:
-    """The schemes of a `quantization_config` of compressed-tensors; None if any is not one that our layers compute."""
+    """Read a `quantization_config` of compressed-tensors; return None if our layers do not compute a scheme in it."""
     more = ("kv_cache_scheme", "sparsity_config", "transform_config")
     groups = settings.get("config_groups")
     if not isinstance(groups, Mapping) or not groups or any(settings.get(key) for key in more):
@@ -97,7 +97,7 @@ def read_compressed(settings: Mapping[str, Any]) -> Schemes | None:
 
 
 def read_former(settings: Mapping[str, Any]) -> Schemes:
-    """The schemes of a `quantization_config` as qharness wrote it before it wrote compressed-tensors'."""
+    """Read a `quantization_config` in the form that qharness wrote before it wrote compressed-tensors'."""
     static = tuple(settings["static"])
     both = [(static, True), (("Linear",), False)] if static else [(("Linear",), False)]
     groups = [Scheme(targets, settings["per_column"], settings["act_bits"], fixed) for targets, fixed in both]
@@ -128,7 +128,7 @@ def _arguments(bits: int, strategy: str, *, dynamic: bool) -> dict[str, Any]:
 
 
 def _match(target: str, name: str, module: nn.Module) -> int:
-    """How a target matches a layer, 1 the closest; 0 if it does not."""
+    """Return how closely a target matches a layer: 1 is the closest, 0 is no match."""
     if target == name:
         return 1
     if target.startswith("re:"):

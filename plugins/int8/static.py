@@ -1,4 +1,4 @@
-"""Int8 weights and int8 activations in ranges found beforehand on text: static quantization (Wei et al. 2023, II.C)."""
+"""Static quantization (Wei et al. 2023, II.C): int8 weights, and int8 activations in ranges found on text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
-from qharness.plugins.int8.int8_options import check_options, convert, linear_names, trim, weight_bytes
+from qharness.plugins.int8.int8_options import convert, linear_names, trim, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,13 +34,10 @@ class Int8Static:
     weight_loss: Literal["mse", "entropy", "max", "percentile"] | None = option(
         None, "the same for weights alone, where it is to be another"
     )
-    weight_bits: int = option(8, "8, or 4 in int8's room")
-    act_bits: int = option(8, "8, or 4 in int8's room")
-    percentile: float = option(99.99, "of magnitudes, for loss=percentile")
+    weight_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
+    percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
-
-    def __post_init__(self) -> None:
-        check_options(self.name, {"weight_bits": self.weight_bits, "act_bits": self.act_bits}, self.percentile)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Run the calibration set through the model once, then replace the Linears one by one.
@@ -82,15 +79,15 @@ class Int8Static:
         self.checkpoint.save(model, folder)
 
     def checkpoint_readers(self) -> CheckpointReaders:
-        """Who loads what `save` writes."""
+        """Say who loads the checkpoints that `save` writes."""
         return self.checkpoint.readers(self.act_bits)
 
     def layer_forms(self) -> Sequence[LayerForm]:
-        """How the cache of quantized models has the layers."""
+        """Return the form in which the cache of quantized models holds the layers."""
         from qharness.plugins.int8.int8_layer_forms import INT8_LINEAR
 
         return (INT8_LINEAR,)
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        """Sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""
+        """Compute sizes of layers (out, in): int8, float32 scales of weights, and one of each layer's activations."""
         return weight_bytes(layers, self.weights, self.weight_bits, scales=1)

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qharness import SpecError, option
+from qharness import option
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,7 @@ class Char:
 
     name: ClassVar[str] = "char"
 
-    p: float = option(0.1, "chance of a letter to change")
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise SpecError(f"char's p must be between 0 and 1, not {self.p}")
+    p: float = option(0.1, "chance of a letter to change", least=0.0, most=1.0)
 
     def __call__(self, text: str, rng: random.Random) -> str:
         """Change the case of each letter that has two, with chance p."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qharness import MissingDependencyError, ModelError, SpecError, cache_path, option, parse_json
+from qharness import MissingDependencyError, ModelError, cache_path, option, parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,12 +34,8 @@ class BackTranslation:
 
     there: str = option("facebook/wmt19-en-de", "model from English to the other language: an id or a folder")
     back: str = option("facebook/wmt19-de-en", "model from the other language to English")
-    beams: int = option(2, "beams of the way back; the way there takes its model's own")
-    batch: int = option(16, "texts at a time")
-
-    def __post_init__(self) -> None:
-        if self.beams < 1 or self.batch < 1:
-            raise SpecError("back-translation's beams and batch must be 1 or more")
+    beams: int = option(2, "beams of the way back; the way there takes its model's own", least=1)
+    batch: int = option(16, "texts at a time", least=1)
 
     def __call__(self, text: str, rng: random.Random) -> str:
         """Paraphrase one text; nothing is drawn."""

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from qharness import SpecError, option
+from qharness import option
 from qharness.plugins.perturbations.tagging import WORD, Pos, rule_tags, trained_tags
 from qharness.plugins.perturbations.wordnet import WordNet, load_wordnet
 
@@ -21,14 +21,10 @@ class Word:
 
     name: ClassVar[str] = "word"
 
-    p: float = option(0.5, "chance of a word that has synonyms to change")
+    p: float = option(0.5, "chance of a word that has synonyms to change", least=0.0, most=1.0)
     tagger: Literal["rules", "nltk"] = option(
         "rules", "finds parts of speech: rules, which need no data, or nltk, its averaged perceptron"
     )
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.p <= 1:
-            raise SpecError(f"word's p must be between 0 and 1, not {self.p}")
 
     def __call__(self, text: str, rng: random.Random) -> str:
         """Replace each noun, verb, adjective or adverb that has synonyms with one of them, with chance p.

@@ -25,15 +25,28 @@ from qharness.api.languages import Language
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import Quantizer
 from qharness.api.tasks import TaskFamily, TaskSource
+from qharness.bounds import OptionRange
 
 PROJECT = "qharness"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
-def option(default: Any, help: str) -> Any:  # noqa: A002
-    """Declare a field of a plugin's dataclass: an option of its spec string, with the line that documents it."""
-    return field(default=default, metadata={"help": help})
+def option(
+    default: Any,
+    help: str,  # noqa: A002
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    choices: Sequence[object] = (),
+) -> Any:
+    """Declare a field of a plugin's dataclass: an option of its spec string, with the line that documents it.
+
+    The host refuses a spec string whose value is not in the range from `least`, or above `above`, to `most`, or not one
+    of `choices`. It never refuses None.
+    """
+    return field(default=default, metadata={"help": help, "range": OptionRange(least, above, most, choices)})
 
 
 @hookspec

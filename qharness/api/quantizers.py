@@ -204,7 +204,7 @@ class CheckpointFormat(Protocol):
         """Write a packed checkpoint into another folder as a plain one. Raises ModelError if it is not packed."""
         ...
 
-    def settle(self, model: nn.Module, memory: int) -> Mapping[str, int]:
+    def select_kernels(self, model: nn.Module, memory: int) -> Mapping[str, int]:
         """Choose the kernel of each quantized layer of a model, within `memory` more bytes than the model takes now.
 
         Returns the number of layers by kernel; nothing where the model has no such layers.

@@ -137,7 +137,7 @@ def measure(spec: RunSpec, load: Load) -> Measured:
     import torch
     import transformers
 
-    from qharness.models.checkpoint_formats import settle
+    from qharness.models.checkpoint_formats import select_kernels
     from qharness.models.weight_footprint import resident_bytes
     from qharness.quantization.quantized_models import Models
 
@@ -147,7 +147,7 @@ def measure(spec: RunSpec, load: Load) -> Measured:
     before = process.memory_info().rss
     made = Models().get(spec)
     loaded = made.loaded
-    weights, layers = resident_bytes(loaded.model), settle(loaded.model)
+    weights, layers = resident_bytes(loaded.model), select_kernels(loaded.model)
     gc.collect()
     held = process.memory_info().rss
     predict = _predictor(loaded, load, spec.seed)

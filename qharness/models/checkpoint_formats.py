@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ _MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
 
 @dataclass(frozen=True)
 class Hosted:
-    """Bytes of a model's weights before any were unpacked to run faster, and how many layers run which way."""
+    """Bytes of a model's weights before any were unpacked to run faster, and how many layers run by each kernel."""
 
     weight_bytes: int
     layers: Mapping[str, int]
@@ -36,9 +37,17 @@ def formats() -> Iterator[CheckpointFormat]:
     found: dict[str, CheckpointFormat] = {}
     for entry in get_registry().quantizers.values():
         checkpoint = getattr(entry.value, "checkpoint", None)
+        _accept_settle(type(checkpoint))
         if isinstance(checkpoint, CheckpointFormat):
             found.setdefault(checkpoint.quant_method, checkpoint)
     yield from found.values()
+
+
+def _accept_settle(kind: Any) -> None:
+    """Give a format class that still names the method `settle` the name `select_kernels`, with a warning."""
+    if hasattr(kind, "settle") and not hasattr(kind, "select_kernels"):
+        warnings.warn(f"{kind.__qualname__}.settle is now called select_kernels", DeprecationWarning, stacklevel=2)
+        kind.select_kernels = kind.settle
 
 
 def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:
@@ -78,16 +87,16 @@ def _former(checkpoint: CheckpointFormat) -> Sequence[str]:
     return checkpoint.former_methods if isinstance(checkpoint, RenamedCheckpointFormat) else ()
 
 
-def settle(model: nn.Module) -> dict[str, int]:
-    """Let the formats choose how quantized layers run, in half of the free memory or QHARNESS_UNPACK_MB megabytes.
+def select_kernels(model: nn.Module) -> dict[str, int]:
+    """Let each format choose its layers' kernels, in half of the free memory or QHARNESS_UNPACK_MB megabytes.
 
-    Returns how many layers run which way.
+    Returns how many layers run by each kernel.
     """
     memory = _memory(next(model.parameters()).device)
-    ways = Counter[str]()
+    kernels = Counter[str]()
     for each in formats():
-        ways.update(each.settle(model, memory))
-    return dict(ways)
+        kernels.update(each.select_kernels(model, memory))
+    return dict(kernels)
 
 
 def _memory(device: torch.device) -> int:

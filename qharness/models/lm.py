@@ -19,7 +19,7 @@ from lm_eval.utils import simple_parse_args_string
 from qharness.bounds import check_setting, parse_number
 from qharness.errors import SettingError
 from qharness.models.backends import Facts
-from qharness.models.checkpoint_formats import Hosted, settle
+from qharness.models.checkpoint_formats import Hosted, select_kernels
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
@@ -93,7 +93,7 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
                 trust_remote_code=trust_remote_code,
             )
             quantize(loaded, str(quant), None if calib is None else str(calib), seed=seed)
-        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), settle(loaded.model))
+        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), select_kernels(loaded.model))
         self.hosted = loaded.hosted
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
