@@ -41,7 +41,7 @@ from qharness.errors import (
     UnknownNameError,
 )
 from qharness.metrics import pass_at_k
-from qharness.specs import RunResult, RunSpec, ScoreResult
+from qharness.specs import RunSpec
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
 
@@ -52,13 +52,16 @@ if TYPE_CHECKING:
     from qharness.models.inputs import ModelInputs, model_inputs
     from qharness.models.lazy_weight import LazyWeight
     from qharness.quantization.application import quantize
-    from qharness.stats import Comparison, compare
+    from qharness.results import Comparison, RunResult, ScoreResult
+    from qharness.stats import compare
     from qharness.study import run
 
 _LATE = {
-    "Comparison": "qharness.stats",
+    "Comparison": "qharness.results",
     "LazyWeight": "qharness.models.lazy_weight",
     "ModelInputs": "qharness.models.inputs",
+    "RunResult": "qharness.results",
+    "ScoreResult": "qharness.results",
     "block_linears": "qharness.models.blocks",
     "compare": "qharness.stats",
     "execute_programs": "qharness.execution",

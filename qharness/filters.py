@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
-from qharness.api.languages import Outcome, Program
+from qharness.api.languages import Outcome, Program, Toolchain
 from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
@@ -42,11 +42,14 @@ class Verdict(TypedDict):
 class ExecutionOptions:
     """The way to run programs; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides.
 
-    `cache`: whether the verdict cache answers for programs that were run before, and stores new verdicts.
+    `cache`: whether the verdict cache answers for programs that were run before, and stores new verdicts. `toolchains`:
+    by language, for programs that ask for `packages`, where they have been found already.
     """
 
     allow_unsandboxed: bool = False
     cache: bool = False
+    packages: tuple[str, ...] = ()
+    toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
 
 
 _DEFAULT_OPTIONS = ExecutionOptions()
@@ -113,8 +116,12 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     isolation = choose_isolation(options.allow_unsandboxed)
     verdicts = kept_verdicts() if options.cache else None
     programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
+    known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with counter("programs run") as progress:
-        outcomes = iter(run_in_pool(programs, get_registry().language, isolation, verdicts=verdicts, progress=progress))
+        found = run_in_pool(
+            programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
+        )
+    outcomes = iter(found)
     return [[_verdict(text, next(outcomes)) for text in texts] for texts in resps]
 
 

@@ -19,7 +19,7 @@ from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import Quantizer
 from qharness.api.tasks import TaskFamily, TaskSource
 from qharness.errors import PluginError, UnknownNameError
-from qharness.spec import bind, parse
+from qharness.spec import Spec, bind, parse
 
 T = TypeVar("T")
 
@@ -91,8 +91,8 @@ class Registry:
         """Make the calibration set that a spec string names."""
         return _make(spec, self.calibration_sets, "calibration set")
 
-    def perturbation(self, spec: str) -> Perturbation:
-        """Make the perturbation that a spec string names."""
+    def perturbation(self, spec: str | Spec) -> Perturbation:
+        """Make the perturbation that a spec names."""
         return _make(spec, self.perturbations, "perturbation")
 
     def family(self, task: str) -> TaskFamily | None:
@@ -105,8 +105,8 @@ class Registry:
         return _find(name, self.languages, "language")()
 
 
-def _make(spec: str, offers: Mapping[str, Offer[type[T]]], kind: str) -> T:
-    parsed = parse(spec)
+def _make(spec: str | Spec, offers: Mapping[str, Offer[type[T]]], kind: str) -> T:
+    parsed = parse(spec) if isinstance(spec, str) else spec
     return bind(parsed, _find(parsed.name, offers, kind))
 
 

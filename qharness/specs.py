@@ -1,10 +1,10 @@
-"""What a run is asked to be and what comes of it. Imports nothing heavy."""
+"""What a user asks for: a run, a model, a task, how to sample. Imports nothing heavy."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qharness.bounds import check_fields
 
@@ -12,8 +12,66 @@ DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
 
 
 @dataclass(frozen=True)
+class ModelSpec:
+    """A model, how it is quantized and where it runs, as the user spells it; `bind_model` makes the plugins it names.
+
+    `quant`, `calib`: spec strings; `calib` None is the default set. `parent`: the model whose tokenizer is taken where
+    the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where more
+    than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a
+    checkpoint brings.
+    """
+
+    model: str = DEFAULT_MODEL
+    quant: str = "none"
+    calib: str | None = None
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "auto"
+    data_dir: Path | None = None
+    allow_untouched: bool = False
+    trust_remote_code: bool = False
+    parent: str | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn, and how many of each problem; None means the task's own default."""
+
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_new_tokens: int | None = None
+
+    @property
+    def first_option(self) -> str | None:
+        """The command-line option of the first field that is given; None where all are the task's own."""
+        given = (name for name, value in vars(self).items() if value is not None)
+        return next((f"--{name.replace('_', '-')}" for name in given), None)
+
+
+@dataclass(frozen=True)
+class TaskName:
+    """A task's name, `BASE` or `BASE@PERTURBATION[+PERTURBATION]`; `perturbation` is empty for none."""
+
+    base: str
+    perturbation: str = ""
+
+    @classmethod
+    def of(cls, name: str) -> TaskName:
+        """Split a name at its first `@`; nothing is checked."""
+        base, _, perturbation = name.partition("@")
+        return cls(base, perturbation)
+
+    def __str__(self) -> str:
+        return f"{self.base}@{self.perturbation}" if self.perturbation else self.base
+
+
+@dataclass(frozen=True)
 class RunSpec:
-    """One cell: a model, quantized, on a task. None means the task's own default.
+    """One run: a model, quantized, on a task. None means the task's own default.
 
     `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
     than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
@@ -45,33 +103,55 @@ class RunSpec:
     def __post_init__(self) -> None:
         check_fields(self)
 
+    def of(self, task: TaskName, model: ModelSpec, sampling: Sampling) -> RunSpec:
+        """The same request of another task and model, sampled in another way; the baseline and the rest stay."""
+        return dataclasses.replace(
+            self,
+            task=str(task),
+            model=model.model,
+            quant=model.quant,
+            calib=model.calib,
+            seed=model.seed,
+            device=model.device,
+            dtype=model.dtype,
+            data_dir=model.data_dir,
+            allow_untouched=model.allow_untouched,
+            trust_remote_code=model.trust_remote_code,
+            **vars(sampling),
+        )
+
+    @property
+    def model_spec(self) -> ModelSpec:
+        """The model that is run; its tokenizer may be the baseline's."""
+        return ModelSpec(
+            self.model,
+            self.quant,
+            self.calib,
+            self.seed,
+            self.device,
+            self.dtype,
+            self.data_dir,
+            self.allow_untouched,
+            self.trust_remote_code,
+            parent=self.baseline,
+        )
+
+    @property
+    def sampling(self) -> Sampling:
+        """How completions are drawn."""
+        return Sampling(self.samples, self.temperature, self.top_p, self.max_new_tokens)
+
+    @property
+    def task_name(self) -> TaskName:
+        """The task, and its perturbations apart."""
+        return TaskName.of(self.task)
+
     @property
     def base_task(self) -> str:
         """The task, without its perturbations."""
-        return self.task.partition("@")[0]
+        return self.task_name.base
 
     @property
     def perturbation(self) -> str:
         """The task's perturbations, as in its name; empty for none."""
-        return self.task.partition("@")[2]
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """A finished run: its folder and the document in its run.json."""
-
-    folder: Path
-    document: dict[str, Any]
-
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The task's metrics, by name; undefined ones are NaN."""
-        return dict(self.document["metrics"][self.document["spec"]["task"]])
-
-
-@dataclass(frozen=True)
-class ScoreResult:
-    """What `score` found: the summary document, and the samples with status, passed and seconds."""
-
-    document: dict[str, Any]
-    samples: list[dict[str, Any]]
+        return self.task_name.perturbation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,26 +14,28 @@ from typer.testing import CliRunner
 
 from qharness import SamplesError, Status, compare, execute_programs, pass_at_k
 from qharness.cli import app
+from qharness.results import SampleRow
 from qharness.stats.analyses import by_level, changes, failure_kinds, kind_of, missing_names, relative_decrease
+from qharness.storage.json_codec import encode
 
 Passed = Mapping[tuple[int, int], bool]
 
 
-def rows_of(passed: Passed, task: str = "t", **more: Any) -> list[dict[str, Any]]:
+def rows_of(passed: Passed, task: str = "t", level: str | None = None) -> list[SampleRow]:
     """Rows as a run writes them, of (document, sample); a completion says which it is."""
     return [
-        {
-            "task": task,
-            "doc_id": document,
-            "task_id": f"{task}/{document}",
-            "prompt": f"def f{document}():",
-            "sample": sample,
-            "completion": f"{'right' if good else 'wrong'} {document} {sample}",
-            "status": "passed" if good else "failed",
-            "passed": good,
-            "detail": "" if good else "AssertionError",
-            **more,
-        }
+        SampleRow(
+            task=task,
+            doc_id=document,
+            task_id=f"{task}/{document}",
+            prompt=f"def f{document}():",
+            level=level,
+            sample=sample,
+            completion=f"{'right' if good else 'wrong'} {document} {sample}",
+            status="passed" if good else "failed",
+            passed=good,
+            detail="" if good else "AssertionError",
+        )
         for (document, sample), good in passed.items()
     ]
 
@@ -42,10 +44,10 @@ def write_run(folder: Path, passed: Passed, task: str = "t") -> Path:
     return write_rows(folder, rows_of(passed, task))
 
 
-def write_rows(folder: Path, rows: list[dict[str, Any]]) -> Path:
+def write_rows(folder: Path, rows: list[SampleRow]) -> Path:
     folder.mkdir()
     (folder / "run.json").write_text("{}")
-    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "samples.jsonl").write_text("".join(json.dumps(encode(row)) + "\n" for row in rows))
     return folder
 
 
@@ -130,13 +132,11 @@ def test_problems_lost_and_won(tmp_path: Path) -> None:
     )
     lost, won = changes(first, second)
     assert [(each.doc_id, each.a, each.b) for each in lost] == [(3, 1, 0), (0, 1, 0.5), (1, 0.5, 0)]
-    assert [(each.first["completion"], each.second["completion"]) for each in lost[1:]] == [
+    assert [(each.first.completion, each.second.completion) for each in lost[1:]] == [
         ("right 0 1", "wrong 0 1"),
         ("right 1 1", "wrong 1 1"),
     ]
-    assert [(each.task_id, each.first["status"], each.second["status"]) for each in won] == [
-        ("t/2", "failed", "passed")
-    ]
+    assert [(each.task_id, each.first.status, each.second.status) for each in won] == [("t/2", "failed", "passed")]
     document = compare(write_rows(tmp_path / "a", first), write_rows(tmp_path / "b", second), examples=1).document
     assert document["lost"][0] == {"task": "t", "doc_id": 3, "task_id": "t/3", "a": 1.0, "b": 0.0}
     assert [each["task_id"] for each in document["examples"]] == ["t/3", "t/2"]
@@ -156,7 +156,7 @@ def test_levels(tmp_path: Path) -> None:
     easy = rows_of({(1, 0): True, (1, 1): True, (2, 0): False}, level="easy")
     found = by_level([*hard, *easy])
     assert list(found) == ["easy", "hard"]
-    assert (found["easy"].n_problems, found["easy"].n_samples, found["easy"].pass_at_1) == (2, 3, 0.5)
+    assert (found["easy"].n_problems, found["easy"].n_samples, found["easy"].pass_rate) == (2, 3, 0.5)
     assert by_level(rows_of({(0, 0): True})) == {}
     a, b = write_rows(tmp_path / "a", [*hard, *easy]), write_rows(tmp_path / "b", [*hard[:1], *easy])
     assert compare(a, b).document["levels"]["hard"] == {
@@ -174,8 +174,8 @@ def test_levels(tmp_path: Path) -> None:
 def test_what_the_command_shows(tmp_path: Path) -> None:
     """Code is shown as it is: brackets are no markup, colons no pictures."""
     first, second = (rows_of({(0, 0): good, (1, 0): True}, level="easy") for good in (True, False))
-    first[0]["completion"] = "    return x[red] + ':smile:'"
-    second[0] |= {"status": "error", "detail": "NameError: name 'red' is not defined"}
+    first[0] = replace(first[0], completion="    return x[red] + ':smile:'")
+    second[0] = replace(second[0], status="error", detail="NameError: name 'red' is not defined")
     a, b = write_rows(tmp_path / "a", first), write_rows(tmp_path / "b", second)
     done = CliRunner().invoke(app, ["compare", str(a), str(b), "--examples", "1"])
     assert done.exit_code == 0, done.output
@@ -236,7 +236,7 @@ MAIN = "class Main { public static void main(String[] a) throws Exception { %s }
 )
 def test_kinds_of_failure(language: str, shell: str, programs: dict[str, str]) -> None:
     outcomes = execute_programs(language, [shell % program for program in programs])
-    rows = [{"status": str(each.status), "detail": each.detail} for each in outcomes]
+    rows = [SampleRow(status=str(each.status), detail=each.detail) for each in outcomes]
     assert {program: kind_of(row, missing_names()) for program, row in zip(programs, rows, strict=True)} == programs
     counts = failure_kinds(rows)
     assert {kind: n for kind, n in counts.items() if n} == {

@@ -15,7 +15,7 @@ import pytest
 from qharness import RunSpec
 from qharness.storage.locks import locked
 from qharness.study.executors import Executor
-from qharness.study.executors.in_process import Here
+from qharness.study.executors.in_process import InProcess
 from qharness.study.executors.local import Local, shares, visible_gpus
 from qharness.study.jobs import Attempt, Job, JobOutcome, perform
 from qharness.study.live_view import Lines, LiveTable
@@ -75,7 +75,7 @@ def test_what_another_process_is_at_comes_last_and_is_waited_for() -> None:
     ]
 
 
-@pytest.mark.parametrize("executor", [Here(), Local(2)], ids=["here", "local"])
+@pytest.mark.parametrize("executor", [InProcess(), Local(2)], ids=["here", "local"])
 def test_mistakes_and_bugs_are_reported_and_the_rest_goes_on(
     executor: Executor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from tests.conftest import REPOSITORY
 LAYERS = [
     {"errors", "api", "bounds", "specs"},
     {"figure_style", "progress", "spec", "storage"},
+    {"results"},
     {"registry"},
     {"execution"},
     {"metrics"},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qharness.errors import StudyError
-from qharness.study.executors.in_process import Here
+from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Job
 from qharness.study.live_view import Lines
 from qharness.study.study_file import read_study
@@ -48,11 +48,11 @@ def test_noise_is_measured_and_not_again(random_llama: Path, tmp_path: Path) -> 
     (measured,) = study.measurements(tmp_path)
     job = Job(measured[1], measured[0])
     assert [each.done for each in plan([job])] == [False]
-    (attempt,) = carry_out([job], Here(), Lines([job]))
+    (attempt,) = carry_out([job], InProcess(), Lines([job]))
     assert attempt.path and attempt.path.parent == tmp_path / "noise"
     document = json.loads(attempt.path.read_text())
     assert document["quantizer"] == job.spec.quant and document["layers"]
     assert [each.done for each in plan([job])] == [True]
     before = attempt.path.stat().st_mtime_ns
-    carry_out([job], Here(), Lines([job]))
+    carry_out([job], InProcess(), Lines([job]))
     assert attempt.path.stat().st_mtime_ns == before

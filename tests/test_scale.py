@@ -19,7 +19,7 @@ import pytest
 
 from qharness import QHarnessError, RunSpec, run
 from qharness.evaluate.run.run_folder import read_run
-from qharness.study.executors.in_process import Here
+from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Job
 from qharness.study.remote import Remote, remote_of
 from tests.test_executors import carried_out
@@ -48,7 +48,7 @@ def test_results_go_to_a_url_and_come_from_there(
 ) -> None:
     """A machine that never saw them takes whole runs as they are, and resumes from the journals of others."""
     job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
-    (first,) = carried_out([job], Here())
+    (first,) = carried_out([job], InProcess())
     there = tmp_path / "bucket" / first.result.folder.name
     names = {"run.json", "results.json", "samples.jsonl", "journal.jsonl"}
     assert {path.name for path in there.iterdir()} == names
@@ -60,7 +60,7 @@ def test_results_go_to_a_url_and_come_from_there(
     journal = (there / "journal.jsonl").read_bytes()
     (there / "journal.jsonl").write_bytes(b"".join(journal.splitlines(keepends=True)[:4]))
     job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
-    (resumed,) = carried_out([job], Here())
+    (resumed,) = carried_out([job], InProcess())
     assert (there / "journal.jsonl").read_bytes().startswith(b"".join(journal.splitlines(keepends=True)[:4]))
     assert sorted(keys(there)) == [(d, s) for d in range(3) for s in range(2)]
     assert resumed.result.metrics == first.result.metrics and (there / "run.json").stat().st_mtime_ns != stamp
@@ -69,7 +69,7 @@ def test_results_go_to_a_url_and_come_from_there(
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "third machine"))
     monkeypatch.setattr("qharness.quantization.quantized_models.load_model", lambda *_: pytest.fail("loaded a model"))
     job = Job(spec(random_llama, bucket.folder, samples=2, limit=3), remote=bucket)
-    (found,) = carried_out([job], Here())
+    (found,) = carried_out([job], InProcess())
     assert found.result.document == resumed.result.document and (there / "run.json").stat().st_mtime_ns == stamp
 
 

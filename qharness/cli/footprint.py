@@ -19,10 +19,11 @@ def footprint(
     json: Json = False,
 ) -> None:
     """What a quantized model takes on disk, from its configuration alone: no weights are needed."""
-    registry().quantizer(quant)
+    quantizer = registry().quantizer(quant)
+    from qharness.models.checkpoint import Checkpoint
     from qharness.models.weight_footprint import footprint as measured
 
-    document = measured(model or DEFAULT_MODEL, quant, dtype, trust_remote_code)
+    document = measured(Checkpoint(model or DEFAULT_MODEL, trust_remote_code), quantizer, dtype)
     if json:
         print_json(document)
     else:

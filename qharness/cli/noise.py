@@ -9,7 +9,8 @@ import typer
 
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, print_json, print_table, registry
-from qharness.specs import DEFAULT_MODEL
+from qharness.quantization.resolution import bind_model
+from qharness.specs import DEFAULT_MODEL, ModelSpec
 
 
 def noise(
@@ -34,23 +35,33 @@ def noise(
     json: Json = False,
 ) -> None:
     """Quantization noise of weights and activations, layer by layer, and how it accumulates with depth."""
-    for each in quant:
-        registry().quantizer(each)
+    registry()
+    asked = [
+        bind_model(
+            ModelSpec(
+                quant=each,
+                calib=calib,
+                seed=seed,
+                device=device,
+                dtype=dtype,
+                data_dir=data_dir,
+                allow_untouched=allow_untouched,
+                trust_remote_code=trust_remote_code,
+            )
+        )
+        for each in dict.fromkeys(quant)
+    ]
     from qharness.evaluate.run.lm_eval_bridge import quiet
-    from qharness.noise import NoiseSpec, check_output, measure_noise, write_noise
+    from qharness.noise import NoiseInputs, check_output, measure_noise, write_noise
 
     if output is not None:
         check_output(output)
-    quants = list(dict.fromkeys(quant))
+    drawn = NoiseInputs.of(calib, inputs)
     with quiet():
         documents = [
             document
             for name in dict.fromkeys(model or [DEFAULT_MODEL])
-            for document in measure_noise(
-                NoiseSpec(
-                    name, quants, calib, inputs, seed, device, dtype, data_dir, allow_untouched, trust_remote_code
-                )
-            )
+            for document in measure_noise([each.named(name) for each in asked], drawn)
         ]
         if output is not None:
             write_noise(documents, output)

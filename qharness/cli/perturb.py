@@ -38,11 +38,11 @@ def perturb(
         raise QHarnessError(
             f"--output must end in {', '.join(_WRITERS)} or .yaml, not {output.suffix or output.name!r}"
         )
-    from qharness.evaluate.perturb.perturbed_task import PerturbedTask, resolve, write_yaml
+    from qharness.evaluate.perturb.perturbed_task import PerturbedTask, bind_perturbations, write_yaml
     from qharness.evaluate.run.lm_eval_bridge import load_task
 
     name = f"{task}@{perturb}"
-    resolve(name)
+    bind_perturbations(name)
     with named(f"--output {output}"):
         output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".yaml":

@@ -10,7 +10,8 @@ import typer
 from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
-from qharness.specs import DEFAULT_MODEL
+from qharness.quantization.resolution import bind_model
+from qharness.specs import DEFAULT_MODEL, ModelSpec
 
 
 def profile(
@@ -44,28 +45,22 @@ def profile(
     json: Json = False,
 ) -> None:
     """What a model costs to host: latency, memory, size, dollars and CO2 of 1,000 predictions."""
-    registry().quantizer(quant)
+    registry()
+    name = model or DEFAULT_MODEL
+    bound = bind_model(ModelSpec(name, quant, calib, seed, device, dtype, data_dir, allow_untouched, trust_remote_code))
     from qharness.hosting import DEFAULT_INSTANCE, Load, ProfileSpec
     from qharness.hosting import profile as run_profile
 
     load = Load(prompt_tokens, new_tokens, tuple(batch_size or (1, 4, 8, 16)), repeats)
     document = run_profile(
         ProfileSpec(
-            model=model or DEFAULT_MODEL,
-            quant=quant,
-            calib=calib,
-            seed=seed,
-            device=device,
-            dtype=dtype,
-            data_dir=data_dir,
+            bound,
             latency=latency,
             instance=instance or DEFAULT_INSTANCE,
             instances=instances,
             energy=energy,
             country=country,
             baseline=not no_baseline,
-            allow_untouched=allow_untouched,
-            trust_remote_code=trust_remote_code,
             load=load,
         )
     )

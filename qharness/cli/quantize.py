@@ -10,7 +10,8 @@ import typer
 from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode, bounded
 from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
-from qharness.specs import DEFAULT_MODEL
+from qharness.quantization.resolution import bind_model
+from qharness.specs import DEFAULT_MODEL, ModelSpec
 
 
 def quantize(
@@ -37,25 +38,16 @@ def quantize(
     else:
         if quant is None:
             raise QHarnessError("quantize needs --quant SPEC, or --unpack DIR")
-        registry().quantizer(quant)
+        registry()
+        name = model or DEFAULT_MODEL
+        bound = bind_model(
+            ModelSpec(name, quant, calib, seed, device, dtype, data_dir, allow_untouched, trust_remote_code)
+        )
         from qharness.evaluate.run.lm_eval_bridge import quiet
-        from qharness.quantization.checkpoint_export import Export, export_checkpoint
+        from qharness.quantization.checkpoint_export import export_checkpoint
 
         with quiet():
-            written = export_checkpoint(
-                Export(
-                    model or DEFAULT_MODEL,
-                    quant,
-                    output,
-                    calib,
-                    seed,
-                    device,
-                    dtype,
-                    data_dir,
-                    allow_untouched,
-                    trust_remote_code,
-                )
-            )
+            written = export_checkpoint(bound, output)
     if json:
         print_json(written.document())
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,7 +22,11 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.errors import QHarnessError
 from qharness.progress import note
-from qharness.specs import DEFAULT_MODEL, RunResult, RunSpec
+from qharness.quantization.resolution import bind_model
+from qharness.specs import DEFAULT_MODEL, RunSpec
+
+if TYPE_CHECKING:
+    from qharness.results import RunResult
 
 
 def run(
@@ -57,18 +61,13 @@ def run(
 
     Runs that are whole are not made again, and a run that was interrupted resumes.
     """
-    registry().quantizer(quant)
-    if model is None:
-        model = DEFAULT_MODEL
-        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
+    registry()
     if baseline and no_baseline:
         raise QHarnessError("--baseline and --no-baseline exclude each other")
-    from qharness.study import run_tasks
-
     specs = [
         RunSpec(
             task=name,
-            model=model,
+            model=model or DEFAULT_MODEL,
             quant=quant,
             calib=calib,
             samples=samples,
@@ -91,7 +90,12 @@ def run(
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
-    results = run_tasks(specs)
+    bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
+    if model is None:
+        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
+    from qharness.study import run_tasks
+
+    results = run_tasks(specs, bound=bound)
     if json:
         documents = [result.document for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)
@@ -114,12 +118,9 @@ def _batch_size(text: str) -> int | None:
 
 def print_result(result: RunResult) -> None:
     """A run's figures, beside its baseline's where there is one, and whether the difference is real."""
-    from qharness.evaluate.run.run_folder import read_run
-
     document = result.document
     comparison = document.get("baseline")
-    baseline = read_run(Path(comparison["a"])) if comparison else None
-    columns = [each for each in (baseline, document) if each is not None]
+    columns = [each for each in (_baseline(result), document) if each is not None]
     spec = document["spec"]
     echo(f"{spec['task']}: {spec['model']}")
     rows = [
@@ -137,6 +138,16 @@ def print_result(result: RunResult) -> None:
     for each in document["notes"]:
         note(f"note: {each}")
     echo(f"run folder: {result.folder}")
+
+
+def _baseline(result: RunResult) -> dict[str, Any] | None:
+    """The document of the run that a run was compared with, now or when it was made."""
+    from qharness.evaluate.run.run_folder import read_run
+
+    comparison = result.document.get("baseline")
+    if comparison is None or result.baseline:
+        return result.baseline.document if comparison and result.baseline else None
+    return read_run(Path(comparison["a"]))
 
 
 def _untouched_rows(columns: list[dict[str, Any]]) -> list[tuple[str, ...]]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.specs import ScoreResult
+
+if TYPE_CHECKING:
+    from qharness.results import ScoreResult
 
 
 def score(
@@ -44,8 +46,8 @@ def score(
 
 def print_summary(task: str, result: ScoreResult) -> None:
     """pass@k and how many programs ended in which way."""
-    document = result.document
-    rates = [(name, number(value, ".4f")) for name, value in document.items() if name.startswith("pass@")]
-    counts = [(status, str(count)) for status, count in document["status"].items()]
-    problems = [("problems, samples", f"{document['n_problems']}, {document['n_samples']}")]
-    print_table(("", task), [*rates, *problems, *counts, ("seconds", number(document["seconds"], ".1f"))])
+    report = result.report
+    rates = [(name, number(value, ".4f")) for name, value in report.rates.items()]
+    counts = [(status, str(count)) for status, count in report.status.items()]
+    problems = [("problems, samples", f"{report.n_problems}, {report.n_samples}")]
+    print_table(("", task), [*rates, *problems, *counts, ("seconds", number(report.seconds, ".1f"))])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +11,7 @@ import typer
 from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
 from qharness.progress import note
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec, RunSpec
 
 if TYPE_CHECKING:
     from qharness.study.executors.local import Local
@@ -46,25 +44,18 @@ def study(
     perturbed, robustness is measured too, and written to a file beside the runs.
     """
     registry()
-    from qharness.study.jobs import Job, with_baselines
+    from qharness.study.jobs import Job, Measurement, with_baselines
     from qharness.study.remote import remote_of
     from qharness.study.study_file import read_study
 
     remote = remote_of(output)
     folder = remote.folder if remote else Path(output)
     grid = read_study(file)
-    jobs = [Job(spec, remote=remote) for spec in with_baselines(grid.specs(folder, data_dir, allow_unsandboxed))]
-    jobs += [Job(spec, kind, remote) for kind, spec in grid.measurements(folder, data_dir)]
+    common = ModelSpec(data_dir=data_dir, allow_untouched=allow_untouched, trust_remote_code=trust_remote_code)
+    runs = with_baselines(grid.specs(folder, common, allow_unsandboxed=allow_unsandboxed))
     jobs = [
-        replace(
-            job,
-            spec=replace(
-                job.spec,
-                allow_untouched=allow_untouched,
-                trust_remote_code=trust_remote_code or grid.trust_remote_code,
-            ),
-        )
-        for job in jobs
+        *(Job(spec, remote=remote) for spec in runs),
+        *(Job(Measurement(model, folder), kind, remote) for kind, model in grid.measurements(common)),
     ]
     if dry_run:
         if remote:
@@ -80,7 +71,7 @@ def study(
         print_json([_document(attempt) for attempt in attempts])
     else:
         print_table(_HEADER, [_row(attempt) for attempt in attempts])
-    if any("@" in attempt.spec.task for attempt in attempts):
+    if any(job.task and job.task.perturbation for job in jobs):
         path = folder / f"robustness-{file.stem}.json"
         _measure_robustness(attempts, path, print_tables=not json)
         if remote and path.is_file():
@@ -104,7 +95,8 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
     from qharness.storage.atomic_writer import write_json
     from qharness.study.study_robustness import Robustness
 
-    found = Robustness([(attempt.spec, attempt.result) for attempt in attempts if attempt.result is not None])
+    runs = [(each.job.spec, each.result) for each in attempts if each.result and isinstance(each.job.spec, RunSpec)]
+    found = Robustness(runs)
     if not found.rows:
         note("no robustness: no perturbed run has a counterpart on the original prompts")
         return
@@ -143,10 +135,15 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
 
     plans = list(plan(jobs))
     if json:
-        print_json([{**dataclasses.asdict(each), "spec": _axes(each.spec, each.kind)} for each in plans])
+        print_json(
+            [
+                {"spec": _axes(job), "kind": job.kind, "folder": each.folder, "done": each.done, "error": each.error}
+                for job, each in zip(jobs, plans, strict=True)
+            ]
+        )
     else:
         states = [each.error or ("done" if each.done else "to do") for each in plans]
-        rows = [(*_axes(each.spec, each.kind).values(), state) for each, state in zip(plans, states, strict=True)]
+        rows = [(*_axes(each.job).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows)
         echo(f"{states.count('to do')} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
@@ -156,14 +153,14 @@ _AXES = ("model", "quant", "calib", "task", "seed")
 _HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "p", "weights, MB", "generation, s")
 
 
-def _axes(spec: RunSpec, kind: str) -> dict[str, str]:
-    """What tells a job from the others; of a measurement, its kind in place of the task."""
-    task = spec.task if kind == "run" else kind
-    return {"model": spec.model, "quant": spec.quant, "calib": spec.calib or "", "task": task, "seed": str(spec.seed)}
+def _axes(job: Job) -> dict[str, str]:
+    """The values that tell a job from the others; of a measurement, its kind in place of the task."""
+    of = job.model
+    return {"model": of.model, "quant": of.quant, "calib": of.calib or "", "task": job.label, "seed": str(of.seed)}
 
 
 def _document(attempt: Attempt) -> dict[str, Any]:
-    axes = _axes(attempt.spec, attempt.kind)
+    axes = _axes(attempt.job)
     if attempt.error:
         return {"spec": axes, "error": attempt.error}
     if attempt.result is None:
@@ -173,7 +170,7 @@ def _document(attempt: Attempt) -> dict[str, Any]:
 
 def _row(attempt: Attempt) -> tuple[str, ...]:
     """The task's first metric, and what the comparison with the baseline says of it."""
-    axes = tuple(_axes(attempt.spec, attempt.kind).values())
+    axes = tuple(_axes(attempt.job).values())
     if attempt.result is None:
         said = ("failed", attempt.error) if attempt.error else ("file", str(attempt.path))
         return (*axes, *said, *[""] * 5)

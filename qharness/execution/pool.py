@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from types import MappingProxyType
 
-from qharness.api.languages import Language, Limits, Outcome, Program, Worker
+from qharness.api.languages import Language, Limits, Outcome, Program, Toolchain, Worker
 from qharness.bounds import parse_number
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
@@ -34,25 +35,28 @@ def run_programs(
     workers: int | None = None,
     verdicts: Verdicts | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    toolchains: Mapping[tuple[str, tuple[str, ...]], Toolchain] = MappingProxyType({}),
 ) -> list[Outcome]:
     """Run each distinct program once, `workers` at a time; outcomes in the programs' order.
 
     `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
-    is found is added. `progress(done, total)` counts the distinct programs that are run. Raises MissingDependencyError
+    is found is added. `progress(done, total)` counts the distinct programs that are run. `toolchains`: those
+    under the languages' own limits that need not be looked for again, by language and packages. Raises MissingDependencyError
     where a language's compiler or interpreter, or a package, is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
     needs = {(program.language, program.packages): None for program in distinct}
     found = {name: languages(name) for name in dict.fromkeys(name for name, _ in needs)}
-    toolchains = {(name, packages): find_toolchain(found[name], packages, limits) for name, packages in needs}
+    known = {} if limits else toolchains
+    toolchains = {need: known.get(need) or find_toolchain(found[need[0]], need[1], limits) for need in needs}
 
     def key(program: Program) -> str:
         own = limits or found[program.language].limits
         return verdict_key(program, toolchains[program.language, program.packages], own, isolation)
 
     keys = {program: key(program) for program in distinct} if verdicts else {}
-    known = verdicts.find(keys.values()) if verdicts else {}
-    outcomes = {program: known[key] for program, key in keys.items() if key in known}
+    judged = verdicts.find(keys.values()) if verdicts else {}
+    outcomes = {program: judged[key] for program, key in keys.items() if key in judged}
     new = [program for program in distinct if program not in outcomes]
     todo, lock, started = iter(new), threading.Lock(), list[Worker]()
     partners: dict[tuple[object, int], SandboxWorker] = {}
@@ -61,7 +65,7 @@ def run_programs(
         """A worker; two that have the same needs are partners."""
         with lock:
             partner = partners.get((need, number // 2))
-            worker = SandboxWorker(found[need[0]], isolation, limits, need[1], partner)
+            worker = SandboxWorker(found[need[0]], isolation, limits, partner=partner, toolchain=toolchains[need])
             partners[need, number // 2] = worker
             started.append(worker)
         return worker
@@ -80,7 +84,7 @@ def run_programs(
             outcome = mine[need].run(program)
             with lock:
                 outcomes[program] = outcome
-                progress(len(outcomes) - len(known), len(new))
+                progress(len(outcomes) - len(judged), len(new))
 
     count = workers or cores_at_hand()
     pool = ThreadPoolExecutor(count)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from qharness.api.languages import CheckedLanguage, Language, Limits, Outcome, Program, Status
+from qharness.api.languages import CheckedLanguage, Language, Limits, Outcome, Program, Status, Toolchain
 from qharness.errors import SandboxError
 from qharness.execution.jail.messages import SEPARATOR, header, new_nonce
 from qharness.execution.process import encoded
@@ -37,15 +36,16 @@ class SandboxWorker:
         language: Language,
         isolation: Isolation,
         limits: Limits | None = None,
-        packages: Sequence[str] = (),
+        *,
         partner: SandboxWorker | None = None,
+        toolchain: Toolchain | None = None,
     ) -> None:
-        """`packages`: what its programs may import besides the standard library.
+        """`toolchain`: the language's under these limits, with the packages that its programs may import.
 
         A `partner` of the same language and packages shares its compiler, which is slow at first, and its confirmer.
         """
         self._limits = limits = limits or language.limits
-        toolchain = find_toolchain(language, packages, limits)
+        toolchain = toolchain or find_toolchain(language, (), limits)
         self._forked, self._language = bool(toolchain.harness or toolchain.checked_harness), language
 
         def server(name: str, command: tuple[str, ...], share: float = 1.0) -> Server | None:

@@ -14,7 +14,7 @@ from qharness.hosting.costs import estimated_energy, per_1000
 from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance
 from qharness.hosting.measurement import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
-from qharness.specs import DEFAULT_MODEL, RunSpec
+from qharness.quantization.resolution import BoundModel, ResolvedModel, resolve
 
 DEFAULT_COUNTRY = "USA"
 RATIOS = ("latency_s", "tokens_per_s", "storage_bytes", "resident_bytes", "usd_per_1k", "gco2eq_per_1k")
@@ -23,26 +23,18 @@ RATIOS = ("latency_s", "tokens_per_s", "storage_bytes", "resident_bytes", "usd_p
 
 @dataclass(frozen=True)
 class ProfileSpec:
-    """What to profile. `latency`: seconds a prediction, known already; nothing is measured then.
+    """A model to profile, and how. `latency`: seconds a prediction, known already; nothing is measured then.
 
     `energy`: `auto` measures power where that can be done, `measured` insists, `estimated` goes by the instance.
     """
 
-    model: str = DEFAULT_MODEL
-    quant: str = "none"
-    calib: str | None = None
-    seed: int = 0
-    device: str = "auto"
-    dtype: str = "auto"
-    data_dir: Path | None = None
+    model: BoundModel
     latency: float | None = None
     instance: str = DEFAULT_INSTANCE
     instances: Path | None = None
     energy: str = "auto"
     country: str = DEFAULT_COUNTRY
     baseline: bool = True
-    allow_untouched: bool = False
-    trust_remote_code: bool = False
     load: Load = field(default_factory=Load)
 
     def __post_init__(self) -> None:
@@ -57,17 +49,18 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
     instance = find_instance(spec.instance, spec.instances)
     if spec.country != DEFAULT_COUNTRY:  # though it may not be needed
         energy.check_country(spec.country)
-    model = _definite(spec)
+    model = resolve(spec.model)
+    _ = model.checkpoint.config  # one that does not exist is said now
     storage = _storage_bytes(model)
     if spec.latency is not None:
         if spec.energy == "measured":
             raise QHarnessError("--latency and --energy measured exclude each other: with --latency nothing is run")
         return _document(spec, model, instance, storage, None, "nothing was run")
-    check_fits(model.model, spec.load, spec.trust_remote_code)
-    load, reason = _with_power(spec, model.device)
+    check_fits(model.checkpoint, spec.load)
+    load, reason = _with_power(spec, model.spec.device)
     document = _measured(spec, model, instance, storage, load, reason)
-    full = dataclasses.replace(model, quant="none", calib=None)
-    if spec.baseline and model.quant != "none":
+    if spec.baseline and model.spec.quant != "none":
+        full = model.full_precision()
         try:
             baseline = _measured(spec, full, instance, _storage_bytes(full), load, reason)
         except QHarnessError as error:  # it may not fit where its quantized form does
@@ -77,32 +70,10 @@ def profile(spec: ProfileSpec) -> dict[str, Any]:
     return document
 
 
-def _definite(spec: ProfileSpec) -> RunSpec:
-    """The model that is meant, with nothing left open; raises for one that does not exist."""
-    from qharness.models.loading import load_config
-    from qharness.quantization.quantized_models import definite
-
-    load_config(spec.model, spec.trust_remote_code)
-    return definite(
-        RunSpec(
-            task="",
-            model=spec.model,
-            quant=spec.quant,
-            calib=spec.calib,
-            seed=spec.seed,
-            device=spec.device,
-            dtype=spec.dtype,
-            data_dir=spec.data_dir,
-            allow_untouched=spec.allow_untouched,
-            trust_remote_code=spec.trust_remote_code,
-        )
-    )
-
-
-def _storage_bytes(spec: RunSpec) -> int | None:
+def _storage_bytes(model: ResolvedModel) -> int | None:
     from qharness.models.weight_footprint import checkpoint_figures
 
-    return checkpoint_figures(spec.model, spec.quant, spec.trust_remote_code)["storage_bytes"]
+    return checkpoint_figures(model.checkpoint, model.quantizer)["storage_bytes"]
 
 
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:
@@ -117,14 +88,19 @@ def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:
 
 
 def _measured(
-    spec: ProfileSpec, model: RunSpec, instance: Instance, storage: int | None, load: Load, reason: str
+    spec: ProfileSpec, model: ResolvedModel, instance: Instance, storage: int | None, load: Load, reason: str
 ) -> dict[str, Any]:
-    note(f"profiling {model.quant} on {model.model}, in a process of its own")
-    return _document(spec, model, instance, storage, measure_apart(model, load), reason)
+    note(f"profiling {model.spec.quant} on {model.spec.model}, in a process of its own")
+    return _document(spec, model, instance, storage, measure_apart(model.spec, load), reason)
 
 
 def _document(
-    spec: ProfileSpec, model: RunSpec, instance: Instance, storage: int | None, found: Measured | None, reason: str
+    spec: ProfileSpec,
+    model: ResolvedModel,
+    instance: Instance,
+    storage: int | None,
+    found: Measured | None,
+    reason: str,
 ) -> dict[str, Any]:
     """The document of one model; `reason`: why power was not measured."""
     if found is None:
@@ -136,11 +112,11 @@ def _document(
     used = power.energy(seconds) if power else {**estimated_energy(seconds, instance), "reason": reason}
     grams = used["gco2eq_per_kwh"]
     return {
-        "model": model.model,
-        "quantizer": model.quant,
-        "calibration": model.calib,
-        "device": model.device,
-        "dtype": model.dtype,
+        "model": model.spec.model,
+        "quantizer": model.spec.quant,
+        "calibration": model.spec.calib,
+        "device": model.spec.device,
+        "dtype": model.spec.dtype,
         "prompt_tokens": spec.load.prompt_tokens,
         "new_tokens": spec.load.new_tokens,
         "latency_s": latency,

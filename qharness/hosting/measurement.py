@@ -23,11 +23,12 @@ from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import Power, measure_power
 from qharness.progress import counter
 from qharness.quantization.calibration import context_length
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from qharness.models.checkpoint import Checkpoint
     from qharness.models.engine import Prompt
     from qharness.models.loading import LoadedModel
 
@@ -95,23 +96,21 @@ class Measured:
     power: Power | None
 
 
-def check_fits(model: str, load: Load, trust_remote_code: bool = False) -> None:
-    """Raise ModelError for a load that is too long for a model, as its configuration says.
+def check_fits(checkpoint: Checkpoint, load: Load) -> None:
+    """Raise ModelError for a load that is too long for a model, by its configuration.
 
     Encoder-decoder models read the prompt and write the new tokens apart, others in one context.
     """
-    from qharness.models.loading import load_config
-
-    config = load_config(model, trust_remote_code)
+    config = checkpoint.config
     context, lengths = context_length(config), (load.prompt_tokens, load.new_tokens)
     if (max(lengths) if config.is_encoder_decoder else sum(lengths)) > context:
         raise ModelError(
             f"--prompt-tokens {load.prompt_tokens} and --new-tokens {load.new_tokens} do not fit the {context} tokens "
-            f"of {model}"
+            f"of {checkpoint.name}"
         )
 
 
-def measure_apart(spec: RunSpec, load: Load) -> Measured:
+def measure_apart(spec: ModelSpec, load: Load) -> Measured:
     """Measure in a new process, which holds nothing but this model. Raises QHarnessError, also where memory ran out."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
@@ -123,7 +122,7 @@ def measure_apart(spec: RunSpec, load: Load) -> Measured:
     return found
 
 
-def _attempt(spec: RunSpec, load: Load) -> Measured | str:
+def _attempt(spec: ModelSpec, load: Load) -> Measured | str:
     """The figures, or what was wrong: an exception of ours would not survive the way back."""
     with contextlib.redirect_stdout(sys.stderr):
         try:
@@ -132,20 +131,21 @@ def _attempt(spec: RunSpec, load: Load) -> Measured | str:
             return str(error)
 
 
-def measure(spec: RunSpec, load: Load) -> Measured:
-    """Load, quantize and run a model. `spec` must be definite, and the load fit the model."""
+def measure(spec: ModelSpec, load: Load) -> Measured:
+    """Load, quantize and run a model, which the load must fit."""
     import torch
     import transformers
 
     from qharness.models.checkpoint_formats import select_kernels
     from qharness.models.weight_footprint import resident_bytes
     from qharness.quantization.quantized_models import Models
+    from qharness.quantization.resolution import bind_model, resolve
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     process = psutil.Process()
     before = process.memory_info().rss
-    made = Models().get(spec)
+    made = Models().get(resolve(bind_model(spec)))
     loaded = made.loaded
     weights, layers = resident_bytes(loaded.model), select_kernels(loaded.model)
     gc.collect()

@@ -1,9 +1,8 @@
-"""The model class that lm-eval knows as `qharness`: its own HFLM, round a quantized model, with our generation."""
+"""lm-eval's own HFLM round a loaded model, with our generation."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 import itertools
 import json
 import time
@@ -14,31 +13,23 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from lm_eval.utils import simple_parse_args_string
 
 from qharness.bounds import check_setting, parse_number
-from qharness.errors import SettingError
-from qharness.models.backends import Facts
 from qharness.models.checkpoint_formats import Hosted, select_kernels
 from qharness.models.conventions import begun, marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.loading import LoadedModel, load_model
+from qharness.models.lm_interface import Completion, Facts, Key
+from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
 from qharness.models.sampling import Draw
 from qharness.models.weight_footprint import resident_bytes
 from qharness.progress import counter
-from qharness.quantization.application import quantize
-from qharness.registry import get_registry
 
 DEPENDENT_BATCH_SIZE = 16
 """Completions at a time where results depend on it and the user has not chosen."""
-
-Completion = tuple[int, int, str, str]
-"""(document, sample, prompt_sha, text)"""
-Key = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -57,42 +48,16 @@ class _Job:
         return replace(self, prompt=replace(self.prompt, draws=tuple(draws)))
 
 
-class QHarnessLM(HFLM):  # type: ignore[misc]
-    """A quantized Hugging Face model, causal or encoder-decoder.
+class LoadedLM(HFLM):  # type: ignore[misc]
+    """A loaded model, causal or encoder-decoder, quantized or not, as lm-eval asks it.
 
-    In lm-eval's command line: `--model qharness --model_args pretrained=DIR,quant=int8-dynamic`. A spec with several
-    options holds commas: give model_args as JSON then. `batch_size` is how many completions are made at a time; where
-    it is `auto` or not given, as many as memory holds.
+    `batch_size` is how many completions are made at a time; where it is `auto` or not given, as many as memory holds.
     """
 
-    def __init__(
-        self,
-        pretrained: str | LoadedModel,
-        quant: str = "none",
-        calib: str | None = None,
-        seed: int = 0,
-        dtype: str = "auto",
-        device: str | None = None,
-        batch_size: int | str | None = None,
-        max_batch_size: int | None = None,
-        trust_remote_code: bool = False,
-    ) -> None:
-        loaded = pretrained
+    def __init__(self, loaded: LoadedModel, seed: int = 0, batch_size: int | str | None = None) -> None:
         check_setting("seed", seed)
-        size = parse_number("batch_size", "auto" if batch_size is None else str(batch_size), "batch_size", word="auto")
-        self.asked = None if size is None else int(size)
+        self.asked = parse_batch_size(batch_size)
         self.batch_dependent = False
-        if not isinstance(loaded, LoadedModel):
-            self.batch_dependent = get_registry().quantizer(str(quant)).batch_dependent
-            absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
-            loaded = load_model(
-                str(pretrained),
-                "auto" if absent or device is None else device,
-                dtype,
-                placed=False,
-                trust_remote_code=trust_remote_code,
-            )
-            quantize(loaded, str(quant), None if calib is None else str(calib), seed=seed)
         loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), select_kernels(loaded.model))
         self.hosted = loaded.hosted
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
@@ -106,22 +71,6 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
         self.batches: list[list[tuple[int, int]]] = []
         self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
         self.seconds = 0.0
-
-    @classmethod
-    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> QHarnessLM:
-        """From lm-eval's `--model_args`. Raises SettingError for an argument that there is none of."""
-        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
-
-    @classmethod
-    def create_from_arg_obj(
-        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
-    ) -> QHarnessLM:
-        """From lm-eval's `--model_args` given as JSON. Raises SettingError for an argument that there is none of."""
-        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-        if unknown := sorted(set(arg_dict) - set(known)):
-            raise SettingError(f"model_args: there is no {unknown[0]!r}; known: {', '.join(known)}")
-        given = {name: value for name, value in (additional_config or {}).items() if value is not None}
-        return cls(**{**given, **arg_dict})
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample.
@@ -254,6 +203,12 @@ class QHarnessLM(HFLM):  # type: ignore[misc]
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval records of the model; nothing is looked up on the Hub."""
         return {"model_num_parameters": self.model.num_parameters(), "model_dtype": str(self.model.dtype)}
+
+
+def parse_batch_size(size: int | str | None) -> int | None:
+    """Completions at a time; None for `auto` or nothing. Raises SettingError for anything but a number."""
+    parsed = parse_number("batch_size", "auto" if size is None else str(size), "batch_size", word="auto")
+    return None if parsed is None else int(parsed)
 
 
 def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:

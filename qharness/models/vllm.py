@@ -16,79 +16,75 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding, prompt_sha
-from qharness.models.loading import load_config, locate, tokenizer_source
+from qharness.models.lm_interface import Completion, Facts, Key
+from qharness.models.loading import tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
 from qharness.progress import counter
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from qharness.models.backends import Facts
-    from qharness.models.lm import Completion, Key
-    from qharness.quantization.quantized_models import Models
+    from qharness.models.vllm_encoding import EncodingVLLM
 
 _TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
 _DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit
 
 
-def check(spec: RunSpec) -> None:
-    """Raise ModelError for what vLLM cannot run, MissingDependencyError where it is not installed."""
+def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
+    """Raise ModelError for a model that vLLM cannot run, MissingDependencyError where it is not installed."""
     if spec.quant != "none":
         raise ModelError(
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
-    if load_config(spec.model, spec.trust_remote_code).is_encoder_decoder:
+    if checkpoint.config.is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
         raise MissingDependencyError("vllm", "pip install 'qharness[vllm]', on a machine with a GPU")
 
 
-def arguments(spec: RunSpec) -> dict[str, Any]:
-    """What lm-eval's class is made with."""
+def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -> dict[str, Any]:
+    """The arguments of lm-eval's class."""
     return {
-        "pretrained": locate(spec.model).as_posix(),
-        "tokenizer": tokenizer_source(spec.model, spec.baseline).as_posix(),
+        "pretrained": checkpoint.source.as_posix(),
+        "tokenizer": tokenizer_source(checkpoint, spec.parent).as_posix(),
         "dtype": spec.dtype,
         "trust_remote_code": spec.trust_remote_code,
-        "batch_size": spec.batch_size or "auto",
+        "batch_size": batch_size or "auto",
         "seed": spec.seed,
         "max_gen_toks": _DEFAULT_NEW_TOKENS,
     }
 
 
-def make(models: Models, spec: RunSpec) -> ServedModel:
-    """Start vLLM on a definite spec's checkpoint; raise ModelError for one it does not take."""
-    given = arguments(spec)
+def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) -> ServedModel:
+    """Start vLLM on a checkpoint, device and dtype named in `spec`; raise ModelError if vLLM does not take it."""
+    try:
+        from qharness.models.vllm_encoding import EncodingVLLM
 
-    def started() -> ServedModel:
-        try:
-            from qharness.models.vllm_encoding import EncodingVLLM
-
-            inner = EncodingVLLM(**given)
-            inner.convention = marked(load_config(spec.model, spec.trust_remote_code))
-            return ServedModel(inner)
-        except (ImportError, OSError, ValueError, RuntimeError) as error:
-            raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
-
-    return models.held(f"vllm {given}", started)
+        inner = EncodingVLLM(**arguments)
+        inner.convention = marked(checkpoint.config)
+        return ServedModel(inner, spec)
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
 
 
 @dataclass(frozen=True)
 class ServedModel:
     """lm-eval's VLLM, running."""
 
-    inner: LM
+    inner: EncodingVLLM
+    spec: ModelSpec
     composition: Mapping[str, int] | None = None
     log: Sequence[str] = ()
     untouched: None = None
 
-    def lm(self, spec: RunSpec) -> VLLMRun:
+    def lm(self, seed: int, batch_size: int | None) -> VLLMRun:
         """The model for one run."""
-        return VLLMRun(self.inner, spec)
+        return VLLMRun(self.inner, self.spec, seed, batch_size)
 
 
 class VLLMRun(LM):  # type: ignore[misc]
@@ -97,16 +93,16 @@ class VLLMRun(LM):  # type: ignore[misc]
     So a run resumes, and its samples are the same in any order as far as vLLM's are. They are not those of `hf`.
     """
 
-    def __init__(self, inner: LM, spec: RunSpec) -> None:
+    def __init__(self, inner: EncodingVLLM, spec: ModelSpec, seed: int, batch_size: int | None) -> None:
         super().__init__()
-        self._inner, self._spec = inner, spec
-        self._prefixes = marked(load_config(spec.model, spec.trust_remote_code)).prefixes
+        self._inner, self._spec, self._seed = inner, spec, seed
+        self._prefixes = inner.convention.prefixes
         self.tokenizer: PreTrainedTokenizerBase = inner.tokenizer
         self._special_ids = sorted(SpecialTokens(self.tokenizer).ids)  # each ends a completion, as in `hf`
         self.known: dict[Key, str] = {}
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batch_dependent = False
-        self.at_a_time = spec.batch_size
+        self.at_a_time: int | None = batch_size
         self.batches: list[list[tuple[int, int]]] = []
         self.seconds = 0.0
 
@@ -152,7 +148,7 @@ class VLLMRun(LM):  # type: ignore[misc]
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
             "stop_token_ids": self._special_ids,
-            **({"top_p": decoding.top_p, "seed": _seed(self._spec.seed, key)} if sampled else {}),
+            **({"top_p": decoding.top_p, "seed": _seed(self._seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
         return Instance("generate_until", request.doc, (prefix + text, options), request.idx)
@@ -160,8 +156,6 @@ class VLLMRun(LM):  # type: ignore[misc]
     def facts(self) -> Facts:
         """What vLLM takes of memory is no matter of the model's, so nothing is said of bytes."""
         from importlib.metadata import version
-
-        from qharness.models.backends import Facts
 
         notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
         return Facts(device=self._spec.device, dtype=self._spec.dtype, notes=notes)

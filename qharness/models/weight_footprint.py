@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from qharness.api.quantizers import HeadQuantizer, SizedQuantizer, WeightBytes
+from qharness.api.quantizers import HeadQuantizer, Quantizer, SizedQuantizer, WeightBytes
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
-from qharness.models.loading import load_config, locate, model_class, own_dtype, preset_dtype
+from qharness.models.loading import model_class, own_dtype
 from qharness.models.weight_files import source_bytes
-from qharness.registry import get_registry
 from qharness.spec import unbind
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 def resident_bytes(model: nn.Module) -> int:
@@ -45,19 +44,17 @@ def _inner(tensor: Tensor) -> Iterator[Tensor]:
             yield from _inner(getattr(tensor, name))
 
 
-def footprint(model: str, quant: str, dtype: str = "auto", trust_remote_code: bool = False) -> dict[str, Any]:
-    """What a model's checkpoint takes once it is quantized, from its configuration alone: no weight is read or made.
+def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto") -> dict[str, Any]:
+    """Bytes of a model's checkpoint once it is quantized, from its configuration alone: no weight is read or made.
 
     `dtype` is that of the weights that are not quantized, and of codebooks and scales; `auto`: the checkpoint's own.
     Bits are per quantized weight: `nominal` of the codes alone, `stored` of all that a file keeps for it, `packed` the
-    same with codes at their true bits. Raises ModelError, SpecError or UnknownNameError.
+    same with codes at their true bits. Raises ModelError.
     """
-    quantizer = get_registry().quantizer(quant)
-    config = load_config(model, trust_remote_code)
-    if method := quant_method(config):
-        raise ModelError(f"model {model!r} is already quantized ({method}): name its full-precision parent")
-    element = own_dtype(config, preset_dtype(dtype, model))
-    empty = skeleton(config, trust_remote_code)
+    if method := quant_method(checkpoint.config):
+        raise ModelError(f"model {checkpoint.name!r} is already quantized ({method}): name its full-precision parent")
+    element = own_dtype(checkpoint, dtype)
+    empty = skeleton(checkpoint)
     to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
@@ -69,7 +66,7 @@ def footprint(model: str, quant: str, dtype: str = "auto", trust_remote_code: bo
     unquantized = _written_bytes(empty, element.itemsize) - parts.weights * element.itemsize
     stored = parts.codes + parts.codebooks + parts.scales
     return {
-        "model": model,
+        "model": checkpoint.name,
         "quantizer": str(unbind(quantizer)),
         "dtype": str(element).removeprefix("torch."),
         "parameters": sum(tensor.numel() for tensor in empty.parameters()),
@@ -88,18 +85,18 @@ def footprint(model: str, quant: str, dtype: str = "auto", trust_remote_code: bo
     }
 
 
-def checkpoint_figures(model: str, quant: str, trust_remote_code: bool = False) -> dict[str, int | None]:
+def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> dict[str, int | None]:
     """`storage_bytes` of the checkpoint as it would be written, and the model's `parameters`; None where unknown.
 
     A folder that is quantized already has the size of its files.
     """
-    if quant_method(load_config(model, trust_remote_code)) is None:
+    if quant_method(checkpoint.config) is None:
         try:
-            found = footprint(model, quant, trust_remote_code=trust_remote_code)
+            found = footprint(checkpoint, quantizer)
         except ModelError:  # of an architecture whose layers are not known
             return {"storage_bytes": None, "parameters": None}
         return {"storage_bytes": found["total_bytes"], "parameters": found["parameters"]}
-    return {"storage_bytes": source_bytes(locate(model)), "parameters": None}
+    return {"storage_bytes": source_bytes(checkpoint.source), "parameters": None}
 
 
 class _AsTheyAre:
@@ -121,9 +118,11 @@ def _written_bytes(model: nn.Module, element_bytes: int) -> int:
     )
 
 
-def skeleton(config: PretrainedConfig, trust_remote_code: bool = False) -> Any:
-    """The model without memory for its weights."""
-    import torch
-
+def skeleton(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> Any:
+    """The model without memory for its weights, in its configuration's dtype unless another is given."""
+    config = copy.deepcopy(checkpoint.config)  # from_config changes it
+    if dtype is not None:
+        config.dtype = dtype
+    trusted = checkpoint.trust_remote_code
     with torch.device("meta"):
-        return model_class(config).from_config(config, trust_remote_code=trust_remote_code)  # type: ignore[no-untyped-call]
+        return model_class(config).from_config(config, trust_remote_code=trusted)  # type: ignore[no-untyped-call]

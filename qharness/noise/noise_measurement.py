@@ -12,78 +12,71 @@ from typing import Any
 
 from torch import Tensor
 
-from qharness.bounds import check_fields
+from qharness.api.calibration_sets import CalibrationSet
 from qharness.errors import DataError
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.noise.forward_passes import LayerNoise, Reference, full_precision, quantized
-from qharness.quantization.calibration import calibrate, definite_set
-from qharness.quantization.quantized_models import Models, definite
-from qharness.registry import get_registry
+from qharness.quantization.calibration import calibrate
+from qharness.quantization.quantized_models import Models
+from qharness.quantization.resolution import BoundModel, bind_set, resolve
 from qharness.spec import unbind
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec
 from qharness.storage.benchmark_files import cache_path
 
 SEQUENCES, TOKENS = 8, 512  # of the inputs, where none are named: hidden states of all blocks are kept
 
 
 @dataclass(frozen=True)
-class NoiseSpec:
-    """What to measure: a model under several quantizers.
+class NoiseInputs:
+    """The sequences to run a model on: the first ones of a calibration set, or, `held_out`, those after its `n`."""
 
-    `calib`: the calibration set of quantizers that need one. `inputs`: the calibration set whose sequences are run;
-    None: the next sequences of `calib`, after those it calibrates with.
-    """
+    chosen: CalibrationSet
+    held_out: bool
 
-    model: str
-    quants: Sequence[str]
-    calib: str | None = None
-    inputs: str | None = None
-    seed: int = 0
-    device: str = "auto"
-    dtype: str = "auto"
-    data_dir: Path | None = None
-    allow_untouched: bool = False
-    trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
+    @classmethod
+    def of(cls, calib: str | None, inputs: str | None) -> NoiseInputs:
+        """Those of the set `inputs`; where it is None, the sequences of `calib` that nothing is calibrated with."""
+        return cls(bind_set(calib if inputs is None else inputs), inputs is None)
 
 
-def measure_noise(spec: NoiseSpec) -> Iterator[dict[str, Any]]:
-    """One document a quantizer, in order. Raises SpecError, UnknownNameError, ModelError or DataError.
+def measure_noise(models: Sequence[BoundModel], inputs: NoiseInputs) -> Iterator[dict[str, Any]]:
+    """The noise of one model under several quantizers: one document each, in order. Raises ModelError or DataError.
 
     The full-precision model is run first and let go; its weights wait in files in qharness's cache folder, which are
     removed at the end.
     """
-    cells = [_cell(spec, quant) for quant in spec.quants]
-    for name in (spec.calib, spec.inputs):
-        definite_set(name)
+    resolved = [resolve(models[0])]
+    resolved += [resolve(bound, resolved[0].checkpoint) for bound in models[1:]]
+    spec = models[0].spec
     own = cache_path()
     own.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="noise-", dir=own) as folder:
-        loaded = load_model(spec.model, spec.device, spec.dtype, trust_remote_code=spec.trust_remote_code)
+        loaded = load_model(resolved[0].checkpoint, spec.device, spec.dtype)
         to_linears(loaded.model)
-        sequences = draw_inputs(loaded, spec)
-        about = _about(spec, loaded, sequences)
+        sequences = draw_inputs(loaded, inputs, spec)
+        about = _about(loaded, inputs, spec.seed, sequences)
         reference = full_precision(loaded.model, sequences, Path(folder))
         del loaded
-        for cell in cells:
-            model = Models().get(cell).loaded.model
+        for each in resolved:
+            model = Models().get(each).loaded.model
             noise = quantized(model, sequences, reference)
             del model
-            yield {**about, "quantizer": cell.quant, "calibration": cell.calib, **document(reference, noise)}
+            yield {
+                **about,
+                "quantizer": each.spec.quant,
+                "calibration": each.spec.calib,
+                **document(reference, noise),
+            }
 
 
-def draw_inputs(loaded: LoadedModel, spec: NoiseSpec) -> list[Tensor]:
-    """The sequences to run, int64 [length] each: those of `spec.inputs`, or held-out ones of the calibration set."""
-    if spec.inputs is not None:
-        return list(calibrate(loaded, spec.inputs, seed=spec.seed, data_dir=spec.data_dir).sequences)
-    used = get_registry().calibration_set(definite_set(spec.calib))
-    more: Any = dataclasses.replace(used, n=used.n + SEQUENCES)  # type: ignore[type-var]
-    known, drawn = (
-        calibrate(loaded, str(unbind(each)), seed=spec.seed, data_dir=spec.data_dir).sequences for each in (used, more)
-    )
+def draw_inputs(loaded: LoadedModel, inputs: NoiseInputs, spec: ModelSpec) -> list[Tensor]:
+    """The sequences to run, int64 [length] each, drawn by the spec's seed from its `data_dir`."""
+    used: Any = inputs.chosen
+    if not inputs.held_out:
+        return list(calibrate(loaded, used, seed=spec.seed, data_dir=spec.data_dir).sequences)
+    more = dataclasses.replace(used, n=used.n + SEQUENCES)
+    known, drawn = (calibrate(loaded, each, seed=spec.seed, data_dir=spec.data_dir).sequences for each in (used, more))
     seen = {tuple(sequence.tolist()) for sequence in known}
     held_out = [sequence[:TOKENS] for sequence in drawn if tuple(sequence.tolist()) not in seen][-SEQUENCES:]
     if not held_out:
@@ -91,32 +84,15 @@ def draw_inputs(loaded: LoadedModel, spec: NoiseSpec) -> list[Tensor]:
     return held_out
 
 
-def _cell(spec: NoiseSpec, quant: str) -> RunSpec:
-    return definite(
-        RunSpec(
-            task="",
-            model=spec.model,
-            quant=quant,
-            calib=spec.calib,
-            seed=spec.seed,
-            trust_remote_code=spec.trust_remote_code,
-            device=spec.device,
-            dtype=spec.dtype,
-            data_dir=spec.data_dir,
-            allow_untouched=spec.allow_untouched,
-        )
-    )
-
-
-def _about(spec: NoiseSpec, loaded: LoadedModel, sequences: Sequence[Tensor]) -> dict[str, Any]:
+def _about(loaded: LoadedModel, inputs: NoiseInputs, seed: int, sequences: Sequence[Tensor]) -> dict[str, Any]:
     return {
-        "model": spec.model,
+        "model": loaded.name,
         "parameters": loaded.model.num_parameters(),
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
-        "seed": spec.seed,
+        "seed": seed,
         "inputs": {
-            "set": definite_set(spec.inputs or spec.calib),
-            "held_out": spec.inputs is None,
+            "set": str(unbind(inputs.chosen)),
+            "held_out": inputs.held_out,
             "sequences": len(sequences),
             "tokens": sum(len(sequence) for sequence in sequences),
         },

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from qharness.api.calibration_sets import Calibration
 from qharness.api.quantizers import BlockwiseQuantizer, QuantizationContext, Quantizer, SizedQuantizer
-from qharness.bounds import check_setting
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.untouched import Snapshot, least_untouched, require_finite
-from qharness.registry import get_registry
+from qharness.quantization.calibration import calibrate
+from qharness.quantization.resolution import BoundModel, bind_model
+from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,15 +72,19 @@ def quantize(
     more than half of the blocks' parameters stay in full precision. `trust_remote_code`: run the Python code that a
     checkpoint brings. Raises SpecError, SettingError, UnknownNameError or ModelError.
     """
-    from qharness.quantization.calibration import calibrate, definite_set
-
-    check_setting("seed", seed)
-    quantizer = get_registry().quantizer(quant)
-    definite_set(calib)  # one that does not exist is an error though it may not be needed
+    bound = bind_model(ModelSpec(quant=quant, calib=calib, seed=seed, allow_untouched=allow_untouched))
     loaded = load_model(model, placed=False, trust_remote_code=trust_remote_code) if isinstance(model, str) else model
-    calibration = calibrate(loaded, calib, seed=seed) if quantizer.needs_calibration else None
-    quantize_loaded(loaded, quantizer, seed=seed, calibration=calibration, allow_untouched=allow_untouched)
-    if loaded.untouched and not allow_untouched:
-        loaded.untouched.require_less_than_half(quantizer.name)
+    return quantize_bound(loaded, bound)
+
+
+def quantize_bound(loaded: LoadedModel, bound: BoundModel) -> nn.Module:
+    """Calibrate and quantize a loaded model, and move it to where it is to run. Raises ModelError or DataError."""
+    spec, chosen = bound.spec, bound.calibration_set
+    calibration = calibrate(loaded, chosen, seed=spec.seed, data_dir=spec.data_dir) if chosen else None
+    quantize_loaded(
+        loaded, bound.quantizer, seed=spec.seed, calibration=calibration, allow_untouched=spec.allow_untouched
+    )
+    if loaded.untouched and not spec.allow_untouched:
+        loaded.untouched.require_less_than_half(bound.quantizer.name)
     loaded.place()
     return loaded.model

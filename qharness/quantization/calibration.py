@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from qharness.api.calibration_sets import CacheableCalibrationSet, Calibration, CalibrationSet, FittingCalibrationSet
 from qharness.errors import DataError, DiskError, first_line
 from qharness.progress import note
-from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
@@ -23,7 +22,6 @@ from qharness.storage.benchmark_files import cache_path
 if TYPE_CHECKING:
     from qharness.models.loading import LoadedModel
 
-DEFAULT = "stdlib"
 _SEQUENCES = "sequences.npy"
 
 
@@ -41,23 +39,19 @@ def stated_context(config: object) -> int | None:
     return None
 
 
-def definite_set(spec: str | None) -> str:
-    """A calibration set's spec as it is recorded: the default one where none is given, options spelt one way."""
-    return str(unbind(get_registry().calibration_set(DEFAULT if spec is None else spec)))
-
-
-def calibrate(loaded: LoadedModel, spec: str | None, *, seed: int, data_dir: Path | None = None) -> Calibration:
+def calibrate(
+    loaded: LoadedModel, calibration_set: CalibrationSet, *, seed: int, data_dir: Path | None = None
+) -> Calibration:
     """Draw, tokenize and cut a calibration set's documents: `n` sequences of at most `seqlen` tokens.
 
     Each comes from a document of its own, from a place in it that the seed chooses; no sequence is longer than the
     model's context, and none shorter than that and `seqlen` if the set wants them full. Of a set that takes long to
     draw, they are kept. Raises DataError if the set runs out of documents.
     """
-    calibration_set = get_registry().calibration_set(DEFAULT if spec is None else spec)
     if not isinstance(calibration_set, CacheableCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {
-        "set": definite_set(spec),
+        "set": str(unbind(calibration_set)),
         "seed": seed,
         "length": _length(loaded, calibration_set),
         "tokenizer": _fingerprint(loaded.tokenizer) + _unended(loaded),

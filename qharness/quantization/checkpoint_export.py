@@ -8,44 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.api.quantizers import CheckpointReaders, DescribedCheckpoint, Quantizer, SavingQuantizer, SizedQuantizer
-from qharness.bounds import check_fields
+from qharness.api.quantizers import (
+    CheckpointReaders,
+    DescribedCheckpoint,
+    Quantizer,
+    SavingQuantizer,
+    SizedQuantizer,
+)
 from qharness.errors import DiskError, ModelError
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_formats import find_format, quant_method
 from qharness.models.conversion import first_converted, from_linears
-from qharness.models.loading import LoadedModel, load_config, locate, own_dtype, preset_dtype
+from qharness.models.loading import LoadedModel, own_dtype
 from qharness.models.weight_files import source_bytes, weight_file_bytes
 from qharness.models.weight_footprint import skeleton
 from qharness.progress import note
-from qharness.quantization.quantized_models import Models, definite
-from qharness.registry import get_registry
-from qharness.specs import RunSpec
+from qharness.quantization.quantized_models import Models
+from qharness.quantization.resolution import BoundModel, resolve
 from qharness.storage.whole_folder import new_folder
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from qharness.api.quantizers import Quantizer
-
-
-@dataclass(frozen=True)
-class Export:
-    """A checkpoint to be made. `dtype` auto: computed as `run` does, and written in the model's own dtype."""
-
-    model: str
-    quant: str
-    output: Path
-    calib: str | None = None
-    seed: int = 0
-    device: str = "auto"
-    dtype: str = "auto"
-    data_dir: Path | None = None
-    allow_untouched: bool = False
-    trust_remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 @dataclass(frozen=True)
@@ -62,7 +46,7 @@ class Exported:
     bytes_after: int | None
 
     def document(self) -> dict[str, Any]:
-        """As JSON tells it."""
+        """The JSON document."""
         return {
             "output": str(self.output),
             "quantizer": self.quantizer,
@@ -71,38 +55,25 @@ class Exported:
         }
 
 
-def export_checkpoint(export: Export) -> Exported:
-    """Quantize a model and write a checkpoint: weights, configuration, generation settings, tokenizer.
+def export_checkpoint(bound: BoundModel, output: Path) -> Exported:
+    """Quantize a model and write its checkpoint: weights, configuration, generation settings, tokenizer.
 
-    A model that `run` quantized so, and kept, is taken. A quantizer that only changes the values of weights needs
-    nothing for this; one that changes layers must have `save`. Raises QHarnessError for an output that is not empty,
-    ModelError for a quantizer without such a form.
+    A model that `run` quantized so, and cached, is taken. Its dtype `auto`: computed as `run` does, and written in the
+    model's own dtype. A quantizer that only changes the values of weights needs nothing for this; one that changes
+    layers must have `save`. Raises QHarnessError for an output that is not empty, ModelError for a quantizer without
+    such a form.
     """
-    quantizer = get_registry().quantizer(export.quant)
-    config = load_config(export.model, export.trust_remote_code)
-    spec = definite(
-        RunSpec(
-            task="",
-            model=export.model,
-            quant=export.quant,
-            calib=export.calib,
-            seed=export.seed,
-            device=export.device,
-            dtype=export.dtype,
-            data_dir=export.data_dir,
-            allow_untouched=export.allow_untouched,
-            trust_remote_code=export.trust_remote_code,
-        )
-    )
-    original = skeleton(config, export.trust_remote_code)
+    model = resolve(bound)
+    quantizer, checkpoint = model.quantizer, model.checkpoint
+    original = skeleton(checkpoint)
     replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
     if replaces and (name := first_converted(original)):
         raise _not_loaded(name, original, quantizer)
-    dtype = own_dtype(config, preset_dtype(export.dtype, export.model))
+    dtype = own_dtype(checkpoint, bound.spec.dtype)
     lost = False
     try:
-        with new_folder(export.output) as folder:
-            made = Models().get(spec, placed=False)
+        with new_folder(output) as folder:
+            made = Models().get(model, placed=False)
             lost = made.lost
             if made.composition:
                 note(f"calibrated on {json.dumps(dict(made.composition))}")
@@ -114,13 +85,8 @@ def export_checkpoint(export: Export) -> Exported:
                 f"make room in both, and run the command again"
             ) from error
         raise
-    return Exported(
-        export.output,
-        spec.quant,
-        _readers(quantizer),
-        source_bytes(locate(export.model)),
-        weight_file_bytes(export.output),
-    )
+    before, after = source_bytes(checkpoint.source), weight_file_bytes(output)
+    return Exported(output, model.spec.quant, _readers(quantizer), before, after)
 
 
 def _write(loaded: LoadedModel, quantizer: Quantizer, original: nn.Module, dtype: torch.dtype, folder: Path) -> None:
@@ -160,7 +126,7 @@ def unpack_checkpoint(source: Path, output: Path, trust_remote_code: bool = Fals
     """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
     if not source.is_dir():
         raise ModelError(f"--unpack {source}: there is no such folder")
-    checkpoint = find_format(load_config(str(source), trust_remote_code))
+    checkpoint = find_format(Checkpoint(str(source), trust_remote_code).config)
     if checkpoint is None:
         raise ModelError(f"{source} is in no format that packs: transformers loads it as it is, or not at all")
     with new_folder(output) as folder:

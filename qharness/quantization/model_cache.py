@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from qharness.api.quantizers import LayerForm
 from qharness.errors import DataError, first_line
 from qharness.models.blocks import replace_module
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
 from qharness.models.weight_footprint import skeleton
 from qharness.quantization.module_state import difference
@@ -69,10 +70,8 @@ class _Layout:
         return cls(**document, layers=layers)
 
 
-def write_model(
-    model: PreTrainedModel, config: PretrainedConfig, forms: Sequence[LayerForm], folder: Path, trust_remote_code: bool
-) -> None:
-    """Write a model into a folder. `config`: its checkpoint's, as it is loaded; `forms`: of its quantizer's layers.
+def write_model(model: PreTrainedModel, checkpoint: Checkpoint, forms: Sequence[LayerForm], folder: Path) -> None:
+    """Write a model into a folder. `checkpoint`: the one it is made of; `forms`: of its quantizer's layers.
 
     Raises UncacheableError for a model that `read_model` would not make again, to the last bit, from the two files.
     """
@@ -84,7 +83,7 @@ def write_model(
         generation=_plain_generation(model),
         dtype=str(model.dtype).removeprefix("torch."),
     )
-    own = _empty_model(config, layout, trust_remote_code)
+    own = _empty_model(checkpoint, layout)
     found = _write_layers(model, forms, layout, own)
     if differing := difference(model, own, leave_out=layout.layers):
         raise UncacheableError(differing)
@@ -101,10 +100,8 @@ def write_model(
     write_json(folder / _LAYOUT, asdict(layout))
 
 
-def read_model(
-    folder: Path, config: PretrainedConfig, forms: Sequence[LayerForm], trust_remote_code: bool
-) -> PreTrainedModel:
-    """The model that `write_model` wrote, on the CPU, in evaluation mode; `config` and `forms` as they were then.
+def read_model(folder: Path, checkpoint: Checkpoint, forms: Sequence[LayerForm]) -> PreTrainedModel:
+    """The model that `write_model` wrote, on the CPU, in evaluation mode; `checkpoint` and `forms` as they were then.
 
     Raises DataError, in one line, for files that are damaged or belong to another configuration.
     """
@@ -117,7 +114,7 @@ def read_model(
         with safe_open(folder / _WEIGHTS, framework="pt") as file:
             # cloned, so that nothing depends on the file once the model is there
             found = {name: _reordered(file.get_tensor(name), layout.axes.get(name)).clone() for name in file.keys()}  # noqa: SIM118
-        model = _empty_model(config, layout, trust_remote_code)
+        model = _empty_model(checkpoint, layout)
         by_name = {form.layer.__name__: form for form in forms}
         for name, layer in layout.layers.items():
             parts = {part: found[f"{name}.{part}"] for part in layer.tensors}
@@ -218,12 +215,11 @@ def _fill(model: nn.Module, found: Mapping[str, Tensor], layout: _Layout) -> Non
 # -------------------------------------------------------------------------------------------------------------- model
 
 
-def _empty_model(config: PretrainedConfig, layout: _Layout, trust_remote_code: bool) -> PreTrainedModel:
+def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
     """The model as its class makes it, with a Linear for each weight, and without memory for its weights."""
     from transformers import GenerationConfig
 
-    config.dtype = getattr(torch, layout.dtype)
-    model = cast("PreTrainedModel", skeleton(config, trust_remote_code))
+    model = cast("PreTrainedModel", skeleton(checkpoint, getattr(torch, layout.dtype)))
     to_linears(model)
     model.eval()
     if layout.generation is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -14,29 +13,21 @@ from typing import Any, TypeVar
 from qharness.api.quantizers import CacheableQuantizer, LayerForm
 from qharness.errors import DataError, DiskError, first_line
 from qharness.models.conventions import follow
-from qharness.models.lm import QHarnessLM
-from qharness.models.loading import (
-    LoadedModel,
-    identity,
-    load_config,
-    load_model,
-    load_tokenizer,
-    resolve_device,
-    resolve_dtype,
-)
+from qharness.models.lm import LoadedLM
+from qharness.models.loading import LoadedModel, load_model, load_tokenizer, resolve_device
 from qharness.models.untouched import Untouched
 from qharness.progress import note
 from qharness.quantization.application import quantize_loaded
-from qharness.quantization.calibration import calibrate, definite_set
+from qharness.quantization.calibration import calibrate
 from qharness.quantization.model_cache import FORMAT, UncacheableError, read_model, write_model
 from qharness.quantization.quantized_artifacts import limit_bytes, make_room, quantized
+from qharness.quantization.resolution import ResolvedModel
 from qharness.registry import get_registry
-from qharness.spec import parse, unbind
-from qharness.specs import RunSpec
 
 T = TypeVar("T")
 
-KEPT_FROM_S = 10.0
+CACHED_FROM_S = 10.0
+"""Seconds of calibrating and quantizing from which a model is cached."""
 
 
 @dataclass(frozen=True)
@@ -56,77 +47,60 @@ class QuantizedModel:
         """What the quantizer left in full precision; None of a model that is not quantized."""
         return self.loaded.untouched
 
-    def lm(self, spec: RunSpec) -> QHarnessLM:
+    def lm(self, seed: int, batch_size: int | None) -> LoadedLM:
         """The model as lm-eval runs it."""
-        return QHarnessLM(self.loaded, seed=spec.seed, batch_size=spec.batch_size)
-
-
-def definite(spec: RunSpec) -> RunSpec:
-    """The spec with nothing of its model left open: quantizer and set as they are bound, device and dtype by name.
-
-    Raises SpecError, UnknownNameError or ModelError.
-    """
-    quantizer = get_registry().quantizer(spec.quant)
-    calib = definite_set(spec.calib)  # one that does not exist is an error though it may not be needed
-    device = resolve_device(spec.device)
-    return dataclasses.replace(
-        spec,
-        quant=str(unbind(quantizer)),
-        calib=calib if quantizer.needs_calibration else None,
-        device=device.type,
-        dtype=str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch."),
-    )
+        return LoadedLM(self.loaded, seed, batch_size)
 
 
 class Models:
-    """Makes the models that runs ask for, each once. Specs must be `definite`."""
+    """Makes the models that runs ask for, and holds the last one."""
 
-    def __init__(self, kept_from_s: float | None = None) -> None:
-        self._kept_from_s = KEPT_FROM_S if kept_from_s is None else kept_from_s
+    def __init__(self, cached_from_s: float | None = None) -> None:
+        self._cached_from_s = CACHED_FROM_S if cached_from_s is None else cached_from_s
         self._last: tuple[str, Any] | None = None
 
-    def get(self, spec: RunSpec, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
-        """The model of a run. The one before is let go first, so that two are never in memory.
+    def get(self, model: ResolvedModel, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
+        """A model that is ready to run. The one before is let go first, so that two are never in memory.
 
         `placed` false: it need not be where it is to run; the model may be too large for that. Raises ModelError
         where more than half of the blocks stayed in full precision, unless the spec allows that.
         """
-        about = _about(spec)
+        about = _about(model)
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        made = self.held(key, lambda: self._alone(spec, key, about, log))
-        if made.untouched and not spec.allow_untouched:
-            made.untouched.require_less_than_half(spec.quant)
+        made = self.reuse(key, lambda: self._locked(model, key, about, log))
+        if made.untouched and not model.spec.allow_untouched:
+            made.untouched.require_less_than_half(model.spec.quant)
         if placed:
             made.loaded.place()
         return made
 
-    def held(self, key: str, make: Callable[[], T]) -> T:
-        """What `make` makes, or made of this key when it was last called."""
+    def reuse(self, key: str, make: Callable[[], T]) -> T:
+        """The last result if it was made under this key; else that of `make`."""
         if self._last is None or self._last[0] != key:
             self._last = None
             self._last = key, make()
         made: T = self._last[1]
         return made
 
-    def _alone(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
-        """Read or made; no two processes make the same one. Full precision is not made, and never kept."""
-        if spec.quant == "none":
-            return self._make(spec, key, about, log)
+    def _locked(
+        self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]
+    ) -> QuantizedModel:
+        """Read or made; no two processes make the same one. Full precision is neither made nor cached."""
+        if model.spec.quant == "none":
+            return self._make(model, key, about, log)
         limit = limit_bytes()
-        with quantized(key).locked(f"{spec.quant} of {spec.model}"):
-            made = self._read(spec, key, log) or self._make(spec, key, about, log)
+        with quantized(key).locked(f"{model.spec.quant} of {model.spec.model}"):
+            made = _read(model, key, log) or self._make(model, key, about, log)
         make_room(limit, newest=key)
         return made
 
-    def _make(self, spec: RunSpec, key: str, about: dict[str, Any], log: Callable[[str], None]) -> QuantizedModel:
-        quantizer = get_registry().quantizer(spec.quant)
-        loaded = load_model(
-            spec.model, spec.device, spec.dtype, spec.baseline, placed=False, trust_remote_code=spec.trust_remote_code
-        )
+    def _make(
+        self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]
+    ) -> QuantizedModel:
+        spec, chosen = model.spec, model.calibration_set
+        loaded = load_model(model.checkpoint, spec.device, spec.dtype, spec.parent, placed=False)
         start = time.monotonic()
-        calibration = None
-        if quantizer.needs_calibration:
-            calibration = calibrate(loaded, spec.calib, seed=spec.seed, data_dir=spec.data_dir)
+        calibration = calibrate(loaded, chosen, seed=spec.seed, data_dir=spec.data_dir) if chosen else None
         said: list[str] = []
 
         def keep(line: str) -> None:
@@ -135,7 +109,7 @@ class Models:
 
         quantize_loaded(
             loaded,
-            quantizer,
+            model.quantizer,
             seed=spec.seed,
             calibration=calibration,
             log=keep,
@@ -144,70 +118,59 @@ class Models:
         composition = dict(calibration.composition) if calibration else None
         seconds = time.monotonic() - start
         lost = False
-        if seconds >= self._kept_from_s:
+        if seconds >= self._cached_from_s:
             about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
             untouched = {"untouched": loaded.untouched.document()} if loaded.untouched else {}
-            lost = not _keep(loaded, spec, key, about | untouched)
+            lost = not _write(loaded, model, key, about | untouched)
         return QuantizedModel(loaded, composition, said, lost)
 
-    def _read(self, spec: RunSpec, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
-        """A model that was made before; None also for one of which nobody knows what was left untouched."""
-        cached = quantized(key)
-        if not cached.there:
-            return None
-        try:
-            about = cached.about()
-            untouched = Untouched.of_document(about.get("untouched"))
-            if untouched is None:
-                return None
-            config = load_config(spec.model, spec.trust_remote_code)
-            model = read_model(cached.folder, config, _forms(spec), spec.trust_remote_code)
-            cached.use()
-        except (DataError, OSError, LookupError, TypeError) as error:
-            cached.damaged(first_line(error))
-            return None
-        tokenizer = load_tokenizer(spec.model, spec.baseline, spec.trust_remote_code)
-        follow(model, tokenizer)
-        note(f"quantized before: {cached.folder}")
-        if untouched.notable:
-            log(f"{parse(spec.quant).name}: {untouched}")
-        device = resolve_device(spec.device)
-        return QuantizedModel(
-            LoadedModel(model.eval(), tokenizer, spec.model, device=device, untouched=untouched),
-            about.get("composition"),
-            about.get("log", ()),
-        )
 
-
-def _about(spec: RunSpec) -> dict[str, Any]:
-    """What a quantized model depends on: its content's address."""
-    entry = get_registry().quantizers[parse(spec.quant).name]
+def _about(model: ResolvedModel) -> dict[str, object]:
+    """All that a quantized model depends on: its content's address."""
+    offer = get_registry().quantizers[model.quantizer.name]
     return {
         "format": FORMAT,
-        "model": identity(spec.model, spec.trust_remote_code),
-        "quant": spec.quant,
-        "calib": spec.calib,
-        "seed": spec.seed,
-        "device": spec.device,
-        "dtype": spec.dtype,
-        **({"trust_remote_code": True} if spec.trust_remote_code else {}),
-        "plugin": f"{entry.plugin} {entry.version}",
+        **model.key(),
+        "plugin": f"{offer.plugin} {offer.version}",
         **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
     }
 
 
-def _forms(spec: RunSpec) -> Sequence[LayerForm]:
-    """How the layers of the quantizer's own are cached; nothing where it has none, or does not say."""
-    quantizer = get_registry().quantizer(spec.quant)
-    return quantizer.layer_forms() if isinstance(quantizer, CacheableQuantizer) else ()
+def _forms(model: ResolvedModel) -> Sequence[LayerForm]:
+    """The forms in which the quantizer's own layers are cached; none where it has none, or does not say."""
+    return model.quantizer.layer_forms() if isinstance(model.quantizer, CacheableQuantizer) else ()
 
 
-def _keep(loaded: LoadedModel, spec: RunSpec, key: str, about: dict[str, Any]) -> bool:
+def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
+    """A model that was made before; None also for one of which nobody knows what was left untouched."""
+    cached = quantized(key)
+    if not cached.there:
+        return None
+    try:
+        about = cached.about()
+        untouched = Untouched.of_document(about.get("untouched"))
+        if untouched is None:
+            return None
+        read = read_model(cached.folder, model.checkpoint, _forms(model))
+        cached.use()
+    except (DataError, OSError, LookupError, TypeError) as error:
+        cached.damaged(first_line(error))
+        return None
+    tokenizer = load_tokenizer(model.checkpoint, model.spec.parent)
+    follow(read, tokenizer)
+    note(f"quantized before: {cached.folder}")
+    if untouched.notable:
+        log(f"{model.quantizer.name}: {untouched}")
+    device = resolve_device(model.spec.device)
+    loaded = LoadedModel(read.eval(), tokenizer, model.spec.model, device=device, untouched=untouched)
+    return QuantizedModel(loaded, about.get("composition"), about.get("log", ()))
+
+
+def _write(loaded: LoadedModel, model: ResolvedModel, key: str, about: dict[str, object]) -> bool:
     """Write a model so that it is there whole or not at all; whether it is. One that has no form there is not."""
-    config = load_config(spec.model, spec.trust_remote_code)
     try:
         with quantized(key).writing(about) as folder:
-            write_model(loaded.model, config, _forms(spec), folder, spec.trust_remote_code)
+            write_model(loaded.model, model.checkpoint, _forms(model), folder)
     except (UncacheableError, DiskError) as error:
         note(f"the quantized model could not be kept for other runs: {str(error).partition('; make room')[0]}")
         return False

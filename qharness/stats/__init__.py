@@ -1,5 +1,6 @@
 """Paired statistics of two runs."""
 
-from qharness.stats.comparison import Comparison, comparable, compare
+from qharness.results import Comparison
+from qharness.stats.comparison import comparable, compare, compare_runs
 
-__all__ = ["Comparison", "comparable", "compare"]
+__all__ = ["Comparison", "comparable", "compare", "compare_runs"]

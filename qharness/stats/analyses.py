@@ -1,6 +1,6 @@
 """What stands behind a pass rate: levels of difficulty, kinds of failure, problems lost and won.
 
-`rows` are those of a finished run's samples.jsonl, as `read_lines` reads them.
+`rows` are those of a finished run's samples.jsonl.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 
 from qharness.api.languages import MissingNames, Status
 from qharness.registry import get_registry
-from qharness.stats.pairing import Pairs, Row, by_problem, pair, passes
+from qharness.results import SampleRow
+from qharness.stats.pairing import Pairs, by_problem, pair, passes
 
 MISSING_NAME = "missing-name"
 """A program that uses a name, method or package which does not exist, found by compiler or interpreter."""
@@ -34,18 +35,18 @@ def relative_decrease(baseline: float, quantized: float) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """The problems of one level of difficulty; `pass_at_1` is the mean of their pass rates."""
+    """The problems of one level of difficulty; `pass_rate` is the mean of theirs."""
 
     n_problems: int
     n_samples: int
-    pass_at_1: float
+    pass_rate: float
 
 
-def by_level(rows: Iterable[Row]) -> dict[str, Level]:
+def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
     """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
-    problems: dict[str, list[list[Row]]] = {}
-    for samples in by_problem(row for row in rows if row.get("level") is not None).values():
-        problems.setdefault(str(samples[0]["level"]), []).append(samples)
+    problems: dict[str, list[list[SampleRow]]] = {}
+    for samples in by_problem(row for row in rows if row.level is not None).values():
+        problems.setdefault(str(samples[0].level), []).append(samples)
     order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
     return {
         level: Level(
@@ -57,7 +58,7 @@ def by_level(rows: Iterable[Row]) -> dict[str, Level]:
     }
 
 
-def failure_kinds(rows: Iterable[Row]) -> dict[str, int]:
+def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
     """How many completions ended in which way; all kinds, also those of which there are none.
 
     A kind is a status, but that `failed` is an `assertion`, `error` an `exception`, and an error or compile error that
@@ -76,10 +77,10 @@ def missing_names() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 
 
-def kind_of(row: Row, missing: re.Pattern[str]) -> str:
+def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
     """The kind of one row: see failure_kinds."""
-    status = Status(row["status"])
-    if status in _OF_NAMES and missing.match(row.get("detail") or ""):
+    status = Status(row.status or "")
+    if status in _OF_NAMES and missing.match(row.detail or ""):
         return MISSING_NAME
     return _KINDS[status]
 
@@ -93,14 +94,14 @@ class PassChange:
 
     task: str
     doc_id: int
-    task_id: str | None
+    task_id: str | int | None
     a: float
     b: float
-    first: Row
-    second: Row
+    first: SampleRow
+    second: SampleRow
 
 
-def changes(rows_a: Iterable[Row], rows_b: Iterable[Row]) -> tuple[list[PassChange], list[PassChange]]:
+def changes(rows_a: Iterable[SampleRow], rows_b: Iterable[SampleRow]) -> tuple[list[PassChange], list[PassChange]]:
     """(lost, won): problems whose pass rate is lower in the second run, and higher; those that differ most first."""
     return changed(pair(rows_a, rows_b))
 
@@ -117,4 +118,4 @@ def _change(problem: Pairs) -> PassChange:
     first, second = problem.passed
     shown = int(np.argmax(first & ~second if b < a else second & ~first))
     row = problem.first[shown]
-    return PassChange(*problem.key, row.get("task_id"), a, b, row, problem.second[shown])
+    return PassChange(*problem.key, row.task_id, a, b, row, problem.second[shown])

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
-from qharness.evaluate.run.run_folder import SAMPLES, read_run
 from qharness.metrics import pass_at_k
+from qharness.results import SampleRow
+from qharness.results.paired import (
+    PASS_RATE,
+    ChangedProblem,
+    Comparison,
+    Example,
+    Failures,
+    LevelComparison,
+    PairedMeans,
+    PerturbationCost,
+    ProblemId,
+    ShownProgram,
+)
 from qharness.stats.analyses import PassChange, by_level, changed, failure_kinds
 from qharness.stats.intervals import mean_interval
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, mcnemar, smallest_detectable_difference
-from qharness.stats.pairing import Pairs, Row, all_run, pair, read_rows
+from qharness.stats.pairing import Pairs, RunRows, all_run, pair, read_run_rows
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
-from qharness.stats.texts import compare_texts, scored
+from qharness.stats.texts import compare_texts
 
-_Rates = np.ndarray[Any, np.dtype[np.float64]]
+_Rates = NDArray[np.float64]
 _MORE_K = (5, 10)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What `compare` found: the document of DESIGN's contract; undefined figures are NaN."""
-
-    document: dict[str, Any]
 
 
 def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: int = 0) -> Comparison:
@@ -43,55 +47,48 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
     is no whole run or the two have no completions in common.
     """
-    rows = [read_rows(Path(folder)) for folder in (run_a, run_b)]
-    texts = [scored(each) for each in rows]
-    if all(texts):
-        found = compare_texts(texts[0], texts[1], np.random.default_rng(seed), examples)
-        return Comparison({"a": str(run_a), "b": str(run_b), **found})
-    problems = pair(all_run(rows[0], Path(run_a)), all_run(rows[1], Path(run_b)))
+    return compare_runs(read_run_rows(Path(run_a)), read_run_rows(Path(run_b)), seed=seed, examples=examples)
+
+
+def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) -> Comparison:
+    """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
+    rng = np.random.default_rng(seed)
+    if a.texts and b.texts:
+        return compare_texts(a, b, rng, examples)
+    problems = pair(all_run(a.rows, a.folder), all_run(b.rows, b.folder))
     if not problems:
-        raise SamplesError(f"{run_a} and {run_b} have no completion in common: they are runs of different tasks")
-    robustness = _robustness(problems) if _perturbation(run_a) != _perturbation(run_b) else {}
+        raise SamplesError(f"{a.folder} and {b.folder} have no completion in common: they are runs of different tasks")
+    rates_a, rates_b = _rates(problems)
+    differences = rates_b - rates_a
+    pairs = [both for each in problems for both in zip(each.first, each.second, strict=True)]
+    by_cluster = clustered(differences, rng)
+    main = paired_means(rates_a, rates_b, by_cluster.ci95, rng)
+    fewest = min(len(each.first) for each in problems)
+    first, second = (np.concatenate(column) for column in zip(*(each.passed for each in problems), strict=True))
+    lost, won = changed(problems)
     return Comparison(
-        {
-            "a": str(run_a),
-            "b": str(run_b),
-            **_tests(problems, np.random.default_rng(seed)),
-            **_analyses(problems, examples),
-            **robustness,
-        }
+        a=str(a.folder),
+        b=str(b.folder),
+        n_problems=len(problems),
+        n_pairs=len(pairs),
+        means={PASS_RATE: main} | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest},
+        paper=mcnemar(first, second),
+        clustered=by_cluster,
+        ranks=rank_tests(rates_a, rates_b),
+        smallest_detectable_difference=smallest_detectable_difference(differences),
+        detectable=DETECTABLE,
+        failures=_failures(pairs),
+        levels=_levels(pairs) or None,
+        lost=[_summary(each) for each in lost],
+        won=[_summary(each) for each in won],
+        examples=[_example(each) for each in (*lost[:examples], *won[:examples])] if examples else None,
+        robustness=_robustness(problems) if a.task.perturbation != b.task.perturbation else None,
     )
 
 
-def comparable(folder: Path) -> bool:
-    """Whether a finished run holds passes and failures, or texts with scores."""
-    if not (folder / SAMPLES).is_file():
-        return False
-    rows = read_rows(folder)
-    return any(row["passed"] is not None for row in rows) or bool(scored(rows))
-
-
-def _tests(problems: Sequence[Pairs], rng: np.random.Generator) -> dict[str, Any]:
-    """Rates, intervals and p-values."""
-    rates_a, rates_b = _rates(problems)
-    differences = rates_b - rates_a
-    first, second = (np.concatenate(column) for column in zip(*(each.passed for each in problems), strict=True))
-    pooled = mcnemar(first, second)
-    by_cluster = clustered(differences, rng)
-    at_1 = paired_means(rates_a, rates_b, by_cluster.ci95, rng)
-    fewest = min(len(each.first) for each in problems)
-    more = {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest}
-    return {
-        "n_problems": len(problems),
-        "n_pairs": len(first),
-        "pass@1": at_1,
-        **more,
-        "paper": {"p_value": pooled.p_value, "odds_ratio": pooled.odds_ratio, "b": pooled.b, "c": pooled.c},
-        "clustered": {"p_value": by_cluster.p_value, "ci95": list(by_cluster.ci95)},
-        "ranks": asdict(rank_tests(rates_a, rates_b)),
-        "smallest_detectable_difference": smallest_detectable_difference(differences),
-        "detectable": DETECTABLE,
-    }
+def comparable(rows: Sequence[SampleRow]) -> bool:
+    """Whether a finished run's rows hold passes and failures, or texts with scores."""
+    return any(row.passed is not None or row.is_text for row in rows)
 
 
 def _rates(problems: Sequence[Pairs]) -> tuple[_Rates, _Rates]:
@@ -100,7 +97,7 @@ def _rates(problems: Sequence[Pairs]) -> tuple[_Rates, _Rates]:
     return first, second
 
 
-def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> dict[str, Any]:
+def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> PairedMeans:
     """pass@k of both runs' paired completions; each problem has at least `k`."""
     first, second = np.array(
         [[pass_at_k(len(run), int(run.sum()), k) for run in each.passed] for each in problems], dtype=np.float64
@@ -109,73 +106,41 @@ def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> dic
     return paired_means(first, second, (difference.low, difference.high), rng)
 
 
-def _analyses(problems: Sequence[Pairs], examples: int) -> dict[str, Any]:
-    """What failed how, by level where there are any, and which problems were lost and won."""
-    pairs = [both for each in problems for both in zip(each.first, each.second, strict=True)]
-    levels = _levels(pairs)
-    lost, won = changed(problems)
-    return {
-        "failures": {
-            "a": failure_kinds(first for first, _ in pairs),
-            "b": failure_kinds(second for _, second in pairs),
-            "lost_pairs": failure_kinds(second for first, second in pairs if first["passed"] and not second["passed"]),
-        },
-        **({"levels": levels} if levels else {}),
-        "lost": [_summary(each) for each in lost],
-        "won": [_summary(each) for each in won],
-        **({"examples": [_example(each) for each in (*lost[:examples], *won[:examples])]} if examples else {}),
-    }
+def _failures(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Failures:
+    lost = (second for first, second in pairs if first.passed and not second.passed)
+    return Failures(
+        failure_kinds(first for first, _ in pairs), failure_kinds(second for _, second in pairs), failure_kinds(lost)
+    )
 
 
-def _levels(pairs: Sequence[tuple[Row, Row]]) -> dict[str, Any]:
-    """Both runs' pass@1 by level, and how many pairs passed in one run only; levels that both runs tell."""
+def _levels(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Mapping[str, LevelComparison]:
+    """Levels that both runs have, by name."""
     a, b = by_level(first for first, _ in pairs), by_level(second for _, second in pairs)
-    lost, won = Counter[str](), Counter[str]()
-    for first, second in pairs:
-        lost[str(first.get("level"))] += first["passed"] and not second["passed"]
-        won[str(first.get("level"))] += second["passed"] and not first["passed"]
+    lost = Counter(str(first.level) for first, second in pairs if first.passed and not second.passed)
+    won = Counter(str(first.level) for first, second in pairs if second.passed and not first.passed)
     return {
-        level: {
-            "n_problems": of.n_problems,
-            "n_samples": of.n_samples,
-            "a": of.pass_at_1,
-            "b": b[level].pass_at_1,
-            "lost_pairs": lost[level],
-            "won_pairs": won[level],
-        }
+        level: LevelComparison(of.n_problems, of.n_samples, of.pass_rate, b[level].pass_rate, lost[level], won[level])
         for level, of in a.items()
         if level in b
     }
 
 
-def _summary(change: PassChange) -> dict[str, Any]:
-    return {name: getattr(change, name) for name in ("task", "doc_id", "task_id", "a", "b")}
+def _summary(change: PassChange) -> ChangedProblem:
+    return ChangedProblem(change.task, change.doc_id, change.task_id, change.a, change.b)
 
 
-def _example(change: PassChange) -> dict[str, Any]:
-    """A problem with one pair of its completions, as compare_texts shows texts."""
-    sides = (("a", change.a, change.first), ("b", change.b, change.second))
-    return {
-        **{name: getattr(change, name) for name in ("task", "doc_id", "task_id")},
-        "prompt": change.first.get("prompt"),
-        **{
-            side: {"pass@1": rate, **{name: row.get(name) for name in ("sample", "completion", "status", "detail")}}
-            for side, rate, row in sides
-        },
-    }
+def _example(change: PassChange) -> Example:
+    """A problem with one pair of its completions."""
+    a, b = (
+        ShownProgram({PASS_RATE: rate}, row.sample, row.completion, row.status, row.detail)
+        for rate, row in ((change.a, change.first), (change.b, change.second))
+    )
+    return Example(change.task, change.doc_id, change.task_id, change.first.prompt, None, a, b)
 
 
-def _perturbation(folder: str | Path) -> str:
-    document = read_run(Path(folder)) or {}
-    return str(document.get("spec", {}).get("task", "")).partition("@")[2]
-
-
-def _robustness(problems: Sequence[Pairs]) -> dict[str, Any]:
-    """Drop in percent and flipped problems: of run B's prompts against run A's."""
+def _robustness(problems: Sequence[Pairs]) -> PerturbationCost:
+    """The cost of run B's prompts against run A's."""
     before, after = _rates(problems)
-    rates = (dict(enumerate(values.tolist())) for values in (before, after))
-    found = {
-        kind: [{"task": problems[n].key[0], "doc_id": problems[n].key[1]} for n in numbers]
-        for kind, numbers in asdict(flips(*rates)).items()
-    }
-    return {"robustness": {"drop_percent": percentage_drop(float(before.mean()), float(after.mean())), **found}}
+    found = flips(dict(enumerate(before.tolist())), dict(enumerate(after.tolist())))
+    broken, mended = ([ProblemId(*problems[n].key) for n in numbers] for numbers in (found.broken, found.mended))
+    return PerturbationCost(percentage_drop(float(before.mean()), float(after.mean())), broken, mended)

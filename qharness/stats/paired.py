@@ -5,52 +5,25 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from qharness.results.paired import Clustered, Detectable, McNemar
 from qharness.stats.intervals import AT_A_TIME, LEVEL, RESAMPLES, TIE, all_equal, mean_interval
 
 POWER = 0.8
-DETECTABLE = {"level": LEVEL, "power": POWER}
-"""What smallest_detectable_difference is meant for."""
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """`b` pairs passed in the first only, `c` in the second only; `odds_ratio` is b / c."""
-
-    b: int
-    c: int
-    p_value: float
-    odds_ratio: float
+DETECTABLE = Detectable(LEVEL, POWER)
+"""Of smallest_detectable_difference."""
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
-    """The exact McNemar test (McNemar 1947) on bool [pairs] each, two-sided, with the conditional odds ratio b / c.
-
-    Above 1, the first passes more often. Without discordant pairs p is 1 and there is no odds ratio (NaN); with
-    c = 0 alone it is infinite.
-    """
+    """The exact McNemar test (McNemar 1947) on bool [pairs] each, two-sided; without discordant pairs p is 1."""
     b = int(np.sum(first & ~second))
     c = int(np.sum(~first & second))
     p_value = float(stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
-    return McNemar(b, c, p_value, odds_ratio(b, c))
-
-
-def odds_ratio(b: int, c: int) -> float:
-    """The conditional odds ratio b / c of discordant pairs: infinite for c = 0 alone, NaN where there are none."""
-    return b / c if c else math.inf if b else math.nan
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """A permutation p-value and a bootstrap interval of the mean difference, problems being the clusters."""
-
-    p_value: float
-    ci95: tuple[float, float]
+    return McNemar(p_value, b, c)
 
 
 def clustered(differences: NDArray[np.float64], rng: np.random.Generator) -> Clustered:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines, require_run
+from qharness.results import SampleRow
+from qharness.specs import TaskName
 
-Row = Mapping[str, Any]
 Key = tuple[str, int]
 """A problem: its task, without a perturbation, and its document."""
 
@@ -23,8 +24,8 @@ class Pairs:
     """One problem's completions in two runs: row i of `first` and row i of `second` are a pair."""
 
     key: Key
-    first: list[Row]
-    second: list[Row]
+    first: list[SampleRow]
+    second: list[SampleRow]
 
     @property
     def passed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -38,41 +39,61 @@ class Pairs:
         return float(first.mean()), float(second.mean())
 
 
-def passes(rows: Iterable[Row]) -> NDArray[np.bool_]:
+def passes(rows: Iterable[SampleRow]) -> NDArray[np.bool_]:
     """Whether each row passed, bool [rows]."""
-    return np.array([bool(row["passed"]) for row in rows], dtype=np.bool_)
+    return np.array([bool(row.passed) for row in rows], dtype=np.bool_)
 
 
-def by_problem(rows: Iterable[Row]) -> dict[Key, list[Row]]:
+def by_problem(rows: Iterable[SampleRow]) -> dict[Key, list[SampleRow]]:
     """Rows by problem, problems sorted, each one's rows in the order of samples."""
-    found: dict[Key, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: (row["task"], row["doc_id"], row["sample"])):
-        found.setdefault((row["task"].partition("@")[0], row["doc_id"]), []).append(row)
+    found: dict[Key, list[SampleRow]] = {}
+    for row in sorted(rows, key=lambda row: (row.task, row.doc_id, row.sample)):
+        found.setdefault((row.base_task, row.doc_id), []).append(row)
     return found
 
 
-def pair(first: Iterable[Row], second: Iterable[Row]) -> list[Pairs]:
+def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]:
     """The completions that both runs have, by problem; what only one has is left out."""
     problems = by_problem(first), by_problem(second)
     found = []
     for key in sorted(problems[0].keys() & problems[1].keys()):
-        samples = [{row["sample"]: row for row in run[key]} for run in problems]
+        samples = [{row.sample: row for row in run[key]} for run in problems]
         both = sorted(samples[0].keys() & samples[1].keys())
         if both:
             found.append(Pairs(key, *([run[n] for n in both] for run in samples)))
     return found
 
 
-def read_rows(folder: Path) -> Sequence[Row]:
+@dataclass(frozen=True)
+class RunRows:
+    """The rows of a finished run's samples.jsonl, in order, and the name of its task."""
+
+    folder: Path
+    task: TaskName
+    rows: Sequence[SampleRow]
+
+    @cached_property
+    def texts(self) -> list[SampleRow]:
+        """The rows that are texts with scores; none of a run of programs."""
+        return [row for row in self.rows if row.is_text]
+
+
+def read_run_rows(folder: Path) -> RunRows:
     """The rows of a finished run that keeps completions; SamplesError for any other."""
-    require_run(folder)
+    task = require_run(folder).get("spec", {}).get("task", "")
+    return RunRows(folder, TaskName.of(str(task)), read_rows(folder))
+
+
+def read_rows(folder: Path) -> Sequence[SampleRow]:
+    """The rows in the folder of a finished run; SamplesError for a run that keeps no completions."""
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
-    return read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    lines = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
+    return SampleRow.of_documents(lines, folder / SAMPLES)
 
 
-def all_run(rows: Sequence[Row], folder: Path) -> Sequence[Row]:
+def all_run(rows: Sequence[SampleRow], folder: Path) -> Sequence[SampleRow]:
     """These rows of a folder; SamplesError where one is of a completion that was not run."""
-    if any(row["passed"] is None for row in rows):
+    if any(row.passed is None for row in rows):
         raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
     return rows

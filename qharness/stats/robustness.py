@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
+from qharness.results import SampleRow
+from qharness.results.paired import RankTests
+from qharness.stats.pairing import all_run, passes
 
 SOLVED = 0.5
 """The pass rate from which a problem counts as solved; with greedy decoding it is 0 or 1."""
 
 
 def percentage_drop(unperturbed: float, perturbed: float) -> float:
-    """100 (unperturbed - perturbed) / unperturbed, of pass@1; NaN where nothing passed that could be lost.
+    """100 (unperturbed - perturbed) / unperturbed, of pass rates; NaN where nothing passed that could be lost.
 
     The lower, the more robust; negative where the perturbation helps.
     """
     return 100 * (unperturbed - perturbed) / unperturbed if unperturbed > 0 else math.nan
-
-
-@dataclass(frozen=True)
-class RankTests:
-    """Two-sided p-values: `mann_whitney` takes the two models' problems as unrelated, `wilcoxon` as pairs."""
-
-    mann_whitney: float
-    wilcoxon: float
 
 
 def rank_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankTests:
@@ -69,17 +62,15 @@ def flips(unperturbed: Mapping[int, float], perturbed: Mapping[int, float]) -> F
     return Flips([n for n in both if before[n] and not after[n]], [n for n in both if after[n] and not before[n]])
 
 
-def sampled(folder: Path) -> dict[int, list[dict[str, Any]]]:
+def sampled(folder: Path) -> dict[int, list[SampleRow]]:
     """A run's lines of samples.jsonl by document, in the order of samples; SamplesError where nothing was run."""
-    rows = read_lines(folder / SAMPLES, ("doc_id", "sample", "passed"))
-    if any(row["passed"] is None for row in rows):
-        raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
-    found: dict[int, list[dict[str, Any]]] = {}
-    for row in rows:
-        found.setdefault(row["doc_id"], []).append(row)
+    lines = read_lines(folder / SAMPLES, ("doc_id", "sample", "passed"))
+    found: dict[int, list[SampleRow]] = {}
+    for row in all_run(SampleRow.of_documents(lines, folder / SAMPLES), folder):
+        found.setdefault(row.doc_id, []).append(row)
     return found
 
 
-def pass_rates(samples: Mapping[int, list[dict[str, Any]]]) -> dict[int, float]:
-    """pass@1 of each document."""
-    return {n: float(np.mean([row["passed"] for row in rows])) for n, rows in samples.items()}
+def pass_rates(samples: Mapping[int, Sequence[SampleRow]]) -> dict[int, float]:
+    """The share of each document's completions that passed."""
+    return {n: float(passes(rows).mean()) for n, rows in samples.items()}

@@ -1,4 +1,4 @@
-"""What there is to do for a study, and what came of it. Light: what does a job is imported when there is one."""
+"""The jobs of a study, and their outcomes. Light: the code that does a job is imported when there is one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
-from qharness.specs import RunResult, RunSpec
+from qharness.results import RunResult
+from qharness.specs import ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
@@ -25,15 +26,19 @@ KINDS = {
     "profile": "qharness.study.measurement_jobs:profile",
     "noise": "qharness.study.measurement_jobs:noise",
 }
-"""What does the jobs of each kind, as `module:function`, a `Function`. A kind that has a colon names its own."""
+"""The `JobFunction` of each kind of job, as `module:function`. A kind with a colon in it names its own."""
 
 
-OF_THE_MODEL = ("model", "quant", "calib", "seed", "device", "dtype")
-"""The fields of a spec that say which model it is, whatever it is run on."""
+@dataclass(frozen=True)
+class Measurement:
+    """A model to measure, once, whatever it is run on; the result goes to a folder in `output`."""
+
+    model: ModelSpec
+    output: Path
 
 
 class Memory:
-    """What one process keeps from a job to the next: the last model."""
+    """The last model, which one process holds from a job to the next."""
 
     @cached_property
     def models(self) -> Models:
@@ -47,45 +52,54 @@ class Memory:
         self.__dict__.pop("models", None)
 
 
-class Function(Protocol):
-    """Does one job and says where its results are: a folder or a file. Done again, it only finds them.
+class JobFunction(Protocol):
+    """Does one job and returns its folder or file of results. Done again, it only finds them.
 
     `wait` false: raises BusyError where another process is at it.
     """
 
-    def __call__(self, spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
+    def __call__(self, spec: RunSpec | Measurement, memory: Memory, *, wait: bool) -> Path:
         """Do it."""
         ...
 
 
 @dataclass(frozen=True)
 class Job:
-    """One thing to do: a run, or a measurement that is done once for a model. `remote`: where results are kept."""
+    """A job of a study: a run, or a measurement that is done once for a model. `remote`: where results are kept."""
 
-    spec: RunSpec
+    spec: RunSpec | Measurement
     kind: str = "run"
     remote: Remote | None = None
 
     @property
-    def group(self) -> tuple[object, ...]:
-        """Equal for jobs that share their model, quantized and calibrated alike: one process does them in turn."""
-        return tuple(getattr(self.spec, name) for name in OF_THE_MODEL)
+    def model(self) -> ModelSpec:
+        """The model, equal for jobs that share it, quantized and calibrated alike: one process does them in turn."""
+        return self.spec.model if isinstance(self.spec, Measurement) else self.spec.model_spec
+
+    @property
+    def task(self) -> TaskName | None:
+        """The task of a run."""
+        return None if isinstance(self.spec, Measurement) else self.spec.task_name
+
+    @property
+    def label(self) -> str:
+        """The name of the task, or of the kind of measurement."""
+        return str(self.task) if self.kind == "run" else self.kind
 
     @property
     def needs(self) -> Job | None:
         """The run that this one is compared with."""
-        if self.kind != "run" or not has_baseline(self.spec):
+        if self.kind != "run" or isinstance(self.spec, Measurement) or not has_baseline(self.spec):
             return None
         return dataclasses.replace(self, spec=baseline_of(self.spec))
 
     def __str__(self) -> str:
-        what = self.spec.task if self.kind == "run" else self.kind
-        return f"{self.spec.model}, {self.spec.quant}, {what}, seed {self.spec.seed}"
+        return f"{self.model.model}, {self.model.quant}, {self.label}, seed {self.model.seed}"
 
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What came of trying a job, in a form that goes between processes: one of the three."""
+    """How an attempt at a job ended, in a form that goes between processes: one of the three is set."""
 
     path: Path | None = None
     error: str = ""
@@ -94,12 +108,11 @@ class JobOutcome:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A job of a study that has ended: what came of it, or why nothing did. `result` is of a run."""
+    """A job of a study that has ended: its results' path, and of a run its `result`; or the error."""
 
-    spec: RunSpec
+    job: Job
     result: RunResult | None = None
     error: str = ""
-    kind: str = "run"
     path: Path | None = None
 
 
@@ -125,7 +138,7 @@ def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:
     """Do a job in this process. Nothing that goes wrong with it is raised: the other jobs are not to suffer."""
     module, _, name = KINDS.get(job.kind, job.kind).partition(":")
     try:
-        function = cast(Function, getattr(importlib.import_module(module), name))
+        function = cast(JobFunction, getattr(importlib.import_module(module), name))
         if job.remote is None:
             return JobOutcome(function(job.spec, memory, wait=wait))
         with job.remote.kept_up() as folder:

@@ -72,7 +72,7 @@ class LiveTable:
     def began(self, job: Job) -> None:
         """Loading comes first, or quantizing."""
         row = self._rows[job]
-        row.state = "loading" if job.spec.quant == "none" else "quantizing or loading"
+        row.state = "loading" if job.model.quant == "none" else "quantizing or loading"
         row.began = time.monotonic()
 
     def moved(self, job: Job, what: str, done: int, total: int) -> None:
@@ -85,7 +85,7 @@ class LiveTable:
 
     def ended(self, attempt: Attempt) -> None:
         """The first metric, or what went wrong."""
-        (row,) = (row for job, row in self._rows.items() if (job.spec, job.kind) == (attempt.spec, attempt.kind))
+        row = self._rows[attempt.job]
         row.state = "failed" if attempt.error else "done"
         row.seconds = time.monotonic() - row.began if row.began is not None else None
         if attempt.result:
@@ -107,9 +107,8 @@ class LiveTable:
         for name in ("model", "quant", "task", "seed", "state", "value", "s"):
             table.add_column(name, no_wrap=True, overflow="ellipsis")
         for job, row in list(self._rows.items())[start : start + self._height]:
-            spec = job.spec
-            task = spec.task if job.kind == "run" else job.kind
-            cells = (spec.model, spec.quant, task, str(spec.seed), row.state, row.value, row.time)
+            model = job.model
+            cells = (model.model, model.quant, job.label, str(model.seed), row.state, row.value, row.time)
             table.add_row(*map(visible, cells))
         table.caption = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         return table

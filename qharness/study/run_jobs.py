@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import ModelError, SandboxError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.run.run_folder import RUN
+from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
-from qharness.execution.toolchains import find_toolchain
-from qharness.models import loading
-from qharness.models.backends import backend_of
+from qharness.models.checkpoint import Checkpoint
 from qharness.progress import note
+from qharness.quantization.backends import find_backend
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
-from qharness.registry import get_registry
-from qharness.specs import RunResult, RunSpec
-from qharness.stats import comparable, compare
+from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, resolve
+from qharness.results import RunResult
+from qharness.specs import RunSpec
+from qharness.stats import comparable, compare_runs
+from qharness.stats.pairing import RunRows, read_rows
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording
 from qharness.storage.json_values import json_safe
@@ -40,43 +41,67 @@ def perform(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
     return run_tasks([spec], memory.models, wait=wait)[0].folder
 
 
-def run_tasks(specs: Sequence[RunSpec], models: Models | None = None, *, wait: bool = True) -> list[RunResult]:
+def run_tasks(
+    specs: Sequence[RunSpec], models: Models | None = None, *, wait: bool = True, bound: BoundModel | None = None
+) -> list[RunResult]:
     """Make runs that differ in their task only, loading each model once: all baselines first, then all the rest.
 
-    One that another process is making is waited for; with `wait` off, BusyError is raised instead.
+    `bound`: their model, where its specs have been parsed already. A run that another process is making is waited for;
+    with `wait` off, BusyError is raised instead.
     """
     models = models or Models()
     with quiet():
-        cells, baselines, files = _prepare(specs)
-        for group in (baselines, cells):
-            _fill(group, files, models, wait)
-    for cell, baseline in zip(cells, baselines, strict=False):
-        _attach(cell, baseline)
-    return [RunResult(cell.folder, cell.done or {}) for cell in cells]
+        plan = _prepare(specs, bound or bind_model(specs[0].model_spec))
+        baselines, results = (
+            [_made(each, plan.files[each.spec.task], models, wait) for each in group]
+            for group in (plan.baselines, plan.runs)
+        )
+    if not baselines:
+        return results
+    return [_compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
 
 
-def _prepare(specs: Sequence[RunSpec]) -> tuple[list[PlannedRun], list[PlannedRun], dict[str, dict[str, str]]]:
-    """(cells, their baselines, files read by task). Finds every mistake there is to find before a model is loaded."""
-    check_model(specs[0])
+@dataclass(frozen=True)
+class _Plan:
+    """The runs, their baselines in the same order, or none, and by task the benchmark files that were read."""
+
+    runs: Sequence[PlannedRun]
+    baselines: Sequence[PlannedRun]
+    files: Mapping[str, Mapping[str, str]]
+
+
+def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
+    """Find every mistake there is to find before a model is loaded."""
+    model = resolve(bound)
+    baseline = check_model(specs[0], model)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
             loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
-    cells = [plan_run(spec, loaded[spec.task]) for spec in specs]
-    baselines = [plan_run(baseline_of(cell.spec), cell.task) for cell in cells if has_baseline(cell.spec)]
-    return cells, baselines, files
+    runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
+    if not has_baseline(specs[0]):
+        return _Plan(runs, (), files)
+    full = model.full_precision(baseline)
+    return _Plan(runs, [plan_run(baseline_of(each.spec), full, each.task) for each in runs], files)
 
 
-def check_model(spec: RunSpec) -> None:
-    """Raise QHarnessError for a spec whose model could not be made, as far as that shows without its weights."""
-    get_registry().quantizer(spec.quant)
-    loading.resolve_device(spec.device)
-    for name in filter(None, (spec.model, spec.baseline)):
-        context = stated_context(loading.check_checkpoint(name, spec.trust_remote_code))
+def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint:
+    """The checkpoint that a run is compared with.
+
+    Raises QHarnessError for a model that could not be made, as far as that shows without its weights.
+    """
+    parent = model.spec.parent
+    other = Checkpoint(parent, spec.trust_remote_code) if parent else model.checkpoint
+    for checkpoint in dict.fromkeys((model.checkpoint, other)):
+        checkpoint.check()
+        context = stated_context(checkpoint.config)
         if spec.max_new_tokens and context and spec.max_new_tokens > context:
-            raise ModelError(f"--max-new-tokens {spec.max_new_tokens}: model {name!r} takes {context} tokens in all")
-    backend_of(spec).check(spec)
+            raise ModelError(
+                f"--max-new-tokens {spec.max_new_tokens}: model {checkpoint.name!r} takes {context} tokens in all"
+            )
+    find_backend(spec.backend).check(model)
+    return other
 
 
 def checked_task(spec: RunSpec) -> LoadedTask:
@@ -92,30 +117,34 @@ def check_execution(task: LoadedTask, allow_unsandboxed: bool) -> None:
         choose_isolation(allow_unsandboxed)
     if any(getattr(each, "UNSAFE_CODE", False) for each in task.tasks.values()) and not allow_unsandboxed:
         raise SandboxError(f"task {task.name!r} runs generated code itself, in no sandbox: --allow-unsandboxed lets it")
-    for name in task.languages:
-        find_toolchain(get_registry().language(name), task.packages)
+    _ = task.toolchains
 
 
-def _fill(cells: Sequence[PlannedRun], files: dict[str, dict[str, str]], models: Models, wait: bool) -> None:
-    """Make those of the cells that are not whole; they share their model, which is loaded if one is missing."""
-    for cell in cells:
-        if cell.done is not None:
-            note(f"already done: {cell.folder}")
-            continue
-        with claimed(cell, wait=wait) as unmade:
-            if not unmade:
-                note(f"done meanwhile: {cell.folder}")
-                continue
-            made = backend_of(cell.spec).make(models, cell.spec)
-            note(f"running {cell.spec.quant} on {cell.spec.task}: {cell.folder}")
-            evaluate_run(cell, made, files[cell.spec.task])
+def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool) -> RunResult:
+    """A run that is whole, made now if need be; the runs of one model share it, and one that is whole needs none."""
+    document = read_run(run.folder)
+    if document is not None:
+        note(f"already done: {run.folder}")
+        return RunResult(run.folder, document)
+    with claimed(run, wait=wait) as document:
+        if document is not None:
+            note(f"done meanwhile: {run.folder}")
+            return RunResult(run.folder, document)
+        made = find_backend(run.spec.backend).make(models, run.model, run.spec.batch_size)
+        note(f"running {run.spec.quant} on {run.spec.task}: {run.folder}")
+        return RunResult(run.folder, evaluate_run(run, made, files))
 
 
-def _attach(cell: PlannedRun, baseline: PlannedRun) -> None:
-    """Put the comparison with its baseline into a run's document."""
-    document: dict[str, Any] = cell.done or {}
-    if not comparable(cell.folder):
-        return
-    comparison = json_safe(compare(baseline.folder, cell.folder).document)
-    if document.get("baseline") != comparison:
-        write_json(cell.folder / RUN, {**document, "baseline": comparison})
+def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
+    """The result with the comparison with its baseline in its document, and in its run.json."""
+    whole = RunResult(result.folder, result.document, baseline)
+    if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
+        return whole
+    task = run.spec.task_name
+    found = compare_runs(RunRows(baseline.folder, task, read_rows(baseline.folder)), RunRows(run.folder, task, rows))
+    comparison = json_safe(found.document)
+    if result.document.get("baseline") == comparison:
+        return whole
+    document = {**result.document, "baseline": comparison}
+    write_json(run.folder / RUN, document)
+    return RunResult(result.folder, document, baseline)

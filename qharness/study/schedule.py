@@ -1,4 +1,4 @@
-"""Which jobs of a study can be begun: those of one model together, and each after what it is compared with."""
+"""The order of a study's jobs: those of one model together, and each after the run that it is compared with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qharness.evaluate.run.run_folder import read_run
-from qharness.specs import RunResult
+from qharness.results import RunResult
+from qharness.specs import ModelSpec
 from qharness.study.jobs import Attempt, Job, JobOutcome
 
 
@@ -22,7 +23,7 @@ class Schedule:
     """The jobs that have not ended. One that another process is at goes to the end, and is waited for then."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._groups: dict[tuple[tuple[object, ...], bool], list[Job]] = {}
+        self._groups: dict[tuple[ModelSpec, bool], list[Job]] = {}
         self._open: set[Job] = set()
         self._lost: set[Job] = set()
         for job in jobs:
@@ -30,7 +31,7 @@ class Schedule:
 
     def _add(self, job: Job, *, wait: bool) -> None:
         self._open.add(job)
-        self._groups.setdefault((job.group, wait), []).append(job)
+        self._groups.setdefault((job.model, wait), []).append(job)
 
     @property
     def open(self) -> bool:
@@ -46,7 +47,7 @@ class Schedule:
         return None
 
     def end(self, job: Job, outcome: JobOutcome) -> list[Attempt]:
-        """What has ended with that: the job, and where it failed also those that are compared with it."""
+        """Record a job's outcome; the jobs that have ended with it: itself, and if it failed those compared with it."""
         if outcome.busy:
             self._add(job, wait=True)
             return []
@@ -80,4 +81,4 @@ def _attempt(job: Job, outcome: JobOutcome) -> Attempt:
         document = read_run(path)
         result = RunResult(path, document) if document is not None else None
         error = error if document is not None else f"{path} cannot be read here: a shared folder is needed, or a URL"
-    return Attempt(job.spec, result, error, job.kind, path)
+    return Attempt(job, result, error, path)

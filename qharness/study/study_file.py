@@ -5,38 +5,22 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import itertools
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticCustomError
 
-from qharness.bounds import BOUNDS
 from qharness.errors import StudyError
-from qharness.quantization.calibration import definite_set
-from qharness.registry import get_registry
-from qharness.spec import unbind
-from qharness.specs import DEFAULT_MODEL, RunSpec
+from qharness.quantization.backends import BACKENDS
+from qharness.quantization.resolution import bind_model
+from qharness.specs import ModelSpec, RunSpec, Sampling
 from qharness.storage.json_reader import read_toml
-from qharness.study.jobs import OF_THE_MODEL
+from qharness.study.axes import AXES, Axis, Point, bounded
 
-NO_PERTURBATION = "none"
-
-
-def _bounded(name: str) -> BeforeValidator:
-    """Refuses what the table of bounds refuses of a setting, whatever its type."""
-
-    def check(value: object) -> object:
-        if value is not None and (complaint := BOUNDS[name].complaint(value)):
-            raise PydanticCustomError("bounds", "{complaint}", {"complaint": complaint})
-        return value
-
-    return BeforeValidator(check)
-
-
-_Text = Annotated[str, StringConstraints(min_length=1)]
-_Seed = Annotated[int, _bounded("seed")]
+_COMMON = ModelSpec()
 
 
 class _Table(BaseModel):
@@ -52,139 +36,141 @@ class _Table(BaseModel):
     )
 
 
-class Lists(_Table):
-    """The axes of a grid. One that an `include` leaves out is the study's own."""
-
-    models: list[_Text] | None = Field(default=None, min_length=1)
-    quants: list[_Text] | None = Field(default=None, min_length=1)
-    calibs: list[_Text] | None = Field(default=None, min_length=1)
-    perturbations: list[_Text] | None = Field(default=None, min_length=1)
-    tasks: list[_Text] | None = Field(default=None, min_length=1)
-    seeds: list[_Seed] | None = Field(default=None, min_length=1)
+def _known_backend(name: str) -> str:
+    if name not in BACKENDS:
+        choices = " or ".join(map(repr, BACKENDS))
+        raise PydanticCustomError("backend", "Input should be {choices}", {"choices": choices})
+    return name
 
 
-class Exclusion(_Table):
-    """A pattern (`*`, `?`, `[...]`) for each axis that matters; a run that all of them match is left out."""
+class Settings(_Table):
+    """The settings of all runs of a study."""
 
-    model: _Text | None = None
-    quant: _Text | None = None
-    calib: _Text | None = None
-    perturbation: _Text | None = None
-    task: _Text | None = None
-    seed: _Seed | None = None
-
-    def matches(self, spec: RunSpec) -> bool:
-        """Whether this run is left out."""
-        values = {
-            "model": spec.model,
-            "quant": spec.quant,
-            "calib": spec.calib or "none",
-            "perturbation": spec.perturbation or NO_PERTURBATION,
-            "task": spec.base_task,
-            "seed": str(spec.seed),
-        }
-        patterns = self.model_dump(exclude_none=True)
-        return bool(patterns) and all(
-            fnmatch.fnmatchcase(values[axis], str(pattern)) for axis, pattern in patterns.items()
-        )
-
-
-class Study(Lists):
-    """A study: its axes, what holds for all its runs, and exceptions."""
-
-    samples: Annotated[int | None, _bounded("samples")] = None
-    temperature: Annotated[float | None, _bounded("temperature")] = None
-    top_p: Annotated[float | None, _bounded("top_p")] = None
-    max_new_tokens: Annotated[int | None, _bounded("max_new_tokens")] = None
-    limit: Annotated[int | None, _bounded("limit")] = None
-    batch_size: Annotated[int | None, _bounded("batch_size")] = None
+    samples: Annotated[int | None, bounded("samples")] = None
+    temperature: Annotated[float | None, bounded("temperature")] = None
+    top_p: Annotated[float | None, bounded("top_p")] = None
+    max_new_tokens: Annotated[int | None, bounded("max_new_tokens")] = None
+    limit: Annotated[int | None, bounded("limit")] = None
+    batch_size: Annotated[int | None, bounded("batch_size")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    backend: Literal["hf", "vllm"] = "hf"
+    backend: Annotated[str, AfterValidator(_known_backend)] = "hf"
     trust_remote_code: bool = False
     measure: list[Literal["profile", "noise"]] = []
-    include: list[Lists] = []
-    exclude: list[Exclusion] = []
 
-    def specs(self, output: Path, data_dir: Path | None = None, allow_unsandboxed: bool = False) -> list[RunSpec]:
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _table(name: str, fields: Any) -> type[_Table]:
+    """A table with these fields, each of which has a type and a default."""
+    return create_model(name, __base__=_Table, **fields)
+
+
+_Lists = _table(
+    "_Lists", {axis.list_name: (_list_of(axis.type) | None, Field(default=None, min_length=1)) for axis in AXES}
+)
+_Exclusion = _table("_Exclusion", {axis.name: (axis.type | None, None) for axis in AXES})
+_File = create_model(
+    "_File", __base__=(Settings, _Lists), include=(_list_of(_Lists), []), exclude=(_list_of(_Exclusion), [])
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: the settings of all its runs, and grids of them with exceptions.
+
+    `grids`: values by axis, the study's own and then one for each `include`. `exclusions`: a pattern (`*`, `?`,
+    `[...]`) for each axis that matters; a point is left out if it matches all patterns of one.
+    """
+
+    settings: Settings
+    grids: Sequence[Mapping[Axis, Sequence[object]]]
+    exclusions: Sequence[Mapping[Axis, str]]
+
+    def specs(self, output: Path, common: ModelSpec = _COMMON, *, allow_unsandboxed: bool = False) -> list[RunSpec]:
         """All runs, each once: those to compare with first, then by model and quantizer, so that each is made once.
 
-        Raises SpecError or UnknownNameError for a quantizer or calibration set that does not exist.
+        `common`: gives all models their `data_dir`, `allow_untouched` and `trust_remote_code`. Raises SpecError or
+        UnknownNameError for a quantizer or calibration set that does not exist.
         """
-        return [spec for spec in self._cells(output, data_dir, allow_unsandboxed) if spec.task]
+        settings = self.settings
+        sampling = Sampling(settings.samples, settings.temperature, settings.top_p, settings.max_new_tokens)
+        run = RunSpec(
+            "",
+            limit=settings.limit,
+            batch_size=settings.batch_size,
+            backend=settings.backend,
+            allow_unsandboxed=allow_unsandboxed,
+            output=output,
+        )
+        return [run.of(point.task, point.model, sampling) for point in self._points(common) if point.task.base]
 
-    def measurements(self, output: Path, data_dir: Path | None = None) -> list[tuple[str, RunSpec]]:
-        """(kind, model) of what is to be measured: each model once, at the first of its seeds; a spec without a task.
+    def measurements(self, common: ModelSpec = _COMMON) -> list[tuple[str, ModelSpec]]:
+        """(kind, model) of each measurement: each model once, at the first of its seeds; `common` as in `specs`.
 
-        Full precision is always among them, for it is what costs are compared with; it has no noise.
+        Full precision is always among them, for costs are compared with it; it has no noise.
         """
-        models: dict[tuple[str, str, str | None], RunSpec] = {}
-        for spec in self._cells(output, data_dir, False):
-            for each in (dataclasses.replace(spec, quant="none", calib=None), spec):
-                kept = {
-                    name: getattr(each, name) for name in (*OF_THE_MODEL, "trust_remote_code", "data_dir", "output")
-                }
-                models.setdefault((each.model, each.quant, each.calib), RunSpec(task="", **kept))
+        models: dict[tuple[str, str, str | None], ModelSpec] = {}
+        for point in self._points(common):
+            for each in (dataclasses.replace(point.model, quant="none", calib=None), point.model):
+                models.setdefault((each.model, each.quant, each.calib), each)
         return [
-            (kind, spec)
-            for kind in dict.fromkeys(self.measure)
-            for spec in models.values()
-            if kind != "noise" or spec.quant != "none"
+            (kind, model)
+            for kind in dict.fromkeys(self.settings.measure)
+            for model in models.values()
+            if kind != "noise" or model.quant != "none"
         ]
 
-    def _cells(self, output: Path, data_dir: Path | None, allow_unsandboxed: bool) -> list[RunSpec]:
-        """All combinations, without a task where the study has none."""
-        settings = self.model_dump(exclude={*Lists.model_fields, "measure", "include", "exclude"})
-        found: dict[RunSpec, None] = {}
-        for lists in (self, *self.include):
-            for axes in self._combinations(lists):
-                spec = _definite(
-                    RunSpec(**axes, **settings, output=output, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed)
-                )
-                if not any(exclusion.matches(spec) for exclusion in self.exclude):
-                    found[spec] = None
-        order = {key: n for n, key in enumerate(dict.fromkeys(map(_by_model, found)))}
-        return sorted(found, key=lambda spec: (spec.quant != "none", order[_by_model(spec)]))
-
-    def _combinations(self, lists: Lists) -> Iterator[dict[str, Any]]:
-        def axis(name: str, default: list[Any]) -> list[Any]:
-            return getattr(lists, name) or getattr(self, name) or default
-
-        axes = (
-            axis("models", [DEFAULT_MODEL]),
-            axis("quants", ["none"]),
-            axis("calibs", [None]),
-            axis("tasks", [""]),
-            axis("perturbations", [NO_PERTURBATION]),
-            axis("seeds", [0]),
+    def _points(self, common: ModelSpec) -> list[Point]:
+        """All combinations that are not excluded, quantizers and calibration sets in their shortest spelling."""
+        settings = self.settings
+        trusted = common.trust_remote_code or settings.trust_remote_code
+        start = Point(
+            dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
         )
-        for model, quant, calib, task, perturbation, seed in itertools.product(*axes):
-            full = task if perturbation == NO_PERTURBATION else f"{task}@{perturbation}"
-            yield {"model": model, "quant": quant, "calib": calib, "task": full, "seed": seed}
+        bound: dict[ModelSpec, ModelSpec] = {}
+        found: dict[Point, None] = {}
+        for grid in self.grids:
+            for values in itertools.product(*grid.values()):
+                point = start
+                for axis, value in zip(grid, values, strict=True):
+                    point = axis.put(point, value)
+                if point.model not in bound:
+                    bound[point.model] = bind_model(point.model).spec
+                point = dataclasses.replace(point, model=bound[point.model])
+                if not any(_matches(point, patterns) for patterns in self.exclusions):
+                    found[point] = None
+        order = {model: n for n, model in enumerate(dict.fromkeys(point.model for point in found))}
+        return sorted(found, key=lambda point: (point.model.quant != "none", order[point.model]))
+
+
+def _matches(point: Point, patterns: Mapping[Axis, str]) -> bool:
+    """Whether an exclusion's patterns all match; none excludes nothing."""
+    return bool(patterns) and all(fnmatch.fnmatchcase(axis.text(point), text) for axis, text in patterns.items())
 
 
 def read_study(path: Path) -> Study:
     """Read a study's file; raise StudyError that says in one line what is wrong with it, and where."""
     document = read_toml(path, StudyError)
     try:
-        study = Study.model_validate(document)
+        file: Any = _File.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        known = f"; known: {', '.join(Study.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        known = f"; known: {', '.join(_File.model_fields)}" if first["type"] == "extra_forbidden" else ""
         said = first["msg"] if first["type"] != "bounds" else f"it {first['msg']}"
         raise StudyError(f"{path}: {place}: {said}{known}") from None
-    if not study.measure and not study.tasks and not any(lists.tasks for lists in study.include):
+    tables = (file, *file.include)
+    if not file.measure and not any(table.tasks for table in tables):
         raise StudyError(f'{path}: tasks is missing: give a list, as in tasks = ["tiny-python"]')
-    return study
-
-
-def _definite(spec: RunSpec) -> RunSpec:
-    """With its quantizer written out, and no calibration set where it needs none: so that equal runs are equal."""
-    quantizer = get_registry().quantizer(spec.quant)
-    calib = definite_set(spec.calib)  # one that does not exist is an error though it may not be needed
-    return dataclasses.replace(spec, quant=str(unbind(quantizer)), calib=calib if quantizer.needs_calibration else None)
-
-
-def _by_model(spec: RunSpec) -> tuple[Any, ...]:
-    return spec.model, spec.quant, spec.calib, spec.seed
+    own, *_ = lists = [{axis: getattr(table, axis.list_name) for axis in AXES} for table in tables]
+    return Study(
+        settings=file,
+        grids=[{axis: each[axis] or own[axis] or [axis.default] for axis in AXES} for each in lists],
+        exclusions=[
+            {axis: str(text) for axis in AXES if (text := getattr(table, axis.name)) is not None}
+            for table in file.exclude
+        ],
+    )

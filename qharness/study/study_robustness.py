@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task
-from qharness.specs import RunResult, RunSpec
+from qharness.results import RunResult
+from qharness.specs import RunSpec
 from qharness.stats.robustness import Flips, flips, pass_rates, percentage_drop, rank_tests, sampled
-
-_ALIKE = ("model", "quant", "calib", "seed")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,10 @@ class Robustness:
         before, after = (float(np.mean([run.rates[n] for n in both])) for run in (original, perturbed))
         spec = perturbed.spec
         return RobustnessRow(
-            **{name: getattr(spec, name) for name in _ALIKE},
+            model=spec.model,
+            quant=spec.quant,
+            calib=spec.calib,
+            seed=spec.seed,
             task=spec.base_task,
             perturbation=spec.perturbation,
             n_problems=len(both),
@@ -127,7 +129,12 @@ class Robustness:
                     runs = {"unperturbed": original, "perturbed": perturbed}
                     found.append(
                         {
-                            **{name: getattr(row, name) for name in (*_ALIKE, "task", "perturbation")},
+                            "model": row.model,
+                            "quant": row.quant,
+                            "calib": row.calib,
+                            "seed": row.seed,
+                            "task": row.task,
+                            "perturbation": row.perturbation,
                             "doc_id": n,
                             "task_id": perturbed.samples[n][0].get("task_id"),
                             "flip": kind,

@@ -10,8 +10,8 @@ from pathlib import Path
 from qharness.errors import QHarnessError
 from qharness.specs import RunSpec
 from qharness.study.executors import Executor, Watcher
-from qharness.study.executors.in_process import Here
-from qharness.study.jobs import Attempt, Job, with_baselines
+from qharness.study.executors.in_process import InProcess
+from qharness.study.jobs import Attempt, Job, Measurement, with_baselines
 from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
 
@@ -20,17 +20,16 @@ __all__ = ["Attempt", "PlannedJob", "carry_out", "plan", "sweep", "with_baseline
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a study that may be to do. `folder`: of a run; of a measurement, its file."""
+    """A job of a study, and whether it is done. `folder`: of a run; of a measurement, its file."""
 
-    spec: RunSpec
-    kind: str = "run"
+    job: Job
     folder: Path | None = None
     done: bool = False
     error: str = ""
 
 
 def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
-    """What `carry_out` would do, without loading a model."""
+    """The jobs that `carry_out` would do, and those that are done, without loading a model."""
     from qharness.evaluate.run.lm_eval_bridge import (
         quiet,  # with torch and lm-eval, which a study's parent does without
     )
@@ -40,35 +39,40 @@ def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
             try:
                 yield _plan(job)
             except QHarnessError as error:
-                yield PlannedJob(job.spec, job.kind, error=str(error))
+                yield PlannedJob(job, error=str(error))
 
 
 def _plan(job: Job) -> PlannedJob:
+    from qharness.evaluate.run.run_folder import read_run
     from qharness.evaluate.run.run_plan import plan_run
-    from qharness.models.loading import is_at_hand
+    from qharness.quantization.resolution import bind_model, resolve
     from qharness.study.measurement_jobs import measured_path
     from qharness.study.run_jobs import check_model, checked_task
 
-    if is_at_hand(job.spec.model):  # what is on the Hub only, the run will look at
-        check_model(job.spec)
-    if job.kind == "run":
-        cell = plan_run(job.spec, checked_task(job.spec))
-        return PlannedJob(job.spec, job.kind, cell.folder, cell.done is not None)
-    path = measured_path(job.kind, job.spec)
-    return PlannedJob(job.spec, job.kind, path, path.is_file())
+    spec, model = job.spec, resolve(bind_model(job.model))
+    at_hand = model.checkpoint.is_local  # a model that is on the Hub only, the run will look at
+    if isinstance(spec, Measurement):
+        if at_hand:
+            model.checkpoint.check()
+        path = measured_path(job.kind, spec.output, model)
+        return PlannedJob(job, path, path.is_file())
+    if at_hand:
+        check_model(spec, model)
+    run = plan_run(spec, model, checked_task(spec))
+    return PlannedJob(job, run.folder, read_run(run.folder) is not None)
 
 
 def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:
     """Make the runs that are not whole yet in this process, those to compare with first."""
     jobs = [Job(spec) for spec in with_baselines(specs)]
-    return carry_out(jobs, Here(), Lines(jobs))
+    return carry_out(jobs, InProcess(), Lines(jobs))
 
 
 def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list[Attempt]:
-    """Do jobs that are not done yet; what came of each, in their order."""
+    """Do the jobs that are not done yet; an attempt for each, in their order."""
     attempts = {}
     with closing(executor.run(Schedule(jobs), watcher)) as ended:
         for attempt in ended:
             watcher.ended(attempt)
-            attempts[attempt.spec, attempt.kind] = attempt
-    return [attempts[job.spec, job.kind] for job in jobs]
+            attempts[attempt.job] = attempt
+    return [attempts[job] for job in jobs]

@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from qharness.api.tasks import Document
 from qharness.errors import QHarnessError
@@ -17,7 +16,8 @@ from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, Verdict, executed, execution_options, run_programs
 from qharness.metrics import pass_at_k
-from qharness.specs import ScoreResult
+from qharness.results import ScoreReport, ScoreResult
+from qharness.storage.json_codec import JsonObject
 
 _KS = (1, 5)
 
@@ -46,19 +46,19 @@ def score(
     passed: dict[str, list[bool]] = {}
     for sample, row in zip(found, rows, strict=True):
         passed.setdefault(sample.task_id, []).append(row["passed"])
-    document = {
-        "task": task,
-        "n_problems": len(passed),
-        "n_samples": len(rows),
-        "passed": sum(row["passed"] for row in rows),
-        **_pass_rates(list(passed.values())),
-        "status": dict(sorted(Counter(row["status"] for row in rows).items())),
-        "seconds": round(time.monotonic() - start, 3),
-        "isolation": choose_isolation(allow_unsandboxed).name,
-        "executed": executed(rows),
-        "cached": cached,
-    }
-    return ScoreResult(document, rows)
+    report = ScoreReport(
+        task=task,
+        n_problems=len(passed),
+        n_samples=len(rows),
+        passed=sum(row["passed"] for row in rows),
+        rates=_pass_rates(list(passed.values())),
+        status=dict(sorted(Counter(row["status"] for row in rows).items())),
+        seconds=round(time.monotonic() - start, 3),
+        isolation=choose_isolation(allow_unsandboxed).name,
+        executed=executed(rows),
+        cached=cached,
+    )
+    return ScoreResult(report, rows)
 
 
 def _of_one_filter(samples: list[Sample]) -> list[Sample]:
@@ -73,7 +73,7 @@ def _document(docs: Problems, sample: Sample) -> Document:
     return {**doc, "prompt": "", "joint": ""} if sample.extent is Extent.SOLUTION else doc
 
 
-def _row(sample: Sample, verdict: Verdict) -> dict[str, Any]:
+def _row(sample: Sample, verdict: Verdict) -> JsonObject:
     left_out = "completion" if sample.extent is Extent.SOLUTION else None
     return {**sample.row, **{key: value for key, value in verdict.items() if key != left_out}}
 

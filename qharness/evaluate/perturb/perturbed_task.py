@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from qharness.api.perturbations import Perturbation
-from qharness.api.tasks import Document, no_prose
+from qharness.api.tasks import no_prose
 from qharness.errors import QHarnessError, SpecError, UnknownNameError
 from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
 from qharness.registry import TaskEntry, get_registry
 from qharness.spec import parse_task, unbind
+from qharness.specs import TaskName
 from qharness.storage.atomic_writer import write_text
 
 _NAMED = "perturbed"  # in a task's metadata: the task and its perturbations, whatever the task's own name
@@ -30,8 +31,7 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any]) -> None:
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config.get("metadata") or {}
-        entry, self._perturbations = resolve(str(metadata.get(_NAMED) or config["task"]))
-        self._prose_spans = entry.source.prose_spans
+        self._perturbations = bind_perturbations(str(metadata.get(_NAMED) or config["task"]))
         self._seed = int(metadata.get("seed") or 0)
         self._perturbed: dict[Any, Dataset] = {}
         self.changes: list[ProseChange] = []
@@ -44,10 +44,16 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
         key = id(docs)
         if key not in self._perturbed:
             original = docs if self._original_docs is None else self._original_docs(docs)
-            changes = perturb(list(original), self._prose_spans, self._perturbations, self._seed)
+            bound = self._perturbations
+            changes = perturb(list(original), bound.entry.source.prose_spans, bound.perturbations, self._seed)
             self._perturbed[key] = Dataset.from_list([c.after for c in changes], features=original.features)
             self.changes += changes
         return self._perturbed[key]
+
+    @property
+    def canonical(self) -> TaskName:
+        """The task's name, its perturbations in their shortest spelling."""
+        return self._perturbations.canonical
 
     @property
     def notes(self) -> list[str]:
@@ -64,11 +70,25 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
         return [f"{count} {text}" for count, text in said if count]
 
 
-def resolve(name: str) -> tuple[TaskEntry, tuple[Perturbation, ...]]:
-    """The task and the perturbations of a perturbed task's name; raise UnknownNameError, SpecError or QHarnessError."""
+@dataclass(frozen=True)
+class BoundPerturbations:
+    """A perturbed task's name, parsed: the task, its YAML, and its perturbations in order of application."""
+
+    base: str
+    entry: TaskEntry
+    perturbations: tuple[Perturbation, ...]
+
+    @property
+    def canonical(self) -> TaskName:
+        """The name with each perturbation in its shortest spelling."""
+        return TaskName(self.base, "+".join(str(unbind(each)) for each in self.perturbations))
+
+
+def bind_perturbations(name: str) -> BoundPerturbations:
+    """Parse `TASK@PERTURBATION[+PERTURBATION]`; raise UnknownNameError, SpecError or QHarnessError."""
     registry = get_registry()
     if family := registry.family(name):
-        raise QHarnessError(f"task {name.partition('@')[0]!r} cannot be perturbed: {family.unperturbed}")
+        raise QHarnessError(f"task {TaskName.of(name).base!r} cannot be perturbed: {family.unperturbed}")
     base, specs = parse_task(name)
     if not specs:
         raise SpecError(f"{name!r} names no perturbation: the form is TASK@PERTURBATION[+PERTURBATION]")
@@ -77,21 +97,12 @@ def resolve(name: str) -> tuple[TaskEntry, tuple[Perturbation, ...]]:
     entry = registry.tasks[base].value
     if entry.source.prose_spans is no_prose:
         raise QHarnessError(f"task {base!r} cannot be perturbed: its plugin does not say where its prose stands")
-    return entry, tuple(registry.perturbation(str(spec)) for spec in specs)
-
-
-def canonical(name: str) -> tuple[str, str]:
-    """(task, perturbations in their shortest spelling, `none` where there are none) of a task's name."""
-    if "@" not in name:
-        return name, "none"
-    _, perturbations = resolve(name)
-    return parse_task(name)[0], "+".join(str(unbind(each)) for each in perturbations)
+    return BoundPerturbations(base, entry, tuple(registry.perturbation(spec) for spec in specs))
 
 
 def configuration(name: str) -> dict[str, Any]:
-    """What lm-eval's TaskManager loads for a perturbed task's name."""
-    entry, _ = resolve(name)
-    base = load_yaml(entry.path, resolve_func=True)
+    """The configuration from which lm-eval's TaskManager makes the task of a perturbed task's name."""
+    base = load_yaml(bind_perturbations(name).entry.path, resolve_func=True)
     return {**base, "task": name, "class": PerturbedTask, "metadata": _metadata(base, name)}
 
 
@@ -103,14 +114,8 @@ def write_yaml(name: str, path: Path, seed: int = 0) -> None:
     """Write a task YAML that any lm-eval beside this package loads; its `task:` may be renamed."""
     import yaml
 
-    entry, _ = resolve(name)
+    entry = bind_perturbations(name).entry
     base = load_yaml(entry.path, resolve_func=False)
     rest = {"include": str(entry.path), "task": name, "metadata": {**_metadata(base, name), "seed": seed}}
     function = f"class: !function {PerturbedTask.__module__}.{PerturbedTask.__name__}\n"
     write_text(path, function + yaml.safe_dump(rest, sort_keys=False))
-
-
-def perturbed_documents(docs: Sequence[Document], name: str, seed: int = 0) -> list[ProseChange]:
-    """Documents of the task that a perturbed task's name names, before and after."""
-    entry, perturbations = resolve(name)
-    return perturb(docs, entry.source.prose_spans, perturbations, seed)

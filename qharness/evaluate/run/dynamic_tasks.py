@@ -13,13 +13,14 @@ from qharness.errors import MissingDependencyError, PluginError, UnknownNameErro
 from qharness.evaluate.perturb.perturbed_task import configuration as perturbed_configuration
 from qharness.evaluate.perturb.perturbed_task import write_yaml as write_perturbed
 from qharness.registry import get_registry
+from qharness.specs import TaskName
 
 
 def configuration(name: str) -> dict[str, Any] | None:
-    """What lm-eval's TaskManager loads for such a name; None for any other.
+    """The configuration from which lm-eval's TaskManager makes the task of such a name; None for any other.
 
     Raises MissingDependencyError where a family's package is not installed, PluginError where it does not import,
-    UnknownNameError for a task it has not, or what `perturbed.resolve` raises.
+    UnknownNameError for a task it has not, or an error of `bind_perturbations`.
     """
     if "@" in name:
         return perturbed_configuration(name)
@@ -40,7 +41,7 @@ def configuration(name: str) -> dict[str, Any] | None:
 def is_named(name: str) -> bool:
     """Whether a word is such a name of ours: its beginning is a task's or a family's."""
     registry = get_registry()
-    return registry.family(name) is not None or ("@" in name and name.partition("@")[0] in registry.tasks)
+    return registry.family(name) is not None or ("@" in name and TaskName.of(name).base in registry.tasks)
 
 
 @contextlib.contextmanager

@@ -8,13 +8,17 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.languages import Toolchain
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
 from qharness.registry import Registry, declared_packages, get_registry
+from qharness.specs import TaskName
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -59,7 +63,7 @@ def register_model() -> None:
     import lm_eval.models
     from lm_eval.api.registry import model_registry
 
-    from qharness.models.lm import QHarnessLM
+    from qharness.quantization.lm_eval_model import QHarnessLM
 
     if MODEL not in model_registry:
         lm_eval.api.registry.register_model(MODEL)(QHarnessLM)
@@ -85,6 +89,18 @@ class LoadedTask:
         return [note for task in self.tasks.values() for note in getattr(task, "notes", [])]
 
     @property
+    def canonical(self) -> TaskName:
+        """Its name with perturbations in their shortest spelling."""
+        found = (task.canonical for task in self.tasks.values() if hasattr(task, "canonical"))
+        return next(found, TaskName(self.name))
+
+    @cached_property
+    def toolchains(self) -> dict[str, Toolchain]:
+        """The toolchain of each language, looked for once, with the task's packages. Raises MissingDependencyError."""
+        registry = get_registry()
+        return {name: find_toolchain(registry.language(name), self.packages) for name in self.languages}
+
+    @cached_property
     def languages(self) -> list[str]:
         """The languages whose programs the task runs; none for a task that runs no programs."""
         found: dict[str, None] = {}
@@ -94,7 +110,7 @@ class LoadedTask:
                 found.update(dict.fromkeys(docs["language"]))
         return list(found)
 
-    @property
+    @cached_property
     def packages(self) -> tuple[str, ...]:
         """The packages that the task's programs ask for, as requirements."""
         found: dict[str, None] = {}

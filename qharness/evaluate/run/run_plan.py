@@ -1,125 +1,120 @@
-"""A cell: one spec made definite, with the folder its run lives in."""
+"""A run that is planned: its model resolved, its task loaded, its sampling settled, and the folder it lives in."""
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qharness.api.quantizers import Quantizer
 from qharness.errors import QHarnessError
-from qharness.evaluate.perturb.perturbed_task import canonical
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
-from qharness.evaluate.run.run_folder import LOCK, folder_name, read_run
-from qharness.models import loading
+from qharness.evaluate.run.run_folder import LOCK, RUN, folder_name, read_run
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.progress import note
-from qharness.quantization.quantized_models import definite
-from qharness.registry import get_registry
-from qharness.specs import RunSpec
+from qharness.quantization.resolution import ResolvedModel
+from qharness.specs import RunSpec, Sampling
 from qharness.storage.locks import locked
 
-_ALLOWED = ("allow_unsandboxed", "allow_untouched")
-_NOT_IN_KEY = (*_ALLOWED, "data_dir", "output", "baseline", "compare", "model", "batch_size")
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run to be made: every default of the spec filled in."""
+    """A run to be made. `spec` is the request as it is recorded, every default filled in."""
 
     spec: RunSpec
-    quantizer: Quantizer
+    model: ResolvedModel
     task: LoadedTask
     folder: Path
 
-    @property
-    def done(self) -> dict[str, Any] | None:
-        """The document of a run that is whole."""
-        return read_run(self.folder)
+
+def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRun:
+    """Set the task to the spec's sampling, fill in the task's own, and name the run's folder."""
+    _set_sampling(spec.task, spec.sampling, task)
+    sampling = _sampling_of(task) or spec.sampling
+    whole = spec.of(spec.task_name, model.spec, sampling)
+    parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base)
+    extent = {"samples": whole.samples, "limit": whole.limit}
+    return PlannedRun(whole, model, task, spec.output / folder_name(parts, _key(whole, model, task), extent))
 
 
-def plan_run(spec: RunSpec, task: LoadedTask) -> PlannedRun:
-    """Fill in the task's defaults, apply the spec's own to the task, and find the run's folder."""
-    quantizer = get_registry().quantizer(spec.quant)
-    whole = dataclasses.replace(definite(spec), **_decoding(spec, task))
-    key = {name: value for name, value in dataclasses.asdict(whole).items() if name not in _NOT_IN_KEY}
-    if whole.backend == "hf":
-        key.pop("backend")  # so that runs from before there was another are found
-    if not whole.trust_remote_code:
-        key.pop("trust_remote_code")
-    key |= {
-        "model": loading.identity(spec.model, spec.trust_remote_code),
+def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, object]:
+    """All that decides a run's completions, but for how many there are."""
+    key = {
+        **model.key(),
+        "task": str(task.canonical),  # one run, however its name spells it
+        "temperature": spec.temperature,
+        "top_p": spec.top_p,
+        "max_new_tokens": spec.max_new_tokens,
         "qharness": importlib.metadata.version("qharness"),
     }
-    if quantizer.batch_dependent:
+    if spec.backend != "hf":  # left out, so that runs from before there was another are found
+        key["backend"] = spec.backend
+    if model.quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
-    base, perturbation = canonical(spec.task)
-    if perturbation != "none":  # one run, however its name spells it
-        key["task"] = f"{base}@{perturbation}"
-    parts = (loading.short_name(spec.model), whole.quant, whole.calib or "none", perturbation, base)
-    extent = {name: key.pop(name) for name in ("samples", "limit")}
-    return PlannedRun(whole, quantizer, task, spec.output / folder_name(parts, key, extent))
+    return key
 
 
 @contextmanager
-def claimed(cell: PlannedRun, *, wait: bool) -> Iterator[bool]:
+def claimed(run: PlannedRun, *, wait: bool) -> Iterator[dict[str, Any] | None]:
     """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError.
 
-    Gives whether the run is still to be made.
+    Gives the run's document if it was made meanwhile; None if it is still to be made.
     """
     try:
-        cell.folder.mkdir(parents=True, exist_ok=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise QHarnessError(f"--output {cell.spec.output} cannot be written: {error.strerror}") from None
-    lock = cell.folder / LOCK
-    with locked(lock, str(cell.folder), wait=wait):
-        yield cell.done is None
-        if cell.done is not None:  # whoever locks it now finds the run whole, whichever file it locks
+        raise QHarnessError(f"--output {run.spec.output} cannot be written: {error.strerror}") from None
+    lock = run.folder / LOCK
+    with locked(lock, str(run.folder), wait=wait):
+        yield read_run(run.folder)
+        if (run.folder / RUN).exists():  # whoever locks it now finds the run whole, whichever file it locks
             with suppress(OSError):
                 lock.unlink()
 
 
-def _decoding(spec: RunSpec, loaded: LoadedTask) -> dict[str, Any]:
-    """The spec's sampling options, applied to the task and completed by the task's own."""
-    generative = [t for t in loaded.tasks.values() if t.get_config("output_type") == "generate_until"]
-    asked = {
-        n: getattr(spec, n)
-        for n in ("samples", "temperature", "top_p", "max_new_tokens")
-        if getattr(spec, n) is not None
-    }
-    if not generative:
-        if asked:
-            raise QHarnessError(
-                f"task {spec.task!r} generates nothing: --{next(iter(asked)).replace('_', '-')} does not apply"
-            )
-        return {}
+def _generative(task: LoadedTask) -> list[Task]:
+    return [each for each in task.tasks.values() if each.get_config("output_type") == "generate_until"]
+
+
+def _set_sampling(name: str, sampling: Sampling, loaded: LoadedTask) -> None:
+    """Set lm-eval's tasks to a sampling, where it says something. Raises QHarnessError for options without effect."""
+    generative = _generative(loaded)
+    if not generative and sampling.first_option:
+        raise QHarnessError(f"task {name!r} generates nothing: {sampling.first_option} does not apply")
+    changes: dict[str, float | bool] = {}
+    if sampling.temperature is not None:
+        changes |= {"temperature": sampling.temperature, "do_sample": sampling.temperature > 0}
+    if sampling.top_p is not None:
+        changes["top_p"] = sampling.top_p
+    if sampling.max_new_tokens is not None:
+        changes["max_gen_toks"] = sampling.max_new_tokens
     for task in generative:
-        if spec.samples is not None:
-            task.set_config("repeats", spec.samples)
-        changes: dict[str, Any] = {}
-        if spec.temperature is not None:
-            changes |= {"temperature": spec.temperature, "do_sample": spec.temperature > 0}
-        if spec.top_p is not None:
-            changes["top_p"] = spec.top_p
-        if spec.max_new_tokens is not None:
-            changes["max_gen_toks"] = spec.max_new_tokens
+        if sampling.samples is not None:
+            task.set_config("repeats", sampling.samples)
         if changes:
             task.set_config("generation_kwargs", changes, update=True)
-        decoding = Decoding.from_lm_eval(task.get_config("generation_kwargs") or {}, 1)  # what it cannot do is said now
+        decoding = Decoding.from_lm_eval(task.get_config("generation_kwargs") or {}, 1)  # or it says what it cannot do
         if decoding.temperature == 0 and (task.get_config("repeats") or 1) > 1:
-            note(f"{spec.task}: greedy completions of a problem are all equal, so one is made of each")
+            note(f"{name}: greedy completions of a problem are all equal, so one is made of each")
             task.set_config("repeats", 1)
-    first = generative[0]
-    arguments = first.get_config("generation_kwargs") or {}
+
+
+def _sampling_of(loaded: LoadedTask) -> Sampling | None:
+    """The sampling that lm-eval's first generative task is set to; None where there is none."""
+    generative = _generative(loaded)
+    if not generative:
+        return None
+    arguments = generative[0].get_config("generation_kwargs") or {}
     sampled = Decoding.from_lm_eval(arguments, 1).temperature > 0  # without do_sample, a temperature alone says so
-    return {
-        "samples": first.get_config("repeats"),
-        "temperature": arguments["temperature"] if sampled else 0.0,
-        "top_p": arguments.get("top_p"),
-        "max_new_tokens": arguments.get("max_gen_toks"),
-    }
+    return Sampling(
+        samples=generative[0].get_config("repeats"),
+        temperature=arguments["temperature"] if sampled else 0.0,
+        top_p=arguments.get("top_p"),
+        max_new_tokens=arguments.get("max_gen_toks"),
+    )

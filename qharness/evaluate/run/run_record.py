@@ -13,32 +13,36 @@ from typing import Any
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
-from qharness.execution.toolchains import find_toolchain
 from qharness.filters import ExecutionOptions, executed, execution_options
-from qharness.models.backends import Facts, Made
 from qharness.models.decoding import prompt_sha
+from qharness.models.lm_interface import Facts, Made
 from qharness.models.weight_footprint import checkpoint_figures
-from qharness.registry import get_registry
 from qharness.storage.atomic_writer import write_json, write_lines
+from qharness.storage.json_reader import parse_json
+from qharness.storage.json_values import json_text
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
 
 
-def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> None:
+def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> dict[str, Any]:
     """Run lm-eval on a model that is already quantized, and write the run's folder, which must be `claimed`.
+
+    Returns the document of its run.json.
 
     A folder that a killed run left resumes: the completions in its journal are not made again.
     """
     import lm_eval
 
-    others = [] if cell.quantizer.batch_dependent else relatives(cell.folder)
+    others = [] if cell.model.quantizer.batch_dependent else relatives(cell.folder)
     journal = Journal(cell.folder / JOURNAL, [folder / JOURNAL for folder in others])
-    lm = made.lm(cell.spec)
+    lm = made.lm(cell.spec.seed, cell.spec.batch_size)
     lm.known = journal.completions
     lm.on_batch = journal.append
-    lm.batch_dependent = cell.quantizer.batch_dependent
+    lm.batch_dependent = cell.model.quantizer.batch_dependent
     start = time.monotonic()
-    with execution_options(ExecutionOptions(cell.spec.allow_unsandboxed, cache=True)):
+    with execution_options(
+        ExecutionOptions(cell.spec.allow_unsandboxed, True, cell.task.packages, cell.task.toolchains)
+    ):
         results = lm_eval.simple_evaluate(
             model=lm,
             tasks=cell.task.objects,
@@ -69,7 +73,7 @@ def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> None
         "hosting": {
             "resident_bytes": facts.resident_bytes,
             "weight_bytes": facts.weight_bytes,
-            **checkpoint_figures(cell.spec.model, cell.spec.quant, cell.spec.trust_remote_code),
+            **checkpoint_figures(cell.model.checkpoint, cell.model.quantizer),
             "layers": facts.layers,
         },
         "timings": {"total_s": round(total, 3), "generation_s": round(lm.seconds, 3)},
@@ -82,6 +86,8 @@ def evaluate_run(cell: PlannedRun, made: Made, files: Mapping[str, str]) -> None
         "notes": [*notes_of(facts, lm.batch_dependent, made.composition), *cell.task.notes],
     }
     write_json(cell.folder / RUN, document)
+    written: dict[str, Any] = parse_json(json_text(document))  # as it will be read
+    return written
 
 
 def _version(package: str) -> str | None:
@@ -93,8 +99,7 @@ def _version(package: str) -> str | None:
 
 def _program_versions(cell: PlannedRun) -> dict[str, dict[str, str]]:
     """The versions of what runs programs, by language, and of the packages that these may import, by name."""
-    registry, packages = get_registry(), cell.task.packages
-    found = {name: find_toolchain(registry.language(name), packages) for name in cell.task.languages}
+    found = cell.task.toolchains
     seen = {name: version for toolchain in found.values() for name, version in toolchain.packages}
     return {
         "toolchains": {name: toolchain.version for name, toolchain in found.items()},

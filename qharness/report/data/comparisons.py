@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.results import McNemar
 from qharness.stats.adjustment import Compared, ComparedBy, adjust
-from qharness.stats.paired import odds_ratio
 from qharness.storage.json_values import defined
 
 
@@ -28,7 +29,7 @@ class Judged:
     @property
     def odds_ratio(self) -> float:
         """b / c, from the counts, for JSON has no infinity: above 1, the other run is better."""
-        return odds_ratio(self.document["paper"]["b"], self.document["paper"]["c"])
+        return McNemar(math.nan, self.document["paper"]["b"], self.document["paper"]["c"]).odds_ratio
 
     @property
     def rates(self) -> tuple[float, float]:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
+from qharness.results import SampleRow
 from qharness.specs import RunSpec
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import Row, by_problem, passes
+from qharness.stats.pairing import by_problem, passes
 from qharness.storage.json_values import defined
 
 FULL = "none"
@@ -135,20 +136,20 @@ class FinishedRun:
         return defined(self.document.get("timings", {}).get("generation_s"))
 
     @cached_property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[SampleRow]:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
         path = self.folder / SAMPLES
-        return read_lines(path, ("task", "doc_id", "sample")) if path.is_file() else []
+        return SampleRow.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
 
     @cached_property
-    def problems(self) -> dict[Problem, list[Row]]:
+    def problems(self) -> dict[Problem, list[SampleRow]]:
         """The rows of each problem, in the order of samples."""
         return by_problem(self.rows)
 
     @cached_property
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
-        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].get("passed") is not None}
+        return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
 
     @property
     def pass_rates(self) -> dict[Problem, float]:
@@ -157,8 +158,8 @@ class FinishedRun:
 
     def scores(self, metric: str) -> list[float]:
         """A metric of each problem that has it, of its first sample: what lm-eval scores."""
-        found = ((rows[0].get("metrics") or {}).get(metric) for rows in self.problems.values())
-        return [float(value) for value in found if isinstance(value, int | float)]
+        found = (rows[0].scores for rows in self.problems.values())
+        return [float(scores[metric]) for scores in found if metric in scores]
 
     @property
     def n_problems(self) -> int:

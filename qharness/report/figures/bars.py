@@ -47,7 +47,7 @@ def _levels(axes: Axes, found: Mapping[str, Mapping[str, Level]], looks: Mapping
     for number, (quant, levels) in enumerate(found.items()):
         at = [places[name] - 0.4 + wide * (number + 0.5) for name in levels]
         axes.bar(
-            at, [100 * level.pass_at_1 for level in levels.values()], wide, **looks[quant].bars, label=plain(quant)
+            at, [100 * level.pass_rate for level in levels.values()], wide, **looks[quant].bars, label=plain(quant)
         )
     axes.set_xticks(list(places.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
+from qharness.results import SampleRow
 from qharness.storage.json_values import without_lone_surrogates
 
 
@@ -34,8 +35,7 @@ def problem_data(collection: Collection) -> dict[str, Any]:
     problems: dict[str, dict[int, _Problem]] = {}
     for place, entry in enumerate(entries):
         for row in entry.rows:
-            task = row["task"].partition("@")[0]
-            problems.setdefault(task, {}).setdefault(row["doc_id"], _Problem(row)).add(place, row)
+            problems.setdefault(row.base_task, {}).setdefault(row.doc_id, _Problem(row)).add(place, row)
     runs = [
         {
             "label": _label(collection, entry),
@@ -70,19 +70,19 @@ def _against(collection: Collection, entry: FinishedRun) -> FinishedRun | None:
 class _Problem:
     """One problem as it is gathered, row by row."""
 
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self._named = {"doc": row["doc_id"], "name": row.get("task_id"), "level": row.get("level")}
-        self._reference = row.get("reference")
+    def __init__(self, row: SampleRow) -> None:
+        self._named = {"doc": row.doc_id, "name": row.task_id, "level": row.level}
+        self._reference = row.reference
         self._prompts: dict[str | None, int] = {}
         self._outcomes: dict[tuple[Any, ...], int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
-    def add(self, run: int, row: Mapping[str, Any]) -> None:
+    def add(self, run: int, row: SampleRow) -> None:
         """One completion."""
-        prompt = self._prompts.setdefault(row.get("prompt"), len(self._prompts))
-        metrics = row.get("metrics") or {}
-        detail = row.get("detail") or ", ".join(f"{name} {value}" for name, value in metrics.items())
-        outcome = (row.get("completion", ""), row.get("status"), detail, _score(row.get("passed"), metrics))
+        prompt = self._prompts.setdefault(row.prompt, len(self._prompts))
+        metrics = row.metrics or {}
+        detail = row.detail or ", ".join(f"{name} {value}" for name, value in metrics.items())
+        outcome = (row.completion, row.status, detail, _score(row.passed, metrics))
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 

@@ -28,7 +28,7 @@ def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
     pivot, shown = Pivot(_STUBS), []
     for entry in runs:
         for level, found in by_level(entry.rows).items():
-            pivot.put(_row(collection, entry), Column(level, "%"), figure(found.pass_at_1, ".1f", 100))
+            pivot.put(_row(collection, entry), Column(level, "%"), figure(found.pass_rate, ".1f", 100))
             pivot.put(_row(collection, entry), Column(f"{level}: problems", "n"), figure(found.n_problems, "d"))
             pairs = _compared(collection, entry, "levels").get(level, {}).get("lost_pairs")
             lost = NOT_APPLICABLE if pairs is None else figure(pairs, "d")

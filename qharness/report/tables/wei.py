@@ -13,7 +13,7 @@ from qharness.report.data.spec_options import quantizer_options, without
 from qharness.report.page.formatting import extent, gigabytes, passing
 from qharness.report.tables.pivot import Pivot
 from qharness.report.tables.table import Cell, Column, Table, figure, stub
-from qharness.specs import RunResult
+from qharness.results import RunResult
 from qharness.study.study_robustness import Robustness
 
 PAPER = "Wei et al. 2023"

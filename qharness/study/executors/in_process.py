@@ -9,8 +9,8 @@ from qharness.study.jobs import Attempt, Memory, perform
 from qharness.study.schedule import Schedule
 
 
-class Here:
-    """The executor that is none."""
+class InProcess:
+    """The executor that starts no process."""
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
         """Do the jobs."""

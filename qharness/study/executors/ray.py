@@ -13,7 +13,8 @@ from typing import Any
 
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.execution.pool import CORES
-from qharness.specs import RunSpec
+from qharness.registry import get_registry
+from qharness.specs import ModelSpec
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job, JobOutcome, Memory, perform
 from qharness.study.schedule import Group, Schedule
@@ -76,7 +77,7 @@ class OnRay:
             raise QHarnessError(f"no Ray cluster at {self._address}: {first_line(error)}") from None
 
     def _submit(self, group: Group) -> _Task:
-        ray, spec = self._ray, group.jobs[0].spec
+        ray, spec = self._ray, group.jobs[0].model
         needs = needs_of(group, ray.nodes(), self._asked)
         passed = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
         task = ray.remote(do_group).options(
@@ -140,7 +141,7 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     machines = [node["Resources"] for node in nodes if node["Alive"]]
     cores = [int(machine.get("CPU", 0)) for machine in machines if machine.get("CPU")]
     gpus = int(sum(machine.get("GPU", 0) for machine in machines))
-    spec = group.jobs[0].spec
+    spec = group.jobs[0].model
     share = sum(cores) // (workers or gpus or len(cores) or 1)
     memory = min(
         _memory(spec.model, _dtype(spec), spec.trust_remote_code),
@@ -153,15 +154,17 @@ def needs_of(group: Group, nodes: list[dict[str, Any]], workers: int | None = No
     }
 
 
-def _dtype(spec: RunSpec) -> str:
+def _dtype(spec: ModelSpec) -> str:
     return "float32" if (spec.dtype, spec.device) == ("auto", "cpu") else spec.dtype
 
 
 @cache
 def _memory(model: str, dtype: str, trust_remote_code: bool) -> float:
+    from qharness.models.checkpoint import Checkpoint
     from qharness.models.weight_footprint import footprint
 
     try:
-        return MEMORY_FACTOR * float(footprint(model, "none", dtype, trust_remote_code)["total_bytes"])
+        found = footprint(Checkpoint(model, trust_remote_code), get_registry().quantizer("none"), dtype)
+        return MEMORY_FACTOR * float(found["total_bytes"])
     except QHarnessError:  # not a model, which its run will say; or one whose layers are not known
         return 0.0

@@ -1,0 +1,122 @@
+"""A model by its name: where its checkpoint is, its configuration, and what tells it from others."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qharness.bounds import shortened
+from qharness.errors import ModelError, first_line
+from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
+from qharness.models.conventions import mark
+from qharness.models.presets import PRESETS, Preset, hint
+from qharness.specs import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+BUNDLED = {DEFAULT_MODEL: Path(__file__).parent / "tinycoder"}
+_WEIGHTS = ("*.safetensors", "*.bin", "*.json", "*.model", "*.txt")
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of that name; a folder of that name goes first. Raises ModelError for an impossible name."""
+    try:
+        return None if Path(name).is_dir() else PRESETS.get(name)
+    except (OSError, ValueError):  # of a name that is too long for any folder, or has a null character
+        raise ModelError(f"model {shortened(name)}: no model can have such a name") from None
+
+
+def locate(name: str) -> Path:
+    """The bundled model's folder, or `name` as a path; one that does not exist may be an id of the Hub's.
+
+    A preset gives its id.
+    """
+    preset = find_preset(name)
+    return BUNDLED.get(name) or (Path(preset.id) if preset else Path(name).expanduser())
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's checkpoint, by the name that the user gives it. What is read of it is read once, when first needed.
+
+    `trust_remote_code`: run the Python code that it brings.
+    """
+
+    name: str
+    trust_remote_code: bool = False
+
+    @cached_property
+    def source(self) -> Path:
+        """Its folder, or its id on the Hub."""
+        return locate(self.name)
+
+    @cached_property
+    def config(self) -> PretrainedConfig:
+        """Its configuration, shared: copy it before changing it. Raises ModelError, in one line, for no model."""
+        from transformers import AutoConfig
+
+        name, folder = self.name, self.source
+        if folder.exists() and not (folder / "config.json").is_file():
+            raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
+        if not folder.exists() and self._is_path:
+            raise ModelError(f"model {name!r}: there is no such folder")
+        if folder.exists():
+            check_config(folder)
+        try:
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                folder.as_posix(), trust_remote_code=self.trust_remote_code
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            refuse_own_code(name, error)
+            if folder.exists() and lacks_model_type(folder):
+                raise ModelError(f"{folder / 'config.json'} has no model_type: download it again") from None
+            raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
+        mark(config, folder.as_posix())
+        return config
+
+    def check(self) -> None:
+        """Raise ModelError for what `load_model` would refuse without looking at a tensor."""
+        _ = self.config
+        if self.source.is_dir():
+            check_weights(self.source)
+            check_tokenizer(self.source)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it can be told right or wrong without the Hub: a folder, or a path that leads nowhere."""
+        return self.source.exists() or self._is_path
+
+    @property
+    def _is_path(self) -> bool:
+        return self.name.startswith(("/", ".", "~")) or self.name.count("/") > 1
+
+    @property
+    def short_name(self) -> str:
+        """The name that files of the model bear: its id, or its folder's own name."""
+        return self.source.resolve().name if self.source.is_dir() else self.source.as_posix()
+
+    @cached_property
+    def identity(self) -> str:
+        """An id, or a folder's path with a SHA-256 of its files' names, sizes and times: equal for one model only.
+
+        Its Python files count where they are run.
+        """
+        folder = self.source
+        if not folder.is_dir():
+            return folder.as_posix()
+        patterns = (*_WEIGHTS, "*.py") if self.trust_remote_code else _WEIGHTS
+        files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
+        return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
+
+
+def refuse_own_code(name: str, error: Exception) -> None:
+    """Raise ModelError where transformers asks for leave to run a checkpoint's own code."""
+    if "trust_remote_code" in str(error):
+        raise ModelError(
+            f"model {name!r} needs Python code from its checkpoint: read it, then allow it with --trust-remote-code"
+        ) from None

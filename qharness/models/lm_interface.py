@@ -1,0 +1,67 @@
+"""The values that pass between a run and the model that makes its completions, whichever backend that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from qharness.models.untouched import Untouched
+
+Completion = tuple[int, int, str, str]
+"""(document, sample, prompt_sha, text)"""
+Key = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The part of a run's document that its model tells. Bytes are None where they are not known."""
+
+    device: str
+    dtype: str
+    resident_bytes: int | None = None
+    weight_bytes: int | None = None
+    layers: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+class RunLM(Protocol):
+    """A model as lm-eval asks it, which takes completions that are known already and reports those that it makes.
+
+    `seconds`: spent on generation. `at_a_time`, `batches`: completions together, where that is ours to say.
+    """
+
+    known: dict[Key, str]
+    on_batch: Callable[[Sequence[Completion]], None]
+    batch_dependent: bool
+    seconds: float
+    at_a_time: int | None
+    batches: list[list[tuple[int, int]]]
+
+    def facts(self) -> Facts:
+        """The device it ran on, its bytes and its notes, once it has run."""
+        ...
+
+
+class Made(Protocol):
+    """A model that is ready to run, and the record of its quantization."""
+
+    @property
+    def composition(self) -> Mapping[str, int] | None:
+        """Calibration sequences by source."""
+        ...
+
+    @property
+    def log(self) -> Sequence[str]:
+        """The lines that its quantizer logged."""
+        ...
+
+    @property
+    def untouched(self) -> Untouched | None:
+        """The part that its quantizer left in full precision; None where nothing was quantized."""
+        ...
+
+    def lm(self, seed: int, batch_size: int | None) -> Any:
+        """A RunLM, which is an LM of lm-eval's too, for one run."""
+        ...

@@ -1,0 +1,67 @@
+"""The model class that lm-eval knows as `qharness`: it loads and quantizes, from the strings of `--model_args`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from lm_eval.utils import simple_parse_args_string
+
+from qharness.errors import SettingError
+from qharness.models.lm import LoadedLM, parse_batch_size
+from qharness.models.loading import load_model
+from qharness.quantization.application import quantize_bound
+from qharness.quantization.resolution import bind_model
+from qharness.specs import ModelSpec
+
+
+class QHarnessLM(LoadedLM):
+    """A Hugging Face model, causal or encoder-decoder, quantized on loading.
+
+    In lm-eval's command line: `--model qharness --model_args pretrained=DIR,quant=int8-dynamic`. A spec with several
+    options holds commas: give model_args as JSON then. `batch_size` is how many completions are made at a time; where
+    it is `auto` or not given, as many as memory holds.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        quant: str = "none",
+        calib: str | None = None,
+        seed: int = 0,
+        dtype: str = "auto",
+        device: str | None = None,
+        batch_size: int | str | None = None,
+        max_batch_size: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        bound = bind_model(ModelSpec(str(pretrained), str(quant), None if calib is None else str(calib), seed))
+        asked = parse_batch_size(batch_size)
+        absent = str(device).startswith("cuda") and not torch.cuda.is_available()  # lm-eval's default is cuda:0
+        loaded = load_model(
+            bound.spec.model,
+            "auto" if absent or device is None else device,
+            dtype,
+            placed=False,
+            trust_remote_code=trust_remote_code,
+        )
+        quantize_bound(loaded, bound)
+        super().__init__(loaded, seed, asked)
+        self.batch_dependent = bound.quantizer.batch_dependent
+
+    @classmethod
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> QHarnessLM:
+        """From lm-eval's `--model_args`. Raises SettingError for an argument that does not exist."""
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> QHarnessLM:
+        """From lm-eval's `--model_args` given as JSON. Raises SettingError for an argument that does not exist."""
+        known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+        if unknown := sorted(set(arg_dict) - set(known)):
+            raise SettingError(f"model_args: there is no {unknown[0]!r}; known: {', '.join(known)}")
+        given = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        return cls(**{**given, **arg_dict})

@@ -1,0 +1,44 @@
+"""Results, as frozen types that are read from JSON documents and written to them."""
+
+from qharness.results.finished import (
+    Batches,
+    DataFile,
+    HostingRecord,
+    Machine,
+    Metric,
+    RunRecord,
+    RunResult,
+    SampleRow,
+    ScoreReport,
+    ScoreResult,
+    Timings,
+    UntouchedShare,
+    Versions,
+)
+from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
+from qharness.results.paired import Comparison, McNemar, PairedMeans
+
+__all__ = [
+    "Batches",
+    "Comparison",
+    "CostProfile",
+    "DataFile",
+    "EstimatedEnergy",
+    "HostingRecord",
+    "Latency",
+    "LayerReport",
+    "Machine",
+    "McNemar",
+    "MeasuredEnergy",
+    "Metric",
+    "NoiseReport",
+    "PairedMeans",
+    "RunRecord",
+    "RunResult",
+    "SampleRow",
+    "ScoreReport",
+    "ScoreResult",
+    "Timings",
+    "UntouchedShare",
+    "Versions",
+]

@@ -1,0 +1,237 @@
+"""A run's results: the record in its run.json, the lines of its samples.jsonl, and what `run` and `score` return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from qharness.errors import SamplesError
+from qharness.results.paired import Comparison
+from qharness.specs import RunSpec
+from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonObject, Splicing, decode, encode
+from qharness.storage.json_values import defined
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A task's main metric. `unit`: what its values are, as `ratio` or `percent`; empty where nothing says it."""
+
+    name: str
+    higher_is_better: bool = True
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class Versions(Splicing):
+    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import."""
+
+    python: Mapping[str, str | None] = field(default_factory=dict, metadata=SPLICED)
+    toolchains: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] | None = field(default=None, metadata=LEFT_OUT)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine: its platform as Python names it, the device and the dtype of the model."""
+
+    platform: str = ""
+    device: str = ""
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of a benchmark that was read, and its SHA-256 in hexadecimal."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HostingRecord:
+    """Bytes and parameters of the model; None where unknown.
+
+    `weight_bytes`: of the weights in memory; `resident_bytes`: with what was unpacked from them to run faster;
+    `storage_bytes`: of the checkpoint as it would be written; `layers`: quantized layers by the kernel that ran them.
+    """
+
+    resident_bytes: int | None = None
+    weight_bytes: int | None = None
+    storage_bytes: int | None = None
+    parameters: int | None = None
+    layers: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def megabytes(self) -> float:
+        """Of the weights in memory, without what was unpacked from them; NaN where unknown."""
+        found = self.resident_bytes if self.weight_bytes is None else self.weight_bytes
+        return defined(found) / 1e6
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that the run took in all, and that generating its completions took; NaN where unknown."""
+
+    total_s: Figure = float("nan")
+    generation_s: Figure = float("nan")
+
+
+@dataclass(frozen=True)
+class Batches:
+    """The batch size, and the (document, sample) pairs of each batch where results depend on what shares a batch."""
+
+    size: int | None = None
+    rows: list[list[tuple[int, int]]] | None = None
+
+
+@dataclass(frozen=True)
+class UntouchedShare:
+    """The share of the blocks' parameters that stayed in full precision, 0 to 1, in all and by module."""
+
+    share: float
+    modules: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The record of a finished run. Fields that an old document lacks have defaults; `spec.task` is then empty.
+
+    `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
+    were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
+    quantizer's log. `generation`: lm-eval's generation settings by task. `baseline`: the comparison with the baseline.
+    """
+
+    spec: RunSpec = field(default_factory=lambda: RunSpec(""))
+    metrics: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
+    metric: Metric | None = field(default=None, metadata=LEFT_OUT)
+    seeds: Mapping[str, int] = field(default_factory=dict)
+    versions: Versions = Versions()
+    machine: Machine = Machine()
+    data: Sequence[DataFile] = ()
+    hosting: HostingRecord = HostingRecord()
+    timings: Timings = Timings()
+    isolation: str | None = None
+    executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)
+    batches: Batches = Batches()
+    quantization: Sequence[str] = ()
+    untouched: UntouchedShare | None = field(default=None, metadata=LEFT_OUT)
+    generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
+
+    @classmethod
+    def of_document(cls, document: object, place: str | Path) -> RunRecord:
+        """Read what a run.json holds. Raises SamplesError, naming the place, for another shape."""
+        return decode(cls, document, SamplesError, str(place))
+
+    @property
+    def own_metrics(self) -> Mapping[str, float]:
+        """The metrics of the run's task, by name; undefined ones are NaN."""
+        return self.metrics.get(self.spec.task, {})
+
+    @property
+    def main_metric(self) -> Metric | None:
+        """The metric that the task declares; of older runs the first one, None where there is none."""
+        return self.metric or next((Metric(name) for name in self.own_metrics), None)
+
+
+@dataclass(frozen=True)
+class SampleRow:
+    """A line of samples.jsonl: one completion and what became of it.
+
+    `level`: the problem's difficulty, where the benchmark has levels. `program`: of tasks that run programs themselves.
+    Programs that were run have `status`, `passed`,
+    `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
+    """
+
+    task: str = ""
+    doc_id: int = 0
+    task_id: str | int | None = None
+    seed: int | None = None
+    prompt_sha: str | None = None
+    prompt: str | None = None
+    level: object = field(default=None, metadata=LEFT_OUT)
+    sample: int = 0
+    completion: str = ""
+    program: object = field(default=None, metadata=LEFT_OUT)
+    status: str | None = None
+    passed: bool | None = None
+    detail: str | None = field(default=None, metadata=LEFT_OUT)
+    seconds: float | None = None
+    in_process: bool | None = field(default=None, metadata=LEFT_OUT)
+    metrics: Mapping[str, object] | None = field(default=None, metadata=LEFT_OUT)
+    reference: object = field(default=None, metadata=LEFT_OUT)
+
+    @classmethod
+    def of_documents(cls, documents: Sequence[JsonObject], place: str | Path) -> list[SampleRow]:
+        """Read the lines of a samples.jsonl. Raises SamplesError, naming the place, for another shape."""
+        return decode(list[SampleRow], documents, SamplesError, str(place))
+
+    @property
+    def base_task(self) -> str:
+        """The task, without its perturbations."""
+        return self.task.partition("@")[0]
+
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """The metrics that are defined, by name."""
+        return {name: value for name, value in (self.metrics or {}).items() if isinstance(value, int | float)}
+
+    @property
+    def is_text(self) -> bool:
+        """Whether this is a text with a score, and not a program's verdict."""
+        return self.status is None and bool(self.scores)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, the document in its run.json, and the run that it was compared with, if any."""
+
+    folder: Path
+    document: JsonObject
+    baseline: RunResult | None = None
+
+    @cached_property
+    def record(self) -> RunRecord:
+        """The document, typed."""
+        return RunRecord.of_document(self.document, self.folder)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The task's metrics, by name; undefined ones are NaN."""
+        return dict(self.record.own_metrics)
+
+
+@dataclass(frozen=True)
+class ScoreReport(Splicing):
+    """What `score` found. `rates`: pass@k over problems, by name; `status`: how many completions ended in each way.
+
+    `executed`: how many verdicts came from `isolated` and `in-process` tests; `cached`: how many were known before.
+    """
+
+    task: str
+    n_problems: int
+    n_samples: int
+    passed: int
+    rates: Mapping[str, float] = field(metadata=SPLICED)
+    status: Mapping[str, int]
+    seconds: float
+    isolation: str
+    executed: Mapping[str, int]
+    cached: int
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """What `score` returns: its report, and the lines of the samples file with status, passed and seconds."""
+
+    report: ScoreReport
+    samples: list[JsonObject]
+
+    @property
+    def document(self) -> JsonObject:
+        """The report, for JSON."""
+        document: JsonObject = encode(self.report)
+        return document
