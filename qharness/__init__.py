@@ -42,8 +42,11 @@ from qharness.errors import (
 )
 from qharness.metrics import pass_at_k
 from qharness.specs import RunSpec
+from qharness.storage.artifacts import cached_folder
+from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
+from qharness.syntax_trees import syntax_parser
 
 if TYPE_CHECKING:
     from qharness.evaluate import score
@@ -123,6 +126,7 @@ __all__ = [
     "block_linears",
     "cache_dir",
     "cache_path",
+    "cached_folder",
     "compare",
     "execute_programs",
     "find_blocks",
@@ -137,7 +141,9 @@ __all__ = [
     "replace_module",
     "run",
     "score",
+    "syntax_parser",
     "test_split",
+    "whole_file",
 ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.errors import MissingDependencyError
 from qharness.storage.json_values import without_lone_surrogates
-from qharness.storage.visible_text import visible_lines
+from qharness.visible_text import visible_lines
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

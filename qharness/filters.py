@@ -19,7 +19,7 @@ from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
-from qharness.execution.verdicts import kept_verdicts
+from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
 from qharness.metrics import smoothed_bleu_4
 from qharness.progress import counter
@@ -114,7 +114,7 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     """lm-eval filter: run the programs of all documents in parallel, and return a verdict for each completion."""
     options = _options.get()
     isolation = choose_isolation(options.allow_unsandboxed)
-    verdicts = kept_verdicts() if options.cache else None
+    verdicts = verdict_cache() if options.cache else None
     programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with counter("programs run") as progress:

@@ -9,25 +9,25 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 
-from qharness.storage.visible_text import visible
+from qharness.visible_text import visible
 
 Listener = Callable[[str, int, int], None]
-"""Is told of what, how much is done, and of how much."""
+"""A function `(work, done, total)`: of the steps of that work, `total` in all, so many are done."""
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 _SECONDS_BETWEEN_LINES = 20.0
 
 
 def note(text: str) -> None:
-    """One line for the user, on standard error; where that cannot be written, work goes on."""
+    """Write one line for the user to standard error; where it cannot be written, work goes on."""
     with suppress(OSError):
         sys.stderr.write(visible(text) + "\n")
         sys.stderr.flush()
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
-    """Tell `listener` of all progress inside, and nobody else."""
+def progress_sent_to(listener: Listener) -> Iterator[None]:
+    """Inside, all counters call `listener` and write nothing."""
     token = _listener.set(listener)
     try:
         yield
@@ -35,24 +35,24 @@ def heard_by(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
-def lines(what: str) -> Callable[[int, int], None]:
-    """A function that writes a line when it is called with `(done, total)`, at most every twenty seconds."""
+def lines(work: str) -> Callable[[int, int], None]:
+    """Return a function `(done, total)` that writes a line, at most every twenty seconds."""
     last = time.monotonic()
 
     def line(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            note(f"{what}: {done} of {total}")
+            note(f"{work}: {done} of {total}")
 
     return line
 
 
 @contextmanager
-def counter(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function `(done, total)` to call as work goes on."""
+def counter(work: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function `(done, total)` to call as work goes on: it moves a bar, writes lines, or calls a listener."""
     if listener := _listener.get():
-        yield partial(listener, what)
+        yield partial(listener, work)
         return
     if sys.stderr.isatty():
         from rich.console import Console
@@ -65,7 +65,7 @@ def counter(what: str) -> Iterator[Callable[[int, int], None]]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(visible(what), total=None)
+            task = bar.add_task(visible(work), total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
         return
-    yield lines(what)
+    yield lines(work)

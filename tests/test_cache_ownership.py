@@ -203,10 +203,10 @@ def _model(random_llama: Path) -> Callable[[], object]:
 
 
 def _verdicts(_: Path) -> Callable[[], object]:
-    from qharness.execution.verdicts import kept_verdicts
+    from qharness.execution.verdicts import verdict_cache
 
     def use() -> object:
-        verdicts = kept_verdicts()
+        verdicts = verdict_cache()
         assert verdicts is not None
         return verdicts.find(["key"])
 
@@ -345,9 +345,9 @@ _AS_THEM = """
 import sys
 from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.errors import CacheError
-from qharness.execution.verdicts import kept_verdicts
+from qharness.execution.verdicts import verdict_cache
 try:
-    verdicts = kept_verdicts()
+    verdicts = verdict_cache()
     print("read", verdicts and verdicts.find(["key"]), oct(cache_dir().stat().st_mode & 0o777))
 except CacheError as error:
     print(f"refused {error}")

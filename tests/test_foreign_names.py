@@ -20,7 +20,7 @@ from qharness.report.tables.table import Cell, Table, figure, markdown_text, stu
 from qharness.specs import DEFAULT_MODEL
 from qharness.storage.atomic_writer import write_json, write_text
 from qharness.storage.json_values import json_text
-from qharness.storage.visible_text import csv_cell, visible, visible_lines
+from qharness.visible_text import csv_cell, visible, visible_lines
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli, in_process
 

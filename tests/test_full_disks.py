@@ -133,7 +133,7 @@ def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.Monk
     java._compiled_harness.cache_clear()
     language = get_registry().language("java")
     try:
-        with pytest.raises(SandboxError, match=r"toolchains/java-\w+ cannot be made: .*QHARNESS_CACHE_DIR"):
+        with pytest.raises(SandboxError, match=r"toolchains/java-\w+ cannot be written: .*QHARNESS_CACHE_DIR"):
             language.toolchain(language.limits)
         assert not [*(disk.folder / "toolchains").iterdir()]
         disk.grow()

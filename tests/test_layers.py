@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "api", "bounds", "specs"},
+    {"errors", "api", "bounds", "specs", "syntax_trees", "visible_text"},
     {"figure_style", "progress", "spec", "storage"},
     {"results"},
     {"registry"},

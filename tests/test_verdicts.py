@@ -11,7 +11,7 @@ import pytest
 from qharness import Limits, Program, score
 from qharness.api.languages import Toolchain
 from qharness.execution import choose_isolation, run_programs
-from qharness.execution.verdicts import kept_verdicts, verdict_key
+from qharness.execution.verdicts import verdict_cache, verdict_key
 from qharness.registry import get_registry
 
 PASSES, FAILS, LOOPS = "x = 1\n", "assert False\n", "while True: pass\n"
@@ -25,9 +25,9 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_judged_program_is_not_run_again() -> None:
     programs = [Program("python", source) for source in (PASSES, FAILS, PASSES, LOOPS)]
-    verdicts = kept_verdicts()
+    verdicts = verdict_cache()
     first = run_programs(programs, get_registry().language, choose_isolation(), limits=SHORT, verdicts=verdicts)
-    again = run_programs(programs, get_registry().language, choose_isolation(), limits=SHORT, verdicts=kept_verdicts())
+    again = run_programs(programs, get_registry().language, choose_isolation(), limits=SHORT, verdicts=verdict_cache())
     assert [str(o.status) for o in first] == [str(o.status) for o in again] == ["passed", "failed", "passed", "timeout"]
     assert [o.cached for o in first] == [False] * 4
     assert [o.cached for o in again] == [True, True, True, False]  # another time it might not run out of time
@@ -52,7 +52,7 @@ def test_a_verdict_depends_on_all_that_could_change_it() -> None:
 
 def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QHARNESS_NO_CACHE", "1")
-    assert kept_verdicts() is None
+    assert verdict_cache() is None
 
 
 def test_score_says_how_many_were_known(tmp_path: Path) -> None:

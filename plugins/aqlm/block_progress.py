@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from qharness import Calibration, cache_path
+from qharness import Calibration, cache_path, whole_file
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -84,15 +83,9 @@ class PartCache:
         whole = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in part.items()}
         content = save(whole, {_SHA256: _digest(whole)})
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        scratch = self._path(f".{name}.{os.getpid()}")
-        try:
+        with whole_file(self._path(name)) as scratch:
             scratch.touch(mode=0o600)
             scratch.write_bytes(content)
-            scratch.replace(self._path(name))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path(name))) from error
-        finally:
-            scratch.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Delete all parts, once the model is done."""

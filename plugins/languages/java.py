@@ -1,4 +1,4 @@
-"""Java programs: compiled by a JVM that stays, run by one each, assertions on and annotation processing off."""
+"""Java programs: compiled in one long-lived JVM, run with assertions on and annotation processing off."""
 
 from __future__ import annotations
 
@@ -8,26 +8,39 @@ import hashlib
 import os
 import re
 import shutil
+import string
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, SandboxError, Toolchain, cache_path
+from qharness import (
+    DiskError,
+    Limits,
+    MissingDependencyError,
+    SandboxError,
+    Toolchain,
+    cached_folder,
+    syntax_parser,
+    whole_file,
+)
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 _SOURCES = tuple(sorted(path for at in (".", "java-library") for path in Path(__file__).parent.glob(f"{at}/*.java")))
+_TUPLE = Path(__file__).with_name("java-library") / "TupleOfSize.java.template"
+_TUPLE_NAMES = ("Unit", "Pair", "Triplet", "Quartet", "Quintet", "Sextet", "Septet", "Octet", "Ennead", "Decade")
 _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
 _COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
 _JDK_MODULES = ("charsets", "crypto.cryptoki", "crypto.ec", "httpserver", "localedata", "naming.dns", "net", "zipfs")
-"""What a program in a JVM of its own sees of the JDK's besides Java SE: nothing that reaches memory or dumps it."""
+"""The JDK's modules, besides Java SE, that a program in a JVM of its own sees: none of them reads or dumps memory."""
 _JVM_FLAGS = (
     "-ea",
     "-XX:+UseSerialGC",
@@ -53,7 +66,7 @@ class Java:
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The JDK and our classes, compiled once for it into the cache folder."""
+        """Return the JDK's commands with our classes, which are compiled once for each JDK into the cache folder."""
         home = _jdk_home()
         folder, version = _compiled_harness(home)
 
@@ -82,14 +95,14 @@ class Java:
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the closing brace of the method that the prompt opened (it ends in `{`) or declared.
 
-        Braces are counted in the syntax tree's leaves, so that those in strings, characters and comments do not
-        count. A method that never closes is left whole.
+        The braces are leaves of the syntax tree, so those in strings, characters and comments do not count. A method
+        that never closes is returned whole.
         """
         text = (prompt + completion).encode("utf-8", "surrogatepass")
         start = len(prompt.encode("utf-8", "surrogatepass"))
         opened = prompt.rstrip().endswith("{")
         depth, outer = 0, None
-        for leaf in _leaves(_parser().parse(text).root_node):
+        for leaf in _leaves(syntax_parser("java").parse(text).root_node):
             if leaf.type not in ("{", "}") or leaf.start_byte == leaf.end_byte:
                 continue
             if outer is None and leaf.end_byte > start:
@@ -101,7 +114,7 @@ class Java:
 
 
 def _leaves(node: Node) -> list[Node]:
-    """The leaves of a syntax tree from left to right, without recursion: generated code may nest deeply."""
+    """List the leaves of a syntax tree from left to right, without recursion: generated code may nest deeply."""
     leaves, stack = [], [node]
     while stack:
         current = stack.pop()
@@ -110,14 +123,6 @@ def _leaves(node: Node) -> list[Node]:
         else:
             leaves.append(current)
     return leaves
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_java
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_java.language()))
 
 
 def _jdk_home() -> Path:
@@ -134,7 +139,7 @@ def _jdk_home() -> Path:
 
 
 def _debian_configuration(home: Path) -> tuple[Path, ...]:
-    """Debian keeps a JDK's settings in /etc and links to them."""
+    """List the folders in /etc to which a JDK of Debian's links for its settings."""
     return tuple(
         {p.resolve().parent for p in home.glob("conf/*") if p.is_symlink() and p.resolve().is_relative_to("/etc")}
     )
@@ -146,63 +151,76 @@ def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
 
 
 def _closed(version: str) -> tuple[str, ...]:
-    """The option that keeps a program from the JDK's own fields and from memory that is not its own."""
+    """Return the option that closes the JDK's own fields, and native memory, to programs."""
     major = version.split(".")[0]
     return ("--illegal-access=deny",) if major.isdigit() and int(major) < 17 else ("--enable-native-access=java.base",)
 
 
 def _modules(home: Path) -> tuple[str, ...]:
-    """The option that leaves the JDK's other modules out, if it says which it has."""
+    """Return the option that leaves out the JDK's other modules, if its release file lists them."""
     with contextlib.suppress(OSError):
         listed = re.search(r'^MODULES="(.*)"', (home / "release").read_text(), re.MULTILINE)
         names = listed.group(1).split() if listed else []
         some = [name for name in names if name.removeprefix("jdk.") in _JDK_MODULES or name.startswith("java.")]
-        some = [name for name in some if name not in ("java.se", "java.instrument")]  # the former takes the latter in
+        some = [name for name in some if name not in ("java.se", "java.instrument")]  # java.se requires java.instrument
         return ("--limit-modules", ",".join(some)) if some else ()
     return ()
 
 
 @cache
 def _compiled_harness(home: Path) -> tuple[Path, str]:
-    """(folder of our own classes and their archives, the compiler's version); made beside and moved into place."""
+    """Return the folder of our compiled classes and their archives, and the compiler's version."""
     done = subprocess.run([home / "bin/javac", "-version"], capture_output=True, text=True, check=True)
     version = (done.stdout or done.stderr).split()[-1]
     flags = " ".join((*_JVM_FLAGS, *_modules(home)))
-    parts = (*(s.read_bytes() for s in _SOURCES), version.encode(), str(home).encode(), flags.encode())
-    target = cache_path("toolchains", f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}", inside=True)
+    parts = (*(s.read_bytes() for s in (*_SOURCES, _TUPLE)), version.encode(), str(home).encode(), flags.encode())
+    key = f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-                built = Path(scratch) / "built"
-                built.mkdir(mode=0o755)
-                _compile(home, Path(scratch) / "classes", built / _JAR)
-                if not target.exists():
-                    built.rename(target)
-        with contextlib.suppress(OSError):  # programs start slower without
-            _archive(home, target)
-    except OSError as error:
-        raise SandboxError(f"{target} cannot be made: {error.strerror or error}; QHARNESS_CACHE_DIR moves it") from None
-    return target, version
+        folder = cached_folder("toolchains", key, partial(_compile, home))
+    except DiskError as error:
+        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+    with contextlib.suppress(OSError):  # programs start slower without
+        _archive(home, folder)
+    return folder, version
 
 
-def _compile(home: Path, classes: Path, jar: Path) -> None:
-    javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *_SOURCES]
-    done = subprocess.run(javac, capture_output=True, text=True, errors="replace")
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()
-        raise OSError(f"javac: {said[0] if said else f'exit status {done.returncode}'}")
-    with zipfile.ZipFile(jar, "w") as archive:
-        for path in sorted(classes.rglob("*.class")):
-            archive.write(path, path.relative_to(classes))
-    jar.chmod(0o644)
+def _compile(home: Path, folder: Path) -> None:
+    """Write our classes into `folder`, as one archive. Raises OSError with what javac says."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        classes, sources = Path(scratch, "classes"), [*_SOURCES, *_write_tuples(Path(scratch))]
+        javac: list[str | Path] = [home / "bin/javac", "-proc:none", "--release", _RELEASE, "-d", classes, *sources]
+        done = subprocess.run(javac, capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            said = [line for line in done.stderr.splitlines() if line.startswith("error:")] or done.stderr.splitlines()
+            raise OSError(f"javac: {said[0] if said else f'exit status {done.returncode}'}")
+        with zipfile.ZipFile(folder / _JAR, "w") as archive:
+            for path in sorted(classes.rglob("*.class")):
+                archive.write(path, path.relative_to(classes))
+    (folder / _JAR).chmod(0o644)
+
+
+def _write_tuples(folder: Path) -> Iterator[Path]:
+    """Write the sources of the tuples of one to ten values, from their template; yield their paths."""
+    template = string.Template(_TUPLE.read_text(encoding="utf-8"))
+    for size, name in enumerate(_TUPLE_NAMES, 1):
+        types, values = "ABCDEFGHIJ"[:size], [f"value{n}" for n in range(size)]
+        members = [f"public {kind} getValue{n}() {{ return at({n}); }}" for n, kind in enumerate(types)]
+        for n, kind in enumerate(types):
+            made = f"{name}<{', '.join(types.replace(kind, 'X'))}>"
+            others = ", ".join(value if value == f"value{n}" else f"getV{value[1:]}()" for value in values)
+            members.append(f"public <X> {made} setAt{n}(X value{n}) {{ return new {name}<>({others}); }}")
+        parts = {"types": types, "arguments": values, "parameters": map(" ".join, zip(types, values, strict=True))}
+        texts = {part: ", ".join(words) for part, words in parts.items()}
+        path = folder / f"{name}.java"
+        path.write_text(template.substitute(texts, name=name, size=size, members="\n    ".join(members)), "utf-8")
+        yield path
 
 
 def _archive(home: Path, folder: Path) -> None:
-    """Give each command an archive of the classes that it loads, where there is none yet: it starts faster with one.
+    """Make an archive of the classes that each command loads, where there is none yet, so that it starts faster.
 
-    Class data sharing wants them recorded where they will stand (a dynamic archive, JDK 13 and newer), so each command
-    gets one small program here. A JDK that cannot leaves an empty archive, which is not used.
+    Class data sharing (a dynamic archive, JDK 13 and newer) records them at their final place, so each command runs one
+    small program here. A JDK without it leaves an empty archive, which is not used.
     """
     if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
         return
@@ -215,14 +233,11 @@ def _archive(home: Path, folder: Path) -> None:
 
 
 def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, ...]) -> str:
-    """Run a command of ours to its end on `lines`, its classes recorded; return what it said."""
-    archive = folder / f"{command[0]}.jsa"
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        made = Path(scratch) / archive.name
+    """Run a command of ours on these lines, record its classes, and return its output."""
+    with whole_file(folder / f"{command[0]}.jsa") as made:
         argv = [*_jvm(home, folder, command[0]), f"-XX:ArchiveClassesAtExit={made}", "-Xlog:disable", *command]
         done = subprocess.run(argv, input="\n".join((*lines, "")), capture_output=True, text=True)
         if done.returncode or not made.exists():
             made.write_bytes(b"")
         made.chmod(0o644)
-        made.replace(archive)
     return done.stdout

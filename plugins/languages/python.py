@@ -1,4 +1,4 @@
-"""Python programs, run by the interpreter that runs qharness, with no installed packages but those they ask for."""
+"""Python programs, run by the interpreter that runs qharness, with only the installed packages that they ask for."""
 
 from __future__ import annotations
 
@@ -7,20 +7,16 @@ import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from qharness import Limits, TestsNeed, Toolchain
+from qharness import Limits, TestsNeed, Toolchain, syntax_parser
 from qharness.plugins.languages.python_packages import find_packages
 from qharness.plugins.languages.python_tests import what_tests_need
 
-if TYPE_CHECKING:
-    from tree_sitter import Parser
-
 _HARNESS = tuple(
     Path(__file__).with_name(f"python_{name}.py")
-    for name in ("values", "calls", "stand_ins", "harness", "checker", "program")
+    for name in ("values", "calls", "stand_ins", "unittest", "harness", "checker", "program")
 )
 """The modules that run in the sandbox, each after those that it imports; the last two have `check` and `serve`."""
 _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
@@ -28,7 +24,7 @@ _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Python:
-    """Python, by the interpreter that runs qharness."""
+    """Python, run by the interpreter that runs qharness."""
 
     name: ClassVar[str] = "python"
     limits: ClassVar[Limits] = Limits()
@@ -37,7 +33,7 @@ class Python:
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:
-        """The harness, for the base interpreter: installed packages stay out of reach."""
+        """Return the harness for the base interpreter, which imports no installed package."""
         return Toolchain(
             command=(),
             readable=(),
@@ -48,7 +44,7 @@ class Python:
         )
 
     def with_packages(self, toolchain: Toolchain, requirements: Sequence[str]) -> Toolchain:
-        """Packages of the environment that qharness runs in: the interpreter is the same."""
+        """Add packages of the environment that qharness runs in; the interpreter is the same."""
         found = find_packages(tuple(requirements))
         return dataclasses.replace(
             toolchain,
@@ -59,15 +55,15 @@ class Python:
         )
 
     def tests_need(self, tests: str) -> TestsNeed:
-        """What these tests need to run in."""
+        """Say in which process these tests must run."""
         return what_tests_need(tests)
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the function that the prompt's last `def` opened.
 
-        It ends before the first line that stands no further in than its `def`, is neither blank nor a comment, and
-        leaves what precedes it a whole function: a line at the margin inside a string or a bracket ends nothing.
-        A function that holds a syntax error is cut at the first such line of any kind.
+        It ends before the first line that is indented no further than its `def`, is neither blank nor a comment, and
+        comes after a whole function: a line at the margin inside a string or a bracket ends nothing. A function with a
+        syntax error ends before the first line at the margin.
         """
         definitions = list(_DEF.finditer(prompt))
         if not definitions:
@@ -94,10 +90,10 @@ def _ends_block(text: str, start: int, margin: int) -> bool:
 
 
 def _whole_function(text: str) -> str | None:
-    """`text` up to the end of the one function it consists of, or None if it does not parse as such."""
+    """Return `text` up to the end of the one function it consists of; None if it does not parse as one."""
     shell = b"if 1:\n" if text[:1].isspace() else b""
     encoded = shell + text.encode("utf-8", "surrogatepass")
-    block = _parser().parse(encoded).root_node
+    block = syntax_parser("python").parse(encoded).root_node
     if block.has_error:
         return None
     if shell:
@@ -107,11 +103,3 @@ def _whole_function(text: str) -> str | None:
     if len(functions) != 1 or others:
         return None
     return encoded[len(shell) : functions[0].end_byte].decode("utf-8", "surrogatepass")
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_python
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))

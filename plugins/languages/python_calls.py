@@ -1,9 +1,9 @@
-"""Calls between a program's process and its checker's, over a socket: both ask, and both answer while they wait.
+"""Calls between a program's process and its checker's, over a socket: each asks, and answers while it waits.
 
 A message is a line of JSON. `["?", operation, node]` asks for an operation on the values of the node's list;
 `["!", node, changes]` answers, where a change is the number of a mutable argument and its new content; `["x", ...]` is
-the exception that came of it. Values cross as `python_values` says, objects that have no such form as handles: each
-side numbers those of its own that the other has met.
+the exception that it raised. Values cross as `python_values` describes. Objects without such a form cross as handles:
+each side numbers its own objects that the other side has met.
 """
 
 import contextlib
@@ -16,22 +16,22 @@ from qharness.plugins.languages.python_values import Decoder, Encoder, kind_of
 _CHUNK = 1 << 16
 _LONGEST = 1 << 26
 _LONGEST_TEXT = 10_000
-_RUNNERS = frozenset(("unittest", "doctest"))  # whose exceptions tell them to skip a test or to stop
+_RUNNERS = frozenset(("unittest", "doctest"))  # their exceptions skip a test or stop the run
 
 
 class Gone(BaseException):
-    """The other side has ended, or says nothing intelligible. No test can catch it, for it is no Exception."""
+    """The other side has ended or sent nonsense. It is no Exception, so that no test catches it."""
 
 
 class Channel:
-    """Lines of JSON over a descriptor."""
+    """Sends and receives lines of JSON over a descriptor."""
 
     def __init__(self, descriptor):
         self._descriptor = descriptor
         self._rest = b""
 
     def send(self, message, dump=json.dumps, write=os.write):
-        """Raises Gone where nobody reads, ValueError for an integer too long for JSON."""
+        """Send a message. Raises Gone where nobody reads, ValueError for an integer too long for JSON."""
         data = memoryview(dump(message, separators=(",", ":"), check_circular=False).encode() + b"\n")
         try:
             while data:
@@ -40,7 +40,7 @@ class Channel:
             raise Gone("") from None
 
     def line(self, read=os.read):
-        """The next line, without its end. Raises Gone where there is none, or no end to it."""
+        """Read the next line, without its end. Raises Gone where there is none, or it is too long."""
         pieces = [self._rest]
         size = len(self._rest)
         while b"\n" not in pieces[-1]:
@@ -58,7 +58,7 @@ class Channel:
         return line
 
     def receive(self, load=json.loads):
-        """The next message. Raises Gone at the end, and for what is no message."""
+        """Read the next message. Raises Gone at the end, and for a malformed one."""
         try:
             message = load(self.line())
         except (ValueError, RecursionError) as error:
@@ -69,10 +69,10 @@ class Channel:
 
 
 class Peer:
-    """One side. What an object of the other's becomes here, and what is told of one of ours, is a subclass's to say."""
+    """One side of the calls. A subclass represents the other side's objects here, and describes ours to it."""
 
     operations = {}
-    """What the other side may ask for, by name."""
+    """The operations that the other side may ask for, by name."""
 
     def __init__(self, channel):
         self.channel = channel
@@ -81,18 +81,18 @@ class Peer:
         self._exceptions = {}
 
     def stand_in(self, number, kind, about):
-        """What stands here for the other side's object of that number."""
+        """Return the object that represents here the other side's object of that number."""
         raise NotImplementedError
 
     def describe(self, value):
-        """What is to be known of an object of ours, as a node. Raises CannotCross for one that must not be reached."""
+        """Return a description of an object of ours, as a node. Raises CannotCross for one that must not be reached."""
         raise NotImplementedError
 
     def only_the_first(self):
-        """Go no further in a process that is not the one which began."""
+        """End this process if it is a fork of the one that began."""
 
     def ask(self, operation, *values, **named):
-        """What the other side's operation gives, its mutable arguments changed here as they were changed there."""
+        """Return the result of the other side's operation; change mutable arguments as they were changed there."""
         encoder = Encoder(self.handle)
         node = [encoder.encode(list(values))]
         if named:
@@ -100,10 +100,10 @@ class Peer:
         self.channel.send(["?", operation, node])
         while (message := self.channel.receive())[0] == "?":
             self.answer(message)
-        return self._settled(message, encoder.met)
+        return self._result_of(message, encoder.met)
 
     def answer(self, message):
-        """Do what a message asks for, and tell what came of it."""
+        """Perform the operation that a message asks for, and send its result or exception."""
         try:
             _, operation, node = message
             decoder = Decoder(self.object_of)
@@ -119,20 +119,20 @@ class Peer:
             raise
         except BaseException as error:  # of the operation, or of an answer that has no room
             self.only_the_first()
-            self.channel.send(["x", *self._told_of(error)])
+            self.channel.send(["x", *self._description_of(error)])
 
     def _contents(self, met):
-        """The containers' contents as text: `[1]` and `[True]` are not alike."""
+        """Return the containers' contents as text, in which `[1]` and `[True]` differ."""
         encoder = Encoder(self.handle, met)
         return [json.dumps(encoder.content(each)) for each in met]
 
     def _changes(self, encoder, met, before):
-        """(number, content) of the containers that are not as they were."""
+        """Return (number, content) of the containers that have changed."""
         now = [(number, encoder.content(met[number])) for number in range(len(before))]
         return [[number, content] for number, content in now if json.dumps(content) != before[number]]
 
-    def _settled(self, message, met):
-        """Read an answer: change what it says was changed, and return or raise what it holds."""
+    def _result_of(self, message, met):
+        """Read an answer: apply its changes, and return its result or raise its exception."""
         try:
             if message[0] == "x":
                 raised = self._exception(*message[1:])
@@ -147,18 +147,18 @@ class Peer:
             raise Gone(f"no answer: {type(error).__name__}: {error}") from None
         raise raised
 
-    def _told_of(self, error):
-        """An exception, as what its class is and derives from, its arguments, its attributes and its text."""
+    def _description_of(self, error):
+        """Return an exception as the lineage of its class, its arguments, its attributes and its text."""
         lineage = lineage_of(type(error))
         encoder = Encoder(self.handle)
         attributes = {name: value for name, value in vars(error).items() if not name.startswith("_")}
         try:
             return [lineage, encoder.encode(list(error.args)), encoder.encode(attributes), str(error)[:_LONGEST_TEXT]]
-        except BaseException:  # whatever the program made of its exception
+        except BaseException:  # raised by the program's own exception class
             return [lineage, ["l"], ["d"], ""]
 
     def _exception(self, lineage, arguments, attributes, text):
-        """The exception that stands for the other side's."""
+        """Make the exception that represents the other side's."""
         decoder = Decoder(self.object_of)
         kind = self.exception_class([tuple(map(str, each)) for each in lineage])
         values = decoder.decode(arguments)
@@ -168,12 +168,12 @@ class Peer:
             error = RuntimeError(f"{lineage[0][1]}: {text}")
         for name, value in decoder.decode(attributes).items():
             if not str(name).startswith("_"):
-                with contextlib.suppress(AttributeError, TypeError):  # those that the class computes
+                with contextlib.suppress(AttributeError, TypeError):  # attributes that the class computes
                     setattr(error, name, value)
         return error
 
     def exception_class(self, lineage):
-        """The first class of a lineage that the library has; for one of the program's own, a class derived from it."""
+        """Return the first class of a lineage that is the library's; for a class of the program's, one derived from it."""
         library = next(filter(None, map(_library_exception, lineage)), Exception)
         if _library_exception(lineage[0]):
             return library
@@ -188,7 +188,7 @@ class Peer:
         return number is not None and self._ours[number] is value
 
     def handle(self, value):
-        """The node of an object without another form: the other side's own, by its number, or one of ours."""
+        """Return the node of an object without another form: the number of one of the other side's, or of ours."""
         if id(value) in self._held:
             return ["y", self._held[id(value)]]
         number = self._numbers.get(id(value))
@@ -200,7 +200,7 @@ class Peer:
         return ["o", number, kind_of(value), about]
 
     def object_of(self, tag, parts):
-        """The object that a handle stands for."""
+        """Return the object that a handle stands for."""
         if tag == "y":
             return self._ours[parts[0]]
         if tag != "o":
@@ -213,7 +213,7 @@ class Peer:
 
 
 def lineage_of(kind):
-    """(module, name) of an exception's class and of its bases; `solution` for the module of what the library lacks."""
+    """Return (module, name) of an exception class and its bases; the module is `solution` outside the library."""
     named = [(each.__module__, each.__qualname__, each) for each in kind.__mro__[:-1]]
     return [
         [module if _library_exception((module, name)) is each else "solution", name] for module, name, each in named
@@ -221,7 +221,7 @@ def lineage_of(kind):
 
 
 def _library_exception(named):
-    """An exception's class of the library's, by (module, name); None of any other, and of a test runner's own."""
+    """Return the library's exception class of that (module, name); None for any other, and for a test runner's own."""
     module, name = named
     root = module.partition(".")[0]
     if root not in sys.stdlib_module_names or root in _RUNNERS or module not in sys.modules:

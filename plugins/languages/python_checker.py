@@ -1,9 +1,9 @@
 """The checker's process: it alone holds the tests and the verdict, and calls what they test in the program's process.
 
-The tests run in a namespace that finds what they do not define themselves in the program: functions and classes as
-stand-ins, values as they are, modules as this process has them. What they name of the builtins is this process's own.
-Tests that need the program's process (`python_tests` says which) run there instead, after the solution and by the
-harness, and the verdict says so. That is for the tests to decide, never for the program.
+The tests run in a namespace that looks up undefined names in the program: functions and classes come as stand-ins,
+values as they are, modules as this process has them. Builtins are this process's own. Tests that need the program's
+process (`python_tests` decides which) run there instead, after the solution and by the harness, and the verdict says
+so. The tests decide that, never the program.
 """
 
 import ast
@@ -21,6 +21,7 @@ import unittest
 from qharness.plugins.languages.python_calls import Channel, Gone, Peer
 from qharness.plugins.languages.python_harness import one_line, status_of
 from qharness.plugins.languages.python_stand_ins import StandIn, awaited, iterated
+from qharness.plugins.languages.python_unittest import UnittestMain, UnittestResult
 from qharness.plugins.languages.python_values import CannotCross
 
 _TOKEN_BYTES = 16
@@ -31,10 +32,10 @@ _CAUGHT_BY_MANY = (AssertionError, Exception, BaseException)  # a name for one o
 
 
 class _CheckerPeer(Peer):
-    """The checker's side of the calls. `marked`: the verdict rests on the program's word somewhere."""
+    """The checker's side of the calls. `marked`: the verdict relies on a statement of the program's."""
 
     def __init__(self, channel, functions):
-        """`functions`: nodes of handles by name, of which the program has told beforehand."""
+        """`functions`: nodes of handles by name, which the program has sent beforehand."""
         super().__init__(channel)
         self.operations = {"call": self._call}
         self._functions = functions
@@ -45,7 +46,7 @@ class _CheckerPeer(Peer):
         self.marked = True
 
     def ask(self, operation, *values, **named):
-        """As any peer does. An end of iteration ends no loop of the tests' but that over an iterator."""
+        """Ask as any peer does; turn StopIteration into RuntimeError, unless it ends an iterator."""
         try:
             return super().ask(operation, *values, **named)
         except (Gone, CannotCross) as error:
@@ -57,7 +58,7 @@ class _CheckerPeer(Peer):
             raise
 
     def named(self, name):
-        """(what it is, the thing or its name) of a name of the program's."""
+        """Return (kind, value or its name) of a name in the program."""
         if name not in self._functions:
             return self.ask("named", name)
         try:
@@ -67,12 +68,12 @@ class _CheckerPeer(Peer):
             raise Gone(f"no handle: {type(error).__name__}") from None
 
     def raise_failure(self):
-        """Raise what no handler of the tests' may swallow, if it came to that."""
+        """Raise the failure, if there was one: a handler in the tests may have caught it."""
         if self._failure is not None:
             raise self._failure
 
     def _call(self, function, *values, **named):
-        """A function that the tests gave the program to call, and no other."""
+        """Call a function that the tests gave the program; refuse any other."""
         if not self.gave(function):
             raise TypeError("not to be called from here")
         return function(*values, **named)
@@ -87,14 +88,14 @@ class _CheckerPeer(Peer):
         return StandIn(self, kind)
 
     def describe(self, value):
-        """The program may call the tests' functions, and reach nothing else of theirs."""
+        """Return None for a function, which the program may call; it cannot reach any other object of the tests."""
         if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, types.MethodType)):
             return None
         raise CannotCross(f"{type(value).__name__} as an argument")
 
 
 class _Namespace(dict):
-    """The tests' globals. `entry_points`: builtins' names that mean the program's; `modules`: of the library's."""
+    """The tests' globals. `entry_points`: names of builtins that the program redefines; `modules`: of the library."""
 
     def __init__(self, peer, entry_points, modules):
         super().__init__(__name__="__main__", __builtins__=builtins)
@@ -122,24 +123,25 @@ class _Namespace(dict):
         if isinstance(value, type) and issubclass(value, BaseException):
             return self._peer.exception_class([("solution", name)]) if value in _CAUGHT_BY_MANY else value
         self._named += 1
-        if self._named > 1:  # what one gives is judged by another
+        if self._named > 1:  # one function's result may be judged by another
             self._peer.mark()
         return value
 
 
 def _own_module(name):
-    """The library's, or a package's that the programs of the task may import. Raises KeyError for any other."""
+    """Import a module of the library or of the task's packages. Raises KeyError for any other."""
     if name.partition(".")[0] not in {*sys.stdlib_module_names, *sys.modules}:
         raise KeyError(name)
     return importlib.import_module(name)
 
 
 def check(job, channel, cpu_seconds):
-    """(status, detail, whether in process) of a job: the tests' verdict on the program behind descriptor `channel`.
+    """Return (status, detail, whether in process): the tests' verdict on the program behind descriptor `channel`.
 
-    `job`: `source` and `tests`; `in_process`: they are to run there; `straight`: they leave this process as it is, and
-    may run in it, where others get a fork, of at most `cpu_seconds`. Status is `gone` where the program's process ended
-    before its tests did, `reach-in` where only now it shows that they need it, and `lost` where the fork ended.
+    `job` holds `source` and `tests`; `in_process`: the tests run in the program's process; `straight`: they leave this
+    process unchanged and run in it, while others run in a fork, for at most `cpu_seconds`. The status is `gone` where
+    the program's process ended before its tests, `reach-in` where the tests turn out to need that process, and `lost`
+    where the fork died.
     """
     if job["in_process"] or job["straight"]:
         return _verdict(job, channel)
@@ -190,7 +192,7 @@ def _classes(tests):
 
 
 def _compiled(tests):
-    """The tests' code; None where there is none, or they have test cases, whose `unittest.main()` is left out."""
+    """Compile the tests; return None if that fails, or if they have classes, whose `unittest.main()` is left out."""
     try:
         return None if "class " in tests else compile(tests, "tests.py", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -198,12 +200,12 @@ def _compiled(tests):
 
 
 def _judged(peer, tests, code, redefined, modules):
-    """(status, detail) of the tests, run here."""
+    """Run the tests in this process; return (status, detail)."""
     try:
         namespace = _Namespace(peer, _entry_points(tests, redefined, modules), modules)
         sys.modules["__main__"] = types.ModuleType("__main__")
         cases = _classes(tests)
-        code = code or compile(_without_main(tests) if cases else tests, "tests.py", "exec")
+        code = code or compile(UnittestMain("pass").visit(ast.parse(tests)) if cases else tests, "tests.py", "exec")
         exec(code, namespace)  # noqa: S102 - the benchmark's own
         if cases:
             _run_cases(cases, namespace)
@@ -217,7 +219,7 @@ def _judged(peer, tests, code, redefined, modules):
 
 
 def _entry_points(tests, redefined, modules):
-    """The builtins' names that mean the program's functions: those that tests use which use nothing else of it."""
+    """Return the redefined builtins that the tests mean: those they use, if they use no other name of the program."""
     if not redefined:
         return frozenset()
     nodes = list(ast.walk(ast.parse(tests)))
@@ -230,42 +232,21 @@ def _entry_points(tests, redefined, modules):
     return redefined & free if all(hasattr(builtins, name) for name in free) else frozenset()
 
 
-class _MainLeftOut(ast.NodeTransformer):
-    """`unittest.main()` exits when it succeeds: it is left out, for the cases are run after the tests."""
-
-    def visit_Expr(self, node):
-        match node.value:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                return ast.copy_location(ast.Pass(), node)
-        return node
-
-
-def _without_main(tests):
-    return ast.fix_missing_locations(_MainLeftOut().visit(ast.parse(tests)))
-
-
 def _run_cases(cases, namespace):
-    """Run the tests' own cases of unittest: as many tests as are written there, each of which must succeed."""
+    """Run the tests' cases of unittest: all that are written there must run and succeed."""
     loader = unittest.TestLoader()
     found = [namespace[node.name] for node in cases if isinstance(namespace.get(node.name), type)]
     suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, found))
     parts = [part for node in cases for part in node.body]
     written = sum(isinstance(part, ast.FunctionDef) and part.name.startswith("test") for part in parts)
-    result = unittest.TextTestRunner(resultclass=_Result).run(suite)
+    result = unittest.TextTestRunner(resultclass=UnittestResult).run(suite)
     assert result.wasSuccessful(), "unittest"
     left_out = len(result.skipped) + len(result.expectedFailures) + written - result.testsRun
     assert left_out <= 0, f"{left_out} of {written} tests did not run, or were skipped or expected to fail"
 
 
-class _Result(unittest.TextTestResult):
-    def addError(self, test, error):
-        if isinstance(error[1], (SystemExit, Gone, CannotCross)):
-            raise error[1]
-        super().addError(test, error)
-
-
 def _judged_in_process(link, channel, job):
-    """(status, detail): the program's process runs the tests too, and a pass is what it signs with the token."""
+    """Have the program's process run the tests; return (status, detail). A pass must be signed with the token."""
     token, given = os.urandom(_TOKEN_BYTES).hex(), False
     link.send(["in-process", job["source"], job["tests"]])
     for _ in range(_MOST_LINES):
@@ -280,6 +261,6 @@ def _judged_in_process(link, channel, job):
 
 
 def _reported(words):
-    """(status, detail) that the program's process tells of itself: any but a pass."""
+    """Return (status, detail) that the program's process reports of itself: any status but a pass."""
     status, detail = [*map(str, words), "", ""][:2]
     return (status if status in _OF_ITSELF else "error"), detail[:_LONGEST_DETAIL]

@@ -1,12 +1,12 @@
 """Runs a program and its tests in one process: `main` is called in a fork, and never returns.
 
-What makes a pass is a token, which lies in a pipe until the solution is about to run, and from then on nowhere but on
-the interpreter's own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be taken
-away, denies what would reach deeper; functions and classes of the library that a program replaces are put back before
-the tests run, and after them a replaced one is an error. What runs while the program does is closed over all it uses.
+A token signs a pass. It lies in a pipe until the solution is about to run, and from then on only on the interpreter's
+own stack, where no frame, garbage collector or file shows it. An audit hook, which cannot be removed, denies deeper
+access. Functions and classes of the library that a program replaces are restored before the tests run; one that is
+replaced after the tests is an error. Functions that run beside the program hold all they use in closures.
 
-A solution that has tests is a module, `solution`, and `__main__` is empty while it runs, as it is for whoever imports a
-program: what it does only as a script, it does not do. The tests then run in the same module as `__main__`. A program
+A solution that has tests is a module, `solution`, and `__main__` is empty while it runs, as in any import of a program:
+code under `if __name__ == "__main__"` does not run. The tests then run in the same module, as `__main__`. A program
 without tests is `__main__` from the start.
 """
 
@@ -41,12 +41,14 @@ import types
 import typing
 import unittest
 
+from qharness.plugins.languages.python_unittest import UnittestMain, UnittestResult
+
 _DENIED = ("ctypes", "gc.", "sys.settrace", "sys.setprofile", "sys._current", "sys.monitoring", "code.__new__")
 _NOT_IMPORTED = frozenset(("ctypes", "_ctypes", "_testcapi", "_testinternalcapi", "_xxsubinterpreters"))
 _NOT_SET = frozenset(("__code__", "__defaults__", "__kwdefaults__"))
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 _NOT_LIBRARY = frozenset(("__main__", "harness"))
-_CPUS = 2  # whatever the machine has: a pool of one process for each must not meet the limit on processes
+_CPUS = 2  # on every machine, so that a pool of one process per CPU stays below the limit on processes
 
 
 def _cpu_count():
@@ -54,11 +56,11 @@ def _cpu_count():
 
 
 def _setting_none(set_function):
-    """`sys.settrace` or `sys.setprofile`; None, which doctest sets after each example, changes nothing."""
+    """Wrap `sys.settrace` or `sys.setprofile`, so that None, which doctest sets after each example, has no effect."""
 
     def set_or_refuse(function):
         if function is not None:
-            set_function(function)  # which the audit hook refuses
+            set_function(function)  # the audit hook refuses it
 
     return set_or_refuse
 
@@ -74,7 +76,7 @@ if sys.version_info >= (3, 14):  # before, it is the default; a server could not
 
 
 def _table_rows(name, module):
-    """(class or None, its table or the module's, names, values, size): what must be the same after a program."""
+    """Return rows (class or None, its table or the module's, names, values, size) that a program must not change."""
     watched = _KINDS if name.partition(".")[0] in sys.stdlib_module_names else collections.abc.Callable
     kept = [(key, value) for key, value in vars(module).items() if isinstance(value, watched)]
     rows = [(None, vars(module), *map(tuple, zip(*kept, strict=True)), 0)] if kept else []
@@ -85,9 +87,9 @@ def _table_rows(name, module):
 
 
 def _watched(tests):
-    """(modules, rows) of what the tests name: of the builtins, and of modules, which may use all builtins themselves.
+    """Return (modules, rows) to watch: of builtins and modules that the tests name; modules may use all builtins.
 
-    Not of the whole library: to look at an object is to write to its page, which the fork would have to copy.
+    It leaves out the rest of the library, because reading an object writes to its page, which the fork then copies.
     """
     words = set(_WORD.findall(tests))
     names = [name for name in _LIBRARY if name.partition(".")[0] in words]
@@ -102,7 +104,7 @@ def _refusal(denied, not_imported, not_set, functions, library, frame_at, error,
     def refuse(event, arguments):
         if event == "import" and arguments[0] in not_imported:
             raise import_error(arguments[0] + " is not to be had in here")
-        if event == "code.__new__" and frame_at(1).f_code.co_filename == library:  # coroutines are made so
+        if event == "code.__new__" and frame_at(1).f_code.co_filename == library:  # this is how coroutines are made
             return
         if event.startswith(denied):
             raise error(event + " is not to be had in here")
@@ -110,23 +112,6 @@ def _refusal(denied, not_imported, not_set, functions, library, frame_at, error,
             raise error(arguments[1] + " of the library's functions is not to be set in here")
 
     return refuse
-
-
-class _ReportUnittest(ast.NodeTransformer):
-    """`unittest.main()` exits when it succeeds; make it a call that returns, or raises what a test exits with."""
-
-    def visit_Expr(self, node):
-        match node.value:
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="unittest"), attr="main")):
-                return ast.fix_missing_locations(ast.copy_location(ast.parse("__run_unittest__()").body[0], node))
-        return node
-
-
-class _Result(unittest.TextTestResult):
-    def addError(self, test, error, add=unittest.TextTestResult.addError):
-        if isinstance(error[1], SystemExit):
-            raise error[1]
-        add(self, test, error)
 
 
 def _unittest_runner(run, runner_class, result_class):
@@ -153,15 +138,15 @@ _SIGNALS = (
     signal.SIGPROF,
     signal.SIGXCPU,
 )
-for _number in _SIGNALS:  # the first process of a pid namespace ignores those that it has no handler for
+for _number in _SIGNALS:  # the first process of a pid namespace ignores signals without a handler
     signal.signal(_number, _end)
 
 
 def _end_children_at_once(numbers, end, handler_of, handle, default, change_mask, thread, register):
-    """Have signals end a process that the program forks as they end any other.
+    """Make signals end a process that the program forks as they end any other.
 
-    A handler in Python runs between bytecodes only, and what comes while a process is forked is lost to it: a pool
-    would wait for ever for a process that waits for a lock. So signals wait until the new process handles none itself.
+    A handler in Python runs between bytecodes only, and a signal during a fork is lost: a pool would wait for ever for
+    a process that waits for a lock. So signals are blocked until the new process has the default handlers.
     """
     masks = {}
 
@@ -183,7 +168,7 @@ def _end_children_at_once(numbers, end, handler_of, handle, default, change_mask
 _WORD = re.compile(r"[a-zA-Z_]+")
 _MODULES = {name: module for name, module in sorted(sys.modules.items()) if name not in _NOT_LIBRARY}
 _BUILTINS = vars(builtins)
-_RUN_UNITTEST = _unittest_runner(unittest.main, unittest.TextTestRunner, _Result)
+_RUN_UNITTEST = _unittest_runner(unittest.main, unittest.TextTestRunner, UnittestResult)
 _LIBRARY = {name: _table_rows(name, module) for name, module in _MODULES.items()}
 
 _FUNCTIONS = frozenset(
@@ -196,7 +181,7 @@ _FUNCTIONS = frozenset(
 
 
 def _runner(solution, checks, module, watched):
-    """A function of no arguments that runs the program, and returns what a pass is reported with."""
+    """Return a function of no arguments that runs the program and returns the report of a pass."""
     (modules, library), loaded, names = watched, sys.modules, "__run_unittest__"
     space = module.__dict__
     execute, pairs, same, get, put = exec, zip, operator.is_, operator.getitem, setattr
@@ -226,7 +211,7 @@ def _runner(solution, checks, module, watched):
         for name, original in modules:
             if not same(get(loaded, name), original):
                 raise error("the program has replaced module " + name)
-        if getpid() != pid:  # a child that the program forked has no say
+        if getpid() != pid:  # a child that the program forked must not report
             leave(0)
         return b"passed \n"
 
@@ -234,20 +219,15 @@ def _runner(solution, checks, module, watched):
 
 
 def compiled(source):
-    """(code of a solution, None), or (None, the error that it does not compile for)."""
+    """Return (code of a solution, None), or (None, the error of compiling it)."""
     try:
         return compile(source, "solution.py", "exec"), None
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ) as error:  # a NUL or half a surrogate pair: ValueError
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # ValueError: of a NUL or a lone surrogate
         return None, error
 
 
 def prepare(name):
-    """The module in which a program is to run, in a process that is ready for it."""
+    """Prepare this process for a program, and return the module that it will run in."""
     handling = (signal.getsignal, signal.signal, signal.SIG_DFL, signal.pthread_sigmask)
     _end_children_at_once(_SIGNALS, _end, *handling, _thread.get_ident, os.register_at_fork)
     module, sys.modules["__main__"] = types.ModuleType(name), types.ModuleType("__main__")
@@ -257,13 +237,13 @@ def prepare(name):
 
 
 def close_off():
-    """Refuse from now on what would reach deeper into this process than a program has business to."""
+    """Refuse, from now on, access to the interior of this process."""
     bound = (_DENIED, _NOT_IMPORTED, _NOT_SET, _FUNCTIONS, types.__file__, sys._getframe, RuntimeError, ImportError)
     sys.addaudithook(_refusal(*bound))
 
 
 def status_of(error):
-    """The status of a program that ended in this exception."""
+    """Return the status of a program that ended in this exception."""
     for kind, status in ((AssertionError, "failed"), (MemoryError, "out-of-memory"), (SystemExit, "early-exit")):
         if isinstance(error, kind):
             return status
@@ -271,7 +251,7 @@ def status_of(error):
 
 
 def one_line(error):
-    """An exception's class and text."""
+    """Return an exception's class and text, in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
@@ -289,7 +269,7 @@ def main(source, tests, channel):
     if error:
         tell("compile-error", error)
     try:
-        tree = _ReportUnittest().visit(ast.parse(tests)) if "unittest" in tests else tests
+        tree = UnittestMain("__run_unittest__()").visit(ast.parse(tests)) if "unittest" in tests else tests
         checks = compile(tree, "tests.py", "exec")
         close_off()
         program = [_runner(solution, checks, module, _watched(tests))]

@@ -1,15 +1,13 @@
-"""Installed packages that a Python program may import: these distributions, what they depend on, and nothing else.
+"""Finds the installed packages that a Python program may import: some distributions and their dependencies only.
 
-A folder of links shows a program the files of just these distributions, wherever they are installed; it is what the
-interpreter imports from, in the sandbox and outside of it.
+A folder of links shows a program the files of just these distributions, wherever they are installed. The interpreter
+imports from that folder, in the sandbox and outside of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import shlex
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,21 +15,21 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from qharness import MissingDependencyError, QHarnessError, cache_path
+from qharness import MissingDependencyError, QHarnessError, cached_folder
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 _MODULE_FILES = (".py", ".so", ".pyd")
 _METADATA = (".dist-info", ".egg-info")
-_EDITABLE = "__editable__"  # of an editable install, which has the finder of its files here and not these
+_EDITABLE = "__editable__"  # begins the name of an editable install's finder, which stands here for its files
 
 
 @dataclass(frozen=True)
 class ProgramPackages:
-    """What a program is shown. `versions`: by name, of all distributions; `folder`: of links to `files`.
+    """The packages that a program can import. `versions`: (name, version) of all distributions.
 
-    `modules`: the names under which the distributions that were asked for are imported.
+    `folder` holds links to `files`. `modules`: the names by which programs import the distributions asked for.
     """
 
     versions: tuple[tuple[str, str], ...]
@@ -42,10 +40,10 @@ class ProgramPackages:
 
 @cache
 def find_packages(requirements: tuple[str, ...]) -> ProgramPackages:
-    """Find what satisfies these requirements among the installed distributions, with all that they depend on.
+    """Find installed distributions that satisfy these requirements, with all their dependencies.
 
-    Raises MissingDependencyError, with pip's command, for what is missing or has another version; QHarnessError for
-    what is no requirement, or for a distribution of which no one can say which files are its own.
+    Raises MissingDependencyError, with pip's command, where one is missing or has another version; QHarnessError for a
+    malformed requirement, or a distribution that does not list its files.
     """
     asked = [_parsed(text) for text in requirements]
     missing = [str(each) for each in asked if _satisfying(each) is None]
@@ -97,7 +95,7 @@ def _satisfying(requirement: Requirement) -> metadata.Distribution | None:
 
 
 def _with_dependencies(asked: Sequence[Requirement]) -> dict[str, metadata.Distribution]:
-    """The distributions by name, those that the asked ones need, those that these need, and so on."""
+    """Return by name the distributions asked for and, in turn, those that they require."""
     found: dict[str, metadata.Distribution] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     todo = list(asked)
@@ -120,10 +118,10 @@ def _with_dependencies(asked: Sequence[Requirement]) -> dict[str, metadata.Distr
 
 
 def _entries(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
-    """Where a distribution's files stand, by where they are imported from: whole packages, or single files.
+    """Map a distribution's packages and single files, by their path below the import folder, to where they stand.
 
-    A folder that holds an `__init__.py` of its own is a package, which no other distribution has a part in; nor has one
-    in the folder of the distribution's metadata.
+    A folder with an `__init__.py` is a package of this distribution alone, and so is the folder of its metadata: each
+    is one entry.
     """
     files = [file for file in distribution.files or () if not file.is_absolute() and ".." not in file.parts]
     own = {file.parent for file in files if file.name.partition(".")[0] == "__init__"}
@@ -140,32 +138,18 @@ def _entries(distribution: metadata.Distribution) -> dict[PurePosixPath, Path]:
 
 
 def _modules(entries: Iterable[PurePosixPath]) -> list[str]:
-    """The names of packages and modules at the top."""
+    """List the names of top-level packages and modules."""
     tops = {at.parts[0].partition(".")[0] if at.suffix in _MODULE_FILES else at.parts[0] for at in entries}
     return sorted(name for name in tops if name.isidentifier())
 
 
 def _folder(versions: tuple[tuple[str, str], ...], links: dict[PurePosixPath, Path]) -> Path:
-    """A folder of these links in the cache; made beside and moved into place, and anyone may read it."""
+    """Return the cache's folder of these links."""
     content = repr((versions, sorted((str(at), str(path)) for at, path in links.items())))
-    target = cache_path("packages", hashlib.sha256(content.encode()).hexdigest()[:16], inside=True)
-    if target.is_dir():
-        return target
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=target.parent))
+
+    def fill(folder: Path) -> None:
         for at, path in links.items():
-            (scratch / at).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / at).symlink_to(path)
-        for folder in (scratch, *(path for path in scratch.rglob("*") if path.is_dir() and not path.is_symlink())):
-            folder.chmod(0o755)
-        try:
-            scratch.rename(target)
-        except OSError:
-            if not target.is_dir():  # else another process was faster
-                raise
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    except OSError as error:
-        raise QHarnessError(f"the cache folder {target.parent} cannot be written: {error.strerror}") from None
-    return target
+            (folder / at).parent.mkdir(parents=True, exist_ok=True)
+            (folder / at).symlink_to(path)
+
+    return cached_folder("packages", hashlib.sha256(content.encode()).hexdigest()[:16], fill)

@@ -1,4 +1,4 @@
-"""The program's process: it holds the solution and nothing of its tests, and answers the checker's calls."""
+"""The program's process: it holds the solution without its tests, and answers the checker's calls."""
 
 import builtins
 import itertools
@@ -11,11 +11,11 @@ from qharness.plugins.languages.python_harness import close_off, compiled, main,
 from qharness.plugins.languages.python_stand_ins import OPERATIONS
 from qharness.plugins.languages.python_values import kind_of
 
-_AT_ONCE = 8  # functions that are told of before they are asked for
+_AT_ONCE = 8  # functions whose handles are sent before they are asked for
 
 
 class _ProgramPeer(Peer):
-    """The program's side of the calls. `names`: what the solution defines."""
+    """The program's side of the calls. `names`: the solution's definitions."""
 
     def __init__(self, channel, names):
         super().__init__(channel)
@@ -25,7 +25,7 @@ class _ProgramPeer(Peer):
         self.operations = {**OPERATIONS, "named": self._named, "some": self._some, "run": _run}
 
     def only_the_first(self):
-        """End a process that the program has forked: it has no say."""
+        """End a process that the program has forked: it must not answer."""
         if self._getpid() != self._pid:
             self._leave(0)
 
@@ -39,7 +39,7 @@ class _ProgramPeer(Peer):
         return lineage_of(value) if kind_of(value) == "exception" else None
 
     def described(self):
-        """The names of builtins that the solution defines anew, and handles of its functions by their names."""
+        """Return the builtins that the solution redefines, and handles of its first functions by their names."""
         names = [name for name in self._names if name[:2] != "__"]
         functions = [name for name in names if type(self._names[name]) is types.FunctionType][:_AT_ONCE]
         return [name for name in names if name in vars(builtins)], {
@@ -47,7 +47,7 @@ class _ProgramPeer(Peer):
         }
 
     def _named(self, name):
-        """(what it is, the thing or its name) of a name of the solution's."""
+        """Return (kind, value or its name) of a name in the solution."""
         if name not in self._names:
             return "absent", None
         value = self._names[name]
@@ -58,7 +58,7 @@ class _ProgramPeer(Peer):
         return "value", value
 
     def _some(self, iterator, count):
-        """The next values, at most `count`; none at the end. An exception is raised after the values before it."""
+        """Return the next values, at most `count`, none at the end; raise an exception after the values before it."""
         if id(iterator) in self._pending:
             raise self._pending.pop(id(iterator))
         values = []
@@ -72,7 +72,7 @@ class _ProgramPeer(Peer):
 
 
 def _run(awaitable):
-    """What an awaitable gives, in an event loop of its own."""
+    """Return an awaitable's result, in an event loop of its own."""
     import asyncio
 
     async def wait():
@@ -82,7 +82,7 @@ def _run(awaitable):
 
 
 def serve(channel):
-    """Run what the checker sends on descriptor `channel`, and answer its calls until it goes. Never returns."""
+    """Run the solution that comes on descriptor `channel`, and answer calls until the checker ends. Never returns."""
     link = Channel(channel)
     leave = os._exit
     try:

@@ -1,7 +1,7 @@
-"""Stands in the checker's process for objects that stay in the program's: what is done to one is asked there.
+"""Represents, in the checker's process, objects that stay in the program's: each operation on one is asked there.
 
-Equality is the checker's: such an object equals no value, whatever its class says. What a test asks of an object that a
-function of the program's gave it, or of two such objects together, rests on the program's word, and marks the verdict.
+The checker decides on equality: such an object equals no value, whatever its class says. An operation on an object that
+a function of the program returned, or on two such objects, relies on the program, and marks the verdict.
 """
 
 import itertools
@@ -46,11 +46,11 @@ OPERATIONS = {
     "isinstance": isinstance,
     "issubclass": issubclass,
 }
-"""What a program's process may be asked for, by name."""
+"""The operations that a program's process performs, by name."""
 
 
 class StandIn:
-    """An object of the program's. `kind`: as `python_values.kind_of` says; `named`: the tests name it or its class."""
+    """An object of the program's. `kind`: see `python_values.kind_of`; `named`: the tests name it or its class."""
 
     __slots__ = ("_kind_", "_named_", "_peer_")
 
@@ -59,7 +59,7 @@ class StandIn:
             object.__setattr__(self, name, value)
 
     def __call__(self, *values, **named):
-        """The result. A function's is its word on its arguments and no more; an instance of a named class is named."""
+        """Call it in the program's process. An instance of a named class counts as named."""
         result = self._peer_.ask("call", self, *values, **named)
         if type(result) is StandIn and self._named_ and self._kind_ == "class":
             object.__setattr__(result, "_named_", True)
@@ -94,7 +94,7 @@ class StandIn:
         return not self == other
 
     def __contains__(self, value):
-        """Asked of what the object yields: by itself it might say yes to anything."""
+        """Search the values that the object yields, because its own `__contains__` might say yes to anything."""
         return any(each is value or each == value for each in iter(self))
 
     def __instancecheck__(self, value):
@@ -120,7 +120,7 @@ def _unary(name):
 
 def _binary(name):
     def ask(self, other):
-        if type(other) is not StandIn:  # the program would learn what the tests expect, before it answers
+        if type(other) is not StandIn:  # asking would show the program what the tests expect
             return NotImplemented
         self._peer_.mark()
         return self._peer_.ask(name, self, other)
@@ -142,7 +142,7 @@ for _names, _made in ((_UNARY, _unary), (_BINARY, _binary), ({**_ITEMS, **dict.f
 
 
 def awaited(peer):
-    """A coroutine that has an awaitable of the program's run to its end there."""
+    """Return a coroutine that runs an awaitable of the program's to its end there."""
 
     async def run():
         return peer.ask("run", made)
@@ -152,7 +152,7 @@ def awaited(peer):
 
 
 def iterated(peer):
-    """A generator of what an iterator of the program's yields, asked for one by one at first."""
+    """Return a generator of the values of a program's iterator, which asks for one at a time at first."""
 
     def generate():
         for asked in itertools.count():

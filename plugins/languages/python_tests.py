@@ -1,4 +1,4 @@
-"""What a benchmark's tests need, by their text alone: the program's own process, a process of their own, or neither."""
+"""Decides from the text of a benchmark's tests whether they need the program's process, a fork, or neither."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _REACH_IN = frozenset(
     setattr settrace signal stderr stdin stdout subprocess threading vars warnings weakref
     """.split()  # noqa: SIM905
 )
-"""Words of tests that look into the program, replace parts of it, or read what it prints."""
+"""Words of tests that look into the program, replace parts of it, or read its output."""
 _STRAIGHT = (
     *(ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Assert, ast.Assign, ast.Expr, ast.Pass, ast.Import),
     *(ast.ImportFrom, ast.alias, ast.If, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Call, ast.keyword),
     *(ast.Attribute, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
     *(ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Subscript, ast.Slice, ast.JoinedStr, ast.FormattedValue),
 )
-"""The parts of tests without a loop, a handler, a class or a lambda: they end when the program's answers do."""
+"""The nodes of tests without a loop, a handler, a class or a lambda: such tests end when the program's answers do."""
 _PURE_MODULES = frozenset(("math", "typing", "collections", "copy"))
 _IMPURE = frozenset(("exec", "eval", "compile", "open", "input", "delattr", "exit", "quit", "breakpoint", "__import__"))
 
 
 @lru_cache(maxsize=4096)
 def what_tests_need(tests: str) -> TestsNeed:
-    """What these tests need. Those that are none run in the program's process; those that do not parse, in a fork."""
+    """Return the needs of these tests. Empty tests run in the program's process; those that do not parse, in a fork."""
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -50,7 +50,7 @@ def what_tests_need(tests: str) -> TestsNeed:
 
 
 def _words(node: ast.AST) -> list[str]:
-    """The names that a node names."""
+    """Return the names in a node."""
     match node:
         case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
             return [name]
@@ -62,14 +62,14 @@ def _words(node: ast.AST) -> list[str]:
 
 
 def _modules(nodes: list[ast.AST]) -> set[str]:
-    """Names of the library's modules that are used for what they hold and for nothing else."""
+    """Return the names of standard modules whose every use is an attribute of theirs."""
     used = [node.id for node in nodes if isinstance(node, ast.Name) and node.id in sys.stdlib_module_names]
     bases = [node.value.id for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
     return {name for name in used if used.count(name) == bases.count(name)}
 
 
 def _is_straight(node: ast.AST, own: set[str]) -> bool:
-    """`own`: names that stand for no module whose functions might do anything."""
+    """Whether a node ends by itself. `own`: names that stand for no module with arbitrary functions."""
     match node:
         case ast.Attribute(value=ast.Name(id=name)) if name not in own:
             return False

@@ -1,9 +1,9 @@
-"""How a value crosses between a program's process and its checker's: as JSON, and built anew of exact types.
+"""Writes values as JSON, and builds them anew of exact types in the other one of a program's and a checker's process.
 
 A scalar stands for itself. Everything else is a list that begins with a tag: a container or number of the tables below,
 a type by its name, or a handle of an object that stays where it is. Mutable containers are numbered in the order in
-which they are met, and a second meeting is a reference, so that what is one object here is one object there.
-Nothing that is read calls code which the sender chose: a class that only pretends to be a list cannot cross as one.
+which they occur, and a second occurrence is a reference, so that one object here is one object there.
+Reading calls no code that the sender chose: a class that only pretends to be a list cannot cross as one.
 """
 
 import array
@@ -22,7 +22,7 @@ _SMALL = 1 << 10_000  # beyond it, an integer crosses in hexadecimal: Python lim
 
 
 class CannotCross(BaseException):
-    """A value has no form outside its process. No test can catch it by accident, for it is no Exception."""
+    """A value has no form outside its process. It is no Exception, so that no test catches it by accident."""
 
 
 class _ForeignZoneError(Exception):
@@ -70,12 +70,10 @@ def _datetime(*parts):
 
 
 def _named(name, fields, *values):
-    if not set(fields).isdisjoint(dir(tuple)):
-        return values
-    return collections.namedtuple(name, fields)(*values)
+    return collections.namedtuple(name, fields)(*values) if set(fields).isdisjoint(dir(tuple)) else values
 
 
-# What cannot change: type, tag, its parts, and the function that makes one of them.
+# Immutable types: type, tag, the parts of a value, and the function that makes a value of its parts.
 _FIXED = (
     (tuple, "t", iter, lambda *parts: parts),
     (frozenset, "fs", iter, lambda *parts: frozenset(parts)),
@@ -99,8 +97,9 @@ _FIXED = (
 )
 
 
-def _refill_list(target, parts):
-    target[:] = parts
+def _refill_sequence(target, parts):
+    del target[:]
+    target.extend(parts)
 
 
 def _refill_dict(target, parts):
@@ -129,18 +128,13 @@ def _refill_bytes(target, parts):
     target[:] = _bytes(*parts)
 
 
-def _refill_array(target, parts):
-    del target[:]
-    target.extend(parts)
-
-
 def _nothing(value):
     return ()
 
 
-# What can change: type, tag, what it is made with, its parts, and how the parts replace those it has.
+# Mutable types: type, tag, the constructor's arguments, the parts of a value, and the function that replaces its parts.
 _CHANGING = (
-    (list, "l", _nothing, iter, _refill_list),
+    (list, "l", _nothing, iter, _refill_sequence),
     (dict, "d", _nothing, _flat, _refill_dict),
     (set, "s", _nothing, iter, _refill_set),
     (collections.deque, "dq", lambda v: ((), v.maxlen), iter, _refill_deque),
@@ -148,7 +142,7 @@ _CHANGING = (
     (collections.OrderedDict, "od", _nothing, lambda v: [x for pair in v.items() for x in pair], _refill_ordered),
     (collections.defaultdict, "dd", lambda v: (v.default_factory,), _flat, _refill_dict),
     (bytearray, "ba", _nothing, lambda v: (_text(v),), _refill_bytes),
-    (array.array, "ar", lambda v: (v.typecode,), iter, _refill_array),
+    (array.array, "ar", lambda v: (v.typecode,), iter, _refill_sequence),
 )
 _BASES = (
     (bool, bool),
@@ -166,27 +160,26 @@ _BASES = (
     (frozenset, lambda v: frozenset(frozenset.__iter__(v))),
     (collections.deque, lambda v: collections.deque(collections.deque.__iter__(v), v.maxlen)),
 )
-"""A value of a class derived from these crosses as what it is derived from."""
+"""A value of a class derived from one of these crosses as a value of that base."""
 _ENCODE_FIXED = {kind: (tag, parts) for kind, tag, parts, _ in _FIXED}
 _DECODE_FIXED = {tag: make for _, tag, _, make in _FIXED}
 _ENCODE_CHANGING = {kind: (tag, head, parts) for kind, tag, head, parts, _ in _CHANGING}
 _DECODE_CHANGING = {tag: (kind, refill) for kind, tag, _, _, refill in _CHANGING}
-_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None))}
-_TYPES |= {kind.__name__: kind for kind, *_ in (*_FIXED, *_CHANGING)}
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, type(None), *_ENCODE_FIXED, *_ENCODE_CHANGING)}
 """Types whose instances cross, and so may cross themselves."""
 _TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 _FROM_LIBRARY = ("builtins", "itertools")
 
 
 def is_iterator(value):
-    """Whether `value` is a generator or one of the library's iterators, which are what they yield and no more."""
+    """Whether `value` is a generator or an iterator of the library, which has no content but the values it yields."""
     return isinstance(value, collections.abc.Iterator) and type(value).__module__ in _FROM_LIBRARY
 
 
 class Encoder:
-    """Makes one message. `met`: the mutable containers of it and of the message that it answers, in order.
+    """Writes one message. `met`: the mutable containers of it and of the message that it answers, in order.
 
-    `handle(value)` gives the node of an object that has no other form, or raises CannotCross.
+    `handle(value)` returns the node of an object that has no other form, or raises CannotCross.
     """
 
     def __init__(self, handle, met=()):
@@ -195,7 +188,7 @@ class Encoder:
         self._numbers = {id(value): number for number, value in enumerate(self.met)}
 
     def encode(self, value):
-        """The node of `value`."""
+        """Return the node of `value`."""
         kind = type(value)
         if kind in _SCALARS:
             return value
@@ -219,12 +212,12 @@ class Encoder:
         return self._rarer(value)
 
     def content(self, value):
-        """The node of a mutable container: what it holds, whether it was met before or not."""
+        """Return the node of a mutable container's content, even if it was met before."""
         tag, head, parts = _ENCODE_CHANGING[type(value)]
         return [tag, *map(self.encode, head(value)), *map(self.encode, parts(value))]
 
     def _rarer(self, value):
-        """A tuple with names, an array of numpy's, a value of a derived class, or a handle."""
+        """Return the node of a named tuple, of an array of numpy's or of a value of a derived class, or a handle."""
         if isinstance(value, tuple) and type(getattr(value, "_fields", None)) is tuple:
             return ["nt", type(value).__name__, self.encode(value._fields), *map(self.encode, tuple.__iter__(value))]
         numpy = sys.modules.get("numpy")
@@ -238,14 +231,14 @@ class Encoder:
 
 
 class Decoder:
-    """Reads one message. `met` as in Encoder; `held(tag, node)` gives the object that a handle stands for."""
+    """Reads one message. `met` as in Encoder; `held(tag, node)` returns the object that a handle stands for."""
 
     def __init__(self, held, met=()):
         self._held = held
         self.met = list(met)
 
     def decode(self, node):
-        """The value of a node. Raises ValueError, TypeError or another Exception where there is none."""
+        """Return the value of a node. Raises ValueError, TypeError or another Exception where it has none."""
         if type(node) is not list:
             return node
         tag = node[0]
@@ -267,7 +260,7 @@ class Decoder:
         return self._held(tag, parts)
 
     def refill(self, target, node):
-        """Give a mutable container that was met before the content that a node of its kind tells."""
+        """Replace the content of a mutable container, which was met before, by that of a node of its kind."""
         kind, refill = _DECODE_CHANGING[node[0]]
         if type(target) is not kind:
             raise ValueError("a container of another kind")
@@ -293,7 +286,7 @@ def _heads(kind):
 
 
 def kind_of(value):
-    """What a handle's object is: iterator, awaitable, exception (a class), class, module, callable, or object."""
+    """Name the kind of a handle's object: iterator, awaitable, exception (a class), class, module, callable, object."""
     if is_iterator(value):
         return "iterator"
     if hasattr(type(value), "__await__"):

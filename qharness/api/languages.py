@@ -73,22 +73,6 @@ class Outcome:
         return self.status is Status.PASSED
 
 
-class Worker(Protocol):
-    """Runs programs of one language one at a time. Not thread-safe: a pool holds one worker a thread."""
-
-    def run(self, program: Program) -> Outcome:
-        """Run a program to its end or to a limit."""
-        ...
-
-    def close(self) -> None:
-        """End the worker's own processes."""
-        ...
-
-    def kill(self) -> None:
-        """Kill the program that runs; any thread may call this."""
-        ...
-
-
 @dataclass(frozen=True)
 class Toolchain:
     """The way to run a language's programs, and the paths that they must be able to read besides the system's /usr.

@@ -1,11 +1,12 @@
-"""`qharness doctor`: what works on this machine, tried and not guessed."""
+"""`qharness doctor`: tries what works on this machine."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
 from qharness.api.languages import Program
 from qharness.cli.options import Json
@@ -13,17 +14,10 @@ from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.registry import Registry
 
+if TYPE_CHECKING:
+    from qharness.execution.sandbox import Check
+
 _PACKAGES = ("torch", "transformers", "lm_eval")
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that works or does not, and the command that mends it."""
-
-    name: str
-    ok: bool
-    found: str
-    fix: str = ""
 
 
 def doctor(json: Json = False) -> None:
@@ -36,34 +30,39 @@ def doctor(json: Json = False) -> None:
     print_table(("", "ok", "found", "fix"), [(c.name, "yes" if c.ok else "no", c.found, c.fix) for c in checks])
 
 
+def _check(name: str, ok: bool, found: str, fix: str = "") -> Check:
+    from qharness.execution.sandbox import Check
+
+    return Check(name, ok, found, fix)
+
+
 def _packages() -> Iterator[Check]:
-    yield Check("python", True, platform.python_version())
+    yield _check("python", True, platform.python_version())
     for name in _PACKAGES:
         try:
-            yield Check(name, True, version(name))
+            yield _check(name, True, version(name))
         except PackageNotFoundError:
-            yield Check(name, False, "not installed", f"pip install {name}")
+            yield _check(name, False, "not installed", f"pip install {name}")
 
 
 def _cuda() -> Check:
     import torch
 
     if torch.cuda.is_available():
-        return Check("cuda", True, torch.cuda.get_device_name())
-    return Check("cuda", False, "none; models run on the CPU", "needed only for --device cuda")
+        return _check("cuda", True, torch.cuda.get_device_name())
+    return _check("cuda", False, "none; models run on the CPU", "needed only for --device cuda")
 
 
 def _isolation() -> Iterator[Check]:
-    """What programs are kept in by, and what it is made of."""
+    """The sandbox that programs would get here, and each mechanism that it is made of."""
     from qharness.execution import choose_isolation
     from qharness.execution.sandbox import mechanisms
 
     try:
-        yield Check("sandbox", True, choose_isolation().name)
+        yield _check("sandbox", True, choose_isolation().name)
     except QHarnessError as error:
-        yield Check("sandbox", False, str(error), "see the rows below")
-    for each in mechanisms():
-        yield Check(f"sandbox: {each.name}", each.works, each.found, "" if each.works else each.fix)
+        yield _check("sandbox", False, str(error), "see the rows below")
+    yield from mechanisms()
 
 
 def _languages(found: Registry) -> Iterator[Check]:
@@ -77,9 +76,9 @@ def _languages(found: Registry) -> Iterator[Check]:
         try:
             toolchain = language.toolchain(language.limits)
             SandboxWorker(language, choose_isolation()).run(Program(name, ""))
-            yield Check(name, True, f"{toolchain.version}: {(toolchain.command or (interpreter(),))[0]}")
+            yield _check(name, True, f"{toolchain.version}: {(toolchain.command or (interpreter(),))[0]}")
         except QHarnessError as error:
-            yield Check(name, False, str(error), str(error).partition(": ")[2])
+            yield _check(name, False, str(error), str(error).partition(": ")[2])
 
 
 def _task_packages(found: Registry) -> Iterator[Check]:
@@ -93,11 +92,11 @@ def _task_packages(found: Registry) -> Iterator[Check]:
         for language in languages:
             try:
                 versions = find_toolchain(language, packages).packages
-                yield Check(f"packages of {name}", True, ", ".join(f"{each} {version}" for each, version in versions))
+                yield _check(f"packages of {name}", True, ", ".join(f"{each} {version}" for each, version in versions))
             except QHarnessError as error:
-                yield Check(f"packages of {name}", False, str(error), str(error).partition(": ")[2])
+                yield _check(f"packages of {name}", False, str(error), str(error).partition(": ")[2])
 
 
 def _plugins(found: Registry) -> Iterator[Check]:
     for plugin in found.broken:
-        yield Check(f"plugin {plugin.name}", False, plugin.reason, f"pip install --upgrade or uninstall {plugin.name}")
+        yield _check(f"plugin {plugin.name}", False, plugin.reason, f"pip install --upgrade or uninstall {plugin.name}")

@@ -11,7 +11,7 @@ import typer
 from qharness.progress import note
 from qharness.registry import Registry, get_registry
 from qharness.storage.json_values import json_text
-from qharness.storage.visible_text import visible, visible_lines
+from qharness.visible_text import visible, visible_lines
 
 
 def registry() -> Registry:

@@ -1,4 +1,4 @@
-"""Runs untrusted programs: isolation, one worker's supervision, and the pool over them."""
+"""Runs untrusted programs in a sandbox, with a pool of workers, and caches their verdicts."""
 
 from qharness.execution.pool import execute_programs, run_programs
 from qharness.execution.sandbox import Isolation, choose_isolation

@@ -8,20 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from types import MappingProxyType
 
-from qharness.api.languages import Language, Limits, Outcome, Program, Toolchain, Worker
+from qharness.api.languages import Language, Limits, Outcome, Program, Toolchain
 from qharness.bounds import parse_number
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
-from qharness.execution.verdicts import Verdicts, verdict_key
+from qharness.execution.verdicts import VerdictCache, verdict_key
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
 
 CORES = "QHARNESS_CORES"
-"""The variable that says how many programs run at a time: one a core, where it is not set."""
+"""The environment variable that holds how many programs run at a time; where it is not set, one per core."""
 
 
 def cores_at_hand() -> int:
-    """The cores that programs may take: QHARNESS_CORES, or all. Raises SettingError for what is no number of cores."""
+    """Return how many programs may run at a time: QHARNESS_CORES, or all cores; raise SettingError for a bad one."""
     asked = parse_number("cores", os.environ.get(CORES) or "auto", CORES, word="auto")
     return int(asked or os.cpu_count() or 1)
 
@@ -33,16 +33,16 @@ def run_programs(
     *,
     limits: Limits | None = None,
     workers: int | None = None,
-    verdicts: Verdicts | None = None,
+    verdicts: VerdictCache | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     toolchains: Mapping[tuple[str, tuple[str, ...]], Toolchain] = MappingProxyType({}),
 ) -> list[Outcome]:
-    """Run each distinct program once, `workers` at a time; outcomes in the programs' order.
+    """Run each distinct program once, `workers` at a time, and return the outcomes in the programs' order.
 
-    `workers` is QHARNESS_CORES by default, or one a core. Those whose verdict is among `verdicts` are not run, and what
-    is found is added. `progress(done, total)` counts the distinct programs that are run. `toolchains`: those
-    under the languages' own limits that need not be looked for again, by language and packages. Raises MissingDependencyError
-    where a language's compiler or interpreter, or a package, is missing, before any program runs.
+    `workers` is QHARNESS_CORES by default, or one per core. A program whose verdict is in `verdicts` is not run; new
+    verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`: known
+    toolchains under the languages' own limits, by language and packages. Raises MissingDependencyError where a
+    compiler, an interpreter or a package is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
     needs = {(program.language, program.packages): None for program in distinct}
@@ -58,11 +58,11 @@ def run_programs(
     judged = verdicts.find(keys.values()) if verdicts else {}
     outcomes = {program: judged[key] for program, key in keys.items() if key in judged}
     new = [program for program in distinct if program not in outcomes]
-    todo, lock, started = iter(new), threading.Lock(), list[Worker]()
+    todo, lock, started = iter(new), threading.Lock(), list[SandboxWorker]()
     partners: dict[tuple[object, int], SandboxWorker] = {}
 
-    def started_worker(need: tuple[str, tuple[str, ...]], number: int) -> Worker:
-        """A worker; two that have the same needs are partners."""
+    def started_worker(need: tuple[str, tuple[str, ...]], number: int) -> SandboxWorker:
+        """Start a worker; two that have the same needs are partners."""
         with lock:
             partner = partners.get((need, number // 2))
             worker = SandboxWorker(found[need[0]], isolation, limits, partner=partner, toolchain=toolchains[need])
@@ -71,8 +71,8 @@ def run_programs(
         return worker
 
     def work(number: int) -> None:
-        """Take one program after another until there are no more."""
-        mine: dict[tuple[str, tuple[str, ...]], Worker] = {}
+        """Run one program after another until none is left."""
+        mine: dict[tuple[str, tuple[str, ...]], SandboxWorker] = {}
         while True:
             with lock:
                 program = next(todo, None)
@@ -103,7 +103,7 @@ def run_programs(
         for worker in started:
             worker.close()
         if verdicts:
-            verdicts.keep({keys[program]: outcomes[program] for program in new if program in outcomes})
+            verdicts.add({keys[program]: outcomes[program] for program in new if program in outcomes})
     return [outcomes[program] for program in programs]
 
 
@@ -117,10 +117,10 @@ def execute_programs(
     limits: Limits | None = None,
     workers: int | None = None,
 ) -> list[Outcome]:
-    """Run programs in the sandbox, one outcome each, in order.
+    """Run programs in the sandbox and return one outcome for each, in order.
 
-    `passed` means that the program reached its own end with exit status 0, or, where there are `tests` (one for each
-    source), that these ran to their end without an error. `entry_class` names the class whose `main` is run, in
+    A program has passed if it reached its own end with exit status 0, or, where there are `tests` (one for each
+    source), if these ran to their end without an error. `entry_class` names the class whose `main` is run, in
     languages that have one. `packages` are the installed packages that programs may import, as requirements
     (`numpy>=2`). Raises UnknownNameError, MissingDependencyError or SandboxError.
     """

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 
 def start(argv: Sequence[str], *, stderr: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, with pipes and with nothing of our environment but PATH."""
+    """Start a process in a session of its own, with pipes, and with only PATH of our environment."""
     return subprocess.Popen(
         argv,
         stdin=subprocess.PIPE,
@@ -24,7 +24,7 @@ def start(argv: Sequence[str], *, stderr: int = subprocess.PIPE) -> subprocess.P
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process with everything it started: bwrap takes its namespace along; without it, the group goes."""
+    """Kill a process and all that it started: bwrap's namespace dies with it; without bwrap, its process group does."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -41,5 +41,5 @@ def dispose(process: subprocess.Popen[bytes]) -> None:
 
 
 def encoded(text: str) -> str:
-    """`text` in base64: one line, whatever it holds."""
+    """Encode text in base64, as one line."""
     return base64.b64encode(text.encode("utf-8", "surrogatepass")).decode()

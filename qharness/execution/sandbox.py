@@ -1,9 +1,9 @@
-"""What keeps a program in: bubblewrap, with a user of its own where we are root and a user namespace where not.
+"""Isolates programs by bubblewrap: as a user of their own where we are root, else in a user namespace.
 
 Inside there is no network, no process of the host's to see, one empty writable directory of bounded size, the system's
 /usr and the language's own files to read, and an empty environment. Processes that serve many programs (a compiler, a
-runner of harmless ones) live in such a sandbox without any privilege. The spawner keeps what it takes to put each
-program into namespaces of its own; see `jail`.
+runner of harmless ones) live in such a sandbox without any privilege. The spawner has the capabilities that it needs to
+put each program into namespaces of its own; see `jail`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -34,9 +34,9 @@ JAIL = Path(__file__).with_name("jail")
 
 @dataclass(frozen=True)
 class Isolation:
-    """One way to keep processes in. `isolates`: whether it does at all. `own_user`: whether programs get a user id.
+    """One way to isolate processes. `isolates`: whether it does so at all. `own_user`: whether programs get a user id.
 
-    `server` gives the argv that precedes the command of a process without privileges, `spawner` that of the spawner.
+    `server` returns the argv that precedes the command of a process without privileges, `spawner` that of the spawner.
     """
 
     name: str
@@ -46,20 +46,21 @@ class Isolation:
     spawner: Callable[[Sequence[Path], Limits], list[str]]
 
     def serving(self, command: Sequence[str], readable: Sequence[Path], limits: Limits) -> list[str]:
-        """The whole command of a process that serves many programs: no limit on its CPU time or address space."""
-        held = ["prlimit", f"--nproc={limits.processes}", f"--nofile={limits.open_files}", "--core=0", "--"]
-        return [*self.server(readable, limits), *held, *command]
+        """Return the command of a process that serves many programs, without limits on CPU time and address space."""
+        limited = ["prlimit", f"--nproc={limits.processes}", f"--nofile={limits.open_files}", "--core=0", "--"]
+        return [*self.server(readable, limits), *limited, *command]
 
     def spawning(self, toolchain: Toolchain, limits: Limits) -> list[str]:
-        """The whole command of the spawner that runs a toolchain's programs."""
+        """Return the command of the spawner that runs a toolchain's programs."""
         readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
         below_tmp = [path for path in readable if path.is_relative_to("/tmp")]  # noqa: S108
+        outermost = [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)]
         how = {
             "harness": toolchain.harness,
             "checked_harness": toolchain.checked_harness,
             "search_path": [str(path) for path in toolchain.search_path],
             "preload": toolchain.preload,
-            "kept": [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)],
+            "readable_below_tmp": outermost,
             "command": toolchain.command,
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
@@ -73,18 +74,8 @@ class Isolation:
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
     argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += [
-        "--hostname",
-        "sandbox",
-        "--die-with-parent",
-        "--new-session",
-        "--clearenv",
-        "--cap-drop",
-        "ALL",
-        "--ro-bind",
-        "/usr",
-        "/usr",
-    ]
+    argv += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
+    argv += ["--ro-bind", "/usr", "/usr"]
     for directory in map(Path, _SYSTEM_DIRECTORIES):
         if directory.is_symlink():
             argv += ["--symlink", str(directory.readlink()), str(directory)]
@@ -110,14 +101,14 @@ def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
 
 
 def _bound(path: Path) -> list[str]:
-    """Show a path where it stands; its parents are open to all, as bwrap's own would not be to the program's user."""
+    """Bind a path to where it stands; make its parents with mode 0755, for bwrap's own are closed to other users."""
     parents = [parent for parent in reversed(path.parents[:-1]) if parent != Path("/tmp")]  # noqa: S108
     made = [word for parent in parents for word in ("--perms", "0755", "--dir", str(parent))]
     return [*made, "--ro-bind-try", str(path), str(path)]
 
 
 def site_directories(roots: Iterable[Path]) -> list[Path]:
-    """Where the Pythons below these folders keep installed packages: pip's, Debian's, and those of /usr/local."""
+    """List the folders of installed packages of all Pythons below these roots: pip's, Debian's, /usr/local's."""
     patterns = [
         f"{prefix}lib*/{python}/{name}"
         for prefix in ("", "local/")
@@ -129,38 +120,38 @@ def site_directories(roots: Iterable[Path]) -> list[Path]:
 
 
 def interpreter() -> str:
-    """The Python that runs the spawner: the one that runs us, less its virtual environment."""
+    """Return the Python that runs the spawner: the one that runs us, without its virtual environment."""
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 def next_uid() -> int:
-    """A user id that no one has."""
+    """Return a user id that nobody has."""
     return _FIRST_UID + next(_uids) % _FIRST_UID
 
 
 def _as_own_user(readable: Sequence[Path], limits: Limits) -> list[str]:
-    """For root: a user id that nothing else has, and no way back."""
+    """The server's argv where we are root: it drops to a user id of its own, for good."""
     uid = str(next_uid())
     drop = ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--inh-caps=-all", "--no-new-privs", "--"]
-    return [*_bubblewrap(readable, limits), *_kept("SETUID", "SETGID"), "--", *drop]
+    return [*_bubblewrap(readable, limits), *_capabilities("SETUID", "SETGID"), "--", *drop]
 
 
 def _as_root(readable: Sequence[Path], limits: Limits) -> list[str]:
-    """For root's spawner: what it takes to make namespaces, become another user, and kill that user's processes."""
-    return [*_bubblewrap(readable, limits), *_kept("SYS_ADMIN", "SETUID", "SETGID", "KILL"), "--"]
+    """The spawner's argv where we are root: it can make namespaces, change its user, and kill that user's processes."""
+    return [*_bubblewrap(readable, limits), *_capabilities("SYS_ADMIN", "SETUID", "SETGID", "KILL"), "--"]
 
 
 def _as_nobody(readable: Sequence[Path], limits: Limits) -> list[str]:
-    """For everyone else: a user namespace in which the process is nobody."""
+    """The server's argv for other users: a user namespace in which the process is nobody."""
     return [*_bubblewrap(readable, limits), *_NOBODY, "--"]
 
 
 def _as_nobody_with_namespaces(readable: Sequence[Path], limits: Limits) -> list[str]:
-    """For everyone else's spawner: the root of a user namespace, so that it may make others inside."""
-    return [*_bubblewrap(readable, limits), "--unshare-user", "--uid", "0", "--gid", "0", *_kept("SYS_ADMIN"), "--"]
+    """The spawner's argv for other users: root of a user namespace, so that it may make others inside."""
+    return [*_bubblewrap(readable, limits), *_ROOT, *_capabilities("SYS_ADMIN"), "--"]
 
 
-def _kept(*capabilities: str) -> list[str]:
+def _capabilities(*capabilities: str) -> list[str]:
     return [word for name in capabilities for word in ("--cap-add", f"CAP_{name}")]
 
 
@@ -169,6 +160,7 @@ def _without(readable: Sequence[Path], limits: Limits) -> list[str]:
 
 
 _NOBODY = ("--unshare-user", "--uid", "65534", "--gid", "65534")
+_ROOT = ("--unshare-user", "--uid", "0", "--gid", "0")
 OWN_USER = Isolation("bubblewrap with a user of its own", True, True, _as_own_user, _as_root)
 USER_NAMESPACE = Isolation("bubblewrap in a user namespace", True, False, _as_nobody, _as_nobody_with_namespaces)
 NONE = Isolation("none", False, False, _without, _without)
@@ -176,7 +168,7 @@ NONE = Isolation("none", False, False, _without, _without)
 
 @cache
 def _works(isolation: Isolation) -> str:
-    """Empty if `isolation` can run a program here, namespaces and all, else what it said."""
+    """Run a program in `isolation`, with its namespaces; return its error message, empty if it works here."""
     probe = Toolchain(command=(interpreter(), "-S", "-c", ""), readable=(), version="")
     payload, nonce = json.dumps({"fields": []}), new_nonce()
     request = f"{header(payload, nonce)}\n{payload}\n"
@@ -203,10 +195,10 @@ def _host_env() -> dict[str, str]:
 
 
 def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
-    """The strongest isolation that works here, tried and not guessed.
+    """Return the strongest isolation that works here, by running a program in it.
 
-    Where none does: no isolation if `allow_unsandboxed` or the environment's QHARNESS_ALLOW_UNSANDBOXED=1 says so,
-    else SandboxError.
+    Where none works, return NONE if `allow_unsandboxed` or the environment's QHARNESS_ALLOW_UNSANDBOXED=1 permits it,
+    else raise SandboxError.
     """
     candidates = (OWN_USER, USER_NAMESPACE) if os.geteuid() == 0 else (USER_NAMESPACE,)
     said = ""
@@ -229,31 +221,32 @@ def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
 
 
 @dataclass(frozen=True)
-class Mechanism:
-    """One thing isolation is made of: whether it works here, what was found, and what would make it work."""
+class Check:
+    """One thing that works on this machine or does not, what was found, and the command that mends it."""
 
     name: str
-    works: bool
+    ok: bool
     found: str
     fix: str = ""
 
 
-def mechanisms() -> list[Mechanism]:
-    """What this machine has to keep programs in, tried as far as it can be."""
+def mechanisms() -> Iterator[Check]:
+    """Check each part of a sandbox that this machine may offer, by running a program where that is possible."""
     bwrap = shutil.which("bwrap")
-    found = [Mechanism("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")]
+    yield _check("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")
     if bwrap and os.geteuid() == 0:
         said = _works(OWN_USER)
-        found.append(Mechanism("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX))
+        yield _check("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX)
     if bwrap:
         said = _works(USER_NAMESPACE)
-        found.append(Mechanism("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX))
+        yield _check("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX)
     filtered = filter_for(platform.machine()) is not None
     row = "new namespaces, ptrace, memfd, bpf and others are refused" if filtered else platform.machine()
-    found.append(
-        Mechanism("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
-    )
-    return found
+    yield _check("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
+
+
+def _check(name: str, ok: bool, found: str, fix: str) -> Check:
+    return Check(f"sandbox: {name}", ok, found, "" if ok else fix)
 
 
 _AS_ROOT_FIX = "give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run qharness as an ordinary user"

@@ -1,8 +1,8 @@
-"""Processes that stay: a language's compiler, and its runners of programs that the compiler has found harmless.
+"""Long-lived processes: a language's compiler, and its runners of programs that the compiler has found harmless.
 
-Compiling runs none of a program's code, so programs may share the process; so may programs that can neither see nor
-change anything of one another. Every other program gets a fresh process. Yet only a pass is believed from a process
-that has served many: everything else is done once more where it can be trusted.
+Compiling runs none of a program's code, so programs may share the compiler. Programs that can neither see nor change
+anything of one another may share a runner. Every other program gets a fresh process. Only a pass is trusted from a
+process that has served many programs: any other verdict is checked again in a process that can be trusted.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ STOPPED = Outcome(Status.ERROR, "stopped")
 
 
 class StrayLineError(EOFError):
-    """A process has said what is no answer to the request."""
+    """A process has written a line that does not answer the request."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of a compiler or runner. `fit`: the process is as it was before; if not, it has been ended."""
+    """An answer of a compiler or runner. `fit`: the process can go on; if not, it has been ended."""
 
     kind: str
     rest: str
@@ -46,10 +46,10 @@ class Answer:
 
 
 class Server:
-    """A sandboxed process that reads lines and answers with one; started when first needed, and again when it died."""
+    """A sandboxed process that answers requests with one line each; started when needed, and again when it died."""
 
     def __init__(self, name: str, argv: Sequence[str], seconds: float) -> None:
-        """`seconds`: the wall seconds that one answer may take, more on a busy machine."""
+        """`seconds`: the wall time that one answer may take, in seconds, more on a busy machine."""
         self._name = name
         self._argv = argv
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,13 +57,13 @@ class Server:
         self.seconds = seconds
         self.stopped = False
         self.lock = threading.Lock()
-        """Who asks holds it, where several may."""
+        """A thread holds it while it asks, where several threads may ask."""
 
     def ask(self, *fields: str) -> str:
-        """The answer to one request, a line a field.
+        """Send one request, one line per field, and return the answer.
 
-        Raises TimeoutError where the process took too long, EOFError where it died or rambled: it is ended then, and
-        the next request gets another. Raises SandboxError if none can be started.
+        Raises TimeoutError where the process took too long, EOFError where it died or wrote too much: it is ended
+        then, and the next request starts another. Raises SandboxError if none can be started.
         """
         if self._answered >= _MOST_ANSWERS:
             self.close()
@@ -84,13 +84,13 @@ class Server:
 
     @property
     def unused(self) -> bool:
-        """Whether the next request is the first that its process gets."""
+        """Whether the next request will be the first of its process."""
         return self._process is None or self._answered == 0 or self._answered >= _MOST_ANSWERS
 
     def answer(self, *fields: str) -> Answer:
-        """The answer to one request, which repeats a word that only this request has; raises what `ask` raises.
+        """Send one request with a random word, and return the answer, which repeats that word; raise as `ask` does.
 
-        Raises StrayLineError, and ends the process, where it does not: that line and all that follow answer nothing.
+        Where the word is missing, end the process, whose later lines cannot be trusted, and raise StrayLineError.
         """
         word = secrets.token_hex(8)
         said = self.ask(word, *fields).split(" ", 3)
@@ -102,7 +102,7 @@ class Server:
         return Answer(said[2], " ".join(said[3:]), said[1] == "fit")
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """A process that has said it is ready; raise SandboxError with its last words if it does not."""
+        """Start a process and wait until it writes `ready`; raise SandboxError with its last words if it does not."""
         with tempfile.TemporaryFile() as words:
             process = start(self._argv, stderr=words.fileno())
             with contextlib.suppress(TimeoutError, EOFError):
@@ -116,7 +116,7 @@ class Server:
         raise SandboxError(f"the {self._name} did not start in the sandbox: {said[-1] if said else 'no message'}")
 
     def kill(self) -> None:
-        """Stop a request that is going on, and begin no other; any thread may call this."""
+        """Stop the running request and refuse later ones; any thread may call this."""
         self.stopped = True
         if self._process is not None:
             kill(self._process)
@@ -130,17 +130,17 @@ class Server:
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled program, as text for the harness, and whether it may share a process with others."""
+    """A compiled program as text for the harness. `harmless`: it may share a process with others."""
 
     classes: str
     harmless: bool
 
 
 def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
-    """The compiled program, or how compiling it failed. Workers may share the compiler.
+    """Compile a program; return how that failed where it did. Workers may share the compiler.
 
-    A compiler that dies, hangs or says that something odd happened may owe it to an earlier program: a new one gets the
-    program once more, and that one's word is final. Raises SandboxError if none can be started, or a new one rambles.
+    A compiler may die, hang or report something odd because of an earlier program: then a new one compiles the program
+    again, and its answer is final. Raises SandboxError if none can be started, or a new one gives stray answers.
     """
     with compiler.lock:
         return _compile(compiler, program)
@@ -175,11 +175,11 @@ def _compile(compiler: Server, program: Program) -> Compiled | Outcome:
 
 
 def run_shared(runner: Server, confirmer: Server, entry_class: str, classes: str) -> Outcome | None:
-    """A harmless program's verdict; None if only a fresh process can tell. Raises SandboxError if none can be started.
+    """Run a harmless program; return its verdict, or None if it needs a fresh process.
 
-    A pass of the `runner`, which has run many programs, is believed. What it did not pass is run once more by the
-    `confirmer`, which runs such programs alone: its verdict counts if the program left it as it was. One that died or
-    hung may owe it to an earlier program, or to this one's appetite: so it is no verdict.
+    A pass of the `runner`, which has run many programs, is trusted. Any other program is run again by the `confirmer`,
+    which runs only such programs: its verdict counts if it is still fit afterwards. A runner that died or hung gives
+    no verdict, because an earlier program or a lack of memory may be the cause. Raises SandboxError if none starts.
     """
     first = _verdict(runner, entry_class, classes)
     if first is None or first[0].passed or runner.stopped:
@@ -195,7 +195,7 @@ def run_shared(runner: Server, confirmer: Server, entry_class: str, classes: str
 
 
 def _verdict(runner: Server, entry_class: str, classes: str) -> tuple[Outcome, bool] | None:
-    """What a runner says of a program, and whether it is still fit; None where it gives no verdict."""
+    """Return a runner's verdict on a program and whether the runner is still fit; None where it gives no verdict."""
     begun = time.monotonic()
     try:
         answer = runner.answer(entry_class, classes)
@@ -208,9 +208,9 @@ def _verdict(runner: Server, entry_class: str, classes: str) -> tuple[Outcome, b
 
 
 def _line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
-    """The next line of a process's output; raise TimeoutError if it takes longer, EOFError if it ends or rambles.
+    """Read the next line of a process's output; raise TimeoutError after `seconds`, EOFError if it ends or is too long.
 
-    A second in which the machine is busy counts for as much less, and one in which all stood still for none.
+    Time in which the machine is busy counts less, and time in which the machine stood still does not count.
     """
     assert process.stdout
     looked, spent, line = time.monotonic(), 0.0, b""

@@ -1,4 +1,4 @@
-"""The toolchain that a program needs: its language's, with the packages that it asks for."""
+"""Finds the toolchain that a program needs: its language's, with the packages that it asks for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qharness.errors import QHarnessError
 def find_toolchain(language: Language, packages: Sequence[str] = (), limits: Limits | None = None) -> Toolchain:
     """Find a language's tools and these packages; `limits` are the language's own by default.
 
-    Raises MissingDependencyError for what is not installed, QHarnessError where the language has no packages to offer.
+    Raises MissingDependencyError where something is not installed, QHarnessError where the language has no packages.
     """
     limits = limits or language.limits
     if not packages:

@@ -1,4 +1,4 @@
-"""Verdicts on disk: a program that has been judged is not run again."""
+"""The cache of verdicts: a program that was judged before is not run again."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from qharness.storage.json_values import without_lone_surrogates
 from qharness.storage.ownership import close_to_others
 
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
-"""What another run would find too. Time, memory and output ran out on this machine, this time."""
+"""The verdicts that another run would find too. Time, memory and output ran out on this machine, this time."""
 _AT_A_TIME = 500
 _VERSION = 3
-"""Of what a program sees in the sandbox: to be raised when that changes, so that older verdicts are not used."""
-_COLUMNS = "key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL, in_process INTEGER"
+"""The version of what a program sees in the sandbox: raise it when that changes, so that no older verdict is used."""
+_TABLE = "judged (key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL, in_process INTEGER)"
 
 
-class Verdicts:
-    """The cache, a table by the hash of all that a verdict depends on. Several processes may use it at once."""
+class VerdictCache:
+    """A table of verdicts by the hash of all that a verdict depends on. Several processes may use it at once."""
 
     def __init__(self) -> None:
         path = cache_path("verdicts", "verdicts.sqlite")
@@ -35,12 +35,12 @@ class Verdicts:
         self._path = path
         with closing(self._open()) as table, table:
             table.execute("DROP TABLE IF EXISTS verdicts")  # before 0.2, a verdict could come of an earlier program
-            table.execute(f"CREATE TABLE IF NOT EXISTS judged ({_COLUMNS})")
+            table.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
         with suppress(OSError):  # of a cache that may only be read
             close_to_others(path)
 
     def find(self, keys: Iterable[str]) -> dict[str, Outcome]:
-        """The verdicts known under these keys; none, and a note, where the cache cannot be read."""
+        """Return the verdicts known under these keys; none, and write a note, where the cache cannot be read."""
         wanted = list(keys)
         found: dict[str, Outcome] = {}
         try:
@@ -57,8 +57,8 @@ class Verdicts:
             note(f"the cache of verdicts cannot be read, so programs run again: {self._path}: {error}")
         return found
 
-    def keep(self, outcomes: Mapping[str, Outcome]) -> None:
-        """Add verdicts by key, those that last; a note where the cache cannot be written, for the verdicts stand."""
+    def add(self, outcomes: Mapping[str, Outcome]) -> None:
+        """Store those verdicts that another run would find too; write a note where the cache cannot be written."""
         rows = [
             (key, str(o.status), without_lone_surrogates(o.detail), o.seconds, o.in_process)
             for key, o in outcomes.items()
@@ -74,19 +74,19 @@ class Verdicts:
         return sqlite3.connect(self._path, timeout=60)
 
 
-def kept_verdicts() -> Verdicts | None:
-    """The cache, unless QHARNESS_NO_CACHE=1 turns it off or its folder cannot be written."""
+def verdict_cache() -> VerdictCache | None:
+    """Open the cache; None where QHARNESS_NO_CACHE=1 turns it off or its folder cannot be written."""
     if os.environ.get("QHARNESS_NO_CACHE") == "1":
         return None
     try:
-        return Verdicts()
+        return VerdictCache()
     except (OSError, sqlite3.Error) as error:
         note(f"verdicts are not kept for other runs: {cache_dir() / 'verdicts'}: {error}")
         return None
 
 
 def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolation: Isolation) -> str:
-    """The hash of the program with its tests, what runs it, the packages that it sees, and within which limits."""
+    """Return the SHA-256 of a program with its tests, its toolchain and packages, the limits, and the isolation."""
     parts = {
         "program": asdict(program),
         "tool": [

@@ -1,4 +1,4 @@
-"""One worker: runs programs of one language, and judges how each ended."""
+"""The worker: runs programs of one language, and turns the way each ended into a verdict."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from qharness.execution.toolchains import find_toolchain
 
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
 _CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
-_ABSOLUTE = 3.0  # times the wall limit, which the spawner ends any program at
+_ABSOLUTE = 3.0  # times the wall limit: there the spawner ends any program
 _GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
-"""A checker's words for: the program ended; the tests need its own process; the fork that ran the tests died."""
+"""What a checker reports besides a status: the program ended; its tests need its process; the tests' fork died."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
 class SandboxWorker:
     """Runs programs of one language. One thread at a time.
 
-    Its processes stay: the spawner, which gives each program a process and namespaces of its own; the compiler, if the
-    language has one; the runner of programs that the compiler has found harmless, and the one that confirms what it did
-    not pass.
+    Its processes live as long as it does: the spawner, which gives each program a process and namespaces of its own;
+    the compiler, if the language has one; the runner of programs that the compiler has found harmless; and the
+    confirmer, a second runner for the programs that did not pass in the first.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SandboxWorker:
     ) -> None:
         """`toolchain`: the language's under these limits, with the packages that its programs may import.
 
-        A `partner` of the same language and packages shares its compiler, which is slow at first, and its confirmer.
+        A `partner` of the same language and packages lends its compiler, which is slow at first, and its confirmer.
         """
         self._limits = limits = limits or language.limits
         toolchain = toolchain or find_toolchain(language, (), limits)
@@ -63,7 +63,7 @@ class SandboxWorker:
         self._servers = [each for each in servers if each]
 
     def run(self, program: Program) -> Outcome:
-        """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started at all."""
+        """Compile and run `program` to its end or to a limit. Raises SandboxError if it could not be started."""
         if self._forked:
             return self._check(program)
         if self._compiler is None:
@@ -78,7 +78,7 @@ class SandboxWorker:
         return dataclasses.replace(outcome, in_process=True)
 
     def _check(self, program: Program) -> Outcome:
-        """The verdict of the program's checker; of the program's own process, where the tests turn out to need that."""
+        """Have the checker judge the program, or the program's own process where its tests need that."""
         job: dict[str, object] = {
             "entry_class": program.entry_class,
             "source": program.source,
@@ -94,14 +94,14 @@ class SandboxWorker:
         return _judge_checked(Verdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
 
     def _run(self, *fields: str) -> Outcome:
-        """Have the command spawned."""
+        """Run the toolchain's command on these fields, and judge the program."""
         _, ending = self._spawned(json.dumps({"fields": fields}))
         return self._undecided() if ending is None else _judge(ending, self._limits)
 
     def _spawned(self, payload: str) -> tuple[str, dict[str, object] | None]:
-        """(what the checker said, how the program ended): once more in a fresh place where either did not live to tell.
+        """Return (the checker's report, the program's ending); try again with a new spawner where one of them died.
 
-        No ending where that fails too, or the worker is to stop.
+        The ending is None where the second attempt fails too, or the worker was stopped.
         """
         for _ in range(2):
             nonce = new_nonce()
@@ -126,9 +126,9 @@ class SandboxWorker:
         return "", None
 
     def _undecided(self) -> Outcome:
-        """The verdict on a program of which two spawners died: its own, if another program can be run.
+        """Return the verdict on a program at which two spawners died: an error of the program, if an empty one runs.
 
-        Raises SandboxError if none can.
+        Raises SandboxError if that does not run either.
         """
         if self._spawner.stopped:
             return STOPPED
@@ -139,7 +139,7 @@ class SandboxWorker:
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
 
     def kill(self) -> None:
-        """Kill what runs, with everything it started; any thread may call this."""
+        """Kill the worker's processes and all that they started; any thread may call this."""
         for server in self._servers:
             server.kill()
 
@@ -151,7 +151,7 @@ class SandboxWorker:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a checker says."""
+    """What a checker reports."""
 
     status: str
     detail: str
@@ -159,7 +159,7 @@ class Verdict:
 
 
 def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
-    """The verdict on a program that had a checker: the checker's, unless the program left it or was killed."""
+    """Return the checker's verdict, unless the program left it or was killed."""
     if verdict is None:
         return _left(ending, limits)
     if verdict.status == _GONE:
@@ -176,7 +176,7 @@ def _seconds(ending: dict[str, object]) -> float:
 
 
 def _left(ending: dict[str, object], limits: Limits, nonsense: str = "") -> Outcome:
-    """The verdict on a program that was killed at a limit, or left before its tests' end, or says `nonsense`."""
+    """Return the verdict on a program that was killed at a limit, left before its tests' end, or answers `nonsense`."""
     seconds, exit_status, cpu_seconds = _seconds(ending), ending["exit_status"], ending["cpu_seconds"]
     assert isinstance(exit_status, int) and isinstance(cpu_seconds, float)
     if ending["killed"]:
@@ -195,9 +195,9 @@ def _left(ending: dict[str, object], limits: Limits, nonsense: str = "") -> Outc
 
 
 def _judge(ending: dict[str, object], limits: Limits) -> Outcome:
-    """The verdict on a program that a command has run: its `report` holds the lines that count, no others.
+    """Return the verdict on a program that a command has run: `report` in its ending holds only lines that count.
 
-    Raises SandboxError where the command has not said that it started.
+    Raises SandboxError where the command has not reported that it started.
     """
     report = ending["report"]
     assert isinstance(report, list)

@@ -15,8 +15,8 @@ from qharness.noise.noise_figures import draw
 from qharness.noise.relative import SPREAD
 from qharness.storage.atomic_writer import write_text
 from qharness.storage.json_values import json_safe, json_text
-from qharness.storage.visible_text import csv_cell
 from qharness.storage.whole_folder import renewed_folder
+from qharness.visible_text import csv_cell
 
 COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
 

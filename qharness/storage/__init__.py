@@ -1,1 +1,1 @@
-"""Files and folders: one reader, one writer, and one way in which a folder becomes whole."""
+"""Reads and writes files, makes folders whole, holds locks, and owns the cache folder."""

@@ -1,4 +1,4 @@
-"""Benchmark files: a pinned upstream, a checksum, a local mirror, and the folders things are kept in."""
+"""Benchmark files (a pinned upstream, a checksum, a local mirror), and the cache folder."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _files_read: ContextVar[dict[str, str] | None] = ContextVar("files_read", defaul
 
 
 def cache_dir() -> Path:
-    """Where qharness keeps what it can make again: QHARNESS_CACHE_DIR, or `qharness` in the user's cache folder.
+    """Return the cache folder: QHARNESS_CACHE_DIR, or `qharness` in the user's cache folder.
 
-    It is made for its user alone where it is missing. Raises CacheError where anybody else can change it.
+    A missing one is made, for its user alone. Raises CacheError where anybody else can change it.
     """
     set_by_user = os.environ.get("QHARNESS_CACHE_DIR")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") if not set_by_user else Path(set_by_user)
     folder = home if set_by_user else home / "qharness"
     require_ours(folder)
-    with suppress(OSError):  # who writes to it will be told
+    with suppress(OSError):  # the next write to it raises
         make_private(folder)
     return folder
 
 
 def cache_path(*parts: str, inside: bool = False) -> Path:
-    """A file or folder of the cache by its names, to be read or written; the folder that it stands in is made.
+    """Return the path of a file or folder of the cache; make the folder that it stands in.
 
-    Raises CacheError where anybody else can change it, or what is on the way to it; `inside`: or what is in it.
+    Raises CacheError where anybody else can change it or a folder above it, or, if `inside`, anything in it.
     """
     path = cache_dir().joinpath(*parts)
     require_ours(path, inside=inside)
@@ -56,14 +56,14 @@ def cache_path(*parts: str, inside: bool = False) -> Path:
 
 
 def mirror_dir(data_dir: str | Path | None = None) -> Path | None:
-    """The local mirror to read from: `data_dir`, or the one QHARNESS_DATA_DIR names; None where there is neither."""
+    """Return the local mirror: `data_dir`, or the folder that QHARNESS_DATA_DIR names, or None."""
     mirror = data_dir or os.environ.get("QHARNESS_DATA_DIR")
     return Path(mirror) if mirror else None
 
 
 @contextmanager
 def recording() -> Iterator[dict[str, str]]:
-    """Collect the sha256 of each benchmark file read inside, by file name."""
+    """Yield a dict that collects the SHA-256 of each benchmark file read inside, by file name."""
     files: dict[str, str] = {}
     token = _files_read.set(files)
     try:
@@ -73,9 +73,9 @@ def recording() -> Iterator[dict[str, str]]:
 
 
 def test_split(rows: Iterable[dict[str, Any]], packages: Sequence[str] = ()) -> dict[str, Dataset]:
-    """Documents as lm-eval wants them: a Hugging Face dataset of one split, `test`.
+    """Return documents as lm-eval takes them: a Hugging Face dataset of one split, `test`.
 
-    `packages`: what the programs of all these documents import besides the standard library, as the task's YAML has it.
+    `packages`: the packages that the programs of all these documents import, as in the task's YAML.
     """
     from datasets import Dataset
 
@@ -85,11 +85,11 @@ def test_split(rows: Iterable[dict[str, Any]], packages: Sequence[str] = ()) -> 
 
 @dataclass(frozen=True)
 class BenchmarkFile:
-    """One file of a benchmark: its path in a mirror, where it comes from, and its checksum where one is known.
+    """One file of a benchmark: its path in a mirror, its URL, and its SHA-256 where one is known.
 
-    `fields`: the checksum is of these fields of the rows, and not of the file, for a benchmark whose copies differ in
-    their line ends or in fields that matter to nobody. `also`: paths in a mirror that may hold the same rows in another
-    format, for which no checksum is known.
+    `fields`: where it is not empty, the checksum is of these fields of the rows and not of the file, because copies of
+    the benchmark differ in line ends or in unused fields. `also`: paths in a mirror that may hold the same rows in
+    another format, for which no checksum is known.
     """
 
     path: str
@@ -99,11 +99,11 @@ class BenchmarkFile:
     also: tuple[str, ...] = ()
 
     def rows(self, data_dir: str | Path | None = None) -> list[dict[str, Any]]:
-        """The file's rows: JSON lines (`.jsonl`, `.jsonl.gz`) or parquet.
+        """Read the file's rows: JSON lines (`.jsonl`, `.jsonl.gz`) or parquet.
 
-        They come from `data_dir`, or else the mirror QHARNESS_DATA_DIR names, and then nothing touches the network;
-        without a mirror, from the Hugging Face cache folder, where the file is fetched once. Raises DataError if
-        the file is missing, cannot be fetched, has another checksum or cannot be read.
+        With a mirror (`data_dir`, or else QHARNESS_DATA_DIR), nothing touches the network. Without one, the file is
+        fetched once into the Hugging Face cache folder. Raises DataError if the file is missing, cannot be fetched,
+        has another checksum or cannot be read.
         """
         mirror = mirror_dir(data_dir)
         path = self._in_mirror(mirror) if mirror else self._fetched()

@@ -1,4 +1,4 @@
-"""Disks that cannot be written: recognised in whatever form a library reports them, and said in one line."""
+"""Recognises a full or refusing disk in the errors of every library, and reports it in one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FULL = {
 _REFUSED = frozenset(
     {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EIO, errno.ENOTDIR, errno.ESTALE}
 )
-# What libraries that write without Python's files say: safetensors, SQLite, NumPy, PyTorch, tempfile.
+# Messages of libraries that write without Python's files: safetensors, SQLite, NumPy, PyTorch, tempfile.
 _SAID = re.compile(
     r"\(os error (28|122|27)\)|No space left|disk is full|disk I/O error|\d+ requested and \d+ written"
     r"|unexpected pos \d+ vs \d+|No usable temporary directory"
@@ -27,7 +27,7 @@ _SAID = re.compile(
 
 
 def as_disk_error(error: BaseException, name: str = "") -> DiskError | None:
-    """A disk that is full or refuses, as one line; None for any other error. `name`: what could not be written."""
+    """Return the DiskError for a disk that is full or refuses, None for any other error. `name`: of the output."""
     found = error.filename if isinstance(error, OSError) else None
     place = name or str(found or "the output")
     if is_full(error):
@@ -39,7 +39,7 @@ def as_disk_error(error: BaseException, name: str = "") -> DiskError | None:
 
 @contextmanager
 def named(name: str | Path) -> Iterator[None]:
-    """Around code that writes, and does nothing else: any OSError is raised as DiskError with this name."""
+    """Wrap code that only writes: raise any OSError as DiskError with this name."""
     try:
         with filling(name):
             yield
@@ -50,9 +50,9 @@ def named(name: str | Path) -> Iterator[None]:
 
 @contextmanager
 def filling(name: str | Path, scratch: Path | None = None) -> Iterator[None]:
-    """Around code that computes and writes: an error that a full disk caused is raised as DiskError with this name.
+    """Wrap code that computes and writes: raise an error that a full disk caused as DiskError with this name.
 
-    So is a DiskError of a file in `scratch`, which stands for what has the name.
+    A DiskError of a file in `scratch`, the unfinished form of the output, gets the name too.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def filling(name: str | Path, scratch: Path | None = None) -> Iterator[None]:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether this is a disk that takes no more."""
+    """Whether the error comes of a full disk."""
     return (isinstance(error, OSError) and error.errno in _FULL) or bool(_SAID.search(str(error)))
 
 

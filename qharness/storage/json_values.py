@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qharness.storage.visible_text import visible_json
+from qharness.visible_text import visible_json
 
 _STRING_OR_INFINITY = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<infinity>Infinity)')
 

@@ -1,4 +1,4 @@
-"""Locks between processes: each is a file that its holder keeps locked. A process that dies lets go of its locks."""
+"""Locks between processes: each is a file that its holder locks. A process that dies releases its locks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_S = 0.2
 
 
 def lock_file(kind: str, key: str) -> Path:
-    """A lock in the cache folder, where it may stay behind."""
+    """Return the path of a lock in the cache folder; the file may stay behind."""
     folder = cache_path("locks")
     make_private(folder)
     return folder / f"{kind}-{key}"
@@ -26,9 +26,9 @@ def lock_file(kind: str, key: str) -> Path:
 
 @contextmanager
 def writing_to(output: Path, *, wait: bool) -> Iterator[None]:
-    """Keep other processes of this machine from writing to the same place, as `locked` does.
+    """Hold the lock of an output path against other processes of this machine; `wait` as in `locked`.
 
-    Where no lock can be made, in a cache folder that is not writable, nobody is kept from it.
+    Where the cache folder cannot be written, there is no lock, and other processes can write too.
     """
     key = hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:16]
     try:
@@ -43,9 +43,9 @@ def writing_to(output: Path, *, wait: bool) -> Iterator[None]:
 
 @contextmanager
 def locked(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of that file. While another process holds it: wait, with one note of who it is, or raise BusyError.
+    """Hold a file's lock. While another process holds it, wait, with one note that names it, or raise BusyError.
 
-    `what` is made under this lock, in the words of the note. The file's folder must exist; the file stays behind.
+    `what`: the thing that is made under the lock, as that note names it. The file's folder must exist; the file stays.
     """
     from filelock import FileLock, Timeout  # late, for `qharness --help`
 

@@ -1,8 +1,8 @@
-"""Whether a file can have been changed by nobody but us, which is what lets us believe what stands in it.
+"""Checks that nobody but us can have changed a file of the cache, so that its content can be trusted.
 
 The rule is that of `ssh` for its keys: every folder on the way to a file, every link that is followed and the file
 itself belong to us or to root, and none of them can be written by others. A folder that others can write but in which
-they can rename nothing of ours (the sticky bit, as /tmp has it) will do, for what is in it is looked at in turn.
+they can rename nothing of ours (with the sticky bit, as /tmp) is accepted, because its entries are checked in turn.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _checked = hasattr(os, "geteuid")  # Windows has neither such owners nor such mo
 
 
 def require_ours(path: Path, *, inside: bool = False) -> None:
-    """Raise CacheError, in one line, where anybody but us and root can change `path` or what its name leads to.
+    """Raise CacheError, in one line, where anybody but us and root can change `path` or a folder or link on the way.
 
-    `inside`: what a folder holds is looked at too, links in it as links. What does not exist is nobody's.
+    `inside`: check the entries of a folder too, without following links. A path that does not exist passes.
     """
     if not _checked:
         return
@@ -38,7 +38,7 @@ def require_ours(path: Path, *, inside: bool = False) -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Take from everybody else the right to write a file or folder of ours, and what is in it, whatever the umask."""
+    """Take everybody else's right to write a file, or a folder of ours and its entries, whatever the umask."""
     for each in (path, *(path.rglob("*") if path.is_dir() else ())):
         mode = each.lstat().st_mode
         if mode & 0o022 and not stat.S_ISLNK(mode):
@@ -46,14 +46,14 @@ def close_to_others(path: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for us alone; one that is there stays as it is."""
+    """Make a folder and the missing ones above it, with mode 0700; leave existing ones as they are."""
     if not folder.is_dir():
         make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _walk(path: Path) -> None:
-    """Look at each name on the way."""
+    """Check each name on the way to a path, through links."""
     links = 0
     here = Path(path.anchor or os.sep)
     todo = list(reversed(path.absolute().relative_to(path.absolute().anchor).parts))
@@ -64,7 +64,7 @@ def _walk(path: Path) -> None:
             continue
         try:
             found = os.lstat(here / name)
-        except OSError:  # it is not there, or we may not look: whoever opens it will be told
+        except OSError:  # it is not there, or we may not look: opening it raises
             return
         _check(here / name, found, whole=not todo)
         if not stat.S_ISLNK(found.st_mode):
@@ -80,7 +80,7 @@ def _walk(path: Path) -> None:
 
 
 def _check(path: Path, found: os.stat_result, *, whole: bool) -> None:
-    """Raise CacheError for what is not ours alone. `whole`: all that is in a folder is to be put right with it."""
+    """Raise CacheError for a file that others can change. `whole`: advise to correct a folder's entries as well."""
     us = os.geteuid()
     if found.st_uid not in (us, _ROOT) and not (_is_above_us(found) and stat.S_ISDIR(found.st_mode)):
         what = "is a link that belongs" if stat.S_ISLNK(found.st_mode) else "belongs"
@@ -99,7 +99,7 @@ def _check(path: Path, found: os.stat_result, *, whole: bool) -> None:
 
 
 def _writers(path: Path, found: os.stat_result) -> str:
-    """Who else can write a file or folder, in words; a group that has only us in it, or is root's, is nobody else."""
+    """Name who else can write a file or folder; empty where its group is our own or root's, without other members."""
     if found.st_mode & stat.S_IWOTH:
         return "anyone"
     if not found.st_mode & stat.S_IWGRP:
@@ -112,7 +112,7 @@ def _writers(path: Path, found: os.stat_result) -> str:
 
 @cache
 def _is_private(group: int) -> bool:
-    """Whether a group is a user's own, which many systems name as the user, or root's; and has no others in it."""
+    """Whether a group is root's or the user's own (many systems name it as the user) and has no other members."""
     import grp
     import pwd
 
@@ -126,7 +126,7 @@ def _is_private(group: int) -> bool:
 
 @cache
 def _unmapped() -> int | None:
-    """The user whom root's folders seem to belong to, where a user namespace has no root; None where it has one."""
+    """Return the user id that root's folders show in a user namespace without a root; None where there is a root."""
     try:
         lines = Path("/proc/self/uid_map").read_text(encoding="ascii").split("\n")
         if any(line.split()[:1] == ["0"] for line in lines):
@@ -137,7 +137,7 @@ def _unmapped() -> int | None:
 
 
 def _is_above_us(found: os.stat_result) -> bool:
-    """Whether it is root's, as it shows in a user namespace without a root, and nobody in here can write it."""
+    """Whether a folder is root's, as seen in a user namespace without a root, and nobody in here can write it."""
     return found.st_uid == _unmapped() and not found.st_mode & 0o022
 
 

@@ -1,6 +1,6 @@
-"""The one way a folder becomes whole: it is filled under another name, and takes its place when all is on disk.
+"""Makes a folder whole or not at all: fills it under another name, and renames it when all is on disk.
 
-What a process leaves that is killed meanwhile is removed by the next one that writes to the same place.
+The next process that writes to the same place removes the leftovers of a killed one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _INSIDE = "unfinished"
 
 @contextmanager
 def whole_folder(target: Path, name: str = "") -> Iterator[Path]:
-    """A new folder to fill; at the end it is `target`, or its files are in `target`, where that is a folder already.
+    """Yield a new folder to fill; then rename it to `target`, or move its files there if `target` is a folder already.
 
     Nothing of it is left if anything is raised inside. Raises DiskError with `name`, or the path, where the disk is
-    full or does not let us.
+    full or refuses.
     """
     there = target.is_dir()
     scratch = target / f".{_INSIDE}.{os.getpid()}" if there else target.with_name(f".{target.name}.{os.getpid()}")
@@ -42,9 +42,9 @@ def whole_folder(target: Path, name: str = "") -> Iterator[Path]:
 
 @contextmanager
 def new_folder(output: Path, option: str = "--output") -> Iterator[Path]:
-    """A whole folder where there was none, or an empty one.
+    """Yield a folder to fill that becomes `output`, which must be missing or empty.
 
-    Raises QHarnessError for one that holds something, BusyError where another process is filling it.
+    Raises QHarnessError where it holds something, BusyError where another process is filling it.
     """
     name = f"{option} {output}".strip()
 
@@ -63,9 +63,9 @@ def new_folder(output: Path, option: str = "--output") -> Iterator[Path]:
 
 @contextmanager
 def renewed_folder(output: Path, ours: Callable[[Path], bool] = lambda _: False) -> Iterator[Path]:
-    """A whole folder whose files replace those of the same names in `output`; other processes' writing is waited for.
+    """Yield a folder to fill whose files replace those of the same names in `output`; wait for other writers first.
 
-    Of what else was there, files that are `ours`, of an earlier time, are removed. All else stays.
+    Other files there for which `ours(path)` is true, of an earlier time, are removed. All others stay.
     """
     name = f"--output {output}"
     with writing_to(output, wait=True):
@@ -79,18 +79,18 @@ def renewed_folder(output: Path, ours: Callable[[Path], bool] = lambda _: False)
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds, less what killed processes left in it."""
+    """List a folder's entries, without the leftovers of killed processes."""
     return sorted(set(folder.iterdir()) - set(left_behind(folder)))
 
 
 def left_behind(target: Path) -> list[Path]:
-    """What processes that are no more were filling, to make this folder."""
+    """List the unfinished forms of this folder that dead processes left."""
     around = ((target.parent, target.name), (target, _INSIDE))
     return [path for folder, stem in around for path in unfinished(folder) if path.stem == f".{stem}"]
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """What processes that are no more were writing in a folder: `.NAME.PROCESS`, a file or a folder."""
+    """List the files and folders that dead processes were writing in a folder: `.NAME.PROCESS`."""
     try:
         hidden = [path for path in folder.iterdir() if path.name.startswith(".") and path.name.count(".") > 1]
     except OSError:
@@ -99,7 +99,7 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def remove(paths: Iterable[Path]) -> None:
-    """Remove files and folders, as far as that goes."""
+    """Remove files and folders; ignore those that cannot be removed."""
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -109,7 +109,7 @@ def remove(paths: Iterable[Path]) -> None:
 
 
 def _dead(process: str) -> bool:
-    """Whether that is the number of a process that has ended, or our own, which is only now beginning."""
+    """Whether this is the number of a process that has ended, or our own, which is only now beginning."""
     if not process.isdecimal():
         return False
     if int(process) == os.getpid():
@@ -124,8 +124,8 @@ def _dead(process: str) -> bool:
 
 
 def _place(scratch: Path, target: Path, there: bool) -> None:
-    """Have all of it on disk, for some file systems say only then that they are full, and where it belongs."""
-    inside = sorted(scratch.rglob("*"), key=lambda path: (len(path.parts), path))  # what a folder is known by first
+    """Bring all of it to the disk (some file systems report only then that they are full), and move it into place."""
+    inside = sorted(scratch.rglob("*"), key=lambda path: (len(path.parts), path))  # top-level files first
     for path in inside:
         if path.is_file():
             with path.open("rb") as file:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qharness.progress import lines, note
-from qharness.storage.visible_text import visible
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job
+from qharness.visible_text import visible
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import tokenize
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from qharness import syntax_parser
+
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 _LAYOUT = {tokenize.NEWLINE: "NEW_LINE", tokenize.INDENT: "INDENT", tokenize.DEDENT: "DEDENT"}
 _UNSEEN = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER, tokenize.ENCODING}
@@ -48,20 +49,12 @@ def with_layout_marks(row: Mapping[str, Any]) -> str:
 def without_docstring(row: Mapping[str, Any]) -> str:
     """`code` less its docstring, layout and comments kept; `code_tokens` where no docstring can be made out."""
     source: bytes = row["code"].encode()
-    found = _docstring(_parser().parse(source).root_node)
+    found = _docstring(syntax_parser("python").parse(source).root_node)
     if found is None:
         return " ".join(row["code_tokens"])
     following = found.next_named_sibling
     rest = source[following.start_byte :] if following else b""
     return (source[: found.start_byte] + rest).decode().rstrip()
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_python
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_python.language()))
 
 
 def _docstring(node: Node) -> Node | None:

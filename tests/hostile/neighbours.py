@@ -20,7 +20,7 @@ from pathlib import Path
 from qharness import Program, Status, cache_dir
 from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
-from qharness.execution.verdicts import Verdicts
+from qharness.execution.verdicts import VerdictCache
 from qharness.registry import get_registry
 from tests.hostile import LIMITS, Places
 from tests.hostile.families import families
@@ -87,7 +87,7 @@ def is_right(outcome: Outcome, placed: Placed) -> bool:
     )
 
 
-def run(placed: list[Placed], workers: int, verdicts: Verdicts) -> list[Outcome]:
+def run(placed: list[Placed], workers: int, verdicts: VerdictCache) -> list[Outcome]:
     """The outcomes of programs of both languages, in their order, each under the limits of its language."""
     outcomes: dict[str, Outcome] = {}
     for language in ("python", "java"):
@@ -125,7 +125,7 @@ def main() -> None:
             9, mark, target.name, str(Path(__file__).parents[2]), folder, "/usr", mark, os.cpu_count() or 1, 0
         )
         enemies = hostile(places, rng, None if quick == "all" else int(quick))
-        verdicts, report, cached = Verdicts(), [], 0
+        verdicts, report, cached = VerdictCache(), [], 0
         for number, label in enumerate(("cold", "warm")):
             mine = [honest(language, n) for n in range((number + 1) * int(count) // 2) for language in HONEST]
             placed = [*enemies, *mine]

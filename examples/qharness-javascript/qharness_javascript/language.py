@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import Limits, MissingDependencyError, Toolchain
+from qharness import Limits, MissingDependencyError, Toolchain, syntax_parser
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node
 
 HARNESS = Path(__file__).resolve().with_name("on-node")  # Node asks for permission by real paths
 OLDEST = 20  # the first version with the permission model
@@ -61,7 +61,7 @@ class JavaScript:
         text = (prompt + completion).encode("utf-8", "surrogatepass")
         start = len(prompt.encode("utf-8", "surrogatepass"))
         depth, outer = 0, None
-        for leaf in _leaves(_parser().parse(text).root_node):
+        for leaf in _leaves(syntax_parser("javascript").parse(text).root_node):
             if leaf.type not in ("{", "${", "}") or leaf.start_byte == leaf.end_byte:
                 continue
             if outer is None and leaf.end_byte > start:
@@ -105,11 +105,3 @@ def _leaves(root: Node) -> list[Node]:
         else:
             leaves.append(current)
     return leaves
-
-
-@cache
-def _parser() -> Parser:
-    import tree_sitter
-    import tree_sitter_javascript
-
-    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_javascript.language()))

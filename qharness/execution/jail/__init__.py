@@ -1,1 +1,1 @@
-"""Runs inside the sandbox: the spawner, the namespaces it makes, and its watch over a program. Stdlib only."""
+"""The code that runs inside the sandbox: the spawner, its namespaces, and its watch over a program. Stdlib only."""

@@ -1,15 +1,15 @@
 """The spawner: runs inside the outer sandbox and starts programs, each in namespaces of its own.
 
-Its argument is how to run programs, in JSON. It says `ready`; then it reads requests: a line of HEADER bytes, which
-holds the length of the rest and a nonce, and the rest, which is JSON. It answers each with a line, that begins with
-the nonce.
+Its argument is a JSON document that says how to run programs. It writes `ready`; then it reads requests: a line of
+HEADER bytes, which holds the length of the rest and a nonce, and the rest, which is JSON. It answers each request with
+a line that begins with the nonce.
 
-A program is either run by a command, or by the language's harness in a fork of this process, which has imported what
-programs import. The harness's tests run in another, the checker, which stays: it reads a request's JSON itself, after
-the program's process was forked, so that no test and no expected value was ever in that process's memory, nor in this.
-The checker's verdict comes first in an answer, and what this process saw of the end after a `SEPARATOR`.
+A program is run by a command, or by the language's harness in a fork of this process, which has imported the modules
+that programs import. The tests run in another fork, the checker, which lives on: it reads a request's JSON itself,
+after the program's process was forked, so that no test and no expected value was ever in the memory of that process or
+of this one. An answer has the checker's verdict first, then a `SEPARATOR`, and then the ending that this process saw.
 
-Stdlib only: the package it belongs to is not to be seen in here.
+Stdlib only: the package that it belongs to is not visible in the sandbox.
 """
 
 import _socket
@@ -43,7 +43,7 @@ _CONCLUDING_SECONDS = 2.0  # that a checker gets when the program has gone
 
 @dataclass
 class Checker:
-    """The process that holds the tests: its pid, and our end of the socket by which it gets programs and says `d`."""
+    """The process that holds the tests: its pid, and our end of the socket for programs and its `d`."""
 
     pid: int
     control: _socket.socket
@@ -54,13 +54,13 @@ def main() -> None:
     config = json.loads(sys.argv.pop())
     own = ("namespaces", "supervision", "process_tree", "system_calls", "messages", "single_process", "spawning")
     for name in ("ctypes", "_ctypes", "ctypes._endian", *own):
-        del sys.modules[name]  # we have them; programs are not to
+        del sys.modules[name]  # so that programs cannot import them
     check, serve = _loaded(config) if not config["command"] else (None, None)
     gc.collect()
-    gc.freeze()  # forks copy fewer pages, and what is frozen is not listed
+    gc.freeze()  # forks copy fewer pages, and gc lists no frozen object
     if config["isolate"]:
-        namespaces.own_files(config["limits"]["disk_bytes"], config["kept"])
-        if check:  # what follows is for all programs at once: each by itself would cost more than a fork
+        namespaces.mount_writable_folders(config["limits"]["disk_bytes"], config["readable_below_tmp"])
+        if check:  # done once for all programs: doing it for each would cost more than a fork
             namespaces.hide_processes()
             _confine(config)
     checker = _start_checker(config, check) if check else None
@@ -81,14 +81,14 @@ def _confine(config: dict) -> None:
 
 
 def _loaded(config: dict) -> tuple[Callable, Callable]:
-    """The harness's `check` and `serve`, in an interpreter that sees the standard library and the packages asked for.
+    """Load the harness, and return its `check` and `serve`; the interpreter sees the stdlib and the packages asked for.
 
-    The modules of one that has a checker know each other by their names, which programs do not find.
+    The modules of a checked harness import each other by names that are removed before programs run.
     """
     _see(config["search_path"])
-    sys.modules["ctypes"] = None  # programs are not to have it, so packages are not to find it either
+    sys.modules["ctypes"] = None  # programs cannot import it, so packages must not find it either
     for name in config["preload"]:
-        with contextlib.suppress(Exception):  # which is the program's to see, if it imports that
+        with contextlib.suppress(Exception):  # a program that imports it gets the error itself
             importlib.import_module(name)
     del sys.modules["ctypes"]
     sources = config["checked_harness"] or [("harness", config["harness"])]
@@ -102,20 +102,20 @@ def _loaded(config: dict) -> tuple[Callable, Callable]:
 
 
 def _see(search_path: list[str]) -> None:
-    """Import from the standard library and then from `search_path`; interpreters that programs start do so too.
+    """Import from the standard library and then from `search_path`, here and in interpreters that programs start.
 
-    This one was started without `site`, whose `exit`, `quit`, `help` and so on programs expect.
+    This interpreter was started without `site`, so this adds `exit`, `quit`, `help` and so on, which programs expect.
     """
     sys.path[:] = [*(path for path in sys.path if path != _HERE), *search_path]
     if search_path:
         os.environ["PYTHONPATH"] = os.pathsep.join(search_path)
-        os.environ.update(dict.fromkeys(_THREADS, "1"))  # they would count as processes, and no fork has them
+        os.environ.update(dict.fromkeys(_THREADS, "1"))  # threads count as processes, and a fork loses them
     for provide in (site.setquit, site.setcopyright, site.sethelper):
         provide()
 
 
 def _run_command(length: int, config: dict) -> dict[str, object]:
-    """One program, run by the command: what it said of itself, and how it ended."""
+    """Run one program by the command; return its report and its ending."""
     fields = json.loads(read_exactly(0, length))["fields"]
     report, told = os.pipe()
     output, printed = os.pipe()
@@ -137,7 +137,7 @@ def _run_command(length: int, config: dict) -> dict[str, object]:
 
 
 def _become_command(config: dict, given: int, told: int, printed: int) -> None:
-    """Become the command: limits set, privileges gone, descriptors 0 to 2 and no others."""
+    """Become the command, with limits, without privileges, and with descriptors 0 to 2 only."""
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
@@ -156,7 +156,7 @@ def _drop(uid: int | None) -> None:
 
 
 def _start_checker(config: dict, check: Callable) -> Checker:
-    """Fork the checker. It goes with this process, and all that it starts with it."""
+    """Fork the checker, which dies with this process, and all that it starts with it."""
     ours, theirs = _socket.socketpair()
     pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
     if pid == 0:
@@ -169,7 +169,7 @@ def _start_checker(config: dict, check: Callable) -> Checker:
 
 
 def _check(config: dict, check: Callable, control: int) -> None:
-    """Be the checker: for each program a channel to it comes on the control socket, and the job on standard input."""
+    """Be the checker: read each program's channel from the control socket, and its job from standard input."""
     if config["isolate"]:
         namespaces.die_with_parent()
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -192,7 +192,7 @@ def _check(config: dict, check: Callable, control: int) -> None:
 
 
 def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker) -> dict[str, object]:
-    """One program, until its checker has a verdict or it has met a limit: how it ended."""
+    """Run one program until its checker has a verdict or it has reached a limit; return its ending."""
     output, printed = os.pipe()
     ours, theirs = _socket.socketpair()
     pid = namespaces.fork_into_namespaces(own_mounts=False) if config["isolate"] else os.fork()
@@ -211,12 +211,12 @@ def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker)
     pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno(), checker.pid)
     ending = supervise(pid, pipes, b"", config["limits"], killer(pid, config))
     ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
-    spent = not ready or checker.control.recv(1) != b"d"  # it has died, or hangs: we are to be replaced
+    spent = not ready or checker.control.recv(1) != b"d"  # it has died or hangs: the worker must replace us
     return {**seen(ending), "spent": spent, "checked": True}
 
 
 def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
-    """Become the program: limits set, privileges gone, descriptors 0 to 3 and no others."""
+    """Become the program, with limits, without privileges, and with descriptors 0 to 3 only."""
     os.setsid()
     if config["isolate"]:
         namespaces.die_with_parent()
@@ -225,7 +225,7 @@ def _serve(config: dict, serve: Callable, channel: int, printed: int) -> None:
     if config["isolate"]:
         _drop(config["uid"])
     tables = [vars(sys.modules["__main__"]), vars(namespaces)]
-    # A program that looks up the stack finds none of what we use. It is kept from being freed, which takes longer.
+    # Empty our globals, so that a program that walks the stack finds none. A copy lives on, since freeing takes longer.
     atexit.register(id, [dict(table) for table in tables])
     for table in tables:
         table.clear()

@@ -1,16 +1,16 @@
-"""How a request to the spawner is framed, and its answer. Stdlib only, and little of it: it is often forked."""
+"""The framing of requests to the spawner and of its answers. Stdlib only, and little of it: it is often forked."""
 
 import os
 
 HEADER, SEPARATOR = 32, "\x1e"
-"""Bytes of a request's first line; and what stands between a checker's part of an answer and the spawner's."""
+"""The bytes of a request's first line; and the separator of a checker's part of an answer from the spawner's."""
 
 
 def new_nonce() -> str:
-    """Fifteen hexadecimal digits that name one request."""
+    """Return fifteen random hexadecimal digits, which name one request."""
     return os.urandom(8).hex()[:15]
 
 
 def header(payload: str, nonce: str) -> str:
-    """The first line of a request, which with its end takes HEADER bytes; the payload is ASCII, and a line too."""
+    """Return the first line of a request: HEADER bytes with its line end. The payload, in ASCII, is the second line."""
     return f"{len(payload) + 1:>15} {nonce}"

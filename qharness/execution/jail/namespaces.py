@@ -1,7 +1,7 @@
-"""What a process does to itself so that nothing it runs can get out: Linux's own calls, by ctypes. Stdlib only.
+"""System calls by which a process confines itself and all that it starts, made by ctypes. Stdlib only.
 
-A program's processes live in a pid and ipc namespace of their own, inside the outer sandbox, which has cut the network
-and all but the readable files off already.
+A program's processes live in a pid and ipc namespace of their own. The outer sandbox around it has no network and shows
+only the readable files.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 else:
     from system_calls import CLONE, call_number, filter_for
 
-_NEWNS, _NEWIPC, _NEWPID = 0x0002_0000, 0x0800_0000, 0x2000_0000
-_NEWUSER = 0x1000_0000
+# Flags of clone(2) and unshare(2), of mount(2), and the options of prctl(2).
+_NEWNS, _NEWIPC, _NEWUSER, _NEWPID = 0x0002_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000
 _NOSUID, _NODEV, _NOEXEC, _READONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 2, 4, 8, 1, 32, 4096, 0x4000, 1 << 18
 _PDEATHSIG, _DUMPABLE, _SECCOMP, _NO_NEW_PRIVS = 1, 4, 22, 38
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
-_BACKSTOP = 2  # times the CPU limit, which the supervisor keeps to where it can: the kernel counts by ticks, loosely
+_BACKSTOP = 2  # times the CPU limit: the supervisor enforces the limit itself; the kernel counts by coarse ticks
 _OTHER_LIMITS = (("CORE", 0), ("NICE", 0), ("RTPRIO", 0), ("MSGQUEUE", 0), ("SIGPENDING", 1024))
-"""No core dumps, no priority over others, though the user may have it, and a share of what the kernel queues."""
-_FILES = 4096  # in the writable directory, which bounds what their names take beside their bytes
+"""No core dumps, no priority over others, even where the user may have it, and a share of the kernel's queues."""
+_FILES = 4096  # the most files in the writable directory: it bounds the memory of their names
 
-_libc = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock, as a fork must
+_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL holds the interpreter's lock, as a fork must
 
 
 def _call(name: str, *arguments: object) -> None:
@@ -41,13 +41,13 @@ def _call(name: str, *arguments: object) -> None:
 
 
 def fork_into_namespaces(own_mounts: bool) -> int:
-    """Fork a child that is the first process of a pid namespace, and has mounts of its own if asked for.
+    """Fork a child that is the first process of a pid namespace; return its pid here, and 0 in the child.
 
-    Where no filter denies them, it has ipc objects of its own too.
+    It has mounts of its own if `own_mounts`, and ipc objects of its own where no filter denies ipc anyway.
 
-    unshare would do once: after that only a process of the new namespace's parent may do it again. So it is the system
-    call, between what Python does before and after any fork. As the first process of its namespace, the child is spared
-    by signals that it has no handler for, but for those that the kernel itself sends; when it ends, all others do.
+    os.fork after unshare would work only once per process, so this makes the system call clone, and what Python does
+    before and after any fork. As the first process of its namespace, the child ignores signals that it has no handler
+    for, except those that the kernel itself sends; when it ends, the kernel kills the namespace's other processes.
     """
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
@@ -63,12 +63,12 @@ def fork_into_namespaces(own_mounts: bool) -> int:
     return pid
 
 
-def own_files(disk_bytes: int, kept: list[str]) -> None:
-    """Mount an empty writable /tmp and /dev/shm, of bounded size together; what is `kept` below /tmp stays readable.
+def mount_writable_folders(disk_bytes: int, readable_below_tmp: list[str]) -> None:
+    """Mount an empty writable /tmp and /dev/shm of `disk_bytes` in all; some paths below /tmp stay readable.
 
     One file system holds both, so that shared memory and semaphores, which are files in /dev/shm, count as files do.
     """
-    held = [(Path(path), os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in kept]
+    opened = [(Path(path), os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in readable_below_tmp]
     options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
     _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
     for name, target in (("shm", b"/dev/shm"), ("files", b"/tmp")):  # the second hides the first
@@ -76,7 +76,7 @@ def own_files(disk_bytes: int, kept: list[str]) -> None:
         folder.mkdir()
         folder.chmod(0o1777)
         _call("mount", bytes(folder), target, None, _BIND, None)
-    for path, descriptor in held:
+    for path, descriptor in opened:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             path.mkdir(mode=0o755)
@@ -84,21 +84,21 @@ def own_files(disk_bytes: int, kept: list[str]) -> None:
             path.touch()
         _call("mount", f"/proc/self/fd/{descriptor}".encode(), bytes(path), None, _BIND | _REC, None)
         os.close(descriptor)
-    _keep_devices()
+    _remount_devices()
     os.chdir("/")
 
 
-def _keep_devices() -> None:
-    """Show the host's devices so that they can be read and written, but not dated: no program is to leave a mark."""
+def _remount_devices() -> None:
+    """Remount the host's devices read-only: they can still be read and written, but their times cannot be changed."""
     for name in _DEVICES:
         path = f"/dev/{name}"
         with contextlib.suppress(FileNotFoundError):
-            flags = os.statvfs(path).f_flag & (_NOSUID | _NOEXEC)  # what it has, it must keep
+            flags = os.statvfs(path).f_flag & (_NOSUID | _NOEXEC)  # a remount must not drop these
             _call("mount", None, path.encode(), None, _BIND | _REMOUNT | _READONLY | flags, None)
 
 
 def hide_processes_from_command(executable: str) -> None:
-    """Leave of /proc the one link that a command's dynamic linker wants: no process, no memory, no descriptor."""
+    """Mount a /proc that holds only /proc/self/exe, which a command's dynamic linker reads."""
     _call("mount", None, b"/", None, _REC | _PRIVATE, None)
     flags = _NOSUID | _NODEV | _NOEXEC
     _call("mount", b"tmpfs", b"/proc", b"tmpfs", flags, b"size=4k,mode=755")
@@ -109,33 +109,33 @@ def hide_processes_from_command(executable: str) -> None:
 
 
 def hide_processes() -> None:
-    """Leave /proc empty for everyone who has no descriptor of it."""
+    """Mount an empty folder on /proc; descriptors opened before still show the real one."""
     _call("mount", b"tmpfs", b"/proc", b"tmpfs", _NOSUID | _NODEV | _NOEXEC | _READONLY, b"size=4k,mode=555")
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent ends."""
+    """Have the kernel kill this process when its parent ends."""
     _call("prctl", _PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def become_nobody() -> None:
-    """Enter a user namespace into which no one is mapped: our id reads as nobody's, and nothing outside is ours."""
+    """Enter a user namespace that maps no user: our id reads as nobody's, and we own nothing outside."""
     _call("unshare", _NEWUSER)
 
 
 def give_up_privileges(uid: int | None) -> None:
-    """Be without capabilities, for good; as that user, where we can."""
+    """Become that user, if one is given, and drop all capabilities for good."""
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
     _call("capset", struct.pack("Ii", 0x2008_0522, 0), bytes(24))  # version 3 of its structures
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
-    _call("prctl", _DUMPABLE, 0, 0, 0, 0)  # so that /proc/self/mem is not ours to read
+    _call("prctl", _DUMPABLE, 0, 0, 0, 0)  # makes /proc/self/mem unreadable
 
 
 def limit(limits: dict[str, int], address_space: bool) -> None:
-    """Set the resource limits that hold for each process; the tree's are the supervisor's to watch."""
+    """Set the resource limits of each process; the supervisor enforces those of the whole tree."""
     if (cpu := limits["cpu_seconds"] * (_BACKSTOP if sys.platform == "linux" else 1)) >= 0:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))  # SIGKILL: a first process ignores SIGXCPU
     for name, field in (("NPROC", "processes"), ("NOFILE", "open_files"), ("FSIZE", "file_bytes")):
@@ -148,12 +148,12 @@ def limit(limits: dict[str, int], address_space: bool) -> None:
 
 
 _FILTER = filter_for(platform.machine())
-_HELD = ctypes.create_string_buffer(_FILTER or b"")
-_PROGRAM = struct.pack("HxxxxxxP", len(_FILTER or b"") // 8, ctypes.addressof(_HELD))
+_STEPS = ctypes.create_string_buffer(_FILTER or b"")
+_PROGRAM = struct.pack("HxxxxxxP", len(_FILTER or b"") // 8, ctypes.addressof(_STEPS))  # struct sock_fprog
 
 
 def filter_calls() -> None:
-    """Filter the calls of ours, and of all we start, from now on; none on an architecture without a filter."""
+    """Filter the system calls of this process and all that it starts, on an architecture that has a filter."""
     _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
     if _FILTER:
         _call("prctl", _SECCOMP, 2, _PROGRAM, 0, 0)

@@ -1,10 +1,10 @@
-"""What a program's processes use, and how busy the machine is beside them, as /proc tells. Stdlib only.
+"""Reads from /proc what a program's processes use, and how busy the machine is beside them. Stdlib only.
 
-Each look reads the processes that live. CPU time of those that ended between two looks is not lost: a process counts by
-what it was last seen to have used, and what a parent got by waiting for its children counts beyond that. The sum never
-exceeds what was used. It lacks only the time of processes that nobody waits for (whose parent ignores SIGCHLD), since
-they were last seen: of those too short-lived to be seen, all of it. `Look.running` bounds these: it is how many
-processors the program's threads occupied at an instant that the program cannot foresee, and so a fair sample.
+Each look reads the living processes. CPU time of those that ended between two looks is counted too: a process counts
+with the time it was last seen to have used, and beyond that with the time that its parent got by waiting for it. The
+sum never exceeds the time used. It misses only the time of processes that nobody waits for (whose parent ignores
+SIGCHLD) since they were last seen: all of it where they are too short-lived to be seen. `Look.running` bounds that
+time: it is the number of processors that the program's threads occupy at an instant that the program cannot foresee.
 """
 
 import os
@@ -13,17 +13,17 @@ from typing import NamedTuple
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir("/proc") else -1  # noqa: PTH112
-"""A descriptor, for /proc is to be hidden from programs; -1 on systems that have none: nothing is watched there."""
+"""A descriptor of /proc, which is hidden from programs later; -1 on systems without /proc, where looks find nothing."""
 _CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MOST_PATIENCE = 20.0
 _WANTING = (b"R", b"D")  # runs or waits for a processor; waits for a disk
 
 Key = tuple[int, int]
-"""A process: its pid, and when it started, for pids come again."""
+"""A process: its pid, and its start time in clock ticks, because pids are reused."""
 
 
 class _Process(NamedTuple):
-    """A row of /proc: times in clock ticks, `waited` being that of the children it has waited for."""
+    """A process in /proc: times in clock ticks; `waited` is the time of the children that it has waited for."""
 
     pid: int
     state: bytes
@@ -37,11 +37,11 @@ class _Process(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a program used until now, and what it wants at this instant.
+    """A program's use of the machine until now, and its state at this instant.
 
-    `wants`: whether any thread of it runs, waits for a processor or for a disk: if none does, the program sleeps.
-    `running`: the processors that its threads have, at a fair share. `stretch`: how many times longer the rest of the
-    machine makes a program that needs one processor.
+    `wants`: whether any thread of it runs, or waits for a processor or a disk; if none does, the program sleeps.
+    `running`: the number of processors that its threads have, at a fair share. `stretch`: the factor by which the rest
+    of the machine slows down a program that needs one processor.
     """
 
     cpu_seconds: float
@@ -52,9 +52,9 @@ class Look(NamedTuple):
 
 
 class ProcessTree:
-    """A process and all that descend from it, whoever has adopted them since; and its checker's.
+    """A process, its descendants, even those that others have adopted, and its checker's processes.
 
-    The `checker`, where there is one, serves many programs: what it used before the first look is not this one's.
+    The `checker`, where there is one, serves many programs: its CPU time before the first look does not count.
     """
 
     def __init__(self, root: int, checker: int = 0) -> None:
@@ -65,7 +65,7 @@ class ProcessTree:
         self._waited = 0  # ticks that parents got by waiting, beyond what had been seen of the children
 
     def look(self) -> Look:
-        """Read what the processes are doing now."""
+        """Read the processes' present state from /proc."""
         if _PROC < 0:
             return Look(0.0, 0, False, 0.0, 1.0)
         busy = _runnable()
@@ -86,10 +86,10 @@ class ProcessTree:
         )
 
     def _living(self) -> dict[Key, _Process]:
-        """The program's processes that there are, be they zombies.
+        """Find the program's processes, zombies among them.
 
-        A process is the program's if its parent is, or if it was so before; or if it is of the root's session, which
-        tells where no pid namespace hands orphans to the root.
+        A process is the program's if its parent is, if it was so in the last look, or if it is in the root's session,
+        which finds orphans where no pid namespace makes the root their parent.
         """
         rows = {process.pid: process for process in _processes()}
         mine = {pid for pid, row in rows.items() if (pid, row.started) in self._seen or row.session == self._root}
@@ -100,7 +100,7 @@ class ProcessTree:
         return {(pid, rows[pid].started): rows[pid] for pid in mine}
 
     def _count(self, living: dict[Key, _Process]) -> None:
-        """Add up what has ended since the last look: twice seen is counted once."""
+        """Add the time of processes that ended since the last look, without counting any of it twice."""
         gained = sum(now.waited - (self._seen[key].waited if key in self._seen else 0) for key, now in living.items())
         gone = [last for key, last in self._seen.items() if key not in living]
         self._waited += max(gained - sum(last.own + last.waited for last in gone), 0)
@@ -109,9 +109,9 @@ class ProcessTree:
 
 
 def patience() -> float:
-    """How many times longer than on an idle machine a process that needs one processor takes now, this one aside.
+    """Return by which factor the machine's other threads slow down a process that needs one processor, at most 20.
 
-    By the threads of the machine that run or want to at this instant, over the processors there are; 20 at most.
+    It is the number of threads that run or are ready to at this instant, over the number of processors.
     """
     return _stretch(max(_runnable() - 1, 0)) if _PROC >= 0 else 1.0
 
@@ -121,7 +121,7 @@ def _stretch(others: int) -> float:
 
 
 def _runnable() -> int:
-    """The machine's threads that run or want to, less this one."""
+    """Count the machine's threads that run or are ready to, without this one."""
     return int(_read("loadavg").split()[3].partition(b"/")[0]) - 1
 
 
@@ -141,7 +141,7 @@ def _processes() -> list[_Process]:
 
 
 def _states(process: _Process) -> list[bytes]:
-    """What each thread does: the process's own row tells only of its first."""
+    """Return the state of each thread; the process's own row has only that of its first."""
     if process.threads <= 1:
         return [process.state]
     try:

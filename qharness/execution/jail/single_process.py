@@ -1,7 +1,7 @@
-"""The checker's and the program's part where a language's harness runs solution and tests in one process. Stdlib only.
+"""The checker and the server of programs for a harness that runs solution and tests in one process. Stdlib only.
 
 The checker sends the job and a token. The harness reads the token when the program is about to run, and signs a pass
-with it. What this gives is a verdict of the program's own process.
+with it. The verdict is that of the program's own process.
 """
 
 import json
@@ -19,7 +19,7 @@ Main = Callable[[str, str, str, int, int], None]
 
 
 def check(job: dict[str, str], channel: int, cpu_seconds: int) -> tuple[str, str, bool]:
-    """(status, detail, True): what the harness reports on `channel`; `gone` where it reports no end."""
+    """Return (status, detail, True) as the harness reports on `channel`; status `gone` where it reports no end."""
     token = os.urandom(_TOKEN_BYTES).hex()
     payload = json.dumps(job)
     try:
@@ -41,6 +41,6 @@ def _reported(channel: int, token: str) -> tuple[str, str]:
 
 
 def serve(main: Main, channel: int) -> None:
-    """Run the job that comes on `channel` by the harness's `main`."""
+    """Read a job from `channel` and run it by the harness's `main`."""
     job = json.loads(read_exactly(channel, int(read_exactly(channel, _LENGTH))))
     main(job["entry_class"], job["source"], job["tests"], channel, channel)

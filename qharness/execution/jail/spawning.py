@@ -1,4 +1,4 @@
-"""What the spawner does around the programs that it starts. Nothing of it is on the stack of one. Stdlib only."""
+"""Functions that the spawner calls around the programs that it starts, never below one. Stdlib only."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ _WRITABLE = ("/tmp", "/dev/shm")  # noqa: S108 - the sandbox's own
 
 
 def read_exactly(descriptor: int, count: int) -> bytes:
-    """That many bytes, and none of what follows them; nothing at the end."""
+    """Read that many bytes and no more; return an empty string if the input ends before."""
     read = b""
     while len(read) < count:
         piece = os.read(descriptor, count - len(read))
@@ -28,7 +28,7 @@ def read_exactly(descriptor: int, count: int) -> bytes:
 
 
 def left_behind() -> list[object]:
-    """What a program can leave in the folders that it may write to: names, modes, owners and attributes."""
+    """List the traces that a program can leave in the writable folders: names, modes, owners and attributes."""
     found: list[object] = []
     for folder in _WRITABLE:
         made = os.stat(folder)  # noqa: PTH116
@@ -38,9 +38,9 @@ def left_behind() -> list[object]:
 
 
 def killer(pid: int, config: dict[str, object]) -> Callable[[], None]:
-    """What kills a program with all that it started.
+    """Return a function that kills a program with all that it started.
 
-    The first process of a pid namespace takes the others along; without one, its group goes.
+    The kernel kills a pid namespace with its first process; without a namespace, the process group is killed.
     """
 
     def kill() -> None:
@@ -51,7 +51,7 @@ def killer(pid: int, config: dict[str, object]) -> Callable[[], None]:
 
 
 def seen(ending: Ending) -> dict[str, object]:
-    """What an answer tells of how a program ended."""
+    """Return a program's ending as an answer's JSON has it."""
     return {
         "killed": ending.killed,
         "detail": ending.detail,
@@ -66,7 +66,7 @@ def seen(ending: Ending) -> dict[str, object]:
 
 
 def believed(report: bytes, token: str) -> list[list[str]]:
-    """The lines of a report that count: those with the token, and those with a dash that claim no pass."""
+    """Return the words of a report's valid lines: those with the token, and those with a dash that claim no pass."""
     lines = [line.split(" ", 2) for line in report.decode("utf-8", "replace").splitlines()]
     return [
         words[1:]
@@ -76,7 +76,7 @@ def believed(report: bytes, token: str) -> list[list[str]]:
 
 
 def become_descriptors(descriptors: Sequence[int]) -> None:
-    """Have these as 0, 1, 2 and so on, and no others."""
+    """Renumber these descriptors to 0, 1, 2 and so on, and close all others."""
     above = [fcntl.fcntl(each, fcntl.F_DUPFD, 64) for each in descriptors]
     for number, each in enumerate(above):
         os.dup2(each, number)

@@ -1,4 +1,4 @@
-"""Watches one program's processes to their end or to a limit, and says how they ended. Stdlib only."""
+"""Watches one program's processes to their end or to a limit. Stdlib only."""
 
 import os
 import select
@@ -14,21 +14,18 @@ else:
 
 _CHUNK = 1 << 16
 _REPORT_BYTES = 1 << 16
-_LOOK_EVERY = (
-    0.03,
-    0.07,
-)  # seconds between looks at what the processes use: at random, so that none can hide from them
-_LONGEST_LOOK = 0.25  # seconds: what lies between two looks beyond that was the machine's doing, and is not counted
-_ABSOLUTE = 3.0  # times the limits: where a program is ended, however little of what it uses is seen
+_LOOK_EVERY = (0.03, 0.07)  # seconds between two looks, at random, so that no process can hide from them
+_LONGEST_LOOK = 0.25  # seconds: more time between two looks is the machine's delay and is not counted
+_ABSOLUTE = 3.0  # times the limits: there a program is ended, however little of its use the looks have seen
 
 Limits = dict[str, float]
 
 
 @dataclass
 class Ending:
-    """What is left of a program: its exit status, what it reported and printed, and why it was killed, if it was.
+    """The end of a program: its exit status, report and output, and the limit it was killed at, if it was.
 
-    `cpu_seconds` is its first process's, with that of the children it waited for.
+    `cpu_seconds`: of its first process, with the children that it waited for.
     """
 
     report: bytearray = field(default_factory=bytearray)
@@ -38,13 +35,13 @@ class Ending:
     exit_status: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    left: bool = False  # its checker was done first, so that it was killed
+    left: bool = False  # it was killed because its checker had a verdict
 
 
 class Pipes(NamedTuple):
-    """Our ends: of what the program reports and prints, and of what it is given.
+    """Our ends of the pipes: the program's report, its output, and its input.
 
-    `over`: where its checker, the process `checker`, says that it has a verdict; then the program is killed. It is not
+    `over`: the descriptor on which the process `checker` announces its verdict; then the program is killed. It is not
     closed here.
     """
 
@@ -56,9 +53,9 @@ class Pipes(NamedTuple):
 
 
 def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
-    """Feed the child `pid` and drain what it prints until it has ended. `kill` ends it with all that it started.
+    """Feed the child `pid` and read its output until it has ended. `kill` ends it with all that it started.
 
-    What it reports is read now and then: what the harness has to say fits into the pipe.
+    Its report is read at each look: what a harness writes between two looks fits into the pipe.
     """
     start, ending = time.monotonic(), Ending()
     watch = _Watch(ProcessTree(pid, pipes.checker), limits, start)
@@ -98,11 +95,11 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
 
 
 class _Watch:
-    """Holds a program to what no limit of the kernel's holds: the whole tree's CPU time and memory, and sleeping.
+    """Enforces limits that the kernel does not have: the whole tree's CPU time and memory, and the time it sleeps.
 
-    CPU time is limited as it is counted, and wall time where the program sleeps: time in which it wants to run and
-    others do is not its own. What it uses unseen is bounded by three times its limits: of the processors that it was
-    found on, and of wall time at the share that the rest of the machine leaves it.
+    The limit on wall time counts the time in which the program sleeps, not the time in which it waits for a processor.
+    Use that the looks miss is bounded by three times the limits: of CPU time, by the processors that the program was
+    found on; of wall time, by its fair share of the machine.
     """
 
     def __init__(self, tree: ProcessTree, limits: Limits, now: float) -> None:
@@ -111,14 +108,14 @@ class _Watch:
         self._asleep = self._running = self._fair = 0.0
 
     def left(self) -> float:
-        """Seconds until the next look."""
+        """Return the seconds until the next look."""
         return max(self._due - time.monotonic(), 0.0)
 
     def look(self) -> tuple[str, str]:
-        """The status of a program that has reached a limit, and which; two empty strings for one that has not."""
+        """Return (status, limit) of a program that has reached a limit, else two empty strings."""
         found = self._tree.look()
         now = time.monotonic()
-        self._pass(min(now - self._looked, _LONGEST_LOOK), found)
+        self._count(min(now - self._looked, _LONGEST_LOOK), found)
         least, most = _LOOK_EVERY
         self._looked, self._due = now, now + least + (most - least) * os.urandom(1)[0] / 255
         cpu, wall, memory = (self._limits[name] for name in ("cpu_seconds", "wall_seconds", "resident_bytes"))
@@ -130,15 +127,15 @@ class _Watch:
             return "timeout", f"{wall:g} s of wall time"
         return "", ""
 
-    def _pass(self, seconds: float, found: Look) -> None:
-        """Let that much time have passed as it was found."""
+    def _count(self, seconds: float, found: Look) -> None:
+        """Add that much time to the program's sums, by its state in the look."""
         self._asleep += 0.0 if found.wants else seconds
         self._running += seconds * found.running
         self._fair += seconds / found.stretch
 
 
 def _reap(pid: int, options: int, ending: Ending) -> bool:
-    """Whether a child has ended: it is reaped then, with its exit status and the CPU time that it and its own took."""
+    """Reap a child if it has ended, and store its exit status and CPU time, its children's included; return whether."""
     done, status, used = os.wait4(pid, options)
     if done:
         ending.exit_status = 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
@@ -147,7 +144,7 @@ def _reap(pid: int, options: int, ending: Ending) -> bool:
 
 
 def _fed(descriptor: int, payload: bytes) -> bytes:
-    """Write what the pipe takes, and return what is left; nothing once the reader has gone."""
+    """Write as much as the pipe takes, and return the rest; return nothing once the reader has gone."""
     try:
         return payload[os.write(descriptor, payload[:_CHUNK]) :]
     except BlockingIOError:
@@ -157,7 +154,7 @@ def _fed(descriptor: int, payload: bytes) -> bytes:
 
 
 def _drained(descriptor: int, buffer: bytearray, size: int) -> bool:
-    """Read what is there; False at its end, or where no more comes for now."""
+    """Read the available bytes; return False at the end, or where none are available now."""
     try:
         chunk = os.read(descriptor, min(size + 1, _CHUNK))
     except BlockingIOError:

@@ -11,7 +11,7 @@ from qharness.registry import get_registry
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.spec_options import options, shortest
 from qharness.spec import Spec, show
-from qharness.storage.visible_text import visible
+from qharness.visible_text import visible
 
 FULL_PRECISION = "full precision"
 _SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "samples", "limit", "device", "dtype")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from qharness.storage.visible_text import csv_cell, visible
+from qharness.visible_text import csv_cell, visible
 
 UNDEFINED = "n/a"
 

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import IO, Any
 
-from qharness.progress import heard_by
+from qharness.progress import progress_sent_to
 from qharness.study.executors.worker_messages import Moved, Order
 from qharness.study.jobs import Memory, perform
 
@@ -42,7 +42,7 @@ def main() -> None:
             sent = time.monotonic()
             send(Moved(what, done, total))
 
-    with heard_by(moved):
+    with progress_sent_to(moved):
         while order := orders.get():
             send(perform(order.job, memory, wait=order.wait))
 

@@ -1,4 +1,4 @@
-r"""Text from outside on its way to a terminal or a file: what acts without being seen is written so that it is seen.
+r"""Escapes characters of outside text that act without being seen, on its way to a terminal or a file.
 
 The name of a model, a line of a checkpoint or a completion may hold control characters, which a terminal obeys (ESC
 moves, colours, renames and, on some, types), line ends, which make one line look like two, and marks that turn the
@@ -19,24 +19,24 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def visible(text: str) -> str:
-    """One line: tabs and line ends are escapes as well."""
+    """Return the text as one line: tabs and line ends are escapes too."""
     return _ONE_LINE.sub(_escape, text)
 
 
 def visible_lines(text: str) -> str:
-    """Text of several lines: its tabs and line feeds stay."""
+    """Return the text with its tabs and line feeds, and other such characters as escapes."""
     return _LINES.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """A JSON document in which such characters are JSON's escapes, with the same content; it may be indented."""
+    """Return a JSON document with such characters as JSON's escapes and the same content; it may be indented."""
     return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def csv_cell(text: str) -> str:
-    """A text as a cell that a spreadsheet takes for a text: what would be a formula begins with an apostrophe.
+    """Return a text as a spreadsheet's cell: an apostrophe precedes what a spreadsheet would take for a formula.
 
-    A number stays as it is.
+    Numbers stay as they are.
     """
     shown = visible_lines(text)
     return f"'{shown}" if text.startswith(_FORMULA) and not _is_number(text) else shown
