@@ -20,13 +20,12 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples/tinycoder"))
 from tinycoder import benchmark
 
-from qharness import RunSpec
 from qharness.models.encoding import encode_text
 from qharness.models.loading import load_model
-from qharness.quantization.calibration import definite_set
 from qharness.quantization.quantized_models import Models
+from qharness.quantization.resolution import bind_model, resolve
 from qharness.registry import get_registry
-from qharness.spec import unbind
+from qharness.specs import ModelSpec
 
 
 def main() -> None:
@@ -46,15 +45,11 @@ def main() -> None:
     wanted = [log_probabilities(full.model, each) for each in ids]
     print(f"{len(ids)} texts, {sum(each.numel() for each in ids)} tokens", flush=True)
     for quant in options.quants:
-        quantizer = get_registry().quantizer(quant)
-        for calib in options.calibs if quantizer.needs_calibration else [None]:
+        for calib in options.calibs if get_registry().quantizer(quant).needs_calibration else [None]:
             for seed in options.seeds:
-                spec = RunSpec(
-                    "tiny-python", quant=str(unbind(quantizer)), calib=calib and definite_set(calib), seed=seed,
-                    device="cpu", dtype="float32",
-                )  # fmt: skip
+                spec = ModelSpec(quant=quant, calib=calib, seed=seed, device="cpu", dtype="float32")
                 start = time.process_time()
-                model = Models().get(spec).loaded.model
+                model = Models().get(resolve(bind_model(spec))).loaded.model
                 seconds = time.process_time() - start
                 kl, same = compare(model, ids, wanted)
                 print(

@@ -22,8 +22,8 @@ from transformers import CodeGenConfig, CodeGenForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness.evaluate.run.lm_eval_bridge import load_task
-from qharness.models.lm import QHarnessLM
 from qharness.models.loading import LoadedModel, load_model
+from qharness.quantization.lm_eval_model import QHarnessLM
 from tests.tiny_models import tokenizer as byte_tokenizer
 
 SAMPLES = 20

@@ -1,4 +1,4 @@
-"""What all figures share: panels, styles that hold up without colours, files that repeat byte for byte."""
+"""The style of all figures: panels, series that differ without colours, files that are the same byte for byte."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from qharness.errors import MissingDependencyError
 from qharness.storage.json_values import without_lone_surrogates
@@ -17,53 +17,70 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Dashes = str | tuple[int, tuple[int, ...]]
+"""A line style of matplotlib: its name, or an offset and the lengths of dashes and gaps."""
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
-"""Okabe and Ito's, which those who cannot see red or green tell apart."""
+"""The palette of Okabe and Ito (2008), which colour-blind readers tell apart."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p")
-LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+LINES: tuple[Dashes, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
 HATCHES = ("", "///", "\\\\\\", "xx", "--", "||", "..", "++", "//")
 _SHADES = ("#d9d9d9", "#ffffff", "#a6a6a6", "#f2f2f2", "#bfbfbf", "#ffffff", "#8c8c8c", "#e6e6e6")
 
 
+class PlotStyle(TypedDict):
+    """Arguments of `Axes.plot`."""
+
+    color: str
+    marker: str
+    markersize: float
+    linestyle: Dashes
+    linewidth: float
+
+
+class BarStyle(TypedDict):
+    """Arguments of `Axes.bar`."""
+
+    facecolor: str
+    edgecolor: str
+    linewidth: float
+    hatch: str
+
+
 @dataclass(frozen=True)
 class Style:
-    """How one series looks: colour and, for print, marker and dashes. Bars have a shade and a hatch."""
+    """How one series looks: its colour, and its marker and dashes for print; bars have a shade and a hatch."""
 
     number: int
 
-    @property
-    def line(self) -> dict[str, Any]:
-        """Arguments for `Axes.plot`."""
-        return {**self.points, "linestyle": LINES[self.number % len(LINES)], "linewidth": 1.4}
+    def with_dashes(self, dashes: Dashes) -> PlotStyle:
+        """The style of points with a line of these dashes."""
+        colour, marker = COLOURS[self.number % len(COLOURS)], MARKERS[self.number % len(MARKERS)]
+        return {"color": colour, "marker": marker, "markersize": 6, "linestyle": dashes, "linewidth": 1.4}
 
     @property
-    def points(self) -> dict[str, Any]:
-        """Arguments for `Axes.plot` of points alone."""
-        return {
-            "color": COLOURS[self.number % len(COLOURS)],
-            "marker": MARKERS[self.number % len(MARKERS)],
-            "markersize": 6,
-            "linestyle": "none",
-        }
+    def line(self) -> PlotStyle:
+        """The style of points with the series' own line."""
+        return self.with_dashes(LINES[self.number % len(LINES)])
 
     @property
-    def bars(self) -> dict[str, Any]:
-        """Arguments for `Axes.bar`."""
-        return {
-            "facecolor": _SHADES[self.number % len(_SHADES)],
-            "edgecolor": "#000000",
-            "linewidth": 0.7,
-            "hatch": HATCHES[self.number % len(HATCHES)],
-        }
+    def points(self) -> PlotStyle:
+        """The style of points without a line."""
+        return self.with_dashes("none")
+
+    @property
+    def bars(self) -> BarStyle:
+        """The style of bars."""
+        shade, hatch = _SHADES[self.number % len(_SHADES)], HATCHES[self.number % len(HATCHES)]
+        return {"facecolor": shade, "edgecolor": "#000000", "linewidth": 0.7, "hatch": hatch}
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
-    """A style for each name, in their order."""
+    """A style for each name, in the order of the names."""
     return {name: Style(number) for number, name in enumerate(dict.fromkeys(names))}
 
 
 def require_matplotlib() -> None:
-    """Raise MissingDependencyError where figures cannot be drawn."""
+    """Raise MissingDependencyError where there is no matplotlib."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
@@ -76,9 +93,9 @@ _LEGEND = 2.0  # inches beside the panels
 def panels(
     rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6, heights: Sequence[float] | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of panels of about width x height inches, with room for a legend; and the panels, row by row.
+    """A figure of panels of about width x height inches with room for a legend, and the panels, row by row.
 
-    `heights`, where given, are the rows' own, in inches.
+    `heights` gives each row a height of its own, in inches.
     """
     from matplotlib.figure import Figure
 
@@ -89,7 +106,7 @@ def panels(
 
 @dataclass(frozen=True)
 class PointLabel:
-    """A text beside a point of a panel, in the panel's own units."""
+    """A text beside a point (x, y) of a panel, in the panel's data coordinates."""
 
     axes: Axes
     x: float
@@ -98,15 +115,15 @@ class PointLabel:
 
 
 def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] = ()) -> Figure:
-    """The figure with grids, points' labels, and one legend of all series beside its panels; its layout is settled."""
-    named: dict[str, Artist] = {}
+    """The figure with grids, labels of points, and one legend of all series beside its panels; its layout is fixed."""
+    handles: dict[str, Artist] = {}
     for each in axes:
         each.set_axisbelow(True)
         each.grid(alpha=0.3)
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
-            named.setdefault(str(label), handle)
-    if named:
-        figure.legend(handles=list(named.values()), labels=list(named), loc="outside right upper", fontsize="small")
+            handles.setdefault(str(label), handle)
+    if handles:
+        figure.legend(handles=list(handles.values()), labels=list(handles), loc="outside right upper", fontsize="small")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # or each file written would move the panels a little
     _place(labels)
@@ -119,7 +136,7 @@ _OFFSETS = ((5, 4), (5, -10), (-5, 4), (-5, -10))  # points: right above, right 
 
 
 def _place(labels: Sequence[PointLabel]) -> None:
-    """Write each label on a side of its point where no other stands; where there is no such side, leave it out."""
+    """Write each label on a side of its point where it overlaps no other; leave it out where there is no such side."""
     taken: list[tuple[float, float, float, float]] = []
     for label in labels:
         scale = label.axes.figure.dpi / 72
@@ -141,18 +158,18 @@ def _place(labels: Sequence[PointLabel]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text as matplotlib draws it unchanged: dollars would begin a formula. What is very long is cut."""
+    """A text that matplotlib draws as it is, with dollars escaped, which begin a formula; a long text is cut."""
     text = visible_lines(without_lone_surrogates(text))
     return (text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…").replace("$", r"\$")
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as SVG whose text is text, the same each time."""
+    """The figure as SVG, in which text is text; equal figures give equal bytes."""
     return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, 150 dots an inch, the same each time."""
+    """The figure as PNG, 150 dots an inch; equal figures give equal bytes."""
     return _saved(figure, "png", {"Software": None})
 
 
@@ -166,9 +183,10 @@ def _saved(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
 
 
 def inline_svg(svg: str, key: str, label: str) -> str:
-    """An SVG to stand in a page among others: its ids begin with `key`, its size follows the page's width.
+    """An SVG element for a page with others: its ids begin with `key`, and its size follows the page's width.
 
-    `label` (escaped here) is what it is called where it is not seen. Styles that would reach the page are left out.
+    `label`, which is escaped here, is the text for readers who cannot see it. Style elements, which would apply to the
+    whole page, are removed.
     """
     from html import escape
 

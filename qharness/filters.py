@@ -8,7 +8,7 @@ other field. All functions work in the stock lm-eval command line too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
-from qharness.metrics import smoothed_bleu_4
+from qharness.metrics.table import TEXT_METRICS
 from qharness.progress import counter
 from qharness.registry import get_registry
 
@@ -137,9 +137,9 @@ def _verdict(text: str, outcome: Outcome) -> Verdict:
     }
 
 
-def executed(rows: Iterable[Mapping[str, object]]) -> dict[str, int]:
-    """Count the verdicts from tests that ran apart from the program (`isolated`), and in its own process."""
-    counts = Counter("in-process" if row["in_process"] else "isolated" for row in rows if "in_process" in row)
+def executed(in_process: Iterable[bool | None]) -> dict[str, int]:
+    """Count the verdicts of tests that ran apart from the program (`isolated`), and in its process; None does not count."""
+    counts = Counter("in-process" if each else "isolated" for each in in_process if each is not None)
     return {name: counts[name] for name in ("isolated", "in-process")}
 
 
@@ -152,7 +152,14 @@ def pass_at_k(
     return {f"pass@{each}": estimate(len(verdicts), passed, each) for each in k}
 
 
-def bleu(references: Sequence[str], predictions: Sequence[str]) -> float:
-    """lm-eval metric of one document: smoothed BLEU-4 in percent; its mean over documents is CodeXGLUE's score."""
-    (reference,), (prediction,) = references, predictions
-    return 100 * smoothed_bleu_4(reference, prediction)
+def __getattr__(name: str) -> Callable[[Sequence[str], Sequence[str]], float]:
+    """A row of TEXT_METRICS as the lm-eval metric of one document: `!function qharness.filters.NAME`."""
+    if name not in TEXT_METRICS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def metric(references: Sequence[str], predictions: Sequence[str]) -> float:
+        (reference,), (prediction,) = references, predictions
+        return TEXT_METRICS[name].score(reference, prediction)
+
+    metric.__name__ = name  # by which lm-eval names it
+    return metric

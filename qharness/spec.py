@@ -59,7 +59,7 @@ def _tokens(text: str) -> list[tuple[bool, str]]:
 
 
 def parse(text: str) -> Spec:
-    """Parse one spec; raise SpecError with the text and what is wrong with it."""
+    """Parse one spec; raise SpecError with the text and the mistake in it."""
     return _parse_tokens(_tokens(text), text)
 
 
@@ -114,7 +114,7 @@ def parse_task(text: str) -> tuple[str, tuple[Spec, ...]]:
 
 
 def bind(spec: Spec, cls: type[T]) -> T:
-    """Make the plugin `cls` (a frozen dataclass) with the spec's options; raise SpecError on one that does not fit."""
+    """Make the plugin `cls` (a frozen dataclass) with the spec's options; raise SpecError for a wrong option."""
     fields = [f for f in dataclasses.fields(cls) if f.init]  # type: ignore[arg-type]
     names = [f.name for f in fields]
     if len(spec.args) > len(fields):
@@ -167,7 +167,7 @@ def _default(f: dataclasses.Field[Any]) -> Any:
 
 
 def show(value: Any) -> str:
-    """An option's value as a spec has it, before it is quoted."""
+    """An option's value as a spec spells it, unquoted."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

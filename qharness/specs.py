@@ -16,8 +16,8 @@ class ModelSpec:
     """A model, how it is quantized and where it runs, as the user spells it; `bind_model` makes the plugins it names.
 
     `quant`, `calib`: spec strings; `calib` None is the default set. `parent`: the model whose tokenizer is taken where
-    the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where more
-    than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a
+    the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where
+    more than half of the blocks' parameters stays in full precision. `trust_remote_code`: run the Python code that a
     checkpoint brings.
     """
 
@@ -103,11 +103,10 @@ class RunSpec:
     def __post_init__(self) -> None:
         check_fields(self)
 
-    def of(self, task: TaskName, model: ModelSpec, sampling: Sampling) -> RunSpec:
-        """The same request of another task and model, sampled in another way; the baseline and the rest stay."""
+    def settled(self, model: ModelSpec, sampling: Sampling) -> RunSpec:
+        """The same request with this model, but for `parent`, and this sampling."""
         return dataclasses.replace(
             self,
-            task=str(task),
             model=model.model,
             quant=model.quant,
             calib=model.calib,

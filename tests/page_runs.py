@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from qharness import RunSpec
+from qharness.results import CostProfile, EstimatedEnergy, Latency
 from tests import report_runs
 
 Completion = tuple[str, bool]
@@ -42,13 +43,16 @@ def write_run(
     )
 
 
-def write_profile(top: Path, quant: str, seconds: float, grams: float, *, model: str = "org/coder") -> Path:
+def cost_profile(model: str, quant: str, seconds: float, grams: float) -> CostProfile:
+    """A profile of 128 tokens of prompt and 20 generated ones."""
+    return CostProfile(
+        model, quant, None, "cpu", "float32", 128, 20, Latency(seconds, None, None), 20 / seconds, [], 1, None, None, None,
+        1.0, grams, EstimatedEnergy("estimated", None, None, 1.0, None, None), "p3dn.24xlarge",
+    )  # fmt: skip
+
+
+def write_profile(top: Path, quant: str, seconds: float, grams: float) -> Path:
     """A document of `qharness profile`."""
-    document = {
-        "model": model, "quantizer": quant, "calibration": None, "device": "cpu", "dtype": "float32",
-        "latency_s": {"median": seconds, "q1": seconds, "q3": seconds}, "usd_per_1k": 1.0, "gco2eq_per_1k": grams,
-        "prompt_tokens": 128, "new_tokens": 20, "storage_bytes": 1, "resident_bytes": 1, "instance": "x",
-    }  # fmt: skip
     path = top / f"profile-{quant.replace(':', '_')}.json"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(cost_profile("org/coder", quant, seconds, grams).document))
     return path

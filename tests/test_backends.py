@@ -18,8 +18,10 @@ from tokenizers import AddedToken
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameError, run
-from qharness.models.loading import locate
+from qharness.models.checkpoint import Checkpoint, locate
 from qharness.models.vllm import arguments
+from qharness.specs import ModelSpec
+from tests.asked import bound, resolved
 from tests.conftest import REPOSITORY
 from tests.test_encoding import bare, template
 from tests.tiny_models import save_model
@@ -79,15 +81,15 @@ def test_a_backend_has_folders_of_its_own_and_hf_those_it_had(tmp_path: Path) ->
     from qharness.evaluate.run.lm_eval_bridge import load_task
     from qharness.evaluate.run.run_plan import plan_run
 
-    task = load_task("tiny-python")
-    ours, theirs = (plan_run(spec(tmp_path, backend=name), task).folder.name for name in ("hf", "vllm"))
+    task, model = load_task("tiny-python"), resolved("tinycoder")
+    ours, theirs = (plan_run(spec(tmp_path, backend=name), model, task).folder.name for name in ("hf", "vllm"))
     assert ours != theirs and ours[:-12] == theirs[:-12]
 
 
 def test_lm_evals_class_takes_our_arguments(vllm: Any, tmp_path: Path) -> None:
     from lm_eval.models.vllm_causallms import VLLM
 
-    given = arguments(spec(tmp_path, batch_size=4, seed=7))
+    given = arguments(ModelSpec("tinycoder", seed=7), Checkpoint("tinycoder"), 4)
     inspect.signature(VLLM).bind(**given)
     named = inspect.signature(VLLM).parameters
     assert set(given) <= set(named), "an argument would pass by its **kwargs into vLLM"
@@ -123,9 +125,9 @@ def test_samples_repeat_and_a_run_resumes(vllm: Any, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_compared_with_its_parent(vllm: Any, tmp_path: Path) -> None:
-    from qharness.quantization.checkpoint_export import Export, export_checkpoint
+    from qharness.quantization.checkpoint_export import export_checkpoint
 
-    export_checkpoint(Export("tinycoder", "rtn:2", tmp_path / "small"))
+    export_checkpoint(bound("tinycoder", "rtn:2"), tmp_path / "small")
     done = run(spec(tmp_path / "runs", model=str(tmp_path / "small"), baseline="tinycoder", samples=1))
     assert done.document["baseline"]["n_pairs"] == 2
     assert done.document["baseline"]["pass@1"]["b"] <= done.document["baseline"]["pass@1"]["a"]

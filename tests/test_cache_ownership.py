@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from qharness import CacheError, RunSpec
+from qharness import CacheError
 from qharness.quantization.quantized_artifacts import quantized_dir
 from qharness.storage import ownership
 from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.storage.locks import lock_file
 from qharness.storage.ownership import make_private, require_ours
+from tests.asked import resolved
 from tests.conftest import REPOSITORY, copy_for_everyone, system_python
 from tests.test_cli import Cli, in_process
 
@@ -196,10 +197,10 @@ def test_every_file_of_the_cache_is_named_by_the_one_function_that_looks() -> No
 
 
 def _model(random_llama: Path) -> Callable[[], object]:
-    from qharness.quantization.quantized_models import Models, definite
+    from qharness.quantization.quantized_models import Models
 
-    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
-    return lambda: Models(kept_from_s=0.0).get(spec)
+    spec = resolved(str(random_llama), "rtn:2")
+    return lambda: Models(cached_from_s=0.0).get(spec)
 
 
 def _verdicts(_: Path) -> Callable[[], object]:

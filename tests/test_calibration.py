@@ -11,6 +11,7 @@ import pytest
 from qharness import DataError, UnknownNameError, registry
 from qharness.models.loading import LoadedModel
 from qharness.quantization import calibration
+from tests.asked import calibrated
 from tests.test_registry import entry_point
 from tests.tiny_models import CONTEXT, make_model, tokenizer
 
@@ -39,29 +40,26 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
 
 
 def test_cuts_n_sequences_and_counts_their_sources(loaded: LoadedModel) -> None:
-    made = calibration.calibrate(loaded, "counting:5", seed=1)
+    made = calibrated(loaded, "counting:5", seed=1)
     assert [len(s) for s in made.sequences] == [20] * 5
     assert sum(made.composition.values()) == 5 and set(made.composition) <= {"even", "odd"}
 
 
 def test_a_seed_repeats(loaded: LoadedModel) -> None:
-    texts = [
-        [tokenizer().decode(s) for s in calibration.calibrate(loaded, "counting", seed=seed).sequences]
-        for seed in (1, 1, 2)
-    ]
+    texts = [[tokenizer().decode(s) for s in calibrated(loaded, "counting", seed=seed).sequences] for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_no_sequence_is_longer_than_the_context(loaded: LoadedModel) -> None:
-    made = calibration.calibrate(loaded, "counting:seqlen=100000", seed=0)
+    made = calibrated(loaded, "counting:seqlen=100000", seed=0)
     assert {len(s) for s in made.sequences} == {CONTEXT}
 
 
 def test_too_few_documents(loaded: LoadedModel) -> None:
     with pytest.raises(DataError, match="has 40 documents, 41 were asked for"):
-        calibration.calibrate(loaded, "counting:41", seed=0)
+        calibrated(loaded, "counting:41", seed=0)
 
 
 def test_an_unknown_set(loaded: LoadedModel) -> None:
     with pytest.raises(UnknownNameError, match="unknown calibration set 'countin': did you mean counting"):
-        calibration.calibrate(loaded, "countin", seed=0)
+        calibrated(loaded, "countin", seed=0)

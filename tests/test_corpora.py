@@ -19,9 +19,9 @@ from qharness.models.loading import LoadedModel
 from qharness.plugins.corpora import shards
 from qharness.plugins.corpora.codesearchnet import CodeSearchNet
 from qharness.plugins.corpora.redpajama import Code, Mixed, Random, in_turn
-from qharness.quantization.calibration import calibrate
 from qharness.registry import get_registry
 from qharness.spec import unbind
+from tests.asked import calibrated
 from tests.corpora import (
     WRITERS,
     functions,
@@ -72,7 +72,7 @@ def drawn(set_: Random, mirror: Path, seed: int = 0) -> list[tuple[str, str]]:
 def test_sequences_are_full_and_composed_as_in_the_paper(
     name: str, n: int, composition: dict[str, int], loaded: LoadedModel, mirror: Path
 ) -> None:
-    made = calibrate(loaded, f"{name}:{n},seqlen={SEQLEN}", seed=1, data_dir=mirror)
+    made = calibrated(loaded, f"{name}:{n},seqlen={SEQLEN}", seed=1, data_dir=mirror)
     assert {len(sequence) for sequence in made.sequences} == {SEQLEN}
     assert made.composition == composition
 
@@ -160,7 +160,7 @@ def test_seeds_draw_from_all_over_the_files(mirror: Path) -> None:
 def test_codesearchnet_is_the_training_split_of_python(loaded: LoadedModel, mirror: Path) -> None:
     documents = list(CodeSearchNet().documents(random.Random(0), mirror))
     assert sorted(text for _, text in documents) == sorted(row["func_code_string"] for row in functions(200))
-    made = calibrate(loaded, "codesearchnet:n=50", seed=0, data_dir=mirror)
+    made = calibrated(loaded, "codesearchnet:n=50", seed=0, data_dir=mirror)
     assert made.composition == {"CodeSearchNet Python": 50} and len(made.sequences) == 50
     assert CodeSearchNet().n == 5000
     numbers = [int(text.split("_")[2].partition("(")[0]) for _, text in documents[:50]]
@@ -169,7 +169,7 @@ def test_codesearchnet_is_the_training_split_of_python(loaded: LoadedModel, mirr
 
 def test_a_smaller_codesearchnet_is_the_beginning_of_a_larger(loaded: LoadedModel, mirror: Path) -> None:
     texts = [
-        [tokenizer().decode(s) for s in calibrate(loaded, f"codesearchnet:{n}", seed=seed, data_dir=mirror).sequences]
+        [tokenizer().decode(s) for s in calibrated(loaded, f"codesearchnet:{n}", seed=seed, data_dir=mirror).sequences]
         for n, seed in ((20, 3), (80, 3), (20, 4))
     ]
     assert texts[0] == texts[1][:20] != texts[2]
@@ -321,22 +321,22 @@ def test_a_spec_round_trips() -> None:
 def test_what_was_drawn_is_kept(loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_redpajama(tmp_path / "data")
     spec = f"code:20,seqlen={SEQLEN}"
-    first = calibrate(loaded, spec, seed=0, data_dir=data)
+    first = calibrated(loaded, spec, seed=0, data_dir=data)
     with monkeypatch.context() as patched:
         patched.setattr(Code, "fitting", lambda *_: pytest.fail("drawn again"))
-        again = calibrate(loaded, spec, seed=0, data_dir=data)
+        again = calibrated(loaded, spec, seed=0, data_dir=data)
     assert again.composition == first.composition
     assert all(a.equal(b) and a.dtype == b.dtype for a, b in zip(first.sequences, again.sequences, strict=True))
     kept = tmp_path / "cache/calibration"
     assert len(list(kept.iterdir())) == 1
-    calibrate(loaded, spec, seed=1, data_dir=data)
-    calibrate(loaded, f"code:20,seqlen={SEQLEN + 1}", seed=0, data_dir=data)
+    calibrated(loaded, spec, seed=1, data_dir=data)
+    calibrated(loaded, f"code:20,seqlen={SEQLEN + 1}", seed=0, data_dir=data)
     rng = random.Random(5)
     write_rows(data / "redpajama/github/more", [github(rng, "new/one", "a.py")])
-    calibrate(loaded, spec, seed=0, data_dir=data)
+    calibrated(loaded, spec, seed=0, data_dir=data)
     other = tokenizer()
     other.add_tokens(["ab"])
-    calibrate(LoadedModel(loaded.model, other, "llama"), spec, seed=0, data_dir=data)
+    calibrated(LoadedModel(loaded.model, other, "llama"), spec, seed=0, data_dir=data)
     assert len(list(kept.iterdir())) == 5
 
 

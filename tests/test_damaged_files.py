@@ -23,12 +23,13 @@ from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.evaluate.run.run_folder import read_lines
 from qharness.hosting.instances import read_instances
 from qharness.quantization.quantized_artifacts import quantized_dir
-from qharness.quantization.quantized_models import Models, definite
+from qharness.quantization.quantized_models import Models
 from qharness.storage.artifacts import Artifact
 from qharness.storage.atomic_writer import write_lines
 from qharness.storage.json_reader import MAX_DEPTH, JsonError, parse_json
 from qharness.storage.whole_folder import new_folder
 from qharness.study.study_file import read_study
+from tests.asked import resolved
 from tests.conftest import REPOSITORY
 from tests.report_runs import with_passes, write_run
 from tests.test_cli import Cli, in_process, one_line
@@ -110,7 +111,7 @@ def test_toml_that_is_none(content: bytes, tmp_path: Path) -> None:
 
 def test_toml_with_a_byte_order_mark(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b'\xef\xbb\xbftasks = ["tiny-python"]\n')
-    assert read_study(tmp_path / "a.toml").tasks == ["tiny-python"]
+    assert read_study(tmp_path / "a.toml").specs(tmp_path)[0].task == "tiny-python"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -194,14 +195,14 @@ def test_a_damaged_model_of_the_cache_is_made_again(
     random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
-    Models(kept_from_s=0.0).get(spec)
+    spec = resolved(str(random_llama), "rtn:2")
+    Models(cached_from_s=0.0).get(spec)
     (folder,) = quantized_dir().iterdir()
     for name in ("model.safetensors", "about.json"):
         whole = (folder / name).read_bytes()
         (folder / name).write_bytes(whole[: len(whole) // 2])
         capsys.readouterr()
-        Models(kept_from_s=0.0).get(spec)
+        Models(cached_from_s=0.0).get(spec)
         assert f"{folder} cannot be read and is made again" in capsys.readouterr().err
         Models().get(spec)
         assert "quantized before" in capsys.readouterr().err

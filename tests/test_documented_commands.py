@@ -224,7 +224,7 @@ def test_make_targets_and_scripts_exist() -> None:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the commands are run: with the repository's examples, and a model's folder as DIR."""
-    from qharness.models.loading import BUNDLED
+    from qharness.models.checkpoint import BUNDLED
 
     folder = tmp_path_factory.mktemp("documented")
     (folder / "examples").symlink_to(REPOSITORY / "examples")

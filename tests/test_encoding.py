@@ -14,14 +14,15 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from qharness import ModelError, RunSpec, run
+from qharness.models.checkpoint import locate
 from qharness.models.decoding import Decoding
 from qharness.models.encoding import AddedTokens, encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.lm import QHarnessLM
-from qharness.models.loading import LoadedModel, load_model, locate
+from qharness.models.lm import LoadedLM
+from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import Draw
-from qharness.quantization.calibration import calibrate
+from tests.asked import calibrated
 from tests.tiny_models import make_model, save_model, tokenizer
 from tests.tiny_tokenizers import gemma, llama, t5, tokens_of
 
@@ -43,7 +44,7 @@ def bare() -> PreTrainedTokenizerBase:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend)
 
 
-def completions(lm: QHarnessLM, *texts: str, **options: object) -> list[str]:
+def completions(lm: LoadedLM, *texts: str, **options: object) -> list[str]:
     given = {"max_gen_toks": 12, "until": [], **options}
     return lm.generate_until([Instance("generate_until", {}, (text, given), n) for n, text in enumerate(texts)])
 
@@ -99,7 +100,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 def test_log_likelihoods_read_no_end_token() -> None:
     pair = Instance("loglikelihood", {}, ("def f(x):", " return"), 0)
     plain, ended = (
-        QHarnessLM(LoadedModel(make_model("llama"), words, "llama"))
+        LoadedLM(LoadedModel(make_model("llama"), words, "llama"))
         for words in (tokenizer(), template(tokenizer(), "$A </s>"))
     )
     assert ended.loglikelihood([pair]) == plain.loglikelihood([pair])
@@ -111,7 +112,7 @@ def test_tokenizers_that_name_no_special_token(architecture: str) -> None:
     model, words = make_model(architecture, sharp=True), bare()
     if architecture == "llama":
         model.generation_config.eos_token_id = None
-    lm = QHarnessLM(LoadedModel(model, words, architecture))
+    lm = LoadedLM(LoadedModel(model, words, architecture))
     together = completions(lm, "def f(x):\n", "a", "")
     assert together == [completions(lm, text)[0] for text in ("def f(x):\n", "a", "")]
     assert completions(lm, "def f(x):\n", "a", num_beams=2)
@@ -124,7 +125,7 @@ def test_calibration_texts_end_for_encoders_only(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(CODE)
     words = template(tokenizer(), "$A </s>")
     (text,), (source,) = (
-        calibrate(LoadedModel(make_model(name), words, name), f'files:"{tmp_path}/*.py",n=1', seed=0).sequences
+        calibrated(LoadedModel(make_model(name), words, name), f'files:"{tmp_path}/*.py",n=1', seed=0).sequences
         for name in ("llama", "t5")
     )
     assert text.tolist() == tokens_of(words, CODE)
@@ -152,7 +153,7 @@ def test_a_padding_token_that_the_model_lacks_is_not_fed_to_it() -> None:
     """A tokenizer may have got one that the embeddings were not resized for."""
     words = tokenizer()
     words.add_special_tokens({"pad_token": "<padding>"})
-    lm = QHarnessLM(LoadedModel(make_model("llama", sharp=True), words, "llama"))
+    lm = LoadedLM(LoadedModel(make_model("llama", sharp=True), words, "llama"))
     assert completions(lm, "def f(x):\n", "a") == [completions(lm, text)[0] for text in ("def f(x):\n", "a")]
 
 
@@ -161,4 +162,4 @@ def test_a_loaded_checkpoint_of_such_a_tokenizer(tmp_path: Path) -> None:
     for path in folder.glob("*token*"):
         path.unlink()
     bare().save_pretrained(folder)
-    assert len(completions(QHarnessLM(load_model(str(folder))), "a", "bcd")) == 2
+    assert len(completions(LoadedLM(load_model(str(folder))), "a", "bcd")) == 2

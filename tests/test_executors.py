@@ -180,11 +180,11 @@ def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
     table = LiveTable(jobs, said.append, height=16)
     for each in jobs[:10]:
         table.began(each)
-        table.ended(Attempt(each.spec, kind=each.kind))
+        table.ended(Attempt(each))
     table.began(jobs[10])
     table.moved(jobs[10], "completions", 12, 60)
     table.began(jobs[11])
-    table.ended(Attempt(jobs[11].spec, error="no memory", kind=jobs[11].kind))
+    table.ended(Attempt(jobs[11], error="no memory"))
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(table)
     shown = console.export_text()

@@ -14,13 +14,13 @@ from qharness import LazyWeight, ModelError, block_linears, replace_module
 from qharness.models.conversion import from_linears, to_linears
 from qharness.models.experts import SplitExperts
 from qharness.models.loading import LoadedModel
-from qharness.models.weight_footprint import footprint
-from qharness.noise import NoiseSpec, measure_noise
+from qharness.noise import NoiseInputs, measure_noise
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.quantization.application import quantize, quantize_loaded
 from qharness.registry import get_registry
 from tests.aqlm_models import random_weight
+from tests.asked import bound, sizes
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_architectures import ARCHITECTURES, SPLIT, calibration, logits, make, saved
 from tests.tiny_models import tokenizer
@@ -99,11 +99,11 @@ def test_a_router_that_is_a_linear_and_more_is_not_quantized() -> None:
 
 @pytest.mark.parametrize("name", ["Mixtral", "gpt-oss", "GPT-2"])
 def test_footprint_counts_what_was_no_linear(name: str, tmp_path: Path) -> None:
-    found = footprint(str(saved(name, tmp_path)), "rtn:3")
+    found = sizes(saved(name, tmp_path), "rtn:3")
     model = make(name)
     blocks = sum(each.numel() for key, each in model.named_parameters() if ".layers." in key or ".h." in key)
     assert 0.95 * blocks < found["quantized_weights"] < blocks
-    full = footprint(str(tmp_path), "none")
+    full = sizes(tmp_path, "none")
     assert found["total_bytes"] == full["total_bytes"] and found["packed_total_bytes"] < full["total_bytes"] / 2
 
 
@@ -146,7 +146,9 @@ def test_experts_that_no_token_reaches(quant: str) -> None:
 @pytest.mark.parametrize("name", ["Mixtral", "GPT-2"])
 def test_noise_is_measured_of_them(name: str, tmp_path: Path) -> None:
     folder = saved(name, tmp_path)
-    (document,) = measure_noise(NoiseSpec(str(folder), ["int8-dynamic"], inputs="stdlib:n=1,seqlen=48", device="cpu"))
+    (document,) = measure_noise(
+        [bound(folder, "int8-dynamic", device="cpu")], NoiseInputs.of(None, "stdlib:n=1,seqlen=48")
+    )
     assert len(document["layers"]) == len(block_linears(quantized_names(name)))
     assert all(0 < layer["weight_noise"] < 0.01 for layer in document["layers"])
 

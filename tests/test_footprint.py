@@ -11,11 +11,12 @@ from safetensors.torch import load_file
 
 from qharness import ModelError
 from qharness.models.loading import LoadedModel
-from qharness.models.weight_footprint import footprint, resident_bytes
+from qharness.models.weight_footprint import resident_bytes
 from qharness.plugins.aqlm import Aqlm
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.quantization.application import quantize
 from tests.aqlm_models import tiny, with_random_codes
+from tests.asked import sizes
 from tests.tiny_models import tokenizer
 
 # The published configurations, as far as they decide sizes.
@@ -45,24 +46,24 @@ def config_only(folder: Path, name: str) -> str:
 def test_the_papers_sizes(model: str, sizes: dict[str, float], tmp_path: Path) -> None:
     folder = config_only(tmp_path, model)
     for quant, size in sizes.items():
-        assert round(footprint(folder, quant)["total_bytes"] / 1e9, 2) == size, quant
+        assert round(sizes(folder, quant)["total_bytes"] / 1e9, 2) == size, quant
 
 
 def test_the_papers_bits_and_a_packed_3_bit_model(tmp_path: Path) -> None:
     folder = config_only(tmp_path, "CodeLlama-7B")
-    two, three = footprint(folder, "aqlm:2"), footprint(folder, "aqlm:3")
+    two, three = sizes(folder, "aqlm:2"), sizes(folder, "aqlm:3")
     assert two["bits_per_param"]["nominal"] == 15 / 8 and round(two["bits_per_param"]["packed"], 2) == 2.02
     assert three["bits_per_param"]["nominal"] == 3 and round(three["packed_total_bytes"] / 1e9, 2) == 2.99
     assert three["bits_per_param"]["stored"] > 4 > three["bits_per_param"]["packed"] > 3
     assert two["quantized_weights"] == 32 * (4 * 4096**2 + 3 * 4096 * 11008)
-    assert footprint(folder, "none", "float32")["total_bytes"] == 2 * footprint(folder, "none")["total_bytes"]
+    assert sizes(folder, "none", "float32")["total_bytes"] == 2 * sizes(folder, "none")["total_bytes"]
 
 
 @pytest.mark.parametrize(
     "quant", ["none", "rtn:3,group=48", "int8-dynamic", "int8-dynamic:per-column", "aqlm:3", "ternary"]
 )
 def test_parts_add_up_for_every_quantizer(quant: str, tmp_path: Path) -> None:
-    found = footprint(config_only(tmp_path, "CodeLlama-7B"), quant)
+    found = sizes(config_only(tmp_path, "CodeLlama-7B"), quant)
     parts = ("codes", "codebooks", "scales", "unquantized")
     assert found["total_bytes"] == sum(found[f"{part}_bytes"] for part in parts)
     assert 0 < found["packed_total_bytes"] <= found["total_bytes"]
@@ -77,14 +78,14 @@ def test_parts_add_up_for_every_quantizer(quant: str, tmp_path: Path) -> None:
 def test_what_is_written_takes_what_was_said(architecture: str, books: int, bits: int, tmp_path: Path) -> None:
     model = with_random_codes(tiny(architecture, torch.float32, tmp_path / "base"), books, bits, 8)
     quant = f"aqlm:codebooks={books},nbits={bits}"
-    said = footprint(str(tmp_path / "base"), quant)
+    said = sizes(str(tmp_path / "base"), quant)
     for packed, total in ((False, said["total_bytes"]), (True, said["packed_total_bytes"])):
         folder = tmp_path / f"packed-{packed}"
         Aqlm(codebooks=books, nbits=bits, packed=packed).save(model, folder)
         tensors = load_file(folder / "model.safetensors")
         kept = [tensor for name, tensor in tensors.items() if not name.endswith("codes_shape")]
         assert sum(tensor.nbytes for tensor in kept) == total
-    assert footprint(str(tmp_path / "base"), "none")["total_bytes"] == sum(
+    assert sizes(str(tmp_path / "base"), "none")["total_bytes"] == sum(
         tensor.nbytes for tensor in load_file(tmp_path / "base/model.safetensors").values()
     )
 
@@ -94,7 +95,7 @@ def test_int8_takes_what_was_said(quant: str, tmp_path: Path) -> None:
     model = tiny("llama", torch.float32, tmp_path)
     rotary = sum(buffer.nbytes for buffer in model.buffers())
     quantized = quantize(LoadedModel(model, tokenizer(), "llama"), quant)
-    assert footprint(str(tmp_path), quant)["total_bytes"] == resident_bytes(quantized) - rotary
+    assert sizes(str(tmp_path), quant)["total_bytes"] == resident_bytes(quantized) - rotary
 
 
 def test_packed_bits_are_the_average_that_widths_are_chosen_by() -> None:
@@ -105,18 +106,18 @@ def test_packed_bits_are_the_average_that_widths_are_chosen_by() -> None:
 
 def test_layers_that_are_left_out_are_not_counted_as_quantized(tmp_path: Path) -> None:
     tiny("llama", torch.float32, tmp_path)
-    every = footprint(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=32")
-    some = footprint(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=64,skip_indivisible=true")
+    every = sizes(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=32")
+    some = sizes(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=64,skip_indivisible=true")
     assert every["quantized_weights"] - some["quantized_weights"] == 2 * (4 * 32 * 32 + 2 * 32 * 64)
     with pytest.raises(ModelError, match=r"q_proj is 32 wide, .* groups of 64"):
-        footprint(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=64")
+        sizes(str(tmp_path), "aqlm:codebooks=1,nbits=4,group=64")
 
 
 def test_a_model_that_is_quantized_already(tmp_path: Path) -> None:
     model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 1, 4, 8)
     Aqlm(2).save(model, tmp_path / "done")
     with pytest.raises(ModelError, match=r"already quantized \(aqlm\)"):
-        footprint(str(tmp_path / "done"), "none")
+        sizes(str(tmp_path / "done"), "none")
 
 
 def test_tensors_made_of_others_count_as_what_they_are_made_of() -> None:

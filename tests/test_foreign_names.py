@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from qharness.models.loading import BUNDLED
+from qharness.models.checkpoint import BUNDLED
 from qharness.noise.noise_output import table as noise_table
 from qharness.progress import note
-from qharness.report.tables.table import Cell, Table, figure, markdown_text, stub, to_csv, to_latex, to_markdown
+from qharness.report.tables.table import Cell, Column, Table, number_cell
+from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
 from qharness.specs import DEFAULT_MODEL
 from qharness.storage.atomic_writer import write_json, write_text
 from qharness.storage.json_values import json_text
@@ -93,8 +94,11 @@ def test_cells_of_text_are_no_formulas_and_numbers_stay(text: str, cell: str) ->
 
 
 def test_tables_in_every_format() -> None:
-    rows = ((Cell(NAME), figure(-0.5), figure(-0.5, note=0.25)), (Cell("@x"), figure(float("nan")), Cell("-0.5")))
-    table = Table("key", NAME, NAME, (*stub("=model"), *stub("b", "c")), rows)
+    rows = (
+        (Cell(NAME), number_cell(-0.5), number_cell(-0.5, note=0.25)),
+        (Cell("@x"), number_cell(float("nan")), Cell("-0.5")),
+    )
+    table = Table("key", NAME, NAME, tuple(Column(name, stub=True) for name in ("=model", "b", "c")), rows)
     lines = list(csv.reader(io.StringIO(to_csv(table))))
     assert lines == [["'=model", "b", "c"], ["'" + LINES, "-0.5", "-0.50 (+0.25)"], ["'@x", "n/a", "-0.5"]]
     for text in (to_csv(table), to_markdown(table), to_latex(table), markdown_text(NAME)):

@@ -161,7 +161,7 @@ def test_a_quantized_model_that_fits_nowhere_is_said_to_be_lost(
 ) -> None:
     from qharness.quantization import quantized_models as store
 
-    monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
+    monkeypatch.setattr(store, "CACHED_FROM_S", 0.0)
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(disk.folder / "cache"))
     command = ("quantize", "--model", random_llama, "--quant", "rtn:3", "--output", disk.folder / "q")
     done = in_process(*command)

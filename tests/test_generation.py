@@ -10,7 +10,7 @@ from qharness import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.lm import QHarnessLM
+from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import Draw
 from qharness.quantization.application import quantize
@@ -133,8 +133,8 @@ def test_dtypes_load_and_generate(dtype: str, tmp_path: Path) -> None:
 
 def test_batches_are_as_large_as_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = LoadedModel(make_model("llama"), tokenizer(), "llama")
-    assert QHarnessLM(loaded, batch_size="4").asked == 4
-    assert QHarnessLM(loaded, batch_size="auto").asked is None
+    assert LoadedLM(loaded, batch_size="4").asked == 4
+    assert LoadedLM(loaded, batch_size="auto").asked is None
     generation, prompt = Generation(loaded.model, tokenizer(), CONTEXT, 0), Prompt((1,) * 100, (Draw(0, 0),))
     decoding = Decoding(0.0, 1.0, 100, (), 1)
     # Two layers of four heads of width 8 hold keys and values of four bytes: 512 bytes a token.

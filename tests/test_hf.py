@@ -14,9 +14,10 @@ from qharness.models.loading import LoadedModel, load_model
 from qharness.models.weight_footprint import resident_bytes
 from qharness.plugins.hf import SCHEMES, TORCHAO
 from qharness.quantization.application import quantize
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits
+from tests.asked import bound
 from tests.tiny_models import make_model, tokenizer
 
 RUNS_HERE = {"int8wo": 0.03, "int8dq": 0.06, "int8dq-int4w": 0.06, "float8wo": 0.06}
@@ -66,7 +67,7 @@ def test_exported_as_a_user_does_it(spec: str, tmp_path: Path) -> None:
     scheme = {**SCHEMES, **TORCHAO}[spec.partition(":")[2]]
     if not installed(scheme.package):
         pytest.skip(f"{scheme.package} is not installed")
-    written = export_checkpoint(Export("tinycoder", spec, tmp_path / "q", device="cpu"))
+    written = export_checkpoint(bound("tinycoder", spec, device="cpu"), tmp_path / "q")
     assert str(written.readers) == f"transformers with {scheme.package}"
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "q", dtype="auto").eval()
     assert torch.equal(logits(model), logits(quantize("tinycoder", spec)))

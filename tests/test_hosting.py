@@ -17,12 +17,13 @@ from qharness.errors import MissingDependencyError, ModelError, QHarnessError, U
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
 from qharness.hosting.energy import check_country, insist, measure_power, power_of, why_not
 from qharness.hosting.measurement import Spread, _attempt, _predictor, check_fits, measure
+from qharness.models.checkpoint import Checkpoint
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel
 from qharness.models.sampling import Draw
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
 
@@ -38,8 +39,8 @@ TABLE_II = {
 SMALL = Load(prompt_tokens=12, new_tokens=6, batch_sizes=(1, 3), repeats=3, warm_up=0)
 
 
-def definite(model: Path | str, quant: str = "none") -> RunSpec:
-    return RunSpec(task="", model=str(model), quant=quant, device="cpu", dtype="float32")
+def asked(model: Path | str, quant: str = "none") -> ModelSpec:
+    return ModelSpec(str(model), quant, device="cpu", dtype="float32")
 
 
 @pytest.mark.parametrize("column", TABLE_II)
@@ -122,7 +123,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_measured_of_a_model(llama: Path) -> None:
-    found = measure(definite(llama), SMALL)
+    found = measure(asked(llama), SMALL)
     assert set(found.latency) == {1, 3}
     for spread in found.latency.values():
         assert 0 < spread.q1 <= spread.median <= spread.q3 and spread.n == 3
@@ -146,25 +147,25 @@ def test_a_prediction_is_as_much_work_as_was_asked_for() -> None:
 
 
 def test_a_load_that_does_not_fit(llama: Path) -> None:
-    check_fits(str(llama), Load(CONTEXT - 20, 20))
+    check_fits(Checkpoint(str(llama)), Load(CONTEXT - 20, 20))
     with pytest.raises(ModelError, match=f"--prompt-tokens {CONTEXT} and --new-tokens 20 do not fit the {CONTEXT} tok"):
-        check_fits(str(llama), Load(CONTEXT, 20))
+        check_fits(Checkpoint(str(llama)), Load(CONTEXT, 20))
 
 
 def test_a_process_of_its_own_hands_mistakes_back(tmp_path: Path) -> None:
     """As text: an exception with arguments of its own would not come through."""
     save_model("llama", tmp_path / "model")
     (tmp_path / "model/model.safetensors").unlink()
-    said = _attempt(definite(tmp_path / "model"), SMALL)
+    said = _attempt(asked(tmp_path / "model"), SMALL)
     assert isinstance(said, str) and "could not be loaded" in said
 
 
 def test_an_encoder_reads_its_prompt_apart(tmp_path: Path) -> None:
     model = save_model("t5", tmp_path / "t5")
-    check_fits(str(model), Load(CONTEXT, 20))
-    assert measure(definite(model), Load(CONTEXT - 2, 3, (2,), 1, 0)).latency[2].median > 0
+    check_fits(Checkpoint(str(model)), Load(CONTEXT, 20))
+    assert measure(asked(model), Load(CONTEXT - 2, 3, (2,), 1, 0)).latency[2].median > 0
     with pytest.raises(ModelError, match="do not fit"):
-        check_fits(str(model), Load(CONTEXT + 1, 3))
+        check_fits(Checkpoint(str(model)), Load(CONTEXT + 1, 3))
 
 
 def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:

@@ -21,9 +21,10 @@ from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint, describe
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.int8.schemes import read_compressed
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits
+from tests.asked import bound
 from tests.test_cli import Cli, in_process
 from tests.test_int8_static import layers_of, quantized
 from tests.tiny_models import CONFIGS, make_model, tokenizer
@@ -270,5 +271,5 @@ def test_a_generation_config_that_transformers_warns_of_is_written(random_llama:
         (folder / path.name).write_bytes(path.read_bytes())
     settings = json.loads((folder / "generation_config.json").read_text()) | {"temperature": 0.9, "do_sample": False}
     (folder / "generation_config.json").write_text(json.dumps(settings))
-    export_checkpoint(Export(str(folder), "int8-dynamic", tmp_path / "q", device="cpu"))
+    export_checkpoint(bound(folder, "int8-dynamic", device="cpu"), tmp_path / "q")
     assert json.loads((tmp_path / "q/generation_config.json").read_text())["temperature"] == 0.9

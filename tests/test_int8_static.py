@@ -16,16 +16,17 @@ from qharness import Calibration, ModelError, QuantizedLinear, SpecError
 from qharness.models.blocks import block_linears
 from qharness.models.checkpoint_formats import select_kernels
 from qharness.models.loading import LoadedModel, load_model
-from qharness.models.weight_footprint import footprint, resident_bytes
+from qharness.models.weight_footprint import resident_bytes
 from qharness.plugins.int8 import int8_checkpoint, products
 from qharness.plugins.int8.int8_options import linear_names
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.int8.observing import observe
 from qharness.quantization.application import quantize_loaded
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits, tiny
+from tests.asked import bound, sizes
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
 
 SPECS = [
@@ -250,7 +251,7 @@ def test_exported_as_a_user_does_it(tmp_path: Path) -> None:
     save_model("codegen", tmp_path / "full")
     (tmp_path / "text.txt").write_text("def add(a, b):\n    return a + b\n" * 40)
     calib = f'files:"{tmp_path / "text.txt"}",n=2,seqlen=32'
-    export_checkpoint(Export(str(tmp_path / "full"), "int8-static:per-column", tmp_path / "int8", calib=calib))
+    export_checkpoint(bound(tmp_path / "full", "int8-static:per-column", calib=calib), tmp_path / "int8")
     loaded = load_model(str(tmp_path / "int8"), "cpu").model
     assert len(layers_of(loaded)) == 9
     with pytest.raises(ModelError, match="no other form"):
@@ -262,10 +263,10 @@ def test_footprint_says_what_is_written(spec: str, tmp_path: Path) -> None:
     model, _ = quantized(tiny("codegen", torch.float32, tmp_path / "full"), spec)
     get_registry().quantizer(spec).save(model, tmp_path)
     written = sum(tensor.nbytes for tensor in load_file(tmp_path / "model.safetensors").values())
-    found = footprint(str(tmp_path / "full"), spec)
+    found = sizes(str(tmp_path / "full"), spec)
     assert found["total_bytes"] == written
     assert found["packed_total_bytes"] == written
-    four = footprint(str(tmp_path / "full"), f"{spec}{',' if ':' in spec else ':'}weight_bits=4")
+    four = sizes(str(tmp_path / "full"), f"{spec}{',' if ':' in spec else ':'}weight_bits=4")
     assert four["total_bytes"] == written and four["packed_total_bytes"] == written - four["quantized_weights"] // 2
 
 

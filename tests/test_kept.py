@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from qharness import QHarnessError, RunSpec
+from qharness import QHarnessError
 from qharness.cli.cache import cache
 from qharness.quantization import quantized_models as store
 from qharness.quantization.quantized_artifacts import limit_bytes, make_room, quantized, quantized_dir
-from qharness.quantization.quantized_models import Models, definite
+from qharness.quantization.quantized_models import Models
+from tests.asked import resolved
 
 DAY = 86400
 
@@ -55,8 +56,8 @@ def test_what_was_not_used_for_longest_goes_first() -> None:
 
 
 def test_a_model_that_is_read_counts_as_used(random_llama: Path) -> None:
-    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
-    Models(kept_from_s=0.0).get(spec)
+    spec = resolved(str(random_llama), "rtn:2")
+    Models(cached_from_s=0.0).get(spec)
     (about,) = quantized_dir().glob("*/about.json")
     os.utime(about, (0, 0))
     Models().get(spec)
@@ -73,7 +74,7 @@ def test_two_at_once_quantize_a_model_once(random_llama: Path, monkeypatch: pyte
         return real(*given, **options)
 
     monkeypatch.setattr(store, "load_model", load)
-    spec = definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2"))
+    spec = resolved(str(random_llama), "rtn:2")
     made: list[object] = []
     threads = [threading.Thread(target=lambda: made.append(Models(0.0).get(spec))) for _ in range(2)]
     for thread in threads:
@@ -90,7 +91,7 @@ def test_the_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, random_llama: Pa
     for text in ("much", "-1", "nan"):
         monkeypatch.setenv("QHARNESS_CACHE_GB", text)
         with pytest.raises(QHarnessError, match=f"QHARNESS_CACHE_GB must be a number of gigabytes, not '{text}'"):
-            Models().get(definite(RunSpec(task="t", model=str(random_llama), quant="rtn:2")))
+            Models().get(resolved(str(random_llama), "rtn:2"))
 
 
 def test_the_command_lists_and_removes_by_age(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,9 +11,9 @@ from qharness import DataError, SpecError
 from qharness.models.loading import LoadedModel
 from qharness.plugins.local_text import Files, Prose, Stdlib
 from qharness.quantization import calibration
-from qharness.quantization.calibration import calibrate
 from qharness.registry import get_registry
 from qharness.spec import unbind
+from tests.asked import calibrated
 from tests.test_cli import Cli
 from tests.tiny_models import CONTEXT, make_model, tokenizer
 
@@ -94,7 +94,7 @@ def test_a_seed_repeats_and_sequences_are_cut(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "long.py").write_text("".join(f'def f{i}():\n    """Gives {i}."""\n' for i in range(1000)))
     monkeypatch.chdir(library)
-    made = [calibrate(loaded, spec, seed=seed) for seed in (1, 1, 2)]
+    made = [calibrated(loaded, spec, seed=seed) for seed in (1, 1, 2)]
     texts = [[tokenizer().decode(s) for s in each.sequences] for each in made]
     assert texts[0] == texts[1] != texts[2] and made[0].composition == made[1].composition
     assert len(texts[0]) == 12 and max(map(len, made[0].sequences)) == 100
@@ -102,7 +102,7 @@ def test_a_seed_repeats_and_sequences_are_cut(
 
 
 def test_stdlib_is_the_default(loaded: LoadedModel) -> None:
-    made = calibrate(loaded, None, seed=0)
+    made = calibrated(loaded, None, seed=0)
     assert Stdlib.name == calibration.DEFAULT and len(made.sequences) == Stdlib().n
     assert {len(s) for s in made.sequences} == {CONTEXT}
     assert {"modules", "asyncio"} <= set(made.composition)
@@ -208,7 +208,7 @@ def test_what_is_not_there_or_no_text(corpus: Path) -> None:
 
 def test_too_few_files(corpus: Path, loaded: LoadedModel) -> None:
     with pytest.raises(DataError, match="'files' has 2 documents, 128 were asked for: lower n"):
-        calibrate(loaded, 'files:"corpus/*.py"', seed=0)
+        calibrated(loaded, 'files:"corpus/*.py"', seed=0)
 
 
 def test_list_shows_them(cli: Cli) -> None:

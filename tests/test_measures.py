@@ -9,7 +9,7 @@ import pytest
 
 from qharness.errors import StudyError
 from qharness.study.executors.in_process import InProcess
-from qharness.study.jobs import Job
+from qharness.study.jobs import Job, Measurement
 from qharness.study.live_view import Lines
 from qharness.study.study_file import read_study
 from qharness.study.sweep import carry_out, plan
@@ -28,7 +28,7 @@ def test_each_model_is_measured_once_and_full_precision_with_it(tmp_path: Path) 
             'quants = ["rtn:3"]\ntasks = ["tiny-python", "tiny-java"]\nseeds = [0, 1]\nmeasure = ["profile", "noise"]',
         )
     )
-    found = [(kind, spec.quant) for kind, spec in study.measurements(tmp_path)]
+    found = [(kind, spec.quant) for kind, spec in study.measurements()]
     quant = study.specs(tmp_path)[0].quant
     assert found == [("profile", "none"), ("profile", quant), ("noise", quant)]
 
@@ -36,7 +36,7 @@ def test_each_model_is_measured_once_and_full_precision_with_it(tmp_path: Path) 
 def test_a_study_may_measure_only(tmp_path: Path) -> None:
     study = read_study(write(tmp_path, 'quants = ["rtn:3"]\nmeasure = ["noise"]'))
     assert study.specs(tmp_path) == []
-    assert len(study.measurements(tmp_path)) == 1
+    assert len(study.measurements()) == 1
     with pytest.raises(StudyError, match=r"measure\.0"):
         read_study(write(tmp_path, 'measure = ["speed"]'))
 
@@ -45,13 +45,13 @@ def test_noise_is_measured_and_not_again(random_llama: Path, tmp_path: Path) -> 
     study = read_study(
         write(tmp_path, f'models = ["{random_llama}"]\nquants = ["rtn:3"]\nmeasure = ["noise"]\ndtype = "float32"')
     )
-    (measured,) = study.measurements(tmp_path)
-    job = Job(measured[1], measured[0])
+    (measured,) = study.measurements()
+    job = Job(Measurement(measured[1], tmp_path), measured[0])
     assert [each.done for each in plan([job])] == [False]
     (attempt,) = carry_out([job], InProcess(), Lines([job]))
     assert attempt.path and attempt.path.parent == tmp_path / "noise"
     document = json.loads(attempt.path.read_text())
-    assert document["quantizer"] == job.spec.quant and document["layers"]
+    assert document["quantizer"] == job.model.quant and document["layers"]
     assert [each.done for each in plan([job])] == [True]
     before = attempt.path.stat().st_mtime_ns
     carry_out([job], InProcess(), Lines([job]))

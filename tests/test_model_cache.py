@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from qharness import RunSpec
 from qharness.api.quantizers import LayerForm
-from qharness.models.loading import load_config
+from qharness.models.checkpoint import Checkpoint
 from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.quantization.model_cache import UncacheableError, read_model, write_model
 from qharness.quantization.quantized_artifacts import quantized_dir
-from qharness.quantization.quantized_models import Models, QuantizedModel, definite
+from qharness.quantization.quantized_models import Models, QuantizedModel
+from tests.asked import bound, resolved
 from tests.conftest import REPOSITORY
 from tests.tiny_architectures import make
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
@@ -62,14 +63,14 @@ def TIED() -> nn.Module:
 
 
 def spec_of(model: Path, quant: str) -> RunSpec:
-    return definite(RunSpec(task="t", model=str(model), quant=quant, calib=CALIB, allow_untouched=True))
+    return resolved(model, quant, calib=CALIB, allow_untouched=True)
 
 
 def made_and_read(model: Path, quant: str, capsys: pytest.CaptureFixture[str]) -> tuple[QuantizedModel, QuantizedModel]:
     """A model as it was quantized, and as another process reads it from the cache."""
-    made = Models(kept_from_s=0.0).get(spec_of(model, quant))
+    made = Models(cached_from_s=0.0).get(spec_of(model, quant))
     capsys.readouterr()
-    read = Models(kept_from_s=0.0).get(spec_of(model, quant))
+    read = Models(cached_from_s=0.0).get(spec_of(model, quant))
     assert "quantized before" in (said := capsys.readouterr().err), said
     return made, read
 
@@ -143,15 +144,15 @@ def test_a_checkpoint_made_of_the_cache_is_the_one_made_at_once(
     from safetensors.torch import load_file
 
     from qharness.quantization import quantized_models as store
-    from qharness.quantization.checkpoint_export import Export, export_checkpoint
+    from qharness.quantization.checkpoint_export import export_checkpoint
 
-    monkeypatch.setattr(store, "KEPT_FROM_S", 0.0)
+    monkeypatch.setattr(store, "CACHED_FROM_S", 0.0)
     for name, quant in (("Qwen3-MoE", "rtn:3"), ("llama", "int8-static"), ("llama", AQLM), ("GPT-2", "rtn:3")):
         capsys.readouterr()
         parts = []
         for turn in ("first", "second"):
             output = tmp_path / f"{name}-{quant[:4]}-{turn}"
-            export_checkpoint(Export(str(folder_of(name)), quant, output, calib=CALIB))
+            export_checkpoint(bound(folder_of(name), quant, calib=CALIB), output)
             parts.append((load_file(output / "model.safetensors"), json.loads((output / "config.json").read_text())))
         assert "quantized before" in capsys.readouterr().err
         (first, config), (second, other) = parts
@@ -168,7 +169,7 @@ def test_a_damaged_part_is_a_line_and_made_again(
     quant: str, name: str, folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = spec_of(folder_of("llama"), quant)
-    before = logits(Models(kept_from_s=0.0).get(spec).loaded.model)
+    before = logits(Models(cached_from_s=0.0).get(spec).loaded.model)
     (folder,) = quantized_dir().iterdir()
     whole = (folder / name).read_bytes()
     flipped = bytearray(whole)
@@ -179,12 +180,12 @@ def test_a_damaged_part_is_a_line_and_made_again(
             continue  # a changed letter of a text is not always seen, and does no harm to numbers
         (folder / name).write_bytes(damage)
         capsys.readouterr()
-        again = Models(kept_from_s=0.0).get(spec)
+        again = Models(cached_from_s=0.0).get(spec)
         said = capsys.readouterr().err
         assert f"{folder} cannot be read and is made again" in said and "Traceback" not in said, what
         assert torch.equal(logits(again.loaded.model), before)
     (folder / name).unlink()
-    assert torch.equal(logits(Models(kept_from_s=0.0).get(spec).loaded.model), before)
+    assert torch.equal(logits(Models(cached_from_s=0.0).get(spec).loaded.model), before)
 
 
 @pytest.mark.parametrize(
@@ -206,13 +207,13 @@ def test_a_layout_that_does_not_fit_is_a_line(
     change: Callable[[Any], object], folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = spec_of(folder_of("llama"), "int8-dynamic")
-    Models(kept_from_s=0.0).get(spec)
+    Models(cached_from_s=0.0).get(spec)
     (path,) = quantized_dir().rglob("layout.json")
     layout = json.loads(path.read_text())
     change(layout)
     path.write_text(json.dumps(layout))
     capsys.readouterr()
-    Models(kept_from_s=0.0).get(spec)
+    Models(cached_from_s=0.0).get(spec)
     assert "cannot be read and is made again" in capsys.readouterr().err
 
 
@@ -230,13 +231,13 @@ def test_a_pickle_in_the_cache_is_not_run(
     folder_of: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = spec_of(folder_of("llama"), AQLM)
-    Models(kept_from_s=0.0).get(spec)
+    Models(cached_from_s=0.0).get(spec)
     proof = tmp_path / "proof"
     (folder,) = quantized_dir().iterdir()
     for name in ("model.pt", "model.safetensors", "layout.json"):
         (folder / name).write_bytes(pickle.dumps(_Trap(proof)))
         torch.save(_Trap(proof), folder / "model.pt")
-        Models(kept_from_s=0.0).get(spec)
+        Models(cached_from_s=0.0).get(spec)
     assert "made again" in capsys.readouterr().err
     assert not proof.exists()
 
@@ -302,11 +303,11 @@ def test_a_model_that_would_not_be_read_back_as_it_is_is_not_written(
 
     name = str(folder_of("llama"))
     model = load_model(name).model
-    write_model(model, load_config(name), (), tmp_path, False)
-    assert torch.equal(logits(read_model(tmp_path, load_config(name), (), False)), logits(model))
+    write_model(model, Checkpoint(name), (), tmp_path)
+    assert torch.equal(logits(read_model(tmp_path, Checkpoint(name), ())), logits(model))
     change(model)
     with pytest.raises(UncacheableError):
-        write_model(model, load_config(name), (), tmp_path / "other", False)
+        write_model(model, Checkpoint(name), (), tmp_path / "other")
 
 
 def test_a_plugins_own_layer_is_cached_by_its_form(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
@@ -323,8 +324,8 @@ def test_a_plugins_own_layer_is_cached_by_its_form(folder_of: Callable[[str], Pa
     name = str(folder_of("llama"))
     model = load_model(name).model
     _layer(model)
-    write_model(model, load_config(name), (form,), tmp_path, False)
-    assert torch.equal(logits(read_model(tmp_path, load_config(name), (form,), False)), logits(model))
+    write_model(model, Checkpoint(name), (form,), tmp_path)
+    assert torch.equal(logits(read_model(tmp_path, Checkpoint(name), (form,))), logits(model))
 
 
 def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:

@@ -19,15 +19,16 @@ from torch import Tensor, nn
 from qharness import DataError, QuantizedLinear, UnknownNameError, quantize
 from qharness.cli import main
 from qharness.models.loading import LoadedModel, load_model
-from qharness.noise import NoiseSpec, measure_noise, write_noise
+from qharness.noise import NoiseInputs, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.noise_measurement import SEQUENCES, TOKENS, draw_inputs
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise, spread
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.rtn import round_to_nearest
-from qharness.quantization.calibration import calibrate
+from qharness.specs import ModelSpec
 from qharness.storage.benchmark_files import cache_dir
+from tests.asked import bound, calibrated
 from tests.tiny_models import save_model
 
 QUANTS = ("none", "int8-dynamic", "int8-dynamic:per-column", "int8-dynamic:activations=tensor",
@@ -37,10 +38,14 @@ CPU = torch.device("cpu")
 Document = dict[str, Any]
 
 
+def measured(model: Path | str, *quants: str, inputs: str, **options: Any) -> list[Document]:
+    return list(measure_noise([bound(model, quant, **options) for quant in quants], NoiseInputs.of(None, inputs)))
+
+
 @pytest.fixture(scope="module")
 def tinycoder() -> dict[str, Document]:
     """Noise of tinycoder by quantizer."""
-    return dict(zip(QUANTS, measure_noise(NoiseSpec("tinycoder", QUANTS, inputs=INPUTS, device="cpu")), strict=True))
+    return dict(zip(QUANTS, measured("tinycoder", *QUANTS, inputs=INPUTS, device="cpu"), strict=True))
 
 
 def column(document: Document, key: str) -> dict[str, float]:
@@ -90,7 +95,7 @@ def test_spread_by_hand() -> None:
 def test_weights_and_hidden_states_against_plain_transformers(tinycoder: dict[str, Document]) -> None:
     """Each figure again by other means: hidden states as transformers returns them, both models in memory."""
     full = load_model("tinycoder", "cpu")
-    ids = [s[None] for s in calibrate(full, INPUTS, seed=0).sequences]
+    ids = [s[None] for s in calibrated(full, INPUTS, seed=0).sequences]
     rough = quantize("tinycoder", "rtn:3")
     document = tinycoder["rtn:3"]
     weights = column(document, "weight")
@@ -111,7 +116,7 @@ def test_activations_against_the_first_layers_input(tinycoder: dict[str, Documen
     core = full.model.model
     noise, maxima = RelativeNoise(), Maxima()
     with torch.no_grad():
-        for ids in calibrate(full, INPUTS, seed=0).sequences:
+        for ids in calibrated(full, INPUTS, seed=0).sequences:
             x = core.layers[0].input_layernorm(core.embed_tokens(ids))
             step = x.abs().amax(-1, keepdim=True) / 127
             noise.add(x, (x / step).round() * step)
@@ -161,8 +166,7 @@ def test_pytorchs_own_layers_show_their_weights_only(tinycoder: dict[str, Docume
 @pytest.mark.parametrize("architecture", ["t5", "plbart", "codegen"])
 def test_other_architectures(architecture: str, tmp_path: Path) -> None:
     folder = save_model(architecture, tmp_path / "model")
-    spec = NoiseSpec(str(folder), ["int8-dynamic"], inputs="stdlib:n=2,seqlen=31", device="cpu")
-    (document,) = measure_noise(spec)
+    (document,) = measured(folder, "int8-dynamic", inputs="stdlib:n=2,seqlen=31", device="cpu")
     depths = [layer["depth"] for layer in document["layers"]]
     assert sorted(set(depths)) == list(range(1, 1 + (2 if architecture == "codegen" else 4)))
     assert depths == sorted(depths)
@@ -215,13 +219,13 @@ def test_our_int8_layer_shows_what_it_computes_with() -> None:
 
 def test_inputs_are_held_out_and_short(random_llama: Path) -> None:
     loaded = load_model(str(random_llama), "cpu")
-    spec = NoiseSpec(str(random_llama), ["none"], calib="stdlib:n=6")
-    inputs = draw_inputs(loaded, spec)
-    calibration = calibrate(loaded, spec.calib, seed=0).sequences
+    held_out, spec = NoiseInputs.of("stdlib:n=6", None), ModelSpec(str(random_llama))
+    inputs = draw_inputs(loaded, held_out, spec)
+    calibration = calibrated(loaded, "stdlib:n=6", seed=0).sequences
     assert len(inputs) == SEQUENCES and all(0 < len(s) <= TOKENS for s in inputs)
     known = {tuple(s.tolist()) for s in calibration}
     assert not known & {tuple(s.tolist()) for s in inputs}
-    assert all(torch.equal(a, b) for a, b in zip(inputs, draw_inputs(loaded, spec), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(inputs, draw_inputs(loaded, held_out, spec), strict=True))
 
 
 def test_a_set_without_more_text(random_llama: Path, tmp_path: Path) -> None:
@@ -229,16 +233,16 @@ def test_a_set_without_more_text(random_llama: Path, tmp_path: Path) -> None:
     loaded = load_model(str(random_llama), "cpu")
     calib = f'files:"{tmp_path}/*.py",n=1,seqlen=64'
     with pytest.raises(DataError, match="lower n"):
-        draw_inputs(loaded, NoiseSpec("", ["none"], calib=calib))
-    assert len(draw_inputs(loaded, NoiseSpec("", ["none"], inputs=calib))) == 1
+        draw_inputs(loaded, NoiseInputs.of(calib, None), ModelSpec())
+    assert len(draw_inputs(loaded, NoiseInputs.of(None, calib), ModelSpec())) == 1
 
 
 def test_a_mistake_leaves_nothing_behind(random_llama: Path) -> None:
     before = set(cache_dir().glob("*"))
     with pytest.raises(UnknownNameError):
-        list(measure_noise(NoiseSpec(str(random_llama), ["none", "int9"])))
+        measured(random_llama, "none", "int9", inputs=INPUTS)
     with pytest.raises(UnknownNameError):
-        list(measure_noise(NoiseSpec(str(random_llama), ["none"], inputs="stdlb")))
+        measured(random_llama, "none", inputs="stdlb")
     assert not [path for path in set(cache_dir().glob("*")) - before if path.name.startswith("noise")]
 
 
@@ -330,6 +334,6 @@ def test_one_model_in_memory_at_a_time(random_llama: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("qharness.noise.noise_measurement.load_model", alone)
     monkeypatch.setattr("qharness.quantization.quantized_models.load_model", alone)
-    spec = NoiseSpec(str(random_llama), ["int8-dynamic", "none", "rtn"], inputs="stdlib:n=1,seqlen=9", device="cpu")
-    assert len(list(measure_noise(spec))) == 3 and len(loaded) == 4
+    found = measured(random_llama, "int8-dynamic", "none", "rtn", inputs="stdlib:n=1,seqlen=9", device="cpu")
+    assert len(found) == 3 and len(loaded) == 4
     assert not list(cache_dir().glob("noise-*"))

@@ -13,7 +13,7 @@ from qharness import ModelError
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.lm import QHarnessLM
+from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
 from qharness.models.sampling import Draw
@@ -88,11 +88,11 @@ def test_tokens_that_a_model_rules_out_are_no_error() -> None:
 
 def test_a_model_is_refused_before_a_run_makes_anything() -> None:
     with pytest.raises(ModelError, match=LAYERS["llama"]):
-        QHarnessLM(LoadedModel(damaged("llama"), tokenizer(), "damaged"))
+        LoadedLM(LoadedModel(damaged("llama"), tokenizer(), "damaged"))
 
 
 def test_loglikelihoods_and_noise_do_not_go_on_with_nan(tmp_path: Path) -> None:
-    lm = QHarnessLM(LoadedModel(make_model("llama"), tokenizer(), "llama"))
+    lm = LoadedLM(LoadedModel(make_model("llama"), tokenizer(), "llama"))
     request = Instance("loglikelihood", {}, ("def f(x):", " return x"), 0)
     assert math.isfinite(lm.loglikelihood([request], disable_tqdm=True)[0][0])
     with torch.no_grad():

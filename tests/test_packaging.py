@@ -53,7 +53,7 @@ def test_installs_and_lists_every_plugin_and_task(editable: bool, tmp_path: Path
         "assert all(p.is_file() for p in (*java._SOURCES, *python._HARNESS))\n"
         "import qharness, importlib.metadata as m\n"
         "print(qharness.__file__)\n"
-        "from qharness.models.loading import BUNDLED\n"
+        "from qharness.models.checkpoint import BUNDLED\n"
         "assert (BUNDLED['tinycoder'] / 'model.safetensors').is_file()\n"
         "from qharness.evaluate.run.lm_eval_bridge import load_task\n"
         "assert len(load_task('tiny-java').tasks['tiny-java'].eval_docs) == 100\n"

@@ -17,16 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qharness.figure_style import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
-from qharness.report import Collection, read_entries
+from qharness.report import Collection, read_collection
+from qharness.report.figures import calibration_sizes, pareto
 from qharness.report.figures.bars import difficulty, failures
-from qharness.report.figures.calibration_sizes import pictures as calibration_pictures
-from qharness.report.figures.pareto import ON_FRONT, front
-from qharness.report.figures.pareto import pictures as pareto_pictures
-from qharness.report.figures.pareto import tables as pareto_tables
 from qharness.report.figures.savings import savings
+from qharness.report.page.findings import findings
 from qharness.report.page.html_page import Heading, headings, order
 from qharness.report.page.problems import pack, problem_data
-from qharness.report.tables.summary import findings
+from qharness.report.tables import pareto_front
+from qharness.report.tables.pareto_front import ON_FRONT, front
 from qharness.report.tables.table import Cell, Column
 from tests.page_runs import Completion, write_profile, write_run
 
@@ -52,7 +51,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
         write_run(top, "made-python", quant, some(passing), storage=storage)
     for quant, seconds in (("none", 2.0), ("rtn:8", 1.5), ("rtn:4", 3.0)):
         write_profile(top, quant, seconds, 100 * seconds)
-    return read_entries([top])
+    return read_collection([top])
 
 
 # --------------------------------------------------------------------------------------------------------- the front
@@ -71,7 +70,7 @@ def test_front_is_what_nothing_dominates(found: list[tuple[float, float]]) -> No
 
 
 def test_who_is_on_the_front(collection: Collection) -> None:
-    (table,) = pareto_tables(collection)
+    (table,) = pareto_front.tables(collection)
     assert [column.heading for column in table.columns[3:]] == [
         "pass@1, %", "checkpoint, GB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
     ]  # fmt: skip
@@ -80,15 +79,15 @@ def test_who_is_on_the_front(collection: Collection) -> None:
     assert rows["rtn:8"] == ["90.0", "0.0030", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
     assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", "", "300", ""]
     assert rows["rtn:2"] == ["10.0", "0.0005", ON_FRONT, "n/a", "", "n/a", ""]
-    assert len(pareto_pictures(collection)) == 1
+    assert len(pareto.figures(collection)) == 1
 
 
 def test_a_run_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     for place in ("here", "there"):
         for quant, passing in (("none", 40), ("rtn:2", 0)):
             write_run(tmp_path / place, "made-python", quant, some(passing))
-    found = read_entries([tmp_path])
-    assert len(found.entries) == 4 and len(pareto_tables(found)[0].rows) == 2
+    found = read_collection([tmp_path])
+    assert len(found.runs) == 4 and len(pareto_front.tables(found)[0].rows) == 2
     assert [len(finding.losses) for finding in findings(found)] == [1]
 
 
@@ -110,11 +109,11 @@ def test_the_smallest_whose_loss_is_not_shown(collection: Collection) -> None:
 def test_a_summary_of_equal_runs_and_of_losses_only(tmp_path: Path) -> None:
     write_run(tmp_path / "same", "made-python", "none", some(40))
     write_run(tmp_path / "same", "made-python", "rtn:8", some(40), storage=3_000_000)
-    ((sentence,),) = (finding.sentences for finding in findings(read_entries([tmp_path / "same"])))
+    ((sentence,),) = (finding.sentences for finding in findings(read_collection([tmp_path / "same"])))
     assert "neither is what could have been shown" in sentence
     write_run(tmp_path / "lost", "made-python", "none", some(40))
     write_run(tmp_path / "lost", "made-python", "rtn:2", some(0))
-    (finding,) = findings(read_entries([tmp_path / "lost"]))
+    (finding,) = findings(read_collection([tmp_path / "lost"]))
     assert finding.smallest is None and finding.sentences[0] == "Every one of 1 quantized run loses, and is shown to."
 
 
@@ -134,7 +133,7 @@ def test_each_distinct_completion_stands_once(tmp_path: Path) -> None:
     write_run(tmp_path, "made-python", "none", [[PASS, PASS, FAIL], [PASS, FAIL, FAIL]], levels={0: "easy", 1: "hard"})
     write_run(tmp_path, "made-python", "rtn:3", [[PASS, FAIL, FAIL], [("été", False), FAIL, FAIL]])
     write_run(tmp_path, "made-python@word", "none", [[FAIL] * 3, [FAIL] * 3], prompt="other")
-    data = unpacked(pack(problem_data(read_entries([tmp_path]))))
+    data = unpacked(pack(problem_data(read_collection([tmp_path]))))
     runs = {run["label"]: (number, run["against"]) for number, run in enumerate(data["runs"])}
     full = runs["coder, full precision"][0]
     assert runs["coder, rtn:3"][1] == full == runs["coder, full precision, prompts: word"][1]
@@ -189,8 +188,8 @@ def test_calibration_sizes(tmp_path: Path) -> None:
     for n, passing in ((16, 20), (64, 30)):
         write_run(tmp_path, "made-python", "aqlm:2", some(passing), calib=f"stdlib:n={n}")
     write_run(tmp_path, "made-python", "aqlm:3", some(30), calib="stdlib:n=16")
-    (picture,) = calibration_pictures(read_entries([tmp_path]))
-    axes = picture.figure.axes[0]
+    (drawn,) = calibration_sizes.figures(read_collection([tmp_path]))
+    axes = drawn.figure.axes[0]
     line, whole = axes.lines
     assert list(line.get_xdata()) == [16, 64] and list(line.get_ydata()) == [50, 75]
     assert list(whole.get_ydata()) == [90, 90] and whole.get_linestyle() == ":"
@@ -201,13 +200,13 @@ def test_bars_by_level_and_by_failure(tmp_path: Path) -> None:
     levels = {n: "easy" if n < 10 else "hard" for n in range(40)}
     write_run(tmp_path, "made-python", "none", some(25), levels=levels)
     write_run(tmp_path, "made-python", "rtn:3", some(5), levels=levels)
-    found = read_entries([tmp_path])
-    (picture,) = difficulty(found)
-    axes = picture.figure.axes[0]
+    found = read_collection([tmp_path])
+    (drawn,) = difficulty(found)
+    axes = drawn.figure.axes[0]
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[100, 50], [50, 0]]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["easy\nn = 10", "hard\nn = 30"]
-    (picture,) = failures(found)
-    (bars,) = picture.figure.axes[0].containers
+    (drawn,) = failures(found)
+    (bars,) = drawn.figure.axes[0].containers
     assert [bar.get_width() for bar in bars] == [37.5, 87.5] and bars.get_label() == "assertion"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from qharness import RunSpec
-from qharness.report import Collection, Table, read_entries
+from qharness.report import Collection, Table, read_collection
 from qharness.report.tables import giagnorio as giagnorio_tables
 from qharness.report.tables import run_table as grid
 from qharness.report.tables import wei
@@ -20,6 +20,7 @@ from qharness.report.tables.table import NOT_APPLICABLE
 from qharness.study.study_file import read_study
 from qharness.study.sweep import with_baselines
 from tests.conftest import REPOSITORY
+from tests.page_runs import cost_profile
 from tests.report_runs import discordant, with_passes, write_run
 
 
@@ -62,7 +63,7 @@ def giagnorio(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     passes = discordant(with_passes(1104, PROBLEMS, SAMPLES), 342, 233)
     spec = dataclasses.replace(large, quant="aqlm:2", calib="mixed")
     write_run(runs, spec, passes, baseline=base, **size | {"storage": 3_980_000_000})
-    return read_entries([runs])
+    return read_collection([runs])
 
 
 def test_table_4(giagnorio: Collection) -> None:
@@ -118,7 +119,7 @@ def test_languages_stand_beside_each_other_and_are_adjusted_apart(tmp_path: Path
         for quant, b in (("rtn:3", 9), ("rtn:4", 6)):
             passes = discordant(full, b, 0)
             write_run(tmp_path, dataclasses.replace(spec, quant=quant), passes, language=language, baseline=base)
-    found = table(read_entries([tmp_path]), "giagnorio-4")
+    found = table(read_collection([tmp_path]), "giagnorio-4")
     assert [column.group for column in found.columns[5:]] == ["java"] * 4 + ["python"] * 4
     assert [row[0].text for row in found.rows] == ["multiple"] * 3
     by_name = {row[3].text: [row[n].value for n in (6, 10)] for row in found.rows}
@@ -150,7 +151,7 @@ def test_table_iv_and_vi(tmp_path: Path) -> None:
     ):
         storage = size * (4 if quant == "none" else 1)
         wei_run(tmp_path, "humaneval", model, quant, metrics=scores(*values), parameters=size, storage=storage)
-    collection = read_entries([tmp_path])
+    collection = read_collection([tmp_path])
     found = table(collection, "wei-4")
     names = ["full precision", "int8-dynamic", "int8-static"]  # per tensor is its default
     assert [column.group for column in found.columns[2:]] == [name for name in names for _ in range(2)]
@@ -181,7 +182,7 @@ def test_table_v(tmp_path: Path) -> None:
         ("int8-static:per-column,weight_bits=4", (18.54, 24.83)),
     ):
         wei_run(tmp_path, "humaneval", "codegen-2b", quant, metrics=scores(*values))
-    collection = read_entries([tmp_path])
+    collection = read_collection([tmp_path])
     assert [row[2:] for row in shown(table(collection, "wei-5"))] == [
         ["full precision", "20.91", "27.75"],
         ["W8A8", "22.50 (+1.59)", "29.59 (+1.84)"],
@@ -203,7 +204,7 @@ def test_table_vii(tmp_path: Path) -> None:
     for quant, counts in GREEDY.items():
         for perturbation, count in zip(("", "@char", "@word", "@back-translation"), counts, strict=True):
             wei_run(tmp_path, f"humaneval{perturbation}", "codegen-350m", quant, passes=with_passes(count, 164, 1))
-    found = table(read_entries([tmp_path]), "wei-7")
+    found = table(read_collection([tmp_path]), "wei-7")
     names = [column.name for column in found.columns]
     places = [names.index(name) for name in ("char", "word", "back-translation")]
     rows = {row[1].text: [row[n] for n in places] for row in found.rows if row[0].text == "codegen-350m"}
@@ -223,7 +224,7 @@ def test_table_ix(tmp_path: Path) -> None:
     for quant, bleu in (("none", 17.02), ("int8-dynamic", 17.00), ("int8-static:per-column", 15.19)):
         fields = {"status": None, "passed": None, "metrics": {"bleu": bleu}, "reference": "Adds one."}
         wei_run(tmp_path, "code2text", "plbart", quant, metrics={"bleu": bleu}, language="", fields=fields)
-    collection = read_entries([tmp_path])
+    collection = read_collection([tmp_path])
     assert shown(table(collection, "wei-9")) == [["code2text", "plbart", "17.02", "17.00 (-0.02)", "15.19 (-1.83)"]]
     grid = table(collection, "runs-bleu")
     row = dict(zip([column.name for column in grid.columns], grid.rows[0], strict=True))
@@ -231,32 +232,31 @@ def test_table_ix(tmp_path: Path) -> None:
     assert not [each for each in all_tables(collection) if each.key in ("runs", "wei-4", "giagnorio-4")]
 
 
-def profile(model: str, quant: str, storage: float, latency: float, grams: float, dollars: float) -> dict[str, Any]:
-    return {
-        "model": model, "quantizer": quant, "calibration": None, "device": "cpu", "dtype": "float32", "prompt_tokens": 128,
-        "new_tokens": 20, "latency_s": {"median": latency, "q1": None, "q3": None}, "storage_bytes": int(storage * 1e9),
-        "resident_bytes": None, "usd_per_1k": dollars, "gco2eq_per_1k": grams, "instance": "p3dn.24xlarge",
-    }  # fmt: skip
-
-
 def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
     """From the documents of `qharness profile`; that of full precision stands in the other's."""
     spec = RunSpec("tiny-python", "codegen-2b", samples=1, temperature=0.0, device="cpu", dtype="float32")
     write_run(tmp_path / "runs", dataclasses.replace(spec, quant="int8-dynamic"), [[True], [False]])
-    document = profile("codegen-2b", "int8-dynamic", 3.5, 2.47, 932, 21.4)
-    document["baseline"] = profile("codegen-2b", "none", 10.7, 3.47, 1309, 30.1)
+    full = dataclasses.replace(
+        cost_profile("codegen-2b", "none", 3.47, 1309), storage_bytes=10_700_000_000, usd_per_1k=30.1
+    )
+    both = dataclasses.replace(
+        cost_profile("codegen-2b", "int8-dynamic", 2.47, 932),
+        storage_bytes=3_500_000_000,
+        usd_per_1k=21.4,
+        baseline=full,
+    )
     (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles/one.json").write_text(json.dumps(document))
-    collection = read_entries([tmp_path])
+    (tmp_path / "profiles/one.json").write_text(json.dumps(both.document))
+    collection = read_collection([tmp_path])
     rows = shown(table(collection, "wei-2"))
     assert [row[:2] + row[4:] for row in rows] == [
         ["codegen-2b", "full precision", "128 + 20", "p3dn.24xlarge", "3.47", "10.70", "n/a", "30.1", "1309"],
         ["codegen-2b", "int8-dynamic", "128 + 20", "p3dn.24xlarge", "2.47", "3.50", "n/a", "21.4", "932"],
     ]
     for calib in ("prose", "stdlib"):
-        also = profile("codegen-2b", "aqlm:2", 1, 1, 1, 1) | {"calibration": calib}
-        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also))
-    quants = [row[1] for row in shown(table(read_entries([tmp_path]), "wei-2"))]
+        also = dataclasses.replace(cost_profile("codegen-2b", "aqlm:2", 1, 1), calibration=calib)
+        (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also.document))
+    quants = [row[1] for row in shown(table(read_collection([tmp_path]), "wei-2"))]
     assert quants[1:] == ["int8-dynamic", "aqlm:2 on prose", "aqlm:2 on stdlib"]
     (row,) = table(collection, "runs").rows
     assert [cell.text for cell in row[-3:]] == ["2.47", "932", "n/a"]
@@ -280,7 +280,7 @@ def test_the_small_studies_give_every_table(tmp_path: Path) -> None:
         size = 1_000_000 if "half" in spec.model else 2_000_000
         passes = rng.random((4, spec.samples or 1)) < 0.6
         write_run(tmp_path, spec, passes, language=language, parameters=size, **({} if language else texts))
-    found = {each.key: each for each in all_tables(read_entries([tmp_path]))}
+    found = {each.key: each for each in all_tables(read_collection([tmp_path]))}
     wei, giagnorio = (
         [f"{name}-{n}" for n in numbers] for name, numbers in (("wei", (4, 5, 6, 7, 9)), ("giagnorio", (4, 5, 6, 7)))
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from qharness import QHarnessError, RunSpec, SpecError, UnknownNameError, compare, run
-from qharness.evaluate.perturb.perturbed_task import canonical, write_yaml
+from qharness.evaluate.perturb.perturbed_task import bind_perturbations, write_yaml
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.registry import get_registry
+from qharness.specs import TaskName
 from tests.conftest import install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -133,8 +134,9 @@ def test_mistakes_are_found_before_anything_runs(name: str, error: type[Exceptio
 
 
 def test_canonical_names() -> None:
-    assert canonical("tiny-python") == ("tiny-python", "none")
-    assert canonical("tiny-python@word:p=0.5+char:0.2") == ("tiny-python", "word+char:0.2")
+    assert load_task("tiny-python").canonical == TaskName("tiny-python")
+    found = bind_perturbations("tiny-python@word:p=0.5+char:0.2").canonical
+    assert found == TaskName("tiny-python", "word+char:0.2") and str(found) == "tiny-python@word+char:0.2"
 
 
 def test_comparing_perturbed_with_original_prompts(random_llama: Path, tmp_path: Path) -> None:

@@ -15,10 +15,13 @@ from lm_eval.api.instance import Instance
 
 from qharness import ModelError
 from qharness.models import loading, presets
-from qharness.models.lm import QHarnessLM
+from qharness.models.checkpoint import Checkpoint, find_preset, locate
+from qharness.models.lm import LoadedLM
 from qharness.models.presets import PRESETS, Convention, Preset
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
+from qharness.quantization.lm_eval_model import QHarnessLM
 from qharness.study.study_file import read_study
+from tests.asked import bound
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli
 from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
@@ -26,15 +29,15 @@ from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
 
 def test_a_name_stands_for_an_id() -> None:
     for name, preset in PRESETS.items():
-        assert preset.name == name and loading.locate(name).as_posix() == preset.id
-        assert loading.identity(name) == loading.identity(preset.id) == preset.id
-    assert loading.locate("tinycoder").is_dir() and loading.find_preset("tinycoder") is None
+        assert preset.name == name and locate(name).as_posix() == preset.id
+        assert Checkpoint(name).identity == Checkpoint(preset.id).identity == preset.id
+    assert locate("tinycoder").is_dir() and find_preset("tinycoder") is None
 
 
 def test_a_folder_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_model("llama", tmp_path / "codellama-7b")
-    assert loading.load_config("codellama-7b").vocab_size == 260
+    assert Checkpoint("codellama-7b").config.vocab_size == 260
     assert loading.preset_dtype("auto", "codellama-7b") == "auto"
 
 
@@ -63,7 +66,7 @@ def test_decoder_and_tokenizer_follow_the_convention(as_preset: str, by_name: bo
     assert loaded.tokenizer.padding_side == "left"
     start = loaded.tokenizer.convert_tokens_to_ids("a")
     assert loaded.model.generation_config.decoder_start_token_id == start
-    lm = QHarnessLM(loaded)
+    lm = LoadedLM(loaded)
     assert lm.generation._decoder_start == start and lm.convention.prefixes == {"python": "# .py\n"}
 
 
@@ -89,7 +92,7 @@ def incoder(folder: Path, token: str = "<|endoftext|>") -> Path:
     return folder
 
 
-def prompts(lm: QHarnessLM, *docs: Mapping[str, str]) -> list[list[int]]:
+def prompts(lm: LoadedLM, *docs: Mapping[str, str]) -> list[list[int]]:
     """The tokens that reach the model."""
     requests = [Instance("generate_until", doc, ("def f", {}), n, ("t", n, 1)) for n, doc in enumerate(docs)]
     by_document = {job.prompt.draws[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
@@ -97,7 +100,7 @@ def prompts(lm: QHarnessLM, *docs: Mapping[str, str]) -> list[list[int]]:
 
 
 def test_a_prompt_begins_as_its_language_asks(tmp_path: Path) -> None:
-    lm = QHarnessLM(loading.load_model(str(incoder(tmp_path)), "cpu"))
+    lm = LoadedLM(loading.load_model(str(incoder(tmp_path)), "cpu"))
     python, java, text = prompts(lm, {"language": "python"}, {"language": "java"}, {})
     begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
     assert lm.tokenizer.decode(python[1:]) == PREFIX + "def f" and python[0] == begin
@@ -107,7 +110,7 @@ def test_a_prompt_begins_as_its_language_asks(tmp_path: Path) -> None:
 
 def test_a_token_that_the_tokenizer_adds_is_not_added_again(tmp_path: Path) -> None:
     loaded = loading.load_model(str(incoder(tmp_path)), "cpu")
-    lm = QHarnessLM(loaded)
+    lm = LoadedLM(loaded)
     begin = lm.tokenizer.convert_tokens_to_ids("<|endoftext|>")
     lm.tok_encode = lambda text: [begin, 9, 8]  # type: ignore[method-assign]
     assert prompts(lm, {}) == [[begin, 9, 8]]
@@ -115,7 +118,7 @@ def test_a_token_that_the_tokenizer_adds_is_not_added_again(tmp_path: Path) -> N
 
 def test_a_quantized_checkpoint_is_prompted_as_its_model(tmp_path: Path) -> None:
     folder = tmp_path / "quantized"
-    export_checkpoint(Export(str(incoder(tmp_path / "model")), "rtn:8", folder, device="cpu"))
+    export_checkpoint(bound(incoder(tmp_path / "model"), "rtn:8", device="cpu"), folder)
     (ids,) = prompts(QHarnessLM(str(folder), device="cpu"), {"language": "python"})
     assert tokenizer().decode(ids[1:]).startswith(PREFIX)
 

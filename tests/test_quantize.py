@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -11,13 +10,13 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from qharness import RunSpec
 from qharness.models.loading import load_model
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.rtn import round_to_nearest
-from qharness.quantization.checkpoint_export import Export, export_checkpoint
+from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.quantization.quantized_models import Models
 from tests.aqlm_models import logits
+from tests.asked import bound, resolved
 from tests.test_cli import Cli, in_process, one_line
 
 __all__ = ["in_process"]
@@ -140,20 +139,20 @@ def test_bad_footprints(arguments: list[str], parts: list[str], in_process: Cli)
 def test_what_run_quantized_and_kept_is_written(
     random_llama: Path, calib: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qharness.quantization.quantized_models.KEPT_FROM_S", 0.0)
+    monkeypatch.setattr("qharness.quantization.quantized_models.CACHED_FROM_S", 0.0)
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    export = Export(str(random_llama), AQLM, tmp_path / "first", calib, device="cpu")
-    export_checkpoint(export)
+    asked = bound(random_llama, AQLM, calib=calib, device="cpu")
+    export_checkpoint(asked, tmp_path / "first")
     assert len(list((tmp_path / "cache/quantized").iterdir())) == 1
     monkeypatch.setattr("qharness.plugins.aqlm.Aqlm.quantize", None)  # not to be called
-    export_checkpoint(dataclasses.replace(export, output=tmp_path / "second"))
+    export_checkpoint(asked, tmp_path / "second")
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("first", "second"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_what_the_quantizer_said_is_recorded_and_kept(random_llama: Path, calib: str) -> None:
     """The codebooks it chose, among other things; also for a model that comes from the cache."""
-    spec = RunSpec("tiny-python", model=str(random_llama), quant=AQLM, calib=calib, device="cpu", dtype="float32")
-    made, read = (Models(kept_from_s=0.0).get(spec) for _ in range(2))
+    spec = resolved(random_llama, AQLM, calib=calib, device="cpu", dtype="float32")
+    made, read = (Models(cached_from_s=0.0).get(spec) for _ in range(2))
     assert "2 codebooks of 3 bits for groups of 8" in made.log[0]
     assert list(read.log) == list(made.log) and read.composition == made.composition

@@ -14,9 +14,9 @@ from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution.pool import CORES
 from qharness.filters import run_programs
 from qharness.models.decoding import Decoding
-from qharness.models.lm import QHarnessLM
 from qharness.quantization.application import quantize
-from qharness.quantization.calibration import definite_set
+from qharness.quantization.lm_eval_model import QHarnessLM
+from qharness.quantization.resolution import bind_set
 from qharness.registry import get_registry
 from tests.conftest import install_plugin
 from tests.test_cli import Cli, in_process, one_line
@@ -137,7 +137,7 @@ def test_an_unknown_calibration_set_is_an_error_though_none_is_needed() -> None:
     with pytest.raises(QHarnessError, match="unknown calibration set 'nope'"):
         quantize("tinycoder", "none", "nope")
     with pytest.raises(SpecError):
-        definite_set("")
+        bind_set("")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "x", "nan", "1.5", "9" * 5000])

@@ -17,11 +17,13 @@ import qharness
 from qharness import QHarnessError, RunSpec, SamplesError
 from qharness.cli import main
 from qharness.hosting import ProfileSpec, profile
-from qharness.report import Cell, Column, Table, read_entries, write_report
+from qharness.report import Cell, Column, Table, read_collection, write_report
 from qharness.report.data.labels import Labels
 from qharness.report.tables.all_tables import all_tables
-from qharness.report.tables.table import figure, stub, to_csv, to_latex, to_markdown
+from qharness.report.tables.table import number_cell
+from qharness.report.tables.table_formats import to_csv, to_latex, to_markdown
 from qharness.storage.json_values import json_safe
+from tests.asked import bound
 from tests.report_runs import discordant, with_passes, write_run
 
 SPEC = RunSpec("tiny-python", samples=2, temperature=0.0, device="cpu", dtype="float32")
@@ -41,8 +43,8 @@ def test_runs_are_found_at_any_depth_and_each_once(tmp_path: Path) -> None:
     (tmp_path / "c/m--rtn_2--none--none--tiny-python--0123456789ab").mkdir()
     (tmp_path / "c/half").mkdir()
     (tmp_path / "c/half/journal.jsonl").write_text("")
-    found = read_entries([tmp_path, first, tmp_path / "c"])
-    assert [entry.folder for entry in found.entries] == [first, second]
+    found = read_collection([tmp_path, first, tmp_path / "c"])
+    assert [run.folder for run in found.runs] == [first, second]
     assert {path.name[:4] for path in found.unfinished} == {"m--r", "half"}
 
 
@@ -51,10 +53,10 @@ def test_profiles_and_noise_are_known_by_what_they_are(tmp_path: Path) -> None:
     (tmp_path / "noise.json").write_text(json.dumps([noise, noise]))
     (tmp_path / "profile-1.json").write_text(json.dumps({"nothing": "of ours"}))
     (tmp_path / "other.json").write_text("{")
-    assert len(read_entries([tmp_path]).noise) == 2 and not read_entries([tmp_path]).profiles
+    assert len(read_collection([tmp_path]).noise) == 2 and not read_collection([tmp_path]).profiles
     (tmp_path / "profile-1.json").write_text("{")
     with pytest.raises(SamplesError, match=r"profile-1.json cannot be read"):
-        read_entries([tmp_path])
+        read_collection([tmp_path])
 
 
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
@@ -77,14 +79,16 @@ def test_a_baseline_is_the_same_run_in_full_precision(tmp_path: Path) -> None:
     write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1))
     write_run(tmp_path, of("rtn:3", dtype="bfloat16", seed=2), HALF)
     write_run(tmp_path, of(model="packed", baseline="tinycoder", temperature=0.0), HALF)
-    found = read_entries([tmp_path])
-    by_name = {(e.spec.model, e.quant, e.seed): e for e in found.entries}
+    found = read_collection([tmp_path])
+    by_name = {(e.spec.model, e.quant, e.spec.seed): e for e in found.runs}
     quantized = by_name["tinycoder", "rtn:3", 0]
     assert found.baseline_of(quantized) is by_name["tinycoder", "none", 0]
     assert found.comparison(by_name["tinycoder", "none", 0]) is None
-    document = found.comparison(quantized)  # its run.json has none: made here
-    assert document is not None and (document["paper"]["b"], document["paper"]["c"]) == (4, 1)
-    assert document["a"] == str(base) and found.comparison(quantized) is document
+    comparison = found.comparison(quantized)  # its run.json has none: made here
+    assert (
+        comparison is not None and comparison.paper is not None and (comparison.paper.b, comparison.paper.c) == (4, 1)
+    )
+    assert comparison.a == str(base) and found.comparison(quantized) is comparison
     assert found.comparison(by_name["tinycoder", "rtn:3", 2]) is None
     packed = by_name["packed", "none", 0]
     assert not packed.full and packed.model == "tinycoder" and found.labels.quant(packed) == "packed"
@@ -95,19 +99,19 @@ def test_a_run_that_a_larger_one_includes_stands_in_the_grid_only(tmp_path: Path
     for samples in (1, 2):
         write_run(tmp_path / str(samples), of(samples=samples), HALF[:, :samples])
         write_run(tmp_path / str(samples), of("rtn:3", samples=samples), HALF[:, :samples])
-    found = read_entries([tmp_path])
-    assert [entry.spec.samples for entry in found.largest] == [2, 2]
+    found = read_collection([tmp_path])
+    assert [run.spec.samples for run in found.largest] == [2, 2]
     tables = {table.key: table for table in all_tables(found)}
     assert len(tables["runs"].rows) == 4 and len(tables["giagnorio-4"].rows) == 2
-    for entry in found.entries:
-        baseline = found.baseline_of(entry)
-        assert baseline is None or baseline.spec.samples == entry.spec.samples
+    for run in found.runs:
+        baseline = found.baseline_of(run)
+        assert baseline is None or baseline.spec.samples == run.spec.samples
 
 
 def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
     base = write_run(tmp_path / "elsewhere", SPEC, HALF)
     folder = write_run(tmp_path / "runs", of("rtn:3"), discordant(HALF, 4, 1), baseline=base)
-    (found,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "runs"]
+    (found,) = [table for table in all_tables(read_collection([tmp_path / "runs"])) if table.key == "runs"]
     rows = list(csv.DictReader(to_csv(found).splitlines()))
     kept = json.loads((folder / "run.json").read_text())["baseline"]
     there = [float(rows[0][f"difference to full precision: {name}, points"]) for name in ("from", "to", "detectable")]
@@ -119,7 +123,7 @@ def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
     low, high = (float(rows[0][f"pass@1: {end}, %"]) for end in ("from", "to"))
     assert low < float(rows[0]["pass@1, %"]) == 35 < high
     assert rows[0]["hosting: size, MB"] == "13480" and rows[0]["hosting: latency, s"] == "n/a"
-    (iv,) = [table for table in all_tables(read_entries([tmp_path / "runs"])) if table.key == "wei-4"]
+    (iv,) = [table for table in all_tables(read_collection([tmp_path / "runs"])) if table.key == "wei-4"]
     assert iv.rows[0][-1].shown == "35.00 (-15.00)"  # full precision is not among the runs at hand
 
 
@@ -133,21 +137,21 @@ def test_names_are_short_and_apart(tmp_path: Path) -> None:
         for calib in calibs if quant.startswith("aqlm") else (None,):
             write_run(tmp_path, of(quant, calib, model="org/model-7b"), [[True]])
     write_run(tmp_path, of(model="other/model-7b", seed=3), [[True]])
-    found = read_entries([tmp_path])
-    names = Labels(found.entries)
-    assert {names.quant(e) for e in found.entries} == {
+    found = read_collection([tmp_path])
+    names = Labels(found.runs)
+    assert {names.quant(e) for e in found.runs} == {
         "full precision", "rtn:4", "rtn:3", "aqlm:2", "aqlm:2,finetune=e2e", "int8-dynamic:per-column",
         "not-installed:1,b=2",
     }  # fmt: skip
-    assert {names.calib(e) for e in found.entries} == {"", "random", "mixed", "files:*.py"}
-    assert {names.model(e) for e in found.entries} == {"org/model-7b, seed 0", "other/model-7b, seed 3"}
+    assert {names.calib(e) for e in found.runs} == {"", "random", "mixed", "files:*.py"}
+    assert {names.model(e) for e in found.runs} == {"org/model-7b, seed 0", "other/model-7b, seed 3"}
 
 
 def test_a_benchmark_is_a_task_without_its_language(tmp_path: Path) -> None:
     for task, language in (("multiple-py", "python"), ("mceval-java", "java"), ("humaneval", "python")):
         write_run(tmp_path, of(task=task), [[True]], language=language)
     write_run(tmp_path, of(task="multiple-python"), [[True]])
-    names = {entry.task: read_entries([tmp_path]).labels.benchmark(entry) for entry in read_entries([tmp_path]).entries}
+    names = {run.task: read_collection([tmp_path]).labels.benchmark(run) for run in read_collection([tmp_path]).runs}
     assert names == {
         "multiple-py": "multiple-py", "multiple-python": "multiple-python", "mceval-java": "mceval", "humaneval": "humaneval",
     }  # fmt: skip
@@ -160,11 +164,23 @@ WRITTEN = Table(
     "hostile",
     "A title of 100%",
     HOSTILE,
-    (*stub("model", "precision"), Column(HOSTILE, "%", "java"), Column("p", "", "java"), Column("p", "", "python")),
     (
-        (Cell("m_1"), Cell("full"), figure(0.298, ".1f", 100), figure(math.nan), Cell("—")),
-        (Cell("m_1"), Cell(HOSTILE), figure(0.239, ".1f", 100, -0.059), figure(math.inf), Cell("***", 0.0001)),
-        (Cell("m_2"), Cell("full"), figure(0.5, ".1f", 100, emphasis=True), figure(None), Cell("▲ ●")),
+        Column("model", stub=True),
+        Column("precision", stub=True),
+        Column(HOSTILE, "%", "java"),
+        Column("p", "", "java"),
+        Column("p", "", "python"),
+    ),
+    (
+        (Cell("m_1"), Cell("full"), number_cell(0.298, ".1f", 100), number_cell(math.nan), Cell("—")),
+        (
+            Cell("m_1"),
+            Cell(HOSTILE),
+            number_cell(0.239, ".1f", 100, -0.059),
+            number_cell(math.inf),
+            Cell("***", 0.0001),
+        ),
+        (Cell("m_2"), Cell("full"), number_cell(0.5, ".1f", 100, emphasis=True), number_cell(None), Cell("▲ ●")),
     ),
 )
 
@@ -224,7 +240,7 @@ def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
 def test_levels_and_lost_pairs(tmp_path: Path) -> None:
     base = write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
     write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), fields={"level": "hard"}, baseline=base)
-    tables = {table.key: table for table in all_tables(read_entries([tmp_path]))}
+    tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
     levels, lost = tables["levels"], tables["lost-pairs"]
     assert [column.heading for column in levels.columns[3:]] == ["hard, %", "hard: problems, n", "hard: lost, pairs"]
     assert [[cell.text for cell in row[3:]] for row in levels.rows] == [["50.0", "10", "—"], ["35.0", "10", "4"]]
@@ -244,7 +260,7 @@ def test_a_report_of_real_runs(
         for task, quant in (("tiny-python", "rtn:3"), ("tiny-python@char", "rtn:3"))
     ]
     text = {**short, "samples": None, "temperature": None}
-    known = profile(ProfileSpec(str(random_llama), "rtn:3", latency=2.0))
+    known = profile(ProfileSpec(bound(random_llama, "rtn:3"), latency=2.0))
     (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(

@@ -123,17 +123,17 @@ def test_a_study_s_rows_averages_and_flips(tmp_path: Path) -> None:
     assert math.isnan(rows["rtn:2", "char"].drop_percent)
     against = rows["rtn:3", "char"].against_full_precision
     full, quantized = np.array([1.0, 1, 0, 1]), np.zeros(4)
-    assert against is not None and against["pass@1"]["wilcoxon"] == rank_tests(full, quantized).wilcoxon
-    assert against["drop"]["wilcoxon"] == rank_tests(np.array([0.0, 0, 1, -1]), np.array([1.0, 0, 1, 0])).wilcoxon
-    averages = {each["quant"]: each for each in found.averages()}
-    assert averages["none"]["drop_percent"] == pytest.approx(100 / 3) and averages["none"]["of"] == 2
-    assert math.isnan(averages["rtn:2"]["drop_percent"]) and averages["rtn:2"]["defined"] == 0
+    assert against is not None and against["pass@1"].wilcoxon == rank_tests(full, quantized).wilcoxon
+    assert against["drop"].wilcoxon == rank_tests(np.array([0.0, 0, 1, -1]), np.array([1.0, 0, 1, 0])).wilcoxon
+    averages = {each.quant: each for each in found.averages()}
+    assert averages["none"].drop_percent == pytest.approx(100 / 3) and averages["none"].of == 2
+    assert math.isnan(averages["rtn:2"].drop_percent) and averages["rtn:2"].defined == 0
     flipped = found.flipped()
     assert len(flipped) == 2 + 2 + 2
-    (first,) = [f for f in flipped if f["quant"] == "none" and f["perturbation"] == "char" and f["flip"] == "broken"]
-    assert (first["task_id"], first["perturbed"]["completion"]) == ("t/2", "nonechar2")
-    assert first["perturbed"]["prompt"].lower() == first["unperturbed"]["prompt"].lower()
-    assert first["perturbed"]["prompt"] != first["unperturbed"]["prompt"]
+    (first,) = [f for f in flipped if f.quant == "none" and f.perturbation == "char" and f.flip == "broken"]
+    assert (first.task_id, first.perturbed.completion) == ("t/2", "nonechar2")
+    assert first.perturbed.prompt.lower() == first.unperturbed.prompt.lower()
+    assert first.perturbed.prompt != first.unperturbed.prompt
 
 
 def test_a_study_with_perturbations_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: Path) -> None:

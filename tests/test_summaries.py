@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from qharness import ModelError, RunSpec, SamplesError, compare, run
-from qharness.models.lm import QHarnessLM
+from qharness.quantization.lm_eval_model import QHarnessLM
 from tests.conftest import REPOSITORY
 from tests.test_code2text import ROWS, write_mirror
 from tests.tiny_models import make_model, tokenizer

@@ -13,7 +13,8 @@ import pytest
 from safetensors import safe_open
 
 from qharness import RunSpec, run
-from qharness.models.loading import BUNDLED, identity, load_model
+from qharness.models.checkpoint import BUNDLED, Checkpoint
+from qharness.models.loading import load_model
 from tests.conftest import REPOSITORY
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -60,7 +61,7 @@ def test_it_is_the_default_and_says_so(cli: Cli, tmp_path: Path) -> None:
 def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tinycoder").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert identity("tinycoder") != identity("./tinycoder")
+    assert Checkpoint("tinycoder").identity != Checkpoint("./tinycoder").identity
 
 
 def test_it_writes_programs_and_summaries(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness.models.loading import identity
+from qharness.models.checkpoint import Checkpoint
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_models import save_model
 
@@ -64,7 +64,7 @@ def test_each_command_that_loads_models_asks_and_goes_on(folder: Path, tmp_path:
 
 
 def test_code_that_is_run_is_part_of_the_model(folder: Path) -> None:
-    with_code, without = identity(str(folder), trust_remote_code=True), identity(str(folder))
+    with_code, without = Checkpoint(str(folder), True).identity, Checkpoint(str(folder)).identity
     with (folder / "modeling_own.py").open("a") as file:
         file.write("# changed\n")
-    assert identity(str(folder)) == without and identity(str(folder), trust_remote_code=True) != with_code
+    assert Checkpoint(str(folder)).identity == without and Checkpoint(str(folder), True).identity != with_code

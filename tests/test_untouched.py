@@ -18,9 +18,10 @@ from qharness.models.untouched import Snapshot, Untouched, least_untouched, requ
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.quantization.application import quantize_loaded
 from qharness.quantization.quantized_artifacts import quantized_dir
-from qharness.quantization.quantized_models import Models, definite
+from qharness.quantization.quantized_models import Models
 from qharness.registry import get_registry
 from qharness.study import run
+from tests.asked import resolved
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_architectures import calibration, make, saved
 from tests.tiny_models import save_model, tokenizer
@@ -169,19 +170,19 @@ def test_a_run_says_it_and_a_cached_model_knows_it(
     assert 0.7 < document["untouched"]["share"] < 0.8
     assert document["untouched"]["modules"]["model.layers.*.feed_forward.experts"] > 0.7
 
-    spec = definite(RunSpec(task="t", model=str(folder), quant="rtn:3", allow_untouched=True))
-    made = Models(kept_from_s=0.0).get(spec).untouched
+    spec = resolved(str(folder), "rtn:3", allow_untouched=True)
+    made = Models(cached_from_s=0.0).get(spec).untouched
     said: list[str] = []
     again = Models().get(spec, said.append)
     assert again.untouched == made and made and made.share == pytest.approx(document["untouched"]["share"])
     assert any("stay in full precision" in line for line in said)
     with pytest.raises(ModelError, match="--allow-untouched"):
-        Models().get(definite(RunSpec(task="t", model=str(folder), quant="rtn:3")))
+        Models().get(resolved(str(folder), "rtn:3"))
     about = next(quantized_dir().glob("*/about.json"))  # of a version that did not count
     about.write_text(
         json.dumps({key: value for key, value in json.loads(about.read_text()).items() if key != "untouched"})
     )
-    assert Models(kept_from_s=0.0).get(spec).untouched == made and "untouched" in json.loads(about.read_text())
+    assert Models(cached_from_s=0.0).get(spec).untouched == made and "untouched" in json.loads(about.read_text())
 
 
 def test_full_precision_has_no_such_figure(random_llama: Path, tmp_path: Path) -> None:

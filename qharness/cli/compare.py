@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qharness.cli.options import Json, bounded
 from qharness.cli.output import echo, echo_lines, number, print_json, print_table
 from qharness.cli.run import print_comparison
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from qharness.results.paired import Example, Failures, LevelComparison, ShownProgram
 
 
 def compare(
@@ -27,69 +32,63 @@ def compare(
     """Paired statistics of two runs of one task."""
     from qharness.stats import compare as run_compare
 
-    document = run_compare(run_a, run_b, examples=examples).document
+    comparison = run_compare(run_a, run_b, examples=examples)
     if json:
-        print_json(document)
+        print_json(comparison.document)
         return
-    print_comparison(document)
-    _print_failures(document)
-    _print_levels(document)
-    _print_examples(document)
+    print_comparison(comparison)
+    if comparison.failures:
+        _print_failures(comparison.failures)
+    if comparison.levels:
+        _print_levels(comparison.main_metric, comparison.levels)
+    for example in comparison.examples or ():
+        _print_example(example)
 
 
-def _print_failures(document: dict[str, Any]) -> None:
+def _print_failures(failures: Failures) -> None:
     """How completions ended, in each run; kinds that neither has are left out."""
-    if "failures" not in document:
-        return
-    a, b, lost = (document["failures"][name] for name in ("a", "b", "lost_pairs"))
+    a, b = failures.a, failures.b
     print_table(
         ("completions, by how they ended", "a", "b", "b, where a passed"),
-        [(kind, str(a[kind]), str(b[kind]), str(lost[kind])) for kind in a if a[kind] or b[kind]],
+        [(kind, str(a[kind]), str(b[kind]), str(failures.lost_pairs[kind])) for kind in a if a[kind] or b[kind]],
     )
 
 
-def _print_levels(document: dict[str, Any]) -> None:
-    if "levels" not in document:
-        return
+def _print_levels(metric: str, levels: Mapping[str, LevelComparison]) -> None:
     print_table(
-        ("pass@1, by level", "problems", "a", "b", "pairs lost / won"),
+        (f"{metric}, by level", "problems", "a", "b", "pairs lost / won"),
         [
             (
                 level,
-                str(of["n_problems"]),
-                number(of["a"], ".4f"),
-                number(of["b"], ".4f"),
-                f"{of['lost_pairs']} / {of['won_pairs']}",
+                str(of.n_problems),
+                number(of.a, ".4f"),
+                number(of.b, ".4f"),
+                f"{of.lost_pairs} / {of.won_pairs}",
             )
-            for level, of in document["levels"].items()
+            for level, of in levels.items()
         ],
     )
 
 
-def _print_examples(document: dict[str, Any]) -> None:
-    show = _print_texts if "metric" in document else _print_programs
-    for each in document.get("examples", []):
-        show(each, document.get("metric", "pass@1"))
+def _print_example(example: Example) -> None:
+    from qharness.results.paired import ShownProgram
 
-
-def _print_programs(example: dict[str, Any], metric: str) -> None:
-    """A problem lost or won, and what the two runs wrote at one try, side by side."""
-    verdicts = []
-    for side in ("a", "b"):
-        found = example[side]
-        why = f": {found['detail']}" if found["detail"] else ""
-        verdicts.append(
-            f"{side}, {metric} {number(found[metric], '.2f')}, sample {found['sample']}\n{found['status']}{why}"
-        )
-    echo(str(example["task_id"] or example["doc_id"]))
-    print_table(verdicts, [[example[side]["completion"].strip("\n") for side in ("a", "b")]])
-
-
-def _print_texts(example: dict[str, Any], metric: str) -> None:
-    """What two runs wrote of the same document, as in table X of Wei et al. 2023."""
-    echo_lines(f"{example['task_id'] or example['doc_id']}\n{textwrap.indent(str(example['prompt']).rstrip(), '    ')}")
-    echo_lines(f"  reference: {example['reference']}")
-    for side in ("a", "b"):
-        score = number(example[side][metric], ".2f")
-        echo_lines(f"  {side}: {example[side]['completion'].strip()}  ({metric} {score})")
+    a, b = example.a, example.b
+    if isinstance(a, ShownProgram) and isinstance(b, ShownProgram):
+        echo(str(example.task_id or example.doc_id))
+        verdicts = [_verdict(side, shown) for side, shown in (("a", a), ("b", b))]
+        print_table(verdicts, [[shown.completion.strip("\n") for shown in (a, b)]])
+        return
+    # Two texts of one document, as in table X of Wei et al. 2023.
+    echo_lines(f"{example.task_id or example.doc_id}\n{textwrap.indent(str(example.prompt).rstrip(), '    ')}")
+    echo_lines(f"  reference: {example.reference}")
+    for side, shown in (("a", a), ("b", b)):
+        ((metric, score),) = shown.score.items()
+        echo_lines(f"  {side}: {shown.completion.strip()}  ({metric} {number(score, '.2f')})")
     echo()
+
+
+def _verdict(side: str, shown: ShownProgram) -> str:
+    ((metric, rate),) = shown.score.items()
+    detail = f": {shown.detail}" if shown.detail else ""
+    return f"{side}, {metric} {number(rate, '.2f')}, sample {shown.sample}\n{shown.status}{detail}"

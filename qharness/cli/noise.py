@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,12 @@ from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qharness.results import NoiseReport
+    from qharness.results.measured import FiveNumbers
 
 
 def noise(
@@ -58,60 +64,61 @@ def noise(
         check_output(output)
     drawn = NoiseInputs.of(calib, inputs)
     with quiet():
-        documents = [
-            document
+        reports = [
+            report
             for name in dict.fromkeys(model or [DEFAULT_MODEL])
-            for document in measure_noise([each.named(name) for each in asked], drawn)
+            for report in measure_noise([each.named(name) for each in asked], drawn)
         ]
         if output is not None:
-            write_noise(documents, output)
+            write_noise(reports, output)
     if json:
+        documents = [report.document for report in reports]
         print_json(documents[0] if len(documents) == 1 else documents)
         return
-    for document in documents:
-        print_noise(document)
-    if len(documents) > 1:
-        print_summary(documents)
+    for report in reports:
+        print_noise(report)
+    if len(reports) > 1:
+        print_summary(reports)
     if output is not None:
         echo(f"noise.json, layers.csv and figures: {output}")
 
 
-def print_noise(document: dict[str, Any]) -> None:
-    """A row a layer, and the means."""
-    inputs = document["inputs"]
+def print_noise(report: NoiseReport) -> None:
+    """Print a row a layer, and the means."""
+    inputs, mean = report.inputs, report.mean
     echo(
-        f"{document['model']}: {document['quantizer']}, on {inputs['sequences']} sequences "
-        f"({inputs['tokens']} tokens) of {inputs['set']}"
+        f"{report.model}: {report.quantizer}, on {inputs.sequences} sequences ({inputs.tokens} tokens) of {inputs.set}"
     )
     rows = [
         (
-            layer["name"],
-            str(layer["depth"]),
-            *(_ratio(layer[f"{of}_noise"]) for of in ("weight", "activation", "accumulated")),
-            *(
-                number((layer["activation_max"]["tokens"] or {}).get(part), ".3g")
-                for part in ("min", "q1", "median", "q3", "max")
-            ),
+            layer.name,
+            str(layer.depth),
+            *map(_ratio, (layer.weight_noise, layer.activation_noise, layer.accumulated_noise)),
+            *_spread(layer.activation_max.tokens),
         )
-        for layer in document["layers"]
+        for layer in report.layers
     ]
-    means = ("mean", "", *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")), *[""] * 6)
+    means = ("mean", "", _ratio(mean.weight_noise), _ratio(mean.activation_noise), *[""] * 6)
     header = ("layer", "depth", "weight", "activation", "accumulated", "max|x|: min", "q1", "median", "q3", "max")
     print_table(header, [*rows, means])
 
 
-def print_summary(documents: list[dict[str, Any]]) -> None:
-    """A row a model and quantizer: the means, and what has accumulated after the last block."""
+def print_summary(reports: Sequence[NoiseReport]) -> None:
+    """Print a row a model and quantizer: the means, and the noise that has accumulated after the last block."""
     rows = [
         (
-            document["model"],
-            document["quantizer"],
-            *(_ratio(document["mean"][f"{of}_noise"]) for of in ("weight", "activation")),
-            _ratio(document["layers"][-1]["accumulated_noise"]),
+            each.model,
+            each.quantizer,
+            *map(_ratio, (each.mean.weight_noise, each.mean.activation_noise, each.layers[-1].accumulated_noise)),
         )
-        for document in documents
+        for each in reports
     ]
     print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows)
+
+
+def _spread(of: FiveNumbers | None) -> list[str]:
+    found = (of.min, of.q1, of.median, of.q3, of.max) if of else [None] * 5
+    return [number(each, ".3g") for each in found]
 
 
 def _ratio(value: float) -> str:

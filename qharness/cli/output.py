@@ -1,10 +1,9 @@
-"""What commands print: tables for people, JSON for programs, and the plugins that had to be skipped."""
+"""Prints tables for people, JSON for programs, and the names of plugins that had to be skipped."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import typer
 
@@ -15,7 +14,7 @@ from qharness.visible_text import visible, visible_lines
 
 
 def registry() -> Registry:
-    """The registry; says which plugins were skipped and why."""
+    """The registry; a note on standard error tells which plugins were skipped and why."""
     found = get_registry()
     for plugin in found.broken:
         note(f"plugin {plugin.name!r} was skipped, it does not import: {plugin.reason}")
@@ -23,22 +22,22 @@ def registry() -> Registry:
 
 
 def echo(text: str = "") -> None:
-    """A line on standard output, in which what a terminal would obey is escaped, line ends too."""
+    """Print a line; control characters, line ends too, are escaped."""
     typer.echo(visible(text))
 
 
 def echo_lines(text: str) -> None:
-    """The same of a text that may have several lines."""
+    """Print a text of several lines; other control characters are escaped."""
     typer.echo(visible_lines(text))
 
 
-def print_json(document: Any) -> None:
-    """One JSON document on standard output; undefined numbers are null."""
+def print_json(document: object) -> None:
+    """Print one JSON document; undefined numbers are null."""
     echo_lines(json_text(document, indent=2))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on standard output, as wide as the terminal."""
+    """Print a table as wide as the terminal."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -50,13 +49,6 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     if not console.is_terminal:
         console.width = 160
     console.print(table)
-
-
-def weights_megabytes(document: Mapping[str, Any]) -> str:
-    """What a run's weights took, without what was unpacked from them to run faster."""
-    hosting = document["hosting"]
-    found = hosting.get("weight_bytes", hosting["resident_bytes"])
-    return number(None if found is None else found / 1e6, ".2f")
 
 
 def size(count: int | None) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +15,9 @@ from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
 from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, ModelSpec
+
+if TYPE_CHECKING:
+    from qharness.results import CostProfile
 
 
 def profile(
@@ -52,7 +58,7 @@ def profile(
     from qharness.hosting import profile as run_profile
 
     load = Load(prompt_tokens, new_tokens, tuple(batch_size or (1, 4, 8, 16)), repeats)
-    document = run_profile(
+    found = run_profile(
         ProfileSpec(
             bound,
             latency=latency,
@@ -67,59 +73,71 @@ def profile(
     if instance is None and latency is None:
         note(f"note: dollars are of {DEFAULT_INSTANCE} at the latency of this machine; --instance names another")
     if json:
-        print_json(document)
+        print_json(found.document)
     else:
-        _print(document)
+        _print(found)
 
 
-def _print(document: dict[str, Any]) -> None:
-    """The figures, beside full precision's and their ratio where there are any."""
-    baseline, ratios = document.get("baseline"), document.get("ratios")
-    columns = [document] if baseline is None else [baseline, document]
+def _print(profile: CostProfile) -> None:
+    """Print the figures, beside full precision's and their ratio where there are any."""
+    baseline, ratios = profile.baseline, profile.ratios
+    columns = [profile] if baseline is None else [baseline, profile]
     rows = []
-    for name, path, ratio in (*_FIGURES, *_throughputs(document)):
-        values = [number(_figure(each, path), ".4g") for each in columns]
-        rows.append((name, *values, *([number(ratios.get(ratio), ".3f") if ratio else ""] if ratios else [])))
-    echo(
-        f"{document['model']}: {document['prompt_tokens']} + {document['new_tokens']} tokens, {document['device']}, "
-        f"{document['dtype']}"
-    )
-    header = ["full precision" if each["quantizer"] == "none" else each["quantizer"] for each in columns]
+    for row in (*_ROWS, *_throughputs(profile)):
+        values = [number(row.value(each), ".4g") for each in columns]
+        rows.append(
+            (row.name, *values, *([number(ratios.get(row.ratio), ".3f") if row.ratio else ""] if ratios else []))
+        )
+    echo(f"{profile.model}: {profile.prompt_tokens} + {profile.new_tokens} tokens, {profile.device}, {profile.dtype}")
+    header = ["full precision" if each.quantizer == "none" else each.quantizer for each in columns]
     print_table(("", *header, *(["ratio"] if ratios else [])), rows)
-    used = document["energy"]
-    by = used.get("tool") or f"estimated from its power ({used['reason']})"
-    if used["kwh_per_1k"] is None:
-        by = "not known, for its power is not"
-    echo(f"dollars: {document['instance']}; energy and CO2: {by}")
-    for each in document["notes"]:
+    echo(f"dollars: {profile.instance}; energy and CO2: {_energy_source(profile)}")
+    for each in profile.notes:
         note(f"note: {each}")
 
 
-_FIGURES: tuple[tuple[str, tuple[str | int, ...], str], ...] = (  # what it is called, where it stands, its ratio
-    ("latency, s", ("latency_s", "median"), "latency_s"),
-    ("  first quartile", ("latency_s", "q1"), ""),
-    ("  third quartile", ("latency_s", "q3"), ""),
-    ("on disk, MB", ("storage_bytes",), "storage_bytes"),
-    ("weights in memory, MB", ("resident_bytes",), "resident_bytes"),
-    ("process with its model, MB", ("process_bytes", "loaded"), ""),
-    ("1,000 predictions: $", ("usd_per_1k",), "usd_per_1k"),
-    ("  kWh", ("energy", "kwh_per_1k"), ""),
-    ("  g CO2eq", ("gco2eq_per_1k",), "gco2eq_per_1k"),
+def _energy_source(profile: CostProfile) -> str:
+    from qharness.results import MeasuredEnergy
+
+    if profile.energy.kwh_per_1k is None:
+        return "not known, for its power is not"
+    if isinstance(profile.energy, MeasuredEnergy):
+        return profile.energy.tool
+    return f"estimated from its power ({profile.energy.reason})"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the table: its name, its value of a profile, None where unknown, and the name of its ratio, if any."""
+
+    name: str
+    value: Callable[[CostProfile], float | None]
+    ratio: str = ""
+
+
+_ROWS = (
+    _Row("latency, s", lambda of: of.latency_s.median, "latency_s"),
+    _Row("  first quartile", lambda of: of.latency_s.q1),
+    _Row("  third quartile", lambda of: of.latency_s.q3),
+    _Row("on disk, MB", lambda of: _megabytes(of.storage_bytes), "storage_bytes"),
+    _Row("weights in memory, MB", lambda of: _megabytes(of.resident_bytes), "resident_bytes"),
+    _Row("process with its model, MB", lambda of: _megabytes(of.process_bytes.loaded if of.process_bytes else None)),
+    _Row("1,000 predictions: $", lambda of: of.usd_per_1k, "usd_per_1k"),
+    _Row("  kWh", lambda of: of.energy.kwh_per_1k),
+    _Row("  g CO2eq", lambda of: of.gco2eq_per_1k, "gco2eq_per_1k"),
 )
 
 
-def _throughputs(document: dict[str, Any]) -> list[tuple[str, tuple[str | int, ...], str]]:
-    sizes = [each["size"] for each in document["batches"]]
+def _throughputs(profile: CostProfile) -> list[_Row]:
     return [
-        (f"tokens/s, batch {size}", ("batches", place, "tokens_per_s"), "tokens_per_s" if size == 1 else "")
-        for place, size in enumerate(sizes)
+        _Row(f"tokens/s, batch {each.size}", partial(_throughput, each.size), "tokens_per_s" if each.size == 1 else "")
+        for each in profile.batches
     ]
 
 
-def _figure(document: dict[str, Any], path: tuple[str | int, ...]) -> float | None:
-    """A figure by its path; bytes in megabytes, None where it or what it stands in is unknown."""
-    value: Any = document
-    for step in path:
-        value = None if value is None else value[step]
-    scale = 1e6 if "bytes" in str(path[0]) else 1
-    return None if value is None else float(value) / scale
+def _throughput(size: int, profile: CostProfile) -> float | None:
+    return next((each.tokens_per_s for each in profile.batches if each.size == size), None)
+
+
+def _megabytes(size: int | None) -> float | None:
+    return None if size is None else size / 1e6

@@ -20,7 +20,7 @@ def report(
     from qharness.report import PAGE, TITLE, write_report
     from qharness.report.data.collection import why_left_out
 
-    found = write_report(folders, output, title or TITLE)
-    for folder in found.unfinished:
+    collection = write_report(folders, output, title or TITLE)
+    for folder in collection.unfinished:
         note(f"not finished, and left out: {why_left_out(folder)}")
-    echo(f"report of {len(found.entries)} runs: {output / PAGE}")
+    echo(f"report of {len(collection.runs)} runs: {output / PAGE}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,14 +19,18 @@ from qharness.cli.options import (
     TrustRemoteCode,
     bounded,
 )
-from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
+from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, RunSpec
 
 if TYPE_CHECKING:
-    from qharness.results import RunResult
+    from collections.abc import Sequence
+
+    from qharness.results import Comparison, McNemar, PairedMeans, RunRecord, RunResult
+    from qharness.results.paired import Bounds, RankTests
 
 
 def run(
@@ -47,7 +51,7 @@ def run(
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
-    backend: Annotated[Literal["hf", "vllm"], typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
@@ -117,121 +121,126 @@ def _batch_size(text: str) -> int | None:
 
 
 def print_result(result: RunResult) -> None:
-    """A run's figures, beside its baseline's where there is one, and whether the difference is real."""
-    document = result.document
-    comparison = document.get("baseline")
-    columns = [each for each in (_baseline(result), document) if each is not None]
-    spec = document["spec"]
-    echo(f"{spec['task']}: {spec['model']}")
+    """Print a run's figures, beside its baseline's where there is one, and their comparison."""
+    record, baseline = result.record, _baseline(result)
+    columns = [record] if baseline is None else [baseline, record]
+    spec = record.spec
+    echo(f"{spec.task}: {spec.model}")
     rows = [
         *(
-            (name, *(number(each["metrics"][spec["task"]].get(name), ".4f") for each in columns))
-            for name in result.metrics
+            (name, *(number(each.metrics.get(spec.task, {}).get(name), ".4f") for each in columns))
+            for name in record.own_metrics
         ),
-        ("weights, MB", *(weights_megabytes(each) for each in columns)),
+        ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),
         *_untouched_rows(columns),
-        ("generation, s", *(number(each["timings"]["generation_s"], ".1f") for each in columns)),
+        ("generation, s", *(number(each.timings.generation_s, ".1f") for each in columns)),
     ]
-    print_table(("", *(_label(each, spec["model"]) for each in columns)), rows)
-    if comparison:
-        print_comparison(comparison)
-    for each in document["notes"]:
+    print_table(("", *(_label(each, spec.model) for each in columns)), rows)
+    if record.baseline:
+        print_comparison(record.baseline)
+    for each in record.notes:
         note(f"note: {each}")
     echo(f"run folder: {result.folder}")
 
 
-def _baseline(result: RunResult) -> dict[str, Any] | None:
-    """The document of the run that a run was compared with, now or when it was made."""
+def _baseline(result: RunResult) -> RunRecord | None:
+    """The record of the run that a run was compared with, now or when it was made."""
     from qharness.evaluate.run.run_folder import read_run
+    from qharness.results import RunRecord
 
-    comparison = result.document.get("baseline")
+    comparison = result.record.baseline
     if comparison is None or result.baseline:
-        return result.baseline.document if comparison and result.baseline else None
-    return read_run(Path(comparison["a"]))
+        return result.baseline.record if comparison and result.baseline else None
+    document = read_run(Path(comparison.a))
+    return None if document is None else RunRecord.of_document(document, comparison.a)
 
 
-def _untouched_rows(columns: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """The share of the blocks that stayed in full precision, where it is worth a word."""
+def _untouched_rows(columns: Sequence[RunRecord]) -> list[tuple[str, ...]]:
+    """The share of the blocks that stayed in full precision, where it is large."""
     from qharness.models.untouched import SAID_FROM
 
-    shares = [(each.get("untouched") or {}).get("share") for each in columns]
+    shares = [each.untouched.share if each.untouched else None for each in columns]
     if not any(share is not None and share > SAID_FROM for share in shares):
         return []
     return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]
 
 
-def _label(document: dict[str, Any], model: str) -> str:
-    """What tells a column from the other: the quantizer, or the model where that differs."""
-    spec = document["spec"]
-    name = "full precision" if spec["quant"] == "none" else str(spec["quant"])
-    return name if spec["model"] == model else f"{spec['model']}, {name}"
+def _label(record: RunRecord, model: str) -> str:
+    """The quantizer, after the model where that is another."""
+    name = "full precision" if record.spec.quant == "none" else record.spec.quant
+    return name if record.spec.model == model else f"{record.spec.model}, {name}"
 
 
-def print_comparison(document: dict[str, Any]) -> None:
-    """A comparison's figures, a line each."""
-    name = document.get("metric", "pass@1")
-    figures, detectable = document[name], document["detectable"]
+def print_comparison(comparison: Comparison) -> None:
+    """Print a comparison's figures, a line each."""
+    name, means, detectable = comparison.main_metric, comparison.main, comparison.detectable
     print_table(
         ("paired comparison", ""),
         [
-            (name, f"{number(figures['a'], '.4f')} -> {number(figures['b'], '.4f')}"),
-            ("95% intervals of these", " -> ".join(_interval(figures["intervals"][side], ".4f") for side in "ab")),
-            ("difference", number(figures["difference"], "+.4f")),
-            ("95% interval, by problem", _interval(figures["ci95"], "+.4f")),
-            ("relative change, %", number(figures["relative_change"], "+.2f")),
-            ("p, by problem (permutation)", p_value(document["clustered"]["p_value"])),
-            *_pooled_rows(document.get("paper")),
-            *_rank_rows(document.get("ranks")),
+            (name, f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"),
             (
-                f"smallest difference this could show (level {detectable['level']}, power {detectable['power']})",
-                number(document["smallest_detectable_difference"], ".4f"),
+                "95% intervals of these",
+                f"{_interval(means.intervals.a, '.4f')} -> {_interval(means.intervals.b, '.4f')}",
             ),
-            ("problems, pairs", f"{document['n_problems']}, {document['n_pairs']}"),
-            *_changed_rows(document),
-            *_robustness_rows(document.get("robustness")),
-            *(_pass_at_row(each, document[each]) for each in document if each.startswith("pass@") and each != name),
+            ("difference", number(means.difference, "+.4f")),
+            ("95% interval, by problem", _interval(means.ci95, "+.4f")),
+            ("relative change, %", number(means.relative_change, "+.2f")),
+            ("p, by problem (permutation)", p_value(comparison.clustered.p_value)),
+            *_pooled_rows(comparison.paper),
+            *_rank_rows(comparison.ranks),
+            (
+                f"smallest difference this could show (level {detectable.level}, power {detectable.power})",
+                number(comparison.smallest_detectable_difference, ".4f"),
+            ),
+            ("problems, pairs", f"{comparison.n_problems}, {comparison.n_pairs}"),
+            *_changed_rows(comparison),
+            *_robustness_rows(comparison),
+            *(_means_row(each, means) for each, means in comparison.means.items() if each != name),
         ],
     )
 
 
-def _interval(bounds: list[float | None], form: str) -> str:
+def _interval(bounds: Bounds, form: str) -> str:
     return " to ".join(number(bound, form) for bound in bounds)
 
 
-def _pass_at_row(name: str, figures: dict[str, Any]) -> tuple[str, str]:
-    means = f"{number(figures['a'], '.4f')} -> {number(figures['b'], '.4f')}"
-    return name, f"{means} ({number(figures['difference'], '+.4f')}, {_interval(figures['ci95'], '+.4f')})"
+def _means_row(name: str, means: PairedMeans) -> tuple[str, str]:
+    both = f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"
+    return name, f"{both} ({number(means.difference, '+.4f')}, {_interval(means.ci95, '+.4f')})"
 
 
-def _rank_rows(ranks: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _rank_rows(ranks: RankTests | None) -> list[tuple[str, str]]:
     if ranks is None:
         return []
     return [
-        ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks["wilcoxon"])),
-        ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks["mann_whitney"])),
+        ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks.wilcoxon)),
+        ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks.mann_whitney)),
     ]
 
 
-def _changed_rows(document: dict[str, Any]) -> list[tuple[str, str]]:
+def _changed_rows(comparison: Comparison) -> list[tuple[str, str]]:
     """Of programs; texts are not lost or won."""
-    return [("problems lost / won", f"{len(document['lost'])} / {len(document['won'])}")] if "lost" in document else []
+    if comparison.lost is None or comparison.won is None:
+        return []
+    return [("problems lost / won", f"{len(comparison.lost)} / {len(comparison.won)}")]
 
 
-def _pooled_rows(paper: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _pooled_rows(paper: McNemar | None) -> list[tuple[str, str]]:
     """Of passes and failures; texts with a score have none."""
     if paper is None:
         return []
     return [
-        ("p, pooled pairs (exact McNemar)", p_value(paper["p_value"])),
-        ("passed in the first only / second only", f"{paper['b']} / {paper['c']}"),
-        ("odds ratio of these", number(paper["odds_ratio"], ".2f")),
+        ("p, pooled pairs (exact McNemar)", p_value(paper.p_value)),
+        ("passed in the first only / second only", f"{paper.b} / {paper.c}"),
+        ("odds ratio of these", number(paper.odds_ratio, ".2f")),
     ]
 
 
-def _robustness_rows(document: dict[str, Any] | None) -> list[tuple[str, str]]:
-    if document is None:
+def _robustness_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    found = comparison.robustness
+    if found is None:
         return []
     return [
-        ("drop in pass@1, %", number(document["drop_percent"], "+.2f")),
-        ("problems broken / mended", f"{len(document['broken'])} / {len(document['mended'])}"),
+        (f"drop in {comparison.main_metric}, %", number(found.drop_percent, "+.2f")),
+        ("problems broken / mended", f"{len(found.broken)} / {len(found.mended)}"),
     ]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
-from qharness.cli.output import echo, number, p_value, print_json, print_table, registry, weights_megabytes
+from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
 from qharness.progress import note
 from qharness.specs import ModelSpec, RunSpec
 
 if TYPE_CHECKING:
+    from qharness.storage.json_codec import JsonObject
     from qharness.study.executors.local import Local
     from qharness.study.executors.ray import OnRay
     from qharness.study.jobs import Attempt, Job
+    from qharness.study.study_robustness import RobustnessRow
 
 
 def study(
@@ -61,11 +63,11 @@ def study(
         if remote:
             remote.fetch()
         return _plan(jobs, json)
-    from qharness.study.live_view import watching
+    from qharness.study.live_view import live_view
     from qharness.study.sweep import carry_out
 
     chosen = _executor(executor, workers, ray_address)
-    with watching(jobs, chosen.workers) as watcher:
+    with live_view(jobs, chosen.workers) as watcher:
         attempts = carry_out(jobs, chosen, watcher)
     if json:
         print_json([_document(attempt) for attempt in attempts])
@@ -104,14 +106,25 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
         write_json(path, found.document())
     if print_tables:
         print_table(
-            ("model", "quant", "task", "perturbation", "original", "perturbed", "drop, %", "broken", "mended", *_P),
+            (
+                "model",
+                "quant",
+                "task",
+                "perturbation",
+                "original",
+                "perturbed",
+                "drop, %",
+                "broken",
+                "mended",
+                *_RANK_TESTS,
+            ),
             [
                 (
                     *(row.model, row.quant, row.task, row.perturbation),
                     *(number(each, ".4f") for each in (row.unperturbed, row.perturbed)),
                     number(row.drop_percent, "+.2f"),
                     *(str(len(each)) for each in (row.broken, row.mended)),
-                    *(number((row.against_full_precision or {}).get("pass@1", {}).get(p), ".4f") for p in _P.values()),
+                    *_rank_tests(row),
                 )
                 for row in found.rows
             ],
@@ -119,15 +132,22 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
         print_table(
             ("quant", "average drop, %", "of"),
             [
-                (each["quant"], number(each["drop_percent"], "+.2f"), f"{each['defined']} of {each['of']}")
+                (each.quant, number(each.drop_percent, "+.2f"), f"{each.defined} of {each.of}")
                 for each in found.averages()
             ],
         )
     note(f"robustness, with the problems that flipped: {path}")
 
 
-_P = {"p, Mann-Whitney": "mann_whitney", "p, Wilcoxon": "wilcoxon"}
-"""Of pass@1 on the perturbed prompts against full precision's."""
+_RANK_TESTS = ("p, Mann-Whitney", "p, Wilcoxon")
+"""Of pass rates on the perturbed prompts against full precision's."""
+
+
+def _rank_tests(row: RobustnessRow) -> tuple[str, str]:
+    from qharness.results.paired import PASS_RATE
+
+    found = (row.against_full_precision or {}).get(PASS_RATE)
+    return ("n/a", "n/a") if found is None else (number(found.mann_whitney, ".4f"), number(found.wilcoxon, ".4f"))
 
 
 def _plan(jobs: Sequence[Job], json: bool) -> int:
@@ -159,7 +179,7 @@ def _axes(job: Job) -> dict[str, str]:
     return {"model": of.model, "quant": of.quant, "calib": of.calib or "", "task": job.label, "seed": str(of.seed)}
 
 
-def _document(attempt: Attempt) -> dict[str, Any]:
+def _document(attempt: Attempt) -> JsonObject:
     axes = _axes(attempt.job)
     if attempt.error:
         return {"spec": axes, "error": attempt.error}
@@ -174,18 +194,12 @@ def _row(attempt: Attempt) -> tuple[str, ...]:
     if attempt.result is None:
         said = ("failed", attempt.error) if attempt.error else ("file", str(attempt.path))
         return (*axes, *said, *[""] * 5)
-    document, metrics = attempt.result.document, attempt.result.metrics
-    name, value = next(iter(metrics.items()), ("", None))
-    baseline = document.get("baseline")
-    compared = ("", "", "")
-    if baseline:
-        rates = baseline[baseline.get("metric", "pass@1")]
-        low, high = rates["ci95"]
-        difference = number(rates["difference"], "+.4f")
-        compared = (
-            difference,
-            f"{number(low, '+.4f')} to {number(high, '+.4f')}",
-            p_value(baseline["clustered"]["p_value"]),
-        )
-    megabytes = weights_megabytes(document)
-    return (*axes, name, number(value, ".4f"), *compared, megabytes, number(document["timings"]["generation_s"], ".1f"))
+    record = attempt.result.record
+    metric, compared = record.main_metric, ("", "", "")
+    shown = (metric.name, number(record.own_metrics.get(metric.name), ".4f")) if metric else ("", "n/a")
+    if record.baseline:
+        means = record.baseline.main
+        low, high = (number(bound, "+.4f") for bound in means.ci95)
+        compared = (number(means.difference, "+.4f"), f"{low} to {high}", p_value(record.baseline.clustered.p_value))
+    megabytes, seconds = number(record.hosting.megabytes, ".2f"), number(record.timings.generation_s, ".1f")
+    return (*axes, *shown, *compared, megabytes, seconds)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from qharness.hosting.instances import Instance
+from qharness.results import EstimatedEnergy
 
 _SECONDS_AN_HOUR = 3600
 
@@ -16,13 +15,14 @@ def per_1000(latency_s: float | None, per_hour: float | None) -> float | None:
     return 1000 * latency_s / _SECONDS_AN_HOUR * per_hour
 
 
-def estimated_energy(latency_s: float | None, instance: Instance) -> dict[str, Any]:
-    """Energy of 1,000 predictions by an instance's power at half load, and the figures it comes from."""
-    return {
-        "source": "estimated",
-        "kwh_per_1k": per_1000(latency_s, instance.kw),
-        "watts": instance.watts,
-        "pue": instance.pue,
-        "gco2eq_per_kwh": instance.gco2eq_per_kwh,
-        "from": instance.source,
-    }
+def estimated_energy(latency_s: float | None, instance: Instance, reason: str) -> EstimatedEnergy:
+    """Energy of 1,000 predictions by an instance's power at half load; `reason`: why power was not measured."""
+    return EstimatedEnergy(
+        "estimated",
+        per_1000(latency_s, instance.kw),
+        instance.watts,
+        instance.pue,
+        instance.gco2eq_per_kwh,
+        instance.source,
+        reason,
+    )

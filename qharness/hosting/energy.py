@@ -1,16 +1,18 @@
-"""Power while predicting, by codecarbon, where this machine has counters for it; nothing is guessed here."""
+"""Measures power while predicting, with codecarbon, where the machine has counters for it."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qharness.bounds import shortened
 from qharness.errors import MissingDependencyError, QHarnessError, UnknownNameError
+from qharness.results import MeasuredEnergy
+from qharness.results.measured import PowerPart
 
 if TYPE_CHECKING:
     from codecarbon.output_methods.emissions_data import EmissionsData
@@ -24,33 +26,27 @@ _WATTS_A_KW = 1000
 class Power:
     """Mean power of the machine over `seconds` of work.
 
-    `parts`: watts of cpu, gpu and ram, and whether a counter said so (codecarbon has none for memory, and takes a
-    processor without one to be as busy as the system says); `gco2eq_per_kwh`: of the country's grid.
+    `parts`: watts of cpu, gpu and ram, and whether a counter measured them (codecarbon estimates memory, and a
+    processor without a counter by its load); `gco2eq_per_kwh`: of the country's grid.
     """
 
     watts: float
-    parts: dict[str, dict[str, Any]]
+    parts: Mapping[str, PowerPart]
     gco2eq_per_kwh: float
     country: str
     seconds: float
     tool: str
 
-    def energy(self, latency_s: float) -> dict[str, Any]:
+    def energy(self, latency_s: float) -> MeasuredEnergy:
         """The energy of 1,000 predictions that take so long each, one after another."""
-        return {
-            "source": "measured",
-            "kwh_per_1k": latency_s / 3600 * self.watts,  # 1,000 predictions, 1,000 watts a kilowatt
-            "watts": self.watts,
-            "gco2eq_per_kwh": self.gco2eq_per_kwh,
-            "country": self.country,
-            "parts": self.parts,
-            "seconds": self.seconds,
-            "tool": self.tool,
-        }
+        kwh = latency_s / 3600 * self.watts  # 1,000 predictions, 1,000 watts a kilowatt
+        return MeasuredEnergy(
+            "measured", kwh, self.watts, self.gco2eq_per_kwh, self.country, self.parts, self.seconds, self.tool
+        )
 
 
-def why_not(device: str) -> str:
-    """Why the power of a device, `cpu` or `cuda`, cannot be measured here; empty if it can be."""
+def power_missing_reason(device: str) -> str:
+    """The reason why the power of a device, `cpu` or `cuda`, cannot be measured; empty if it can be."""
     if not installed():
         return f"codecarbon is not installed ({INSTALL})"
     if device == "cpu":
@@ -64,17 +60,17 @@ def why_not(device: str) -> str:
         return "" if device == "cuda" and is_nvidia_system() else f"no energy counter of {device} can be read here"
 
 
-def insist(device: str, country: str) -> None:
+def require_power(device: str, country: str) -> None:
     """Raise MissingDependencyError or QHarnessError, with the reason, where power cannot be measured."""
     if not installed():
         raise MissingDependencyError("codecarbon", INSTALL)
     check_country(country)
-    if reason := why_not(device):
+    if reason := power_missing_reason(device):
         raise QHarnessError(f"--energy measured: {reason}; --energy estimated goes by the instance's power")
 
 
 def check_country(country: str) -> None:
-    """Raise UnknownNameError for a country that codecarbon has no grid of, MissingDependencyError without it."""
+    """Raise UnknownNameError for a country whose grid codecarbon does not know, MissingDependencyError without it."""
     if not installed():
         raise MissingDependencyError(f"codecarbon, which knows the grid of --country {shortened(country)},", INSTALL)
     from codecarbon.input import DataSource
@@ -86,7 +82,7 @@ def check_country(country: str) -> None:
 
 
 def measure_power(predict: Callable[[], None], country: str, seconds: float = _SECONDS) -> Power:
-    """Predict for so many seconds, and say what that drew. Nothing is written or sent; no network is used."""
+    """The mean power while predicting for so many seconds. Writes and sends nothing."""
     from codecarbon import OfflineEmissionsTracker
     from codecarbon.core.cpu import is_rapl_available
 
@@ -115,7 +111,7 @@ def power_of(data: EmissionsData, *, cpu_measured: bool) -> Power:
     return Power(
         watts=data.energy_consumed / hours * _WATTS_A_KW,
         parts={
-            name: {"watts": energy / hours * _WATTS_A_KW, "source": "measured" if measured[name] else "estimated"}
+            name: PowerPart(energy / hours * _WATTS_A_KW, "measured" if measured[name] else "estimated")
             for name, energy in energies.items()
             if energy
         },
@@ -127,7 +123,7 @@ def power_of(data: EmissionsData, *, cpu_measured: bool) -> Power:
 
 
 def installed() -> bool:
-    """Whether codecarbon is there, which knows countries' grids."""
+    """Whether codecarbon, which knows countries' grids, is installed."""
     try:
         import codecarbon  # noqa: F401
     except ImportError:
@@ -137,7 +133,7 @@ def installed() -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what codecarbon says of itself off the screen."""
+    """Silence codecarbon's own messages."""
     logger = logging.getLogger("codecarbon")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -8,7 +8,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import Power, measure_power
 from qharness.progress import counter
 from qharness.quantization.calibration import context_length
+from qharness.results import Latency
+from qharness.results.measured import ProcessBytes
 from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ _LEAST = 3
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of the model: prompts of so many tokens, so many new ones, at these batch sizes, so many times.
+    """The work that a model is measured on: `repeats` batches of each size, of prompts and new tokens this long.
 
-    `warm_up`: predictions that are not counted; `country`: measure power too, and take CO2 as of its grid.
+    `warm_up`: predictions that are not counted; `country`: of the grid, where power is measured too.
     """
 
     prompt_tokens: int = 128
@@ -57,39 +59,17 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Median and quartiles of `n` durations, in seconds."""
-
-    median: float
-    q1: float
-    q3: float
-    n: int
-
-    @classmethod
-    def of(cls, seconds: list[float]) -> Spread:
-        """Of durations as they were measured; quartiles by linear interpolation."""
-        if len(seconds) == 1:
-            return cls(seconds[0], seconds[0], seconds[0], 1)
-        q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
-        return cls(median, q1, q3, len(seconds))
-
-
-@dataclass(frozen=True)
 class Measured:
-    """What was measured. `latency`: of one batch, by its size; bytes: of the weights, and of the process.
+    """Measurements of one model. `latency`: of one batch, by its size.
 
-    `resident` is `weights` with what was unpacked from them to run faster; `log` is what the quantizer said;
-    `process_before` is what Python and its libraries take before the model is loaded, `process_peak` the most the
-    process ever had, `device_peak` the same on a GPU.
+    `weights`: bytes of the weights in memory; `resident`: with what was unpacked from them to run faster; `layers`:
+    quantized layers by kernel; `log`: the quantizer's.
     """
 
-    latency: dict[int, Spread]
+    latency: dict[int, Latency]
     weights: int
     resident: int
-    process_before: int
-    process_loaded: int
-    process_peak: int
-    device_peak: int | None
+    process: ProcessBytes
     threads: int
     layers: dict[str, int]
     log: tuple[str, ...]
@@ -149,7 +129,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
     loaded = made.loaded
     weights, layers = resident_bytes(loaded.model), select_kernels(loaded.model)
     gc.collect()
-    held = process.memory_info().rss
+    with_model = process.memory_info().rss
     predict = _predictor(loaded, load, spec.seed)
     for _ in range(load.warm_up):
         predict(1)
@@ -161,10 +141,12 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
         latency=latency,
         weights=weights,
         resident=resident_bytes(loaded.model),
-        process_before=before,
-        process_loaded=held,
-        process_peak=max(held, _peak_bytes()),  # the kernel counts the two a little apart
-        device_peak=torch.cuda.max_memory_allocated() if cuda else None,
+        process=ProcessBytes(
+            before,
+            with_model,
+            max(with_model, _peak_bytes()),  # the kernel counts the two a little apart
+            torch.cuda.max_memory_allocated() if cuda else None,
+        ),
         threads=torch.get_num_threads(),
         layers=layers,
         log=tuple(made.log),
@@ -207,7 +189,15 @@ def _prompts(
     return [Prompt(tuple(rng.choices(plain, k=length)), (Draw(number, 0),)) for number in range(count)]
 
 
-def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Callable[[int, int], None]) -> Spread:
+def latency_of(seconds: Sequence[float]) -> Latency:
+    """Median and quartiles of measured durations, by linear interpolation."""
+    if len(seconds) == 1:
+        return Latency(seconds[0], seconds[0], seconds[0], 1)
+    q1, median, q3 = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Latency(median, q1, q3, len(seconds))
+
+
+def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Callable[[int, int], None]) -> Latency:
     """Repeat a batch, once more than is counted: its first run allocates."""
     predict(size)
     seconds: list[float] = []
@@ -216,7 +206,7 @@ def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Call
         predict(size)
         seconds.append(time.perf_counter() - start)
         progress(len(seconds), load.repeats)
-    return Spread.of(seconds)
+    return latency_of(seconds)
 
 
 def _peak_bytes() -> int:

@@ -1,4 +1,4 @@
-"""A model by its name: where its checkpoint is, its configuration, and what tells it from others."""
+"""A model by its name: the place of its checkpoint, its configuration and its identity."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def locate(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's checkpoint, by the name that the user gives it. What is read of it is read once, when first needed.
+    """A model's checkpoint, by the name that the user gives it. It reads each file once, when first needed.
 
     `trust_remote_code`: run the Python code that it brings.
     """
@@ -87,7 +87,7 @@ class Checkpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether it can be told right or wrong without the Hub: a folder, or a path that leads nowhere."""
+        """Whether it can be checked without the Hub: it is a folder, or a path that leads nowhere."""
         return self.source.exists() or self._is_path
 
     @property

@@ -1,4 +1,4 @@
-"""lm-eval's own HFLM round a loaded model, with our generation."""
+"""A loaded model as lm-eval asks it: its HFLM, with our generation."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
 
     def _prompt(self, text: str, doc: Mapping[str, Any] | None) -> list[int]:
-        """A prompt's tokens, with what the model expects before it; an encoder's no more than the task reads."""
+        """A prompt's tokens after the model's prefix; of an encoder's prompt at most as many as the task reads."""
         whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
         ids = self.tok_encode(whole)
         encoder = self.model.config.is_encoder_decoder
@@ -143,7 +143,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
                     yield job.places[draw], self.known[job.key(draw)]
 
     def _made(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
-        """Complete jobs; what is done goes to `on_batch` together with what was done at about the same time."""
+        """Complete jobs; `on_batch` gets completions together that were made at about the same time."""
         decoding = jobs[0].decoding
         done: list[Completion] = []
         prompts = [job.prompt for job in jobs]
@@ -164,14 +164,14 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         left_truncate_len: int | None = None,
         **_: Any,
     ) -> list[int]:
-        """A text's tokens, for all that lm-eval asks of a model; no end token after what a causal model reads."""
+        """A text's tokens, for all of lm-eval's requests; a causal model's text gets no end token."""
         encoder, special = self.model.config.is_encoder_decoder, add_special_tokens is not False
         ids = encode_text(self.tokenizer, string, encoder=encoder, special=special)
         return ids[-left_truncate_len:] if left_truncate_len else ids
 
     @property
     def prefix_token_id(self) -> int:
-        """What a text without a context is conditioned on."""
+        """The token that a text without a context is conditioned on."""
         return self.generation.first_token()
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -182,7 +182,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         return logits
 
     def facts(self) -> Facts:
-        """What a run's document says of the model and of how it ran."""
+        """The model's part of the run's document, once it has run."""
         notes = []
         if self.generation.truncated:
             cut = f"{self.generation.truncated} prompts were cut from the left"
@@ -201,7 +201,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         return Facts(str(self.device), str(self.model.dtype), resident, weights, layers, notes)
 
     def get_model_info(self) -> dict[str, Any]:
-        """What lm-eval records of the model; nothing is looked up on the Hub."""
+        """The parameters and dtype that lm-eval records; nothing is looked up on the Hub."""
         return {"model_num_parameters": self.model.num_parameters(), "model_dtype": str(self.model.dtype)}
 
 

@@ -35,8 +35,8 @@ _TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "merges")
 class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
-    `hosted`: what its weights take and how its quantized layers run, once that is settled. `device`: where it is to
-    run, if it is not there yet. `untouched`: what its quantizer left in full precision; None if it is not quantized.
+    `hosted`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is not
+    there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
     """
 
     model: PreTrainedModel
@@ -47,7 +47,7 @@ class LoadedModel:
     untouched: Untouched | None = None
 
     def place(self) -> None:
-        """Move the model to where it is to run."""
+        """Move the model to the device where it will run."""
         if self.device is not None:
             self.model.to(self.device)  # type: ignore[arg-type]
             self.device = None
@@ -156,7 +156,7 @@ def _from_pretrained(
     dtype: torch.dtype | Literal["auto"],
     trust_remote_code: bool,
 ) -> PreTrainedModel:
-    """transformers' own loading; ValueError for weights that it would make up."""
+    """Load with transformers; raise ValueError for weights that it would make up."""
     check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
     model, found = model_class(config).from_pretrained(  # type: ignore[misc]

@@ -90,7 +90,7 @@ class ServedModel:
 class VLLMRun(LM):  # type: ignore[misc]
     """One run of lm-eval's VLLM: completions that are known are not made again, and each has a seed of its own.
 
-    So a run resumes, and its samples are the same in any order as far as vLLM's are. They are not those of `hf`.
+    So a run resumes, and samples do not depend on their order, as far as vLLM allows. They differ from those of `hf`.
     """
 
     def __init__(self, inner: EncodingVLLM, spec: ModelSpec, seed: int, batch_size: int | None) -> None:
@@ -107,12 +107,12 @@ class VLLMRun(LM):  # type: ignore[misc]
         self.seconds = 0.0
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """As lm-eval's class does it."""
+        """Ask lm-eval's class."""
         found: list[tuple[float, bool]] = self._inner.loglikelihood(requests, disable_tqdm=True)
         return found
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """As lm-eval's class does it."""
+        """Ask lm-eval's class."""
         found: list[float] = self._inner.loglikelihood_rolling(requests, disable_tqdm=True)
         return found
 
@@ -135,7 +135,7 @@ class VLLMRun(LM):  # type: ignore[misc]
         return [self.known[key] for key in keys]
 
     def _request(self, request: Instance, key: Key) -> Instance:
-        """The same in vLLM's terms; what it would not know is not among them."""
+        """The same request in options that vLLM knows."""
         text, given = request.args
         decoding = Decoding.from_lm_eval(given, _DEFAULT_NEW_TOKENS)
         if decoding.num_beams > 1:
@@ -148,13 +148,13 @@ class VLLMRun(LM):  # type: ignore[misc]
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
             "stop_token_ids": self._special_ids,
-            **({"top_p": decoding.top_p, "seed": _seed(self._seed, key)} if sampled else {}),
+            **({"top_p": decoding.top_p, "seed": _completion_seed(self._seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
         return Instance("generate_until", request.doc, (prefix + text, options), request.idx)
 
     def facts(self) -> Facts:
-        """What vLLM takes of memory is no matter of the model's, so nothing is said of bytes."""
+        """Device, dtype and a note; no bytes, for vLLM reserves memory whatever the model's size."""
         from importlib.metadata import version
 
         notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
@@ -169,7 +169,7 @@ def _keys(requests: Sequence[Instance]) -> Iterator[Key]:
         yield request.doc_id or 0, sample, prompt_sha(request.args[0])
 
 
-def _seed(seed: int, key: Key) -> int:
+def _completion_seed(seed: int, key: Key) -> int:
     """A seed of 31 bits for one completion, equal for equal ones of another model."""
     document, sample, _ = key
     digest = hashlib.blake2b(f"{seed}/{document}/{sample}".encode(), digest_size=4).digest()

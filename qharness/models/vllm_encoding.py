@@ -1,4 +1,4 @@
-"""lm-eval's VLLM with our prompts: the tokens that `--backend hf` reads, too, and stops that vLLM takes."""
+"""lm-eval's VLLM with the tokens of `--backend hf`, and stop sequences that vLLM accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from qharness.models.presets import Convention
 
 
 class EncodingVLLM(VLLM):  # type: ignore[misc]
-    """VLLM that tokenizes as this package does, with tokenizers that name no end token, too."""
+    """VLLM that tokenizes as this package does, also with tokenizers that name no end token."""
 
     convention = Convention()
 
@@ -39,6 +39,6 @@ class EncodingVLLM(VLLM):  # type: ignore[misc]
     def modify_gen_kwargs(
         gen_kwargs: dict[str, Any], eos: str | list[str] | None = None, default_max_gen_toks: int = 256
     ) -> tuple[dict[str, Any], list[str], int]:
-        """As lm-eval does it, without the empty stop sequence that a missing end token gives."""
+        """lm-eval's options without the empty stop sequence that a missing end token gives."""
         options, until, most = VLLM.modify_gen_kwargs(gen_kwargs, eos=eos, default_max_gen_toks=default_max_gen_toks)
         return options, [stop for stop in until if stop], most

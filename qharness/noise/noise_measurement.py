@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,8 @@ from qharness.noise.forward_passes import LayerNoise, Reference, full_precision,
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, bind_set, resolve
+from qharness.results import LayerReport, NoiseReport
+from qharness.results.measured import InputSet, MeanNoise
 from qharness.spec import unbind
 from qharness.specs import ModelSpec
 from qharness.storage.benchmark_files import cache_path
@@ -40,8 +42,8 @@ class NoiseInputs:
         return cls(bind_set(calib if inputs is None else inputs), inputs is None)
 
 
-def measure_noise(models: Sequence[BoundModel], inputs: NoiseInputs) -> Iterator[dict[str, Any]]:
-    """The noise of one model under several quantizers: one document each, in order. Raises ModelError or DataError.
+def measure_noise(models: Sequence[BoundModel], inputs: NoiseInputs) -> Iterator[NoiseReport]:
+    """The noise of one model under several quantizers: one report each, in order. Raises ModelError or DataError.
 
     The full-precision model is run first and let go; its weights wait in files in qharness's cache folder, which are
     removed at the end.
@@ -62,12 +64,16 @@ def measure_noise(models: Sequence[BoundModel], inputs: NoiseInputs) -> Iterator
             model = Models().get(each).loaded.model
             noise = quantized(model, sequences, reference)
             del model
-            yield {
-                **about,
-                "quantizer": each.spec.quant,
-                "calibration": each.spec.calib,
-                **document(reference, noise),
-            }
+            layers = layer_reports(reference, noise)
+            yield dataclasses.replace(
+                about,
+                quantizer=each.spec.quant,
+                calibration=each.spec.calib,
+                mean=MeanNoise(
+                    _mean(layer.weight_noise for layer in layers), _mean(layer.activation_noise for layer in layers)
+                ),
+                layers=layers,
+            )
 
 
 def draw_inputs(loaded: LoadedModel, inputs: NoiseInputs, spec: ModelSpec) -> list[Tensor]:
@@ -84,44 +90,41 @@ def draw_inputs(loaded: LoadedModel, inputs: NoiseInputs, spec: ModelSpec) -> li
     return held_out
 
 
-def _about(loaded: LoadedModel, inputs: NoiseInputs, seed: int, sequences: Sequence[Tensor]) -> dict[str, Any]:
-    return {
-        "model": loaded.name,
-        "parameters": loaded.model.num_parameters(),
-        "dtype": str(loaded.model.dtype).removeprefix("torch."),
-        "seed": seed,
-        "inputs": {
-            "set": str(unbind(inputs.chosen)),
-            "held_out": inputs.held_out,
-            "sequences": len(sequences),
-            "tokens": sum(len(sequence) for sequence in sequences),
-        },
-    }
+def _about(loaded: LoadedModel, inputs: NoiseInputs, seed: int, sequences: Sequence[Tensor]) -> NoiseReport:
+    """A report of the model and its inputs, that lacks the noise."""
+    return NoiseReport(
+        model=loaded.name,
+        parameters=loaded.model.num_parameters(),
+        dtype=str(loaded.model.dtype).removeprefix("torch."),
+        seed=seed,
+        inputs=InputSet(
+            str(unbind(inputs.chosen)), inputs.held_out, len(sequences), sum(len(sequence) for sequence in sequences)
+        ),
+        quantizer="",
+        mean=MeanNoise(),
+        layers=(),
+    )
 
 
-def document(reference: Reference, noise: LayerNoise) -> dict[str, Any]:
-    """Means over the layers, and a row a layer, by depth: its block's place in a forward pass, from 1."""
-    layers = [
-        {
-            "name": name,
-            "block": block,
-            "depth": depth,
-            "weight_noise": noise.weights.get(name, math.nan),
-            "activation_noise": noise.activations.get(name, math.nan),
-            "accumulated_noise": noise.accumulated.get(block, math.nan),
-            "activation_max": reference.maxima[name].document(),
-        }
+def layer_reports(reference: Reference, noise: LayerNoise) -> list[LayerReport]:
+    """A report a layer, by depth: its block's place in a forward pass, from 1."""
+    return [
+        LayerReport(
+            name,
+            block,
+            depth,
+            noise.weights.get(name, math.nan),
+            noise.activations.get(name, math.nan),
+            noise.accumulated.get(block, math.nan),
+            reference.maxima[name].spread(),
+        )
         for depth, block in enumerate(reference.blocks, 1)
         for name in reference.layers
         if name.startswith(f"{block}.")
     ]
-    return {
-        "mean": {key: _mean(layers, key) for key in ("weight_noise", "activation_noise")},
-        "layers": layers,
-    }
 
 
-def _mean(layers: Sequence[Mapping[str, Any]], key: str) -> float:
-    """Over the layers that have one; NaN if none has."""
-    values = [layer[key] for layer in layers if math.isfinite(layer[key])]
-    return math.fsum(values) / len(values) if values else math.nan
+def _mean(values: Iterable[float]) -> float:
+    """Over those that are finite; NaN if none is."""
+    finite = [value for value in values if math.isfinite(value)]
+    return math.fsum(finite) / len(finite) if finite else math.nan

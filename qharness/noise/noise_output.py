@@ -5,32 +5,32 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import QHarnessError
 from qharness.figure_style import require_matplotlib
 from qharness.noise.noise_figures import draw
-from qharness.noise.relative import SPREAD
+from qharness.results import LayerReport, NoiseReport
+from qharness.results.measured import FiveNumbers
 from qharness.storage.atomic_writer import write_text
+from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_safe, json_text
 from qharness.storage.whole_folder import renewed_folder
 from qharness.visible_text import csv_cell
 
-COLUMNS = ("weight_noise", "activation_noise", "accumulated_noise")
 
-
-def write_noise(documents: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def write_noise(reports: Sequence[NoiseReport], folder: Path) -> None:
     """`noise.json` (a list), `layers.csv` and the figures, as PNG and PDF. Replaces what is there under these names.
 
     Raises MissingDependencyError where there is no matplotlib, QHarnessError for a folder that cannot be written.
     """
     check_output(folder)
     with renewed_folder(folder) as scratch:
-        write_text(scratch / "noise.json", json_text(list(documents), indent=2))
-        write_text(scratch / "layers.csv", table(documents))
-        draw(documents, scratch)
+        write_text(scratch / "noise.json", json_text(encode(reports), indent=2))
+        write_text(scratch / "layers.csv", table(reports))
+        draw(reports, scratch)
 
 
 def check_output(folder: Path) -> None:
@@ -41,27 +41,27 @@ def check_output(folder: Path) -> None:
         raise QHarnessError(f"--output {folder} cannot be written: {there} is no folder, or not yours to write to")
 
 
-def table(documents: Sequence[Mapping[str, Any]]) -> str:
+def table(reports: Sequence[NoiseReport]) -> str:
     """A line a model, quantizer and layer, as CSV; undefined figures are empty."""
-    maxima = [(of, part) for of in ("tokens", "inputs") for part in SPREAD]
-    header = ["model", "parameters", "quantizer", "name", "block", "depth", *COLUMNS]
-    header += [f"activation_max_{of}_{part}" for of, part in maxima]
+    parts = [(of, field.name) for of in ("tokens", "inputs") for field in fields(FiveNumbers)]
+    header = ["model", "parameters", "quantizer", "name", "block", "depth"]
+    header += ["weight_noise", "activation_noise", "accumulated_noise"]
+    header += [f"activation_max_{of}_{part}" for of, part in parts]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
-    for row in _rows(documents, maxima):
-        writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in row])
+    for report in reports:
+        for layer in report.layers:
+            writer.writerow(
+                [csv_cell(cell) if isinstance(cell, str) else json_safe(cell) for cell in _row(report, layer)]
+            )
     return text.getvalue()
 
 
-def _rows(documents: Sequence[Mapping[str, Any]], maxima: Sequence[tuple[str, str]]) -> Iterator[list[Any]]:
-    for document in documents:
-        for layer in document["layers"]:
-            figures = [json_safe(layer[column]) for column in COLUMNS]
-            peaks = [(layer["activation_max"][of] or {}).get(part) for of, part in maxima]
-            yield [
-                *(document[key] for key in ("model", "parameters", "quantizer")),
-                *(layer[key] for key in ("name", "block", "depth")),
-                *figures,
-                *peaks,
-            ]
+def _row(report: NoiseReport, layer: LayerReport) -> list[str | float | None]:
+    row: list[str | float | None] = [report.model, report.parameters, report.quantizer]
+    row += [layer.name, layer.block, layer.depth]
+    row += [layer.weight_noise, layer.activation_noise, layer.accumulated_noise]
+    for spread in (layer.activation_max.tokens, layer.activation_max.inputs):
+        row += astuple(spread) if spread else [None] * len(fields(FiveNumbers))
+    return row

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from qharness.results.measured import ActivationMaxima, FiveNumbers
+
 _PIECE = 1 << 22  # numbers: 32 MB each of what is computed of them
-SPREAD = {"min": 0, "q1": 25, "median": 50, "q3": 75, "max": 100}
+_PERCENTILES = (0, 25, 50, 75, 100)
 
 
 @dataclass
 class RelativeNoise:
-    """||A - Q(A)||^2 / ||A||^2 over all that is added: equation 1 of Wei et al. 2023, a ratio of energies.
+    """||A - Q(A)||^2 / ||A||^2 over all parts that are added: equation 1 of Wei et al. 2023, a ratio of energies.
 
     The paper's own approximation, Delta^2 / (12 ||A||^2), has squares on both sides, so the norms in it are squared.
     """
@@ -24,7 +26,7 @@ class RelativeNoise:
     energy: float = 0.0
 
     def add(self, true: Tensor, seen: Tensor) -> None:
-        """Another part of A, and what Q makes of it; of one shape, any float dtype. Summed in float64, in pieces."""
+        """Add a part of A and its quantized form, of one shape and any float dtype. Sums in float64, in pieces."""
         for a, q in zip(true.reshape(-1).split(_PIECE), seen.reshape(-1).split(_PIECE), strict=True):
             exact = a.double()
             self.error += float((exact - q.double()).square().sum())
@@ -43,11 +45,9 @@ def relative_noise(true: Tensor, seen: Tensor) -> float:
     return noise.value
 
 
-def spread(values: Sequence[float]) -> dict[str, float] | None:
-    """Least, quartiles and greatest; None of nothing."""
-    if not values:
-        return None
-    return {name: float(np.percentile(values, share)) for name, share in SPREAD.items()}
+def five_numbers(values: Sequence[float]) -> FiveNumbers | None:
+    """Least value, quartiles and greatest; None of nothing."""
+    return FiveNumbers(*(float(np.percentile(values, share)) for share in _PERCENTILES)) if values else None
 
 
 @dataclass
@@ -64,6 +64,6 @@ class Maxima:
             self.tokens += peaks.tolist()
             self.inputs.append(float(peaks.max()))
 
-    def document(self) -> dict[str, dict[str, float] | None]:
-        """The spread of both, as `qharness noise` reports it."""
-        return {"tokens": spread(self.tokens), "inputs": spread(self.inputs)}
+    def spread(self) -> ActivationMaxima:
+        """The spread of both."""
+        return ActivationMaxima(five_numbers(self.tokens), five_numbers(self.inputs))

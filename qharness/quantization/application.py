@@ -1,4 +1,4 @@
-"""Hands a loaded model to a quantizer, and sees what it left in full precision."""
+"""Gives a loaded model to a quantizer, and finds the parts that it left in full precision."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def quantize_loaded(
     log: Callable[[str], None] = lambda _: None,
     allow_untouched: bool = False,
 ) -> None:
-    """Replace `loaded.model` by its quantized form; moved to where it is to run if the quantizer wants it there.
+    """Replace `loaded.model` by its quantized form, on the device where it runs if the quantizer works there.
 
     Raises ModelError for weights that are not finite and, before any work unless `allow_untouched`, where a quantizer
-    of Linears would leave more than half of the blocks alone. `loaded.untouched` says afterwards what it left alone.
+    of Linears would leave more than half of the blocks alone. Sets `loaded.untouched` to the parts left alone.
     """
     import torch
 

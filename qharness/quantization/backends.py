@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from qharness.errors import UnknownNameError
 
@@ -45,6 +45,12 @@ BACKENDS: Mapping[str, Backend] = {
     "hf": Backend(lambda _: None, lambda models, model, _: models.get(model)),
     "vllm": Backend(_check_vllm, _make_vllm),
 }
+
+if TYPE_CHECKING:
+    BackendName = str
+else:
+    BackendName = Literal[tuple(BACKENDS)]
+"""The names in the table: the choices of `--backend`, and of `backend` in a study's file."""
 
 
 def find_backend(name: str) -> Backend:

@@ -1,4 +1,4 @@
-"""Turns a calibration set's documents into token sequences, and keeps those that took long to draw."""
+"""Turns a calibration set's documents into token sequences, and caches those that took long to draw."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SEQUENCES = "sequences.npy"
 
 
 def context_length(config: object) -> int:
-    """The most tokens a model takes, as its configuration says it; 2048 if it does not."""
+    """The most tokens that a model takes, by its configuration; 2048 if that does not say."""
     return stated_context(config) or 2048
 
 
 def stated_context(config: object) -> int | None:
-    """The most tokens a model takes, as its configuration says it in one of the names in use; None if in none."""
+    """The most tokens that a model takes, by its configuration; None if that holds none of the names in use."""
     for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"):
         value = getattr(config, name, None)
         if isinstance(value, int) and value > 0:
@@ -45,8 +45,8 @@ def calibrate(
     """Draw, tokenize and cut a calibration set's documents: `n` sequences of at most `seqlen` tokens.
 
     Each comes from a document of its own, from a place in it that the seed chooses; no sequence is longer than the
-    model's context, and none shorter than that and `seqlen` if the set wants them full. Of a set that takes long to
-    draw, they are kept. Raises DataError if the set runs out of documents.
+    model's context, and none shorter than that and `seqlen` if the set wants them full. The sequences of a set that
+    takes long to draw are cached. Raises DataError if the set runs out of documents.
     """
     if not isinstance(calibration_set, CacheableCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
@@ -64,7 +64,7 @@ def calibrate(
             return found
         start = time.monotonic()
         made = _draw(loaded, calibration_set, seed, data_dir)
-        _keep(made, cached, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
+        _write(made, cached, {**about, "model": loaded.name, "seconds": round(time.monotonic() - start, 1)})
     return made
 
 
@@ -109,25 +109,25 @@ def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_
     )
 
 
-# ------------------------------------------------------------------------------------------------ what has been drawn
+# ------------------------------------------------------------------------------------------------------------- cache
 
 
 def _fingerprint(tokenizer: Any) -> str:
-    """What tells one tokenizer from another: all that decides its tokens, or its vocabulary where that is hidden."""
+    """A SHA-256 of all that decides a tokenizer's tokens, or of its vocabulary where the rest is hidden."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     decides = backend.to_str() if backend is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
     return f"{type(tokenizer).__name__} {hashlib.sha256(decides.encode()).hexdigest()[:16]}"
 
 
 def _unended(loaded: LoadedModel) -> str:
-    """Tells sequences from those drawn when texts for causal models still ended as the tokenizer ends them."""
+    """A mark in the key: sequences of causal models once ended as the tokenizer ends texts, and do no more."""
     from qharness.models.encoding import AddedTokens
 
     ends = AddedTokens.of(loaded.tokenizer).after and not loaded.model.config.is_encoder_decoder
     return " no end token" if ends else ""
 
 
-def _keep(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
+def _write(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
     import numpy as np
 
     document = {**about, "lengths": [len(sequence) for sequence in made.sequences], "composition": made.composition}
@@ -139,7 +139,7 @@ def _keep(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
 
 
 def _read(cached: Artifact) -> Calibration | None:
-    """What was drawn before; None where there is nothing, or nothing that can be read."""
+    """The sequences that were drawn before; None where there are none, or none that can be read."""
     import numpy as np
     import torch
 

@@ -107,14 +107,14 @@ def _write(loaded: LoadedModel, quantizer: Quantizer, original: nn.Module, dtype
 
 
 def _readers(quantizer: Quantizer) -> CheckpointReaders | None:
-    """A quantizer without `save` leaves a model whose layout is its class's own, which transformers alone loads."""
+    """The readers of a quantizer's checkpoints: without `save`, transformers alone loads them, as any of the class."""
     if isinstance(quantizer, DescribedCheckpoint):
         return quantizer.checkpoint_readers()
     return None if isinstance(quantizer, SavingQuantizer) else CheckpointReaders()
 
 
 def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelError:
-    """Of a module that transformers looks for in a checkpoint as its own class has it."""
+    """The error for a module that transformers looks for in a checkpoint in the form of its own class."""
     form = type(original.get_submodule(name)).__name__
     return ModelError(
         f"{name} is a {form}, which transformers does not load quantized by {quantizer.name}: it runs with "
@@ -123,7 +123,7 @@ def _not_loaded(name: str, original: nn.Module, quantizer: Quantizer) -> ModelEr
 
 
 def unpack_checkpoint(source: Path, output: Path, trust_remote_code: bool = False) -> Exported:
-    """Write a packed checkpoint as one that transformers alone loads. Raises ModelError for what is not packed."""
+    """Write a packed checkpoint as one that transformers alone loads. Raises ModelError if it is not packed."""
     if not source.is_dir():
         raise ModelError(f"--unpack {source}: there is no such folder")
     checkpoint = find_format(Checkpoint(str(source), trust_remote_code).config)
@@ -135,7 +135,7 @@ def unpack_checkpoint(source: Path, output: Path, trust_remote_code: bool = Fals
 
 
 def _layout(model: nn.Module) -> dict[str, tuple[torch.Size, bool] | None]:
-    """Shape of each entry of a model's state, and whether it is real: what its own class must find to load it."""
+    """Shape of each entry of a model's state, and whether it is a float: its class must find these to load it."""
     return {
         name: (entry.shape, entry.is_floating_point()) if hasattr(entry, "shape") else None
         for name, entry in model.state_dict().items()

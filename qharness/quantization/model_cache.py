@@ -1,4 +1,4 @@
-"""How a quantized model is written to the cache and read back to the last bit: tensors, and JSON that says where to.
+"""Writes a quantized model to the cache and reads it back to the last bit: tensors, and JSON with their places.
 
 `model.safetensors` holds every parameter and buffer once; `layout.json` holds the rest. Nothing in either is code: the
 model is built by its own class from its checkpoint's configuration, and a quantizer's own layers by the quantizer (see
@@ -37,12 +37,12 @@ _WEIGHTS, _LAYOUT = "model.safetensors", "layout.json"
 
 
 class UncacheableError(Exception):
-    """Something of a model that the cache has no form for; the message names it."""
+    """A model has a part that the cache has no form for; the message names it."""
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """A layer of the quantizer's own: the name of its class, what its form wrote besides tensors, their names."""
+    """A layer of the quantizer's own: the name of its class, its settings besides tensors, the tensors' names."""
 
     kind: str
     settings: Mapping[str, Any]
@@ -51,7 +51,7 @@ class _Layer:
 
 @dataclass
 class _Layout:
-    """What `layout.json` holds. `same`: the name under which a tensor of several names stands in the file.
+    """The content of `layout.json`. `same`: the name under which a tensor of several names stands in the file.
 
     `axes`: the order of a tensor's axes in the file, where its memory has another order than its shape.
     """
@@ -161,7 +161,7 @@ def _tensors(model: nn.Module, leave_out: Mapping[str, object]) -> Iterator[tupl
 
 
 def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]:
-    """The tensors as a file takes them: each once, contiguous, on the CPU. What was done to them goes to `layout`."""
+    """The tensors as a file takes them: each once, contiguous, on the CPU. Notes the changes in `layout`."""
     arranged: dict[str, Tensor] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, tensor in found.items():
@@ -187,7 +187,7 @@ def _arranged(found: Mapping[str, Tensor], layout: _Layout) -> dict[str, Tensor]
 
 
 def _reordered(tensor: Tensor, axes: list[int] | None) -> Tensor:
-    """A tensor of the file with its own order of axes; a clone of it keeps the order of its memory."""
+    """A tensor of the file with the axes in their order; a clone of it keeps the order of its memory."""
     if axes is None:
         return tensor
     return tensor.permute([axes.index(axis) for axis in range(len(axes))])
@@ -228,7 +228,7 @@ def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
 
 
 def _plain_config(config: PretrainedConfig) -> str:
-    """A configuration as JSON has it."""
+    """A configuration as JSON."""
     attention = str(getattr(config, "_attn_implementation", None))
     return json.dumps([config.to_dict(), attention], default=str, sort_keys=True)
 

@@ -1,4 +1,4 @@
-"""Whether two models are built alike, tensors' values aside: modules, shapes, and what modules hold besides tensors."""
+"""Finds differences in how two models are built: modules, shapes, attributes; the values of tensors aside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.
 
 
 def difference(one: nn.Module, other: nn.Module, leave_out: Mapping[str, object]) -> str | None:
-    """What the two differ in, in words, or None. What is inside the modules to `leave_out`, by name, may differ."""
+    """The first difference between two models, in words, or None; modules to `leave_out` may differ inside."""
     theirs = dict(_modules(other, leave_out))
     for name, module in _modules(one, leave_out):
         twin = theirs.pop(name, None)

@@ -1,4 +1,4 @@
-"""Quantized models on disk: how many there may be, and which have to go. Light, for `qharness cache`."""
+"""Quantized models on disk, the limit of their size, and the removal of old ones. Light, for `qharness cache`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ DEFAULT_LIMIT_GB = 50.0
 
 
 def quantized_dir() -> Path:
-    """Where quantized models are kept."""
+    """The folder of cached quantized models."""
     return cache_path("quantized")
 
 
 def quantized(key: str) -> Artifact:
-    """The model that is in the cache, or would be, under that key."""
+    """The cache's entry under that key, whether it is there or not."""
     return Artifact(quantized_dir() / key)
 
 
 def limit_bytes() -> float:
-    """What all of them may take together. Raises QHarnessError for a limit that is no number."""
+    """The bytes that all of them may take together. Raises QHarnessError for a limit that is no number."""
     text = os.environ.get(LIMIT) or str(DEFAULT_LIMIT_GB)
     try:
         limit = float(text) * 1e9
@@ -36,13 +36,13 @@ def limit_bytes() -> float:
 
 
 def bytes_of(path: Path) -> int:
-    """What a file, or all files of a folder, take."""
+    """The bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def make_room(limit: float, newest: str) -> None:
-    """Remove what was not used for longest until all take `limit` bytes at most; `newest` goes last."""
+    """Remove the least recently used models until all take `limit` bytes at most; `newest` goes last."""
     there = [found for found in map(Artifact, quantized_dir().glob("[!.]*")) if found.there]
     sizes = {found: bytes_of(found.folder) for found in there}
     total = sum(sizes.values())

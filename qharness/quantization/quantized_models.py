@@ -1,4 +1,4 @@
-"""Quantized models: the last one in memory, and one that took long to make on disk, under a hash of what made it."""
+"""Quantized models: the last one held in memory, and those that took long to make cached on disk."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CACHED_FROM_S = 10.0
 
 @dataclass(frozen=True)
 class QuantizedModel:
-    """A model ready to run, what it was calibrated on, as counts by source, and what its quantizer said meanwhile.
+    """A model ready to run. `composition`: its calibration sequences by source; `log`: the lines of its quantizer.
 
     `lost`: it took long, and the cache could not take it: when this process ends, it has to be made again.
     """
@@ -44,7 +44,7 @@ class QuantizedModel:
 
     @property
     def untouched(self) -> Untouched | None:
-        """What the quantizer left in full precision; None of a model that is not quantized."""
+        """The part that the quantizer left in full precision; None of a model that is not quantized."""
         return self.loaded.untouched
 
     def lm(self, seed: int, batch_size: int | None) -> LoadedLM:
@@ -85,7 +85,7 @@ class Models:
     def _locked(
         self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]
     ) -> QuantizedModel:
-        """Read or made; no two processes make the same one. Full precision is neither made nor cached."""
+        """Read the model from the cache or make it, under a lock; full precision is loaded, and never cached."""
         if model.spec.quant == "none":
             return self._make(model, key, about, log)
         limit = limit_bytes()
@@ -126,7 +126,7 @@ class Models:
 
 
 def _about(model: ResolvedModel) -> dict[str, object]:
-    """All that a quantized model depends on: its content's address."""
+    """All that decides a quantized model: the key of its place in the cache is a hash of this."""
     offer = get_registry().quantizers[model.quantizer.name]
     return {
         "format": FORMAT,
@@ -142,7 +142,7 @@ def _forms(model: ResolvedModel) -> Sequence[LayerForm]:
 
 
 def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> QuantizedModel | None:
-    """A model that was made before; None also for one of which nobody knows what was left untouched."""
+    """The model from the cache; None if it is not there, or its untouched part was not recorded."""
     cached = quantized(key)
     if not cached.there:
         return None
@@ -167,7 +167,7 @@ def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> Quantiz
 
 
 def _write(loaded: LoadedModel, model: ResolvedModel, key: str, about: dict[str, object]) -> bool:
-    """Write a model so that it is there whole or not at all; whether it is. One that has no form there is not."""
+    """Write a model to the cache, whole or not at all; returns whether it could be written."""
     try:
         with quantized(key).writing(about) as folder:
             write_model(loaded.model, model.checkpoint, _forms(model), folder)

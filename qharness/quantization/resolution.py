@@ -1,4 +1,4 @@
-"""From a model as the user spells it to one that is resolved: each spec string is parsed once, here."""
+"""Resolves a model: makes the plugins that its spec names, settles device and dtype, finds its checkpoint."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ResolvedModel(BoundModel):
 
     @property
     def name_parts(self) -> tuple[str, str, str]:
-        """Model, quantizer and calibration set, as the names of files begin that belong to it."""
+        """Model, quantizer and calibration set: the names of its runs and measurements begin with these."""
         return self.checkpoint.short_name, self.spec.quant, self.spec.calib or "none"
 
     def full_precision(self, checkpoint: Checkpoint | None = None) -> ResolvedModel:

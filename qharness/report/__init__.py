@@ -1,4 +1,4 @@
-"""What the runs at hand say, as one would put it in a paper."""
+"""Reports of finished runs: the tables and figures of a paper, and a page to read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qharness.figure_style import require_matplotlib
-from qharness.report.data.collection import Collection, read_entries
+from qharness.report.data.collection import Collection, read_collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.figures.all_figures import draw_figures
 from qharness.report.page.html_page import page
@@ -15,23 +15,23 @@ from qharness.report.tables.all_tables import all_tables
 from qharness.report.tables.table import Cell, Column, Table
 from qharness.storage.atomic_writer import write_text
 
-__all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "FinishedRun", "Table", "read_entries", "write_report"]
+__all__ = ["PAGE", "TITLE", "Cell", "Collection", "Column", "FinishedRun", "Table", "read_collection", "write_report"]
 
 TITLE = "What quantization costs, and what it saves"
 
 
 def write_report(folders: Sequence[Path], output: Path, title: str = TITLE) -> Collection:
-    """Report what runs, profiles and noise these folders hold; returns what was found.
+    """Write a report of the runs, profiles and noise reports in these folders; returns what they hold.
 
-    Raises SamplesError where there is nothing to report or what is there is damaged, QHarnessError for an output
-    folder that cannot be written or that holds something else, MissingDependencyError where there is no matplotlib.
+    Raises SamplesError where there is nothing to report or a file is damaged, QHarnessError for an output folder that
+    cannot be written or holds something else, MissingDependencyError where there is no matplotlib.
     """
     require_matplotlib()
-    collection = read_entries(folders)
+    collection = read_collection(folders)
     with make_folder(output) as folder:
-        tables, pictures = all_tables(collection), draw_figures(collection)
+        tables, figures = all_tables(collection), draw_figures(collection)
         write_tables(tables, folder)
-        write_figures(pictures, folder)
-        write_markdown(collection, tables, pictures, folder, title)
-        write_text(folder / PAGE, page(collection, tables, pictures, title))
+        write_figures(figures, folder)
+        write_markdown(collection, tables, figures, folder, title)
+        write_text(folder / PAGE, page(collection, tables, figures, title))
     return collection

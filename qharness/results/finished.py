@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qharness.errors import SamplesError
 from qharness.results.paired import Comparison
-from qharness.specs import RunSpec
+from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonObject, Splicing, decode, encode
 from qharness.storage.json_values import defined
 
@@ -136,6 +136,11 @@ class RunRecord:
         """The metric that the task declares; of older runs the first one, None where there is none."""
         return self.metric or next((Metric(name) for name in self.own_metrics), None)
 
+    @property
+    def main_metric_name(self) -> str | None:
+        """That metric's name."""
+        return self.main_metric.name if self.main_metric else None
+
 
 @dataclass(frozen=True)
 class SampleRow:
@@ -172,7 +177,7 @@ class SampleRow:
     @property
     def base_task(self) -> str:
         """The task, without its perturbations."""
-        return self.task.partition("@")[0]
+        return TaskName.of(self.task).base
 
     @property
     def scores(self) -> Mapping[str, float]:

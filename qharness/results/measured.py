@@ -188,7 +188,7 @@ class MeanNoise:
     activation_noise: Figure = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NoiseReport:
     """The noise of one quantizer on one model: the document of `noise`."""
 
@@ -197,10 +197,10 @@ class NoiseReport:
     dtype: str | None = None
     seed: int | None = None
     inputs: InputSet = InputSet()
-    quantizer: str = ""
+    quantizer: str
     calibration: str | None = None
-    mean: MeanNoise = MeanNoise()
-    layers: Sequence[LayerReport] = ()
+    mean: MeanNoise
+    layers: Sequence[LayerReport]
 
     @classmethod
     def of_document(cls, document: object, place: str | Path) -> NoiseReport:

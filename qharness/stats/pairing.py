@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
-from qharness.evaluate.run.run_folder import SAMPLES, read_lines, require_run
-from qharness.results import SampleRow
+from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_lines, require_run
+from qharness.results import RunRecord, SampleRow
 from qharness.specs import TaskName
 
 Key = tuple[str, int]
@@ -66,11 +66,12 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, and the name of its task."""
+    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric."""
 
     folder: Path
     task: TaskName
     rows: Sequence[SampleRow]
+    metric: str | None = None
 
     @cached_property
     def texts(self) -> list[SampleRow]:
@@ -80,8 +81,8 @@ class RunRows:
 
 def read_run_rows(folder: Path) -> RunRows:
     """The rows of a finished run that keeps completions; SamplesError for any other."""
-    task = require_run(folder).get("spec", {}).get("task", "")
-    return RunRows(folder, TaskName.of(str(task)), read_rows(folder))
+    record = RunRecord.of_document(require_run(folder), folder / RUN)
+    return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

@@ -15,14 +15,17 @@ from qharness.stats.pairing import Key, RunRows
 
 
 def compare_texts(first: RunRows, second: RunRows, rng: np.random.Generator, examples: int = 0) -> Comparison:
-    """Compare the scored texts of two runs, problem by problem, by the first metric that they share.
+    """Compare the scored texts of two runs, problem by problem, by the main metric of the first.
+
+    Where a run's rows lack that, they are compared by the first metric that both have.
 
     `examples` is how many of the problems whose texts differ are shown: those whose scores differ most. Raises
     SamplesError if the runs have no problem or no metric in common.
     """
     a, b = _first_samples(first.texts), _first_samples(second.texts)
     keys = sorted(a.keys() & b.keys())
-    metric = next((name for key in keys[:1] for name in a[key].scores if name in b[key].scores), None)
+    shared = [name for key in keys[:1] for name in a[key].scores if name in b[key].scores]
+    metric = first.metric if first.metric in shared else next(iter(shared), None)
     if metric is None:
         raise SamplesError("the runs have no scored text in common: they are runs of different tasks")
     keys = [key for key in keys if all(metric in run[key].scores for run in (a, b))]

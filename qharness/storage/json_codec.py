@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -82,7 +82,7 @@ def decode(kind: type[T], document: object, error_type: type[QHarnessError], pla
     Raises `error_type`, in one line that names the place and the field, for a document of another shape.
     """
     try:
-        found: T = _adapter(kind).validate_python(document)
+        found: T = _adapter(cast(Hashable, kind)).validate_python(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -93,5 +93,5 @@ def decode(kind: type[T], document: object, error_type: type[QHarnessError], pla
 
 
 @cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

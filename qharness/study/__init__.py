@@ -11,7 +11,7 @@ __all__ = ["run", "run_tasks"]
 
 
 def __getattr__(name: str) -> Any:
-    """Late: a study's parent process needs neither torch nor lm-eval."""
+    """Import a name on first use: a study's parent process needs neither torch nor lm-eval."""
     if name not in __all__:
         raise AttributeError(f"module 'qharness.study' has no attribute {name!r}")
     from qharness.study import run_jobs

@@ -33,10 +33,10 @@ _Seed = Annotated[int, bounded("seed")]
 
 @dataclass(frozen=True)
 class Point:
-    """A combination of the axes' values. The task is that of no name where the study only measures its models."""
+    """A combination of the axes' values. The task's name is empty where the study only measures its models."""
 
     model: ModelSpec
-    task: TaskName = TaskName("")
+    task: TaskName
 
 
 @dataclass(frozen=True)

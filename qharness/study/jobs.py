@@ -42,13 +42,13 @@ class Memory:
 
     @cached_property
     def models(self) -> Models:
-        """Imported late: it takes seconds."""
+        """The maker of models, imported on first use: it takes seconds."""
         from qharness.quantization.quantized_models import Models
 
         return Models()
 
     def forget(self) -> None:
-        """Let the last model go."""
+        """Free the last model."""
         self.__dict__.pop("models", None)
 
 
@@ -59,7 +59,7 @@ class JobFunction(Protocol):
     """
 
     def __call__(self, spec: RunSpec | Measurement, memory: Memory, *, wait: bool) -> Path:
-        """Do it."""
+        """Do the job."""
         ...
 
 
@@ -122,20 +122,20 @@ def has_baseline(spec: RunSpec) -> bool:
 
 
 def baseline_of(spec: RunSpec) -> RunSpec:
-    """The same run in full precision, of `spec.baseline` if one is named."""
+    """The same run in full precision, of the model `spec.baseline` if one is named."""
     return dataclasses.replace(
         spec, model=spec.baseline or spec.model, quant="none", calib=None, compare=False, baseline=None
     )
 
 
 def with_baselines(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """These runs and, before them, those they are compared with, each once."""
+    """These runs after those that they are compared with, each once."""
     baselines = dict.fromkeys(baseline_of(spec) for spec in specs if has_baseline(spec))
     return [*baselines, *(spec for spec in specs if dataclasses.replace(spec, compare=False) not in baselines)]
 
 
 def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:
-    """Do a job in this process. Nothing that goes wrong with it is raised: the other jobs are not to suffer."""
+    """Do a job in this process. Every error of it is in the outcome and none is raised, so that other jobs go on."""
     module, _, name = KINDS.get(job.kind, job.kind).partition(":")
     try:
         function = cast(JobFunction, getattr(importlib.import_module(module), name))

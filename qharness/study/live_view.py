@@ -1,4 +1,4 @@
-"""How a study goes on, for the user: a live table on a terminal, plain lines elsewhere; always on standard error."""
+"""Shows a study's progress on standard error: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _ROWS_BESIDES = 8
 
 
 class Lines:
-    """A line for each thing of note."""
+    """Writes a line for each event."""
 
     def __init__(self, jobs: Sequence[Job], workers: int = 1) -> None:
         self._jobs, self._several = list(jobs), workers > 1
         self._moving: dict[tuple[Job, str], Callable[[int, int], None]] = {}
 
     def began(self, job: Job) -> None:
-        """Which one of how many."""
+        """Write the job's number and name."""
         note(f"run {self._jobs.index(job) + 1} of {len(self._jobs)}: {job}")
 
     def moved(self, job: Job, what: str, done: int, total: int) -> None:
-        """Now and then."""
+        """Write how far it is, from time to time."""
         label = f"{what} of {job}" if self._several else what
         self._moving.setdefault((job, what), lines(label))(done, total)
 
     def said(self, line: str, worker: int | None = None) -> None:
-        """Which worker said it, where there are several."""
+        """Write the line, and the worker's number where there are several."""
         note(f"[{worker}] {line}" if self._several and worker is not None else line)
 
     def ended(self, attempt: Attempt) -> None:
-        """Only what failed: the rest is in the table at the end."""
+        """Write the error, if any: results are in the table at the end."""
         if attempt.error:
             note(f"failed: {attempt.error}")
 
@@ -56,35 +56,35 @@ class _Row:
 
     @property
     def time(self) -> str:
-        """Seconds it took, or has taken so far."""
+        """Seconds that the job took, or has taken so far."""
         if self.seconds is None and self.began is None:
             return ""
         return f"{self.seconds if self.seconds is not None else time.monotonic() - (self.began or 0):.0f}"
 
 
 class LiveTable:
-    """A row a job. What processes say goes above it."""
+    """A table with a row a job; lines of the processes appear above it."""
 
     def __init__(self, jobs: Sequence[Job], write: Callable[[str], None], height: int) -> None:
         self._rows = {job: _Row() for job in jobs}
         self._write, self._height = write, max(3, height - _ROWS_BESIDES)
 
     def began(self, job: Job) -> None:
-        """Loading comes first, or quantizing."""
+        """Show that the job loads its model, or quantizes it."""
         row = self._rows[job]
         row.state = "loading" if job.model.quant == "none" else "quantizing or loading"
         row.began = time.monotonic()
 
     def moved(self, job: Job, what: str, done: int, total: int) -> None:
-        """So many completions, or programs."""
+        """Show how many completions or programs are done."""
         self._rows[job].state = f"{what}: {done}/{total}"
 
     def said(self, line: str, worker: int | None = None) -> None:
-        """Above the table."""
+        """Write the line above the table."""
         self._write(line)
 
     def ended(self, attempt: Attempt) -> None:
-        """The first metric, or what went wrong."""
+        """Show the first metric, or write the error."""
         row = self._rows[attempt.job]
         row.state = "failed" if attempt.error else "done"
         row.seconds = time.monotonic() - row.began if row.began is not None else None
@@ -95,7 +95,7 @@ class LiveTable:
             self._write(f"failed: {attempt.error}")
 
     def __rich__(self) -> Table:
-        """As many rows as fit, from a little before the first that has not ended."""
+        """The table with as many rows as fit, from a little before the first job that has not ended."""
         from rich import box
         from rich.table import Table
 
@@ -115,8 +115,8 @@ class LiveTable:
 
 
 @contextmanager
-def watching(jobs: Sequence[Job], workers: int = 1) -> Iterator[Watcher]:
-    """The watcher that suits standard error."""
+def live_view(jobs: Sequence[Job], workers: int = 1) -> Iterator[Watcher]:
+    """The watcher for standard error: a table if it is a terminal, else lines."""
     if not sys.stderr.isatty():
         yield Lines(jobs, workers)
         return

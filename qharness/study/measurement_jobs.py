@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from qharness.evaluate.run.run_folder import folder_name
 from qharness.hosting import ProfileSpec
@@ -13,6 +12,7 @@ from qharness.hosting import profile as run_profile
 from qharness.noise import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.storage.atomic_writer import write_json
+from qharness.storage.json_codec import JsonObject
 from qharness.storage.locks import locked
 from qharness.study.jobs import Measurement, Memory
 
@@ -34,7 +34,7 @@ def measured_path(kind: str, output: Path, model: ResolvedModel) -> Path:
 
 
 def _once(
-    kind: str, spec: Measurement, memory: Memory, wait: bool, measure: Callable[[BoundModel], dict[str, Any]]
+    kind: str, spec: Measurement, memory: Memory, wait: bool, measure: Callable[[BoundModel], JsonObject]
 ) -> Path:
     """The file, made if it is not there yet. A model of the jobs before is let go: measuring loads its own."""
     model = resolve(bind_model(spec.model))
@@ -47,10 +47,10 @@ def _once(
     return path
 
 
-def _profile(model: BoundModel) -> dict[str, Any]:
-    return run_profile(ProfileSpec(model, baseline=False))
+def _profile(model: BoundModel) -> JsonObject:
+    return run_profile(ProfileSpec(model, baseline=False)).document
 
 
-def _noise(model: BoundModel) -> dict[str, Any]:
-    (document,) = measure_noise([model], NoiseInputs(model.calibration_set or bind_set(None), held_out=True))
-    return document
+def _noise(model: BoundModel) -> JsonObject:
+    (report,) = measure_noise([model], NoiseInputs(model.calibration_set or bind_set(None), held_out=True))
+    return report.document

@@ -141,7 +141,9 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
     if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
         return whole
     task = run.spec.task_name
-    found = compare_runs(RunRows(baseline.folder, task, read_rows(baseline.folder)), RunRows(run.folder, task, rows))
+    metric = result.record.main_metric_name
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric))
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole

@@ -20,7 +20,7 @@ class Group:
 
 
 class Schedule:
-    """The jobs that have not ended. One that another process is at goes to the end, and is waited for then."""
+    """The jobs that have not ended. A job that another process is at goes to the end, and is waited for then."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._groups: dict[tuple[ModelSpec, bool], list[Job]] = {}
@@ -61,7 +61,7 @@ class Schedule:
         return [ended, *(_attempt(each, reason) for each in dependents)]
 
     def again(self, job: Job) -> bool:
-        """Whether a job whose process died is to be tried again: once."""
+        """Whether to try a job again whose process died: once."""
         first = job not in self._lost
         self._lost.add(job)
         return first

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from qharness.errors import StudyError
-from qharness.quantization.backends import BACKENDS
+from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
-from qharness.specs import ModelSpec, RunSpec, Sampling
+from qharness.specs import ModelSpec, RunSpec, Sampling, TaskName
 from qharness.storage.json_reader import read_toml
 from qharness.study.axes import AXES, Axis, Point, bounded
 
@@ -36,13 +35,6 @@ class _Table(BaseModel):
     )
 
 
-def _known_backend(name: str) -> str:
-    if name not in BACKENDS:
-        choices = " or ".join(map(repr, BACKENDS))
-        raise PydanticCustomError("backend", "Input should be {choices}", {"choices": choices})
-    return name
-
-
 class Settings(_Table):
     """The settings of all runs of a study."""
 
@@ -54,7 +46,7 @@ class Settings(_Table):
     batch_size: Annotated[int | None, bounded("batch_size")] = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    backend: Annotated[str, AfterValidator(_known_backend)] = "hf"
+    backend: BackendName = "hf"
     trust_remote_code: bool = False
     measure: list[Literal["profile", "noise"]] = []
 
@@ -97,15 +89,18 @@ class Study:
         """
         settings = self.settings
         sampling = Sampling(settings.samples, settings.temperature, settings.top_p, settings.max_new_tokens)
-        run = RunSpec(
-            "",
-            limit=settings.limit,
-            batch_size=settings.batch_size,
-            backend=settings.backend,
-            allow_unsandboxed=allow_unsandboxed,
-            output=output,
-        )
-        return [run.of(point.task, point.model, sampling) for point in self._points(common) if point.task.base]
+        return [
+            RunSpec(
+                str(point.task),
+                limit=settings.limit,
+                batch_size=settings.batch_size,
+                backend=settings.backend,
+                allow_unsandboxed=allow_unsandboxed,
+                output=output,
+            ).settled(point.model, sampling)
+            for point in self._points(common)
+            if point.task.base
+        ]
 
     def measurements(self, common: ModelSpec = _COMMON) -> list[tuple[str, ModelSpec]]:
         """(kind, model) of each measurement: each model once, at the first of its seeds; `common` as in `specs`.
@@ -127,9 +122,8 @@ class Study:
         """All combinations that are not excluded, quantizers and calibration sets in their shortest spelling."""
         settings = self.settings
         trusted = common.trust_remote_code or settings.trust_remote_code
-        start = Point(
-            dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
-        )
+        model = dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
+        start = Point(model, TaskName(""))
         bound: dict[ModelSpec, ModelSpec] = {}
         found: dict[Point, None] = {}
         for grid in self.grids:

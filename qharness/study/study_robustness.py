@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task
-from qharness.results import RunResult
+from qharness.results import RunResult, SampleRow
+from qharness.results.paired import PASS_RATE, RankTests
 from qharness.specs import RunSpec
-from qharness.stats.robustness import Flips, flips, pass_rates, percentage_drop, rank_tests, sampled
+from qharness.stats.robustness import flips, pass_rates, percentage_drop, rank_tests, sampled
+from qharness.storage.json_codec import SPLICED, JsonObject, encode
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Run:
     result: RunResult
 
     @cached_property
-    def samples(self) -> dict[int, list[dict[str, Any]]]:
+    def samples(self) -> dict[int, list[SampleRow]]:
         return sampled(self.result.folder)
 
     @cached_property
@@ -36,10 +36,10 @@ class _Run:
 
 @dataclass(frozen=True)
 class RobustnessRow:
-    """What one perturbation costs one model, quantized in one way, on one task.
+    """The cost of one perturbation to one model, quantized in one way, on one task.
 
     `drop_percent` is NaN where nothing passed on the original prompts. `against_full_precision`: p-values by problem,
-    of pass@1 on the perturbed prompts and of what the perturbation costs; None for full precision itself.
+    of the pass rates on the perturbed prompts and of the perturbation's `drop`; None for full precision itself.
     """
 
     model: str
@@ -52,20 +52,60 @@ class RobustnessRow:
     unperturbed: float
     perturbed: float
     drop_percent: float
-    broken: list[int]
-    mended: list[int]
-    against_full_precision: dict[str, dict[str, float]] | None
+    broken: Sequence[int]
+    mended: Sequence[int]
+    against_full_precision: Mapping[str, RankTests] | None
+
+
+@dataclass(frozen=True)
+class AverageDrop:
+    """The mean drop of a quantizer in percent, over the `defined` of its `of` rows whose drop is defined."""
+
+    quant: str
+    calib: str | None
+    drop_percent: float
+    defined: int
+    of: int
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """One run's side of a flip: the prompt, the problem's pass rate by the metric's name, the first completion."""
+
+    prompt: str
+    score: Mapping[str, float] = field(metadata=SPLICED)
+    completion: str
+    status: str | None
+
+
+@dataclass(frozen=True)
+class FlippedProblem:
+    """A problem that a perturbation flips, `broken` or `mended`, with both prompts and both first completions."""
+
+    model: str
+    quant: str
+    calib: str | None
+    seed: int
+    task: str
+    perturbation: str
+    doc_id: int
+    task_id: str | int | None
+    flip: str
+    unperturbed: ShownRun
+    perturbed: ShownRun
 
 
 class Robustness:
     """The measures of a study's finished runs; those without a counterpart on the original prompts are left out."""
 
     def __init__(self, runs: Sequence[tuple[RunSpec, RunResult]]) -> None:
-        counted = [_Run(spec, result) for spec, result in runs if "pass@1" in result.metrics]
+        counted = [_Run(spec, result) for spec, result in runs if PASS_RATE in result.metrics]
         self._runs = {_key(run.spec): run for run in counted}
         self._tasks: dict[tuple[str, int], LoadedTask] = {}
         pairs = (
-            (run, self._runs.get(_key(run.spec, task=run.spec.base_task))) for run in counted if run.spec.perturbation
+            (run, self._runs.get(_key(replace(run.spec, task=run.spec.base_task))))
+            for run in counted
+            if run.spec.perturbation
         )
         self._pairs = [(original, perturbed) for perturbed, original in pairs if original is not None]
         self.rows = [self._row(*pair) for pair in self._pairs]
@@ -78,7 +118,7 @@ class Robustness:
     def _row(self, original: _Run, perturbed: _Run) -> RobustnessRow:
         both = sorted(original.rates.keys() & perturbed.rates.keys())
         before, after = (float(np.mean([run.rates[n] for n in both])) for run in (original, perturbed))
-        spec = perturbed.spec
+        spec, flipped = perturbed.spec, flips(original.rates, perturbed.rates)
         return RobustnessRow(
             model=spec.model,
             quant=spec.quant,
@@ -90,72 +130,70 @@ class Robustness:
             unperturbed=before,
             perturbed=after,
             drop_percent=percentage_drop(before, after),
-            **asdict(flips(original.rates, perturbed.rates)),
+            broken=flipped.broken,
+            mended=flipped.mended,
             against_full_precision=self._against(original, perturbed),
         )
 
-    def _against(self, original: _Run, perturbed: _Run) -> dict[str, dict[str, float]] | None:
-        full = [self._runs.get(_key(run.spec, quant="none", calib=None)) for run in (original, perturbed)]
+    def _against(self, original: _Run, perturbed: _Run) -> dict[str, RankTests] | None:
+        full = [self._runs.get(_key(replace(run.spec, quant="none", calib=None))) for run in (original, perturbed)]
         if perturbed.spec.quant == "none" or full[0] is None or full[1] is None:
             return None
-        runs = (*full, original, perturbed)
-        both = sorted(set.intersection(*(set(run.rates) for run in runs if run)))
-        rates = [np.array([run.rates[n] for n in both]) for run in runs if run]
+        runs = (full[0], full[1], original, perturbed)
+        both = sorted(set.intersection(*(set(run.rates) for run in runs)))
+        rates = [np.array([run.rates[n] for n in both]) for run in runs]
         return {
-            "pass@1": asdict(rank_tests(rates[1], rates[3])),
-            "drop": asdict(rank_tests(rates[0] - rates[1], rates[2] - rates[3])),
+            PASS_RATE: rank_tests(rates[1], rates[3]),
+            "drop": rank_tests(rates[0] - rates[1], rates[2] - rates[3]),
         }
 
-    def averages(self) -> list[dict[str, Any]]:
+    def averages(self) -> list[AverageDrop]:
         """The mean drop of each quantizer over models, tasks, perturbations and seeds, of those that are defined."""
         by_quantizer: dict[tuple[str, str | None], list[float]] = {}
         for row in self.rows:
             by_quantizer.setdefault((row.quant, row.calib), []).append(row.drop_percent)
-        out = []
+        found = []
         for (quant, calib), drops in by_quantizer.items():
             defined = [drop for drop in drops if math.isfinite(drop)]
             mean = float(np.mean(defined)) if defined else math.nan
-            out.append(
-                {"quant": quant, "calib": calib, "drop_percent": mean, "defined": len(defined), "of": len(drops)}
-            )
-        return out
-
-    def flipped(self) -> list[dict[str, Any]]:
-        """Each flip, with both prompts, both first completions, and what became of them (table VIII)."""
-        found = []
-        for (original, perturbed), row in zip(self._pairs, self.rows, strict=True):
-            for kind, numbers in asdict(Flips(row.broken, row.mended)).items():
-                for n in numbers:
-                    runs = {"unperturbed": original, "perturbed": perturbed}
-                    found.append(
-                        {
-                            "model": row.model,
-                            "quant": row.quant,
-                            "calib": row.calib,
-                            "seed": row.seed,
-                            "task": row.task,
-                            "perturbation": row.perturbation,
-                            "doc_id": n,
-                            "task_id": perturbed.samples[n][0].get("task_id"),
-                            "flip": kind,
-                            **{name: self._shown(run, n) for name, run in runs.items()},
-                        }
-                    )
+            found.append(AverageDrop(quant, calib, mean, len(defined), len(drops)))
         return found
 
-    def _shown(self, run: _Run, number: int) -> dict[str, Any]:
+    def flipped(self) -> list[FlippedProblem]:
+        """Each flip, row by row (table VIII)."""
+        return [
+            FlippedProblem(
+                model=row.model,
+                quant=row.quant,
+                calib=row.calib,
+                seed=row.seed,
+                task=row.task,
+                perturbation=row.perturbation,
+                doc_id=n,
+                task_id=perturbed.samples[n][0].task_id,
+                flip=kind,
+                unperturbed=self._shown(original, n),
+                perturbed=self._shown(perturbed, n),
+            )
+            for (original, perturbed), row in zip(self._pairs, self.rows, strict=True)
+            for kind, numbers in (("broken", row.broken), ("mended", row.mended))
+            for n in numbers
+        ]
+
+    def _shown(self, run: _Run, number: int) -> ShownRun:
         first = run.samples[number][0]
         key = run.spec.task, run.spec.seed
         if key not in self._tasks:
             self._tasks[key] = load_task(run.spec.task, run.spec.data_dir, run.spec.seed)
         (task,) = self._tasks[key].tasks.values()
         prompt = task.doc_to_text(task.eval_docs[number])
-        return {"prompt": prompt, "pass@1": run.rates[number], **{k: first[k] for k in ("completion", "status")}}
+        return ShownRun(prompt, {PASS_RATE: run.rates[number]}, first.completion, first.status)
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """All of it, for JSON."""
-        return {"rows": [asdict(row) for row in self.rows], "averages": self.averages(), "flips": self.flipped()}
+        return {"rows": encode(self.rows), "averages": encode(self.averages()), "flips": encode(self.flipped())}
 
 
-def _key(spec: RunSpec, **changes: Any) -> RunSpec:
-    return dataclasses.replace(spec, compare=False, baseline=None, **changes)
+def _key(spec: RunSpec) -> RunSpec:
+    """Equal for runs of the same completions, whatever they are compared with."""
+    return replace(spec, compare=False, baseline=None)

@@ -1,4 +1,4 @@
-"""Makes the runs of a study: what fails is reported, and the rest goes on."""
+"""Does the jobs of a study: one that fails is reported, and the rest goes on."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _Files = Iterator[tuple[str, str]]
 
-# MultiPL-E's names where they differ from ours: of languages (their files' endings), and of statuses, with its exit codes.
+# Where MultiPL-E names things otherwise: languages by their files' endings, and statuses, with its exit codes.
 _LANGUAGES = {"python": "py", "javascript": "js"}
 _STATUSES = {
     Status.PASSED: ("OK", 0),

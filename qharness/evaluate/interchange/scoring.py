@@ -55,7 +55,7 @@ def score(
         status=dict(sorted(Counter(row["status"] for row in rows).items())),
         seconds=round(time.monotonic() - start, 3),
         isolation=choose_isolation(allow_unsandboxed).name,
-        executed=executed(rows),
+        executed=executed(row.get("in_process") for row in rows),
         cached=cached,
     )
     return ScoreResult(report, rows)

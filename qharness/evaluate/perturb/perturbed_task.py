@@ -1,4 +1,4 @@
-"""Perturbed tasks as lm-eval sees them: `TASK@PERTURBATION[+PERTURBATION]` is TASK with other documents."""
+"""Perturbed tasks for lm-eval: `TASK@PERTURBATION[+PERTURBATION]` is TASK with other documents."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
         self._config.process_docs = self._perturb
 
     def _perturb(self, docs: Dataset) -> Dataset:
-        """The documents of one split, perturbed; remembered, for lm-eval asks again and again."""
+        """The documents of one split, perturbed once: lm-eval asks for them again and again."""
         key = id(docs)
         if key not in self._perturbed:
             original = docs if self._original_docs is None else self._original_docs(docs)
@@ -57,7 +57,7 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of a run must know of the perturbation."""
+        """Counts of prompts and stretches that the perturbation left as they were."""
         total = len(self.changes)
         without = sum(change.stretches == 0 for change in self.changes)
         same = sum(change.before == change.after for change in self.changes) - without

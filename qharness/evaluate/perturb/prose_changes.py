@@ -1,7 +1,7 @@
-"""Perturbs the prose of documents and nothing else: stretches go in, stretches of the same places come out.
+"""Perturbs the prose of documents and nothing else, each stretch in its place.
 
-A sentence goes on over lines, and over the names and values in it, which are not to change. Words are put back on the
-lines they came from, as near as can be.
+A sentence may continue over lines, and over names and values in it, which must not change. Words are put back on the
+lines that they came from, as nearly as possible.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class ProseChange:
 
 @dataclass
 class _Stretch:
-    """A stretch of prose, changing; `joint` stands before it in its sentence: a space for a line break, or a name.
+    """A stretch of prose that is changed in place. `separator`: the text before it in its sentence, a space or a name.
 
     None: it begins a sentence of its own.
     """
 
     span: Span
     text: str
-    joint: str | None
+    separator: str | None
 
 
 @dataclass
@@ -93,13 +93,13 @@ def _stretches(doc: Document, spans: Sequence[Span]) -> list[_Stretch]:
             raise PluginError(
                 f"prose_spans gave {span} for document {doc.get('task_id')}: no stretch of text, or twice"
             )
-        joint = _joint(text[before[1] : before[2]], text[before[2] : start]) if before and same else None
-        found.append(_Stretch((name, start, end), text[start:end], joint))
+        separator = _separator(text[before[1] : before[2]], text[before[2] : start]) if before and same else None
+        found.append(_Stretch((name, start, end), text[start:end], separator))
     return found
 
 
-def _joint(before: str, gap: str) -> str | None:
-    """What stands for the text between two stretches of one sentence; None where another sentence begins."""
+def _separator(before: str, gap: str) -> str | None:
+    """The separator of two stretches of one sentence, a space for a line break; None where a sentence begins."""
     if gap.count("\n") > 1 or before.endswith(_SENTENCE_END):
         return None
     if "\n" in gap:
@@ -140,10 +140,10 @@ def _perturb_together(
 
 
 def _units(stretches: Sequence[_Stretch], by_sentence: bool) -> list[list[_Stretch]]:
-    """Stretches that are perturbed together: over line breaks, and by sentence over names too."""
+    """The stretches to perturb together: joined over line breaks, and `by_sentence` over names too."""
     units: list[list[_Stretch]] = []
     for stretch in stretches:
-        if units and stretch.joint is not None and (by_sentence or stretch.joint.isspace()):
+        if units and stretch.separator is not None and (by_sentence or stretch.separator.isspace()):
             units[-1].append(stretch)
         else:
             units.append([stretch])
@@ -152,22 +152,22 @@ def _units(stretches: Sequence[_Stretch], by_sentence: bool) -> list[list[_Stret
 
 def _joined(unit: Sequence[_Stretch]) -> str:
     first, *rest = unit
-    return first.text + "".join(f"{stretch.joint}{stretch.text}" for stretch in rest)
+    return first.text + "".join(f"{stretch.separator}{stretch.text}" for stretch in rest)
 
 
 def _is_harmless(text: str, result: str) -> bool:
-    """Whether the result is text that can stand where the old one did."""
+    """Whether the result can take the place of the old text without ending a string or comment."""
     if not result.strip() or (result[-1] in _QUOTES) != (text[-1] in _QUOTES):
         return False
     return all(result.count(mark) <= text.count(mark) for mark in _DANGEROUS)
 
 
 def _put_back(unit: Sequence[_Stretch], result: str) -> bool:
-    """Spread a result over a unit's stretches; False where a name that stands between them is not in it, in order."""
+    """Spread a result over a unit's stretches; False where it lacks a name between them, in order."""
     lines = _units(unit, by_sentence=False)
     parts, rest = [], result
     for line in lines[1:]:
-        name = (line[0].joint or "").strip()
+        name = (line[0].separator or "").strip()
         found = re.search(rf"(?<!\w){re.escape(name)}(?!\w)", rest)
         if found is None:
             return False
@@ -179,7 +179,7 @@ def _put_back(unit: Sequence[_Stretch], result: str) -> bool:
 
 
 def _spread(line: Sequence[_Stretch], text: str) -> None:
-    """Break a text at spaces so that each stretch gets about the share it had; one of the old length as before."""
+    """Break a text at spaces so that each stretch gets about its old share; a text of the old length as before."""
     old = sum(len(stretch.text) + 1 for stretch in line) - 1
     spaces = [match.start() for match in re.finditer(" ", text)]
     start = passed = 0

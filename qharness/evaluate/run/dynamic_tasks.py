@@ -1,4 +1,4 @@
-"""Tasks that no YAML in a folder describes, but a name: perturbed ones, and those of other harnesses."""
+"""Tasks that are described by their name and no YAML: perturbed ones, and those of other harnesses."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def configuration(name: str) -> dict[str, Any] | None:
 
 
 def is_named(name: str) -> bool:
-    """Whether a word is such a name of ours: its beginning is a task's or a family's."""
+    """Whether a word is the name of such a task: it begins with a task's or a family's."""
     registry = get_registry()
     return registry.family(name) is not None or ("@" in name and TaskName.of(name).base in registry.tasks)
 
 
 @contextlib.contextmanager
 def folder_of(names: Sequence[str]) -> Iterator[Path]:
-    """A folder of the YAMLs of these tasks, for as long as it is needed."""
+    """A temporary folder with YAMLs of these tasks."""
     with tempfile.TemporaryDirectory() as folder:
         for number, name in enumerate(names):
             _write(name, Path(folder, f"{number}.yaml"))

@@ -1,4 +1,4 @@
-"""lm-eval, quietened: our model class and our tasks registered with it, and its tasks loaded by name."""
+"""Loads lm-eval's tasks by name, registers our model class and tasks with it, and silences it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
 
 
 def register_model() -> None:
-    """Make our model class known to lm-eval. Its own come first: they are imported only into an empty registry."""
+    """Register our model class with lm-eval, after its own, which it imports only into an empty registry."""
     import lm_eval.models
     from lm_eval.api.registry import model_registry
 
@@ -85,7 +85,7 @@ class LoadedTask:
 
     @property
     def notes(self) -> list[str]:
-        """What the tasks themselves have to say to a reader of a run."""
+        """The tasks' own notes for a reader of a run."""
         return [note for task in self.tasks.values() for note in getattr(task, "notes", [])]
 
     @property
@@ -123,9 +123,9 @@ class LoadedTask:
 def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedTask:
     """Load one of our tasks, or any other that lm-eval knows, with its data.
 
-    One of ours may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`; `seed` is that of the perturbations. `NAME:TASK`
-    is a family's. lm-eval's own index is built only for a name that is not ours: it takes seconds. Raises
-    UnknownNameError, DataError if the data cannot be loaded, or MissingDependencyError.
+    A name may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`, with `seed`, or `NAME:TASK` of a family. lm-eval's own
+    index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, DataError if the data
+    cannot be loaded, or MissingDependencyError.
     """
     from lm_eval.tasks import TaskManager
 
@@ -171,7 +171,7 @@ def check_documents(loaded: LoadedTask) -> None:
 
 
 def _check_packages(loaded: LoadedTask) -> None:
-    """Raise PluginError where a YAML declares packages that its documents, which alone a filter sees, do not have."""
+    """Raise PluginError where a YAML declares packages that its documents lack: filters see documents alone."""
     for task in loaded.tasks.values():
         declared = declared_packages(task.get_config("metadata") or {})
         if lost := sorted(set(declared) - set(loaded.packages)):

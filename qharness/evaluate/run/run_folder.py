@@ -1,4 +1,4 @@
-"""A run's folder: where it is, what is in it, and that it is whole or resumes."""
+"""A run's folder: its name, its files, and the journal from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _NOUNS = {str: "text", int: "whole number", bool: "true or false"}
 
 
 def folder_name(parts: Sequence[str], key: Mapping[str, Any], extent: Mapping[str, Any]) -> str:
-    """`part--part--...--hash`: the parts to read, the hash to tell apart what they leave out.
+    """`part--part--...--hash`: parts for people, and a hash of all that they leave out.
 
-    Its last digits are of `extent`, how many completions are made; the others of what decides each of them.
+    The hash's last digits are of `extent`, how many completions are made; the others of `key`, which decides each.
     """
     digest, last = (hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in (key, extent))
     return "--".join(
@@ -48,7 +48,7 @@ def folder_name(parts: Sequence[str], key: Mapping[str, Any], extent: Mapping[st
 
 
 def relatives(folder: Path) -> list[Path]:
-    """The folders of runs beside this one that make the same completions, more or fewer of them."""
+    """The folders beside this one of runs that make more or fewer of the same completions."""
     alike = glob.escape(folder.name[:-_EXTENT_DIGITS]) + "?" * _EXTENT_DIGITS
     return sorted(path for path in folder.parent.glob(alike) if path != folder)
 
@@ -62,7 +62,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 
 def require_run(folder: Path) -> dict[str, Any]:
-    """The document of a finished run; raises SamplesError, which says why this is none."""
+    """The document of a finished run; raises SamplesError with the reason where the folder is none."""
     path = folder / RUN
     if not path.exists():
         raise SamplesError(f"{folder} is no finished run: it has no readable {RUN}")
@@ -97,7 +97,7 @@ def _is(value: object, kind: type, may_be_none: bool) -> bool:
 class Journal:
     """The completions of a run as they are made: appended and synced a few at a time, read again on resume.
 
-    `others` are journals of completions that this run would make just so, as one of more samples does.
+    `others`: journals of other runs whose completions are the same, as of one with more samples.
     """
 
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
@@ -130,7 +130,7 @@ class Journal:
 
 
 def _whole_lines(path: Path) -> bytes:
-    """What a file holds up to its last line's end; nothing where there is none."""
+    """The bytes of a file up to its last line's end; none where there is no file."""
     try:
         content = path.read_bytes() if path.exists() else b""
     except OSError as error:

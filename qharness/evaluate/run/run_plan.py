@@ -37,7 +37,7 @@ def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRu
     """Set the task to the spec's sampling, fill in the task's own, and name the run's folder."""
     _set_sampling(spec.task, spec.sampling, task)
     sampling = _sampling_of(task) or spec.sampling
-    whole = spec.of(spec.task_name, model.spec, sampling)
+    whole = spec.settled(model.spec, sampling)
     parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base)
     extent = {"samples": whole.samples, "limit": whole.limit}
     return PlannedRun(whole, model, task, spec.output / folder_name(parts, _key(whole, model, task), extent))

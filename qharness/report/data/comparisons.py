@@ -2,60 +2,45 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.finished_runs import PASS, FinishedRun
-from qharness.results import McNemar
+from qharness.report.data.finished_runs import FinishedRun
+from qharness.results import Comparison, McNemar
 from qharness.stats.adjustment import Compared, ComparedBy, adjust
-from qharness.storage.json_values import defined
+
+Pair = tuple[FinishedRun, FinishedRun | None]
+"""A run and the run it is compared with; None stands for full precision."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A run compared with another: the document of `compare`, that other as `a`, and the adjusted pooled p-value."""
+class AdjustedComparison:
+    """A comparison with another run (`a`), its test of pooled pairs, and that p-value adjusted over a table."""
 
-    document: dict[str, Any]
+    comparison: Comparison
+    test: McNemar
     adjusted: float
 
-    @property
-    def clustered(self) -> float:
-        """The p-value by problem."""
-        return defined(self.document["clustered"]["p_value"])
 
-    @property
-    def odds_ratio(self) -> float:
-        """b / c, from the counts, for JSON has no infinity: above 1, the other run is better."""
-        return McNemar(math.nan, self.document["paper"]["b"], self.document["paper"]["c"]).odds_ratio
+def compare_runs(
+    collection: Collection, pairs: Iterable[Pair], kind: ComparedBy
+) -> dict[FinishedRun, AdjustedComparison]:
+    """The comparison of each pair of runs of programs, by the pair's first run.
 
-    @property
-    def rates(self) -> tuple[float, float]:
-        """pass@1 of the other run and of this one."""
-        return self.document[PASS]["a"], self.document[PASS]["b"]
-
-
-def judge(
-    collection: Collection, pairs: Iterable[tuple[FinishedRun, FinishedRun | None]], kind: ComparedBy
-) -> dict[FinishedRun, Judged]:
-    """Each run of programs, compared with the other of its pair; with full precision, where that is None.
-
-    Those that have nothing to be compared with are left out.
+    Pairs without anything to compare with are left out.
     """
-    documents: dict[FinishedRun, dict[str, Any]] = {}
-    for entry, other in pairs:
-        document = collection.compare(other, entry) if other else collection.comparison(entry)
-        if document is not None:
-            documents[entry] = document
-    items = [(_compared(collection, e, kind).family, defined(d["paper"]["p_value"])) for e, d in documents.items()]
-    return {
-        entry: Judged(document, adjusted)
-        for (entry, document), adjusted in zip(documents.items(), adjust(items), strict=True)
-    }
+    comparisons: dict[FinishedRun, tuple[Comparison, McNemar]] = {}
+    for run, other in pairs:
+        comparison = collection.compare(other, run) if other else collection.comparison(run)
+        if comparison and comparison.paper:
+            comparisons[run] = comparison, comparison.paper
+    families = [_family(collection, run, kind) for run in comparisons]
+    p_values = [test.p_value for _, test in comparisons.values()]
+    adjusted = adjust(list(zip(families, p_values, strict=True)))
+    return {run: AdjustedComparison(*found, p) for (run, found), p in zip(comparisons.items(), adjusted, strict=True)}
 
 
-def _compared(collection: Collection, entry: FinishedRun, kind: ComparedBy) -> Compared:
-    quant = entry.checkpoint or entry.quant
-    return Compared(kind, collection.labels.model(entry), entry.language, quant)
+def _family(collection: Collection, run: FinishedRun, kind: ComparedBy) -> tuple[str, ...] | None:
+    """The comparisons whose p-values are adjusted together with this run's share this key."""
+    return Compared(kind, collection.labels.model(run), run.language, run.checkpoint or run.quant).family

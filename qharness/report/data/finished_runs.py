@@ -2,138 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
-from qharness.results import SampleRow
-from qharness.specs import RunSpec
+from qharness.results import RunResult, SampleRow
+from qharness.results.paired import PASS_RATE
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
-from qharness.storage.json_values import defined
 
 FULL = "none"
-PASS = "pass@1"  # noqa: S105 - a metric's name
 _PREFIX = 2  # letters of a language's name that a task's name may end with, as in `-py`
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class RunSetting:
+    """What decides a run's completions besides its model, quantizer, calibration set and task."""
+
+    seed: int
+    temperature: float | None
+    top_p: float | None
+    max_new_tokens: int | None
+    samples: int | None
+    limit: int | None
+    device: str
+    dtype: str
+
+    def texts(self) -> dict[str, str]:
+        """Each setting in words, by its name."""
+        texts = {name: f"{name.replace('_', ' ')} {value}" for name, value in vars(self).items()}
+        return texts | {"limit": "all problems" if self.limit is None else f"{self.limit} problems"}
+
+
+@dataclass(frozen=True, order=True)
+class RunExtent:
+    """How many problems and samples of each were asked for; infinitely many problems stands for all."""
+
+    problems: float
+    samples: int
+
+
 class FinishedRun:
-    """A finished run: its folder and its run.json; `rows` are read when they are asked for."""
+    """A finished run: its folder and its run.json. `rows`, of samples.jsonl, are read on first use.
 
-    folder: Path
-    document: dict[str, Any]
+    `spec`: without the places of files, which do not tell runs apart. `model`: in full precision. `checkpoint`: the
+    model that was run, if that is an already quantized form of `model`. `quant`, `calib`: spec texts; `none` quantizes
+    nothing. `full`: whether this is full precision. `task`: without its `perturbation`, which is empty for none.
+    `setup`: runs that share it differ only in how their model is quantized. `languages`: of the programs that were run.
+    `metrics`: those of the task; undefined ones are NaN. `metric`: the one that the task declares as its main, or the
+    first, and `score` its value. `storage_bytes`: of the checkpoint as it would be written. `untouched`: the fraction
+    of the blocks' parameters that stayed in full precision. `baseline`: run.json's comparison with full precision.
+    """
 
-    @property
-    def _spec(self) -> Mapping[str, Any]:
-        spec: Mapping[str, Any] = self.document["spec"]
-        return spec
-
-    @cached_property
-    def spec(self) -> RunSpec:
-        """What was run, less where its files were: two runs of one spec are the same run."""
-        kept = {name: self._spec[name] for name in RunSpec.__dataclass_fields__ if name in self._spec}
-        allowed = {"allow_unsandboxed": False, "allow_untouched": False}
-        return RunSpec(**kept | allowed | {"output": Path(), "data_dir": None, "compare": True})
-
-    @property
-    def checkpoint(self) -> str | None:
-        """The checkpoint that was run, where that is an already quantized form of `model`."""
-        return self.spec.model if self.spec.baseline not in (None, self.spec.model) else None
-
-    @property
-    def model(self) -> str:
-        """The model in full precision."""
-        return self.spec.baseline or self.spec.model
-
-    @property
-    def quant(self) -> str:
-        """The quantizer's spec text; `none` is full precision."""
-        return self.spec.quant
-
-    @property
-    def full(self) -> bool:
-        """Whether this is full precision."""
-        return self.quant == FULL and self.checkpoint is None
-
-    @property
-    def calib(self) -> str | None:
-        """The calibration set's spec text, of quantizers that need one."""
-        return self.spec.calib
-
-    @property
-    def task(self) -> str:
-        """The task, without its perturbation."""
-        return self.spec.base_task
-
-    @property
-    def perturbation(self) -> str:
-        """The task's perturbations, as in its name; empty for none."""
-        return self.spec.perturbation
-
-    @property
-    def seed(self) -> int:
-        """Of sampling and of calibration."""
-        return self.spec.seed
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """The languages whose programs were run."""
-        return tuple(sorted(self.document.get("versions", {}).get("toolchains") or {}))
-
-    @property
-    def language(self) -> str:
-        """The language, or languages, in one text; empty for runs of texts."""
-        return ", ".join(self.languages)
+    def __init__(self, result: RunResult) -> None:
+        self.result, self.folder, record = result, result.folder, result.record
+        self.spec = spec = dataclasses.replace(
+            record.spec, allow_unsandboxed=False, allow_untouched=False, output=Path(), data_dir=None, compare=True
+        )
+        self.model = spec.baseline or spec.model
+        self.checkpoint = None if spec.model == self.model else spec.model
+        self.quant, self.calib = spec.quant, spec.calib
+        self.full = spec.quant == FULL and self.checkpoint is None
+        self.task, self.perturbation = spec.base_task, spec.perturbation
+        self.setting = RunSetting(**{name: getattr(spec, name) for name in RunSetting.__dataclass_fields__})
+        self.setup = self.model, spec.task, self.setting
+        self.extent = RunExtent(math.inf if spec.limit is None else spec.limit, spec.samples or 0)
+        self.languages = tuple(sorted(record.versions.toolchains))
+        self.language = ", ".join(self.languages)
+        self.metrics, self.metric = record.own_metrics, record.main_metric.name if record.main_metric else ""
+        self.score = self.metrics.get(self.metric, math.nan)
+        self.counts_passes = PASS_RATE in self.metrics and bool(self.languages)
+        self.storage_bytes, self.parameters = record.hosting.storage_bytes, record.hosting.parameters
+        self.untouched = record.untouched.share if record.untouched else None
+        self.baseline = record.baseline
 
     @property
     def benchmark(self) -> str:
-        """The task's name without its language: what its forms in several languages have in common."""
+        """The task's name without its language, which its forms in several languages share."""
         parts = self.task.split("-")
-        kept = [p for p in parts if not (len(p) >= _PREFIX and any(name.startswith(p) for name in self.languages))]
-        return "-".join(kept) or self.task
-
-    @cached_property
-    def metrics(self) -> dict[str, float]:
-        """The task's metrics by name; undefined ones are NaN."""
-        found = self.document.get("metrics", {}).get(self.spec.task, {})
-        return {name: defined(value) for name, value in found.items()}
-
-    @property
-    def counts_passes(self) -> bool:
-        """Whether its completions are programs that were run."""
-        return PASS in self.metrics and bool(self.languages)
-
-    @property
-    def storage_bytes(self) -> int | None:
-        """Bytes of the checkpoint as it would be written; None where it is not known."""
-        return self._hosting("storage_bytes")
-
-    @property
-    def parameters(self) -> int | None:
-        """Of the model; None where it is not known."""
-        return self._hosting("parameters")
-
-    def _hosting(self, name: str) -> int | None:
-        value: int | None = self.document.get("hosting", {}).get(name)
-        return value
-
-    @property
-    def untouched(self) -> float | None:
-        """The share of the blocks' parameters that stayed in full precision; None where it is not known."""
-        value: float | None = self.document.get("untouched", {}).get("share")
-        return value
-
-    @property
-    def generation_s(self) -> float:
-        """Seconds that generating all completions took."""
-        return defined(self.document.get("timings", {}).get("generation_s"))
+        others = [p for p in parts if not (len(p) >= _PREFIX and any(name.startswith(p) for name in self.languages))]
+        return "-".join(others) or self.task
 
     @cached_property
     def rows(self) -> list[SampleRow]:
@@ -151,22 +105,17 @@ class FinishedRun:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
         return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
 
-    @property
-    def pass_rates(self) -> dict[Problem, float]:
-        """The share of each problem's completions that passed."""
-        return {problem: float(passed.mean()) for problem, passed in self.passed.items()}
-
     def scores(self, metric: str) -> list[float]:
-        """A metric of each problem that has it, of its first sample: what lm-eval scores."""
-        found = (rows[0].scores for rows in self.problems.values())
-        return [float(scores[metric]) for scores in found if metric in scores]
+        """The metric of each problem's first sample, which lm-eval scores; problems without it are left out."""
+        scores = (rows[0].scores for rows in self.problems.values())
+        return [float(each[metric]) for each in scores if metric in each]
 
     @property
     def n_problems(self) -> int:
-        """How many problems it has completions of."""
+        """The number of problems with completions."""
         return len(self.problems)
 
     @property
     def n_samples(self) -> int:
-        """The most completions a problem."""
+        """The most completions of one problem."""
         return max((len(rows) for rows in self.problems.values()), default=0)

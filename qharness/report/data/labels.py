@@ -1,57 +1,50 @@
-"""Short names for what runs are of: no longer than it takes to tell them apart."""
+"""Short names for models, quantizers, calibration sets and tasks: as long as it takes to tell them apart."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
 from qharness.registry import get_registry
 from qharness.report.data.finished_runs import FULL, FinishedRun
-from qharness.report.data.spec_options import options, shortest
+from qharness.report.data.spec_options import MakePlugin, options, shortest
 from qharness.spec import Spec, show
 from qharness.visible_text import visible
 
 FULL_PRECISION = "full precision"
-_SETTING = ("seed", "temperature", "top_p", "max_new_tokens", "samples", "limit", "device", "dtype")
 _MISSING = object()
-
-
-def setting(entry: FinishedRun) -> tuple[Any, ...]:
-    """What else decides a run's completions besides model, quantizer, calibration set and task."""
-    return tuple(getattr(entry.spec, name) for name in _SETTING)
 
 
 class Labels:
     """Names for the models, quantizers, calibration sets and benchmarks of these runs.
 
-    `shown`: those that have to be told apart by their settings, all by default. `besides`: model and quantizer of what
-    else a report shows, as profiles.
+    `shown`: the runs that have to be told apart by their settings, by default all. `others`: (model, quantizer) pairs
+    that a report names besides its runs, those of profiles and noise reports.
     """
 
     def __init__(
         self,
-        entries: Sequence[FinishedRun],
+        runs: Sequence[FinishedRun],
         shown: Sequence[FinishedRun] | None = None,
-        besides: Sequence[tuple[str, str]] = (),
+        others: Sequence[tuple[str, str]] = (),
     ) -> None:
         registry = get_registry()
-        models = {each for e in entries for each in (e.model, e.checkpoint) if each}
-        self._models = _last_parts(models | {model for model, _ in besides})
-        quants = {e.quant for e in entries} | {quant for _, quant in besides}
-        self._quants = _short(quants, registry.quantizer, keep_positional=True)
-        self._calibs = _short({e.calib for e in entries if e.calib}, registry.calibration_set, keep_positional=False)
-        tasks = {e.task: (e.benchmark, e.language) for e in entries}
-        shared = Counter(tasks.values())
-        self._clashing = {e.task for e in entries if shared[e.benchmark, e.language] > 1}
-        self._vary = _varying(entries if shown is None else shown)
+        models = {each for run in runs for each in (run.model, run.checkpoint) if each}
+        self._models = _last_parts(models | {model for model, _ in others})
+        quants = {run.quant for run in runs} | {quant for _, quant in others}
+        self._quants = _quantizer_labels(quants, registry.quantizer)
+        self._calibs = _calibration_labels({run.calib for run in runs if run.calib}, registry.calibration_set)
+        tasks = {run.task: (run.benchmark, run.language) for run in runs}
+        counts = Counter(tasks.values())
+        self._clashing = {task for task, parts in tasks.items() if counts[parts] > 1}
+        self._varying = _varying_settings(runs if shown is None else shown)
 
-    def benchmark(self, entry: FinishedRun) -> str:
-        """The task without its language; with it, where two tasks would be one."""
-        return entry.task if entry.task in self._clashing else entry.benchmark
+    def benchmark(self, run: FinishedRun) -> str:
+        """The task without its language; the whole task where two tasks would have one name."""
+        return run.task if run.task in self._clashing else run.benchmark
 
-    def short(self, model: str) -> str:
+    def model_name(self, model: str) -> str:
         """A model's name alone."""
         return self._models[model]
 
@@ -59,101 +52,113 @@ class Labels:
         """A quantizer's spec alone."""
         return FULL_PRECISION if text == FULL else self._quants[text]
 
-    def model(self, entry: FinishedRun) -> str:
-        """The model, and what else sets this run apart from others of its task: seed, temperature, device."""
-        return ", ".join([self.short(entry.model), *self.apart(entry)])
+    def model(self, run: FinishedRun) -> str:
+        """The model, and the settings that tell this run from others of its task: seed, temperature, device."""
+        return ", ".join([self.model_name(run.model), *self.varying_settings(run)])
 
-    def apart(self, entry: FinishedRun) -> tuple[str, ...]:
-        """What sets a run apart from others of its benchmark besides its model and how that is quantized."""
-        varying = self._vary.get((entry.benchmark, entry.perturbation), set())
-        parts = zip(_SETTING, setting(entry), strict=True)
-        return tuple(_said(name, value) for name, value in parts if name in varying)
+    def varying_settings(self, run: FinishedRun) -> list[str]:
+        """A text for each setting of the run in which the runs of its benchmark differ."""
+        varying = self._varying.get((run.benchmark, run.perturbation), set())
+        return [text for name, text in run.setting.texts().items() if name in varying]
 
-    def quant(self, entry: FinishedRun) -> str:
+    def quant(self, run: FinishedRun) -> str:
         """The quantizer, `full precision`, or the checkpoint that was quantized already."""
-        if entry.checkpoint is None:
-            return self.quantizer(entry.quant)
-        own = self.short(entry.checkpoint)
-        return own if entry.quant == FULL else f"{own}, {self._quants[entry.quant]}"
+        if run.checkpoint is None:
+            return self.quantizer(run.quant)
+        checkpoint = self.model_name(run.checkpoint)
+        return checkpoint if run.quant == FULL else f"{checkpoint}, {self._quants[run.quant]}"
 
-    def calib(self, entry: FinishedRun) -> str:
+    def calib(self, run: FinishedRun) -> str:
         """The calibration set; empty where there is none."""
-        return self._calibs[entry.calib] if entry.calib else ""
+        return self._calibs[run.calib] if run.calib else ""
 
-    def calibrated(self, entry: FinishedRun) -> str:
+    def calibrated(self, run: FinishedRun) -> str:
         """The quantizer with its calibration set."""
-        return f"{self.quant(entry)} on {self.calib(entry)}" if entry.calib else self.quant(entry)
+        return f"{self.quant(run)} on {self.calib(run)}" if run.calib else self.quant(run)
+
+    def points(self, runs: Sequence[FinishedRun]) -> list[str]:
+        """The labels of one task's runs in a figure: quantizers, with their calibration set where they have several."""
+        sets: dict[str, set[str | None]] = {}
+        for run in runs:
+            sets.setdefault(run.quant, set()).add(run.calib)
+        return [self.calibrated(run) if len(sets[run.quant]) > 1 else self.quant(run) for run in runs]
 
 
-def _varying(entries: Iterable[FinishedRun]) -> dict[tuple[str, str], set[str]]:
-    """The settings in which runs of a task differ, by benchmark and perturbation: what one language needs, all get."""
-    found: dict[tuple[str, str], dict[str, list[set[Any]]]] = {}
-    for entry in entries:
-        tasks = found.setdefault((entry.benchmark, entry.perturbation), {})
-        seen = tasks.setdefault(entry.task, [set() for _ in _SETTING])
-        for values, value in zip(seen, setting(entry), strict=True):
-            values.add(value)
-    return {
-        key: {name for seen in tasks.values() for name, values in zip(_SETTING, seen, strict=True) if len(values) > 1}
-        for key, tasks in found.items()
-    }
+def _varying_settings(runs: Iterable[FinishedRun]) -> dict[tuple[str, str], set[str]]:
+    """The settings in which runs of one task differ, by benchmark and perturbation.
 
-
-def _said(name: str, value: Any) -> str:
-    if name == "limit":
-        return "all problems" if value is None else f"{value} problems"
-    return f"{name.replace('_', ' ')} {value}"
+    A setting that varies in one of a benchmark's languages counts for all of them.
+    """
+    values: dict[tuple[str, str], dict[tuple[str, str], set[object]]] = {}
+    for run in runs:
+        seen = values.setdefault((run.benchmark, run.perturbation), {})
+        for name, value in vars(run.setting).items():
+            seen.setdefault((run.task, name), set()).add(value)
+    return {key: {name for (_, name), each in seen.items() if len(each) > 1} for key, seen in values.items()}
 
 
 def _last_parts(names: Iterable[str]) -> dict[str, str]:
     """Each path's last parts, as few as tell it from the others."""
     paths = {name: PurePosixPath(name).parts for name in sorted(names)}
-    found = {}
+    labels = {}
     for name, parts in paths.items():
         others = [other for n, other in paths.items() if n != name]
         counts = range(1, len(parts) + 1)
         least = next((n for n in counts if not any(other[-n:] == parts[-n:] for other in others)), len(parts))
-        found[name] = visible(str(PurePosixPath(*parts[-least:])))
-    return found
+        labels[name] = visible(str(PurePosixPath(*parts[-least:])))
+    return labels
 
 
-def _short(texts: Iterable[str], make: Callable[[str], Any], keep_positional: bool) -> dict[str, str]:
-    """Spec texts without the options that all of them share.
-
-    With `keep_positional`, specs of each name are looked at by themselves, and keep the options they begin with.
-    A label that would be another spec's too stays whole.
-    """
-    ordered = sorted(texts)
-    specs = {text: shortest(text, make) for text in ordered}
-    values = {text: options(text, make) for text in ordered}
+def _quantizer_labels(texts: Iterable[str], make: MakePlugin) -> dict[str, str]:
+    """Spec texts without the options that all specs of one quantizer share; the options that come first stay."""
+    specs = {text: shortest(text, make) for text in sorted(texts)}
+    values = {text: options(text, make) for text in specs}
     labels = {}
     for text, spec in specs.items():
-        alike = [t for t in ordered if not keep_positional or specs[t].name == spec.name]
-        shared = {n for n, v in values[text].items() if all(values[t].get(n, _MISSING) == v for t in alike)}
-        if keep_positional and len(alike) == 1:
-            labels[text] = str(spec)
-        elif keep_positional:
-            labels[text] = str(_without(_with_first(spec, values[text], shared), values[text], shared, True))
-        else:
-            labels[text] = str(_without(spec, values[text], shared, False))
+        alike = [values[other] for other in specs if specs[other].name == spec.name]
+        shared = _shared(values[text], alike)
+        if len(alike) > 1:
+            spec = _with_first(spec, values[text], shared)
+            spec = _shortened(spec, list(spec.args), shared)
+        labels[text] = str(spec)
+    return _unambiguous(labels)
+
+
+def _calibration_labels(texts: Iterable[str], make: MakePlugin) -> dict[str, str]:
+    """Spec texts without the options that all of them share."""
+    values = {text: options(text, make) for text in sorted(texts)}
+    labels = {}
+    for text, own in values.items():
+        spec, shared = shortest(text, make), _shared(own, list(values.values()))
+        args = [arg for arg, name in zip(spec.args, own, strict=False) if name not in shared]
+        labels[text] = str(_shortened(spec, args, shared))
+    return _unambiguous(labels)
+
+
+def _shared(values: Mapping[str, object], all_values: Sequence[Mapping[str, object]]) -> set[str]:
+    """The names of the options whose value is the same in all specs."""
+    return {name for name, value in values.items() if all(other.get(name, _MISSING) == value for other in all_values)}
+
+
+def _unambiguous(labels: Mapping[str, str]) -> dict[str, str]:
+    """The label of each text; the whole text where two texts have one label."""
     counts = Counter(labels.values())
     return {text: visible(label if counts[label] == 1 else text) for text, label in labels.items()}
 
 
-def _with_first(spec: Spec, values: Mapping[str, Any], shared: set[str]) -> Spec:
-    """With its first option written, also where that is the default, if it is what specs differ in."""
+def _with_first(spec: Spec, values: Mapping[str, object], shared: set[str]) -> Spec:
+    """The spec with its first option written, even if that is the default, where specs differ in that option."""
     first = next(iter(values), None)
     if spec.args or first is None or first in (*shared, *dict(spec.kwargs)) or values[first] is None:
         return spec
     return Spec(spec.name, (show(values[first]),), spec.kwargs)
 
 
-def _without(spec: Spec, values: Mapping[str, Any], shared: set[str], keep_positional: bool) -> Spec:
-    kwargs = tuple((name, _file(value)) for name, value in spec.kwargs if name not in shared)
-    args = (a for a, name in zip(spec.args, values, strict=False) if keep_positional or name not in shared)
-    return Spec(spec.name, tuple(map(_file, args)), kwargs)
+def _shortened(spec: Spec, args: Iterable[str], shared: set[str]) -> Spec:
+    """The spec with these leading options and without the `shared` ones; of a path, the last part stays."""
+    kwargs = ((name, value) for name, value in spec.kwargs if name not in shared)
+    return Spec(spec.name, tuple(map(_last_part, args)), tuple((name, _last_part(value)) for name, value in kwargs))
 
 
-def _file(value: str) -> str:
-    """A path's last part; other values as they are."""
+def _last_part(value: str) -> str:
     return PurePosixPath(value).name or value

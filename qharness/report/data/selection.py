@@ -1,15 +1,14 @@
-"""Which of the runs at hand a table is made of."""
+"""Selects the runs that a table or figure shows."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
-from qharness.report.data.labels import setting
-from qharness.report.data.spec_options import unusual, without
+from qharness.report.data.spec_options import count_unusual, without
 from qharness.spec import parse
+from qharness.specs import RunSpec
 
 REFERENCE = "random"
 """The calibration set that others are compared with, where it is among them (Giagnorio et al. 2025, RQ2)."""
@@ -17,48 +16,51 @@ BITS = ("weight_bits", "act_bits")
 FINETUNE = "finetune"
 
 
-def unperturbed(entries: Iterable[FinishedRun]) -> list[FinishedRun]:
-    """Runs of programs on prompts as they are."""
-    return [entry for entry in entries if entry.counts_passes and not entry.perturbation]
+def unperturbed(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """Runs of programs on the original prompts."""
+    return [run for run in runs if run.counts_passes and not run.perturbation]
 
 
-def place(entry: FinishedRun) -> tuple[Any, ...]:
-    """Runs that share this differ in how their model is quantized only."""
-    return entry.model, entry.spec.task, setting(entry)
-
-
-def grouped(entries: Iterable[FinishedRun], key: Any) -> list[list[FinishedRun]]:
-    """The entries in groups of one key, in the order met."""
+def grouped(runs: Iterable[FinishedRun], key: Callable[[FinishedRun], Hashable]) -> list[list[FinishedRun]]:
+    """The runs in groups of one key; groups and runs keep their order."""
     groups: dict[Hashable, list[FinishedRun]] = {}
-    for entry in entries:
-        groups.setdefault(key(entry), []).append(entry)
+    for run in runs:
+        groups.setdefault(key(run), []).append(run)
     return list(groups.values())
 
 
-def reference(collection: Collection, entries: Sequence[FinishedRun]) -> FinishedRun:
-    """The one on the reference calibration set, or else on that of the most runs in the collection."""
-    return max(entries, key=lambda e: (_is_reference(e), collection.calibrated[e.calib] if e.calib else 0))
+def by_task(collection: Collection) -> dict[str, list[FinishedRun]]:
+    """The largest runs of programs on the original prompts, by task; of runs of one spec only the first."""
+    runs: dict[RunSpec, FinishedRun] = {}
+    for run in unperturbed(collection.largest):
+        runs.setdefault(run.spec, run)
+    return {group[0].task: group for group in grouped(runs.values(), lambda run: run.task)}
 
 
-def _is_reference(entry: FinishedRun) -> bool:
-    return entry.calib is not None and parse(entry.calib).name == REFERENCE
+def reference(collection: Collection, runs: Sequence[FinishedRun]) -> FinishedRun:
+    """The run on the reference calibration set, or else on the set that most runs of the collection have."""
+    return max(runs, key=lambda run: (_is_reference(run), collection.calibrated[run.calib] if run.calib else 0))
 
 
-def usual(collection: Collection, entries: Iterable[FinishedRun]) -> list[FinishedRun]:
-    """One run a model, task and quantizer: on the reference calibration set, and of the options' defaults.
+def _is_reference(run: FinishedRun) -> bool:
+    return run.calib is not None and parse(run.calib).name == REFERENCE
 
-    Of quantizers that differ only in an option that has a table of its own (fine-tuning, bits of weights and of
-    activations), those with the fewest values other than the default are kept.
+
+def usual(collection: Collection, runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """One run of each model, task and quantizer: with the options' defaults, on the reference calibration set.
+
+    Some options have a table of their own: fine-tuning, and bits of weights and of activations. Of quantizers that
+    differ in these only, the ones with the fewest values other than the default are taken.
     """
     varied = (*BITS, FINETUNE)
-    kept = []
-    for group in grouped(entries, lambda e: (place(e), e.checkpoint, e.calib, without(e.quant, varied))):
-        least = min(unusual(entry.quant, varied) for entry in group)
-        kept += [entry for entry in group if unusual(entry.quant, varied) == least]
-    return on_reference(collection, kept)
+    selected = []
+    for group in grouped(runs, lambda run: (run.setup, run.checkpoint, run.calib, without(run.quant, varied))):
+        fewest = min(count_unusual(run.quant, varied) for run in group)
+        selected += [run for run in group if count_unusual(run.quant, varied) == fewest]
+    return on_reference(collection, selected)
 
 
-def on_reference(collection: Collection, entries: Iterable[FinishedRun]) -> list[FinishedRun]:
-    """One run a model, task and quantizer: on the reference calibration set."""
-    groups = grouped(entries, lambda e: (place(e), e.checkpoint, e.quant))
+def on_reference(collection: Collection, runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """One run of each model, task and quantizer: on the reference calibration set."""
+    groups = grouped(runs, lambda run: (run.setup, run.checkpoint, run.quant))
     return [reference(collection, group) for group in groups]

@@ -1,4 +1,4 @@
-"""pass@1 by difficulty, and how completions fail, as bars with hatches."""
+"""Bar charts with hatches: pass@1 by difficulty, and how completions fail."""
 
 from __future__ import annotations
 
@@ -7,75 +7,76 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qharness.api.languages import Status
 from qharness.figure_style import Style, finished, panels, plain, styles
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
-from qharness.report.figures.pictures import Picture, by_task, point_texts, slug
-from qharness.report.page.formatting import completions, extent
+from qharness.report.data.selection import by_task
+from qharness.report.figures.report_figure import ReportFigure, slug
+from qharness.report.tables.formatting import completions_text, sizes_caption
 from qharness.stats.analyses import Level, by_level, failure_kinds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PASSED = "passed"
 
-
-def difficulty(collection: Collection) -> list[Picture]:
-    """pass@1 by level, a figure a task that has levels, a panel a model and a bar a quantizer."""
-    made = []
+def difficulty(collection: Collection) -> list[ReportFigure]:
+    """pass@1 by level: a figure for each task that has levels, a panel for each model and bars for each quantizer."""
+    drawn = []
     for task, runs in by_task(collection).items():
-        levels = {entry: each for entry in runs if (each := by_level(entry.rows))}
+        levels = {run: by_run for run in runs if (by_run := by_level(run.rows))}
         if not levels:
             continue
         models = _by_model(collection, list(levels))
-        figure, places = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
-        looks = styles([name for named in models.values() for name in named])
-        for axes, (model, named) in zip(places, models.items(), strict=True):
-            _levels(axes, {quant: levels[entry] for quant, entry in named.items()}, looks)
+        figure, all_axes = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
+        looks = styles([label for of_model in models.values() for label in of_model])
+        for axes, (model, of_model) in zip(all_axes, models.items(), strict=True):
+            _draw_levels(axes, {label: levels[run] for label, run in of_model.items()}, looks)
             axes.set(ylabel="pass@1 (%)", xlabel="level (n: problems)", title=plain(model))
-        caption = f"Mean pass rate of the problems of each level. {extent(levels)}"
+        caption = f"Mean pass rate of the problems of each level. {sizes_caption(levels)}"
         title = f"{task}: pass@1 by difficulty"
-        made.append(Picture(f"difficulty-{slug(task)}", title, caption, finished(figure, places)))
-    return made
+        drawn.append(ReportFigure(f"difficulty-{slug(task)}", title, caption, finished(figure, all_axes)))
+    return drawn
 
 
-def _levels(axes: Axes, found: Mapping[str, Mapping[str, Level]], looks: Mapping[str, Style]) -> None:
-    """Bars of each quantizer side by side at each level; a level that a run has no problems of has none."""
-    counts = {name: level.n_problems for levels in found.values() for name, level in levels.items()}
-    places = {name: float(place) for place, name in enumerate(counts)}
-    wide = 0.8 / len(found)
-    for number, (quant, levels) in enumerate(found.items()):
-        at = [places[name] - 0.4 + wide * (number + 0.5) for name in levels]
-        axes.bar(
-            at, [100 * level.pass_rate for level in levels.values()], wide, **looks[quant].bars, label=plain(quant)
-        )
-    axes.set_xticks(list(places.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
+def _draw_levels(axes: Axes, quantizers: Mapping[str, Mapping[str, Level]], looks: Mapping[str, Style]) -> None:
+    """Draw the bars of the quantizers side by side at each level; none where a run has no problems of a level."""
+    counts = {name: level.n_problems for levels in quantizers.values() for name, level in levels.items()}
+    centres = {name: float(place) for place, name in enumerate(counts)}
+    width = 0.8 / len(quantizers)
+    for number, (quant, levels) in enumerate(quantizers.items()):
+        at = [centres[name] - 0.4 + width * (number + 0.5) for name in levels]
+        heights = [100 * level.pass_rate for level in levels.values()]
+        axes.bar(at, heights, width, **looks[quant].bars, label=plain(quant))
+    axes.set_xticks(list(centres.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
 
 
-def failures(collection: Collection) -> list[Picture]:
-    """How completions end, stacked to what does not pass, a figure a task, a panel a model and a bar a quantizer."""
-    made = []
-    for task, entries in by_task(collection).items():
-        models = _by_model(collection, entries)
-        counts = {id(entry): failure_kinds(entry.rows) for entry in entries}
-        kinds = [k for k in next(iter(counts.values())) if k != _PASSED and any(each[k] for each in counts.values())]
+def failures(collection: Collection) -> list[ReportFigure]:
+    """Failed completions, stacked by kind: a figure for each task, a panel for each model, a bar for each quantizer."""
+    drawn = []
+    for task, runs in by_task(collection).items():
+        models = _by_model(collection, runs)
+        counts = {run: failure_kinds(run.rows) for run in runs}
+        kinds = [
+            kind for kind in counts[runs[0]] if kind != Status.PASSED and any(each[kind] for each in counts.values())
+        ]
         if not kinds:
             continue
-        figure, places = panels(len(models), heights=[1.2 + 0.3 * len(named) for named in models.values()])
-        for axes, (model, named) in zip(places, models.items(), strict=True):
-            _stack(axes, [counts[id(entry)] for entry in named.values()], kinds)
-            axes.set_yticks(range(len(named)), [plain(name) for name in named])
+        figure, all_axes = panels(len(models), heights=[1.2 + 0.3 * len(of_model) for of_model in models.values()])
+        for axes, (model, of_model) in zip(all_axes, models.items(), strict=True):
+            _draw_stack(axes, [counts[run] for run in of_model.values()], kinds)
+            axes.set_yticks(range(len(of_model)), [plain(label) for label in of_model])
             axes.invert_yaxis()
             axes.set(xlim=(0, 100), title=plain(model))
-            axes.set_xlabel(f"completions that fail (% of all, {completions(named.values())})")
-        caption = f"Completions that do not pass, by how they end. {extent(entries)}"
+            axes.set_xlabel(f"completions that fail (% of all, {completions_text(of_model.values())})")
+        caption = f"Completions that do not pass, by how they end. {sizes_caption(runs)}"
         title = f"{task}: how completions fail"
-        made.append(Picture(f"failures-{slug(task)}", title, caption, finished(figure, places)))
-    return made
+        drawn.append(ReportFigure(f"failures-{slug(task)}", title, caption, finished(figure, all_axes)))
+    return drawn
 
 
-def _stack(axes: Axes, counts: Sequence[dict[str, int]], kinds: Sequence[str]) -> None:
-    """A horizontal bar for each run's counts, a part for each kind, in percent of its completions."""
+def _draw_stack(axes: Axes, counts: Sequence[Mapping[str, int]], kinds: Sequence[str]) -> None:
+    """Draw a horizontal bar for each run, with a part for each kind, in percent of the run's completions."""
     left = np.zeros(len(counts))
     for kind, style in styles(kinds).items():
         shares = np.array([100 * each[kind] / max(1, sum(each.values())) for each in counts])
@@ -83,10 +84,10 @@ def _stack(axes: Axes, counts: Sequence[dict[str, int]], kinds: Sequence[str]) -
         left += shares
 
 
-def _by_model(collection: Collection, entries: Sequence[FinishedRun]) -> dict[str, dict[str, FinishedRun]]:
-    """Runs by model and by what tells them apart within it, full precision first."""
-    found: dict[str, dict[str, FinishedRun]] = {}
-    named = zip(entries, point_texts(collection, entries), strict=True)
-    for entry, name in sorted(named, key=lambda each: (not each[0].full, each[1])):
-        found.setdefault(collection.labels.model(entry), {}).setdefault(name, entry)
-    return found
+def _by_model(collection: Collection, runs: Sequence[FinishedRun]) -> dict[str, dict[str, FinishedRun]]:
+    """Runs by model and by their label within it, full precision first."""
+    models: dict[str, dict[str, FinishedRun]] = {}
+    labelled = zip(runs, collection.labels.points(runs), strict=True)
+    for run, label in sorted(labelled, key=lambda each: (not each[0].full, each[1])):
+        models.setdefault(collection.labels.model(run), {}).setdefault(label, run)
+    return models

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: no network, no other file."""
+"""The report as one HTML page that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -14,25 +14,20 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from qharness.report.data.collection import Collection
-from qharness.report.figures.pictures import Picture
+from qharness.report.figures.report_figure import ReportFigure
+from qharness.report.page.findings import findings
 from qharness.report.page.problems import pack, problem_data
-from qharness.report.page.report_output import summary as found_here
-from qharness.report.tables.summary import findings
+from qharness.report.page.report_output import contents
 from qharness.report.tables.table import Cell, Column, Table
 
-GRID = "runs"
+RUN_TABLES = "runs"  # how the keys of the tables of all runs begin
 _FILES = files("qharness.report") / "templates"
 
 
-def page(
-    collection: Collection,
-    tables: Sequence[Table],
-    pictures: Sequence[Picture],
-    title: str,
-) -> str:
-    """HTML. Whatever the runs hold stands in it as text.
+def page(collection: Collection, tables: Sequence[Table], figures: Sequence[ReportFigure], title: str) -> str:
+    """The page as HTML. All texts of the runs are escaped.
 
-    Scripts run only if they are this module's own: a content security policy names its hash and forbids the network.
+    A content security policy allows one script, this package's own, by its hash, and forbids the network.
     """
     script = (_FILES / "report.js").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -43,21 +38,21 @@ def page(
         policy=_policy(script),
         style=Markup((_FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         script=Markup(script),  # noqa: S704 - a file of ours
-        what=found_here(collection),
+        contents=contents(collection),
         findings=findings(collection),
-        tables=[(table, headings(table.columns), _of_runs(table)) for table in sorted(tables, key=_of_runs)],
-        pictures=[(picture, Markup(picture.inline)) for picture in pictures],  # noqa: S704 - made by matplotlib, escaped
+        tables=[(table, headings(table.columns), _has_filters(table)) for table in sorted(tables, key=_has_filters)],
+        figures=[(figure, Markup(figure.inline)) for figure in figures],  # noqa: S704 - made by matplotlib, escaped
         data=pack(problem_data(collection)),
     )
 
 
-def _of_runs(table: Table) -> bool:
-    """Whether it is a grid of all runs, to be filtered; these come last."""
-    return table.key.partition("-")[0] == GRID
+def _has_filters(table: Table) -> bool:
+    """Whether it is a table of all runs; these have filters, and come last."""
+    return table.key.partition("-")[0] == RUN_TABLES
 
 
 def _policy(script: str) -> str:
-    """Nothing is fetched, nothing is sent, and no script runs but this one. Styles of figures stand in attributes."""
+    """A policy that fetches and sends nothing, and runs this script only. Figures need styles in attributes."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -67,7 +62,7 @@ def _policy(script: str) -> str:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading cell: how many columns and rows it spans, and which column it sorts (None: a common heading)."""
+    """A heading cell: how many columns and rows it spans, and which column it sorts (None: a group's heading)."""
 
     text: str
     columns: int
@@ -76,7 +71,7 @@ class Heading:
 
 
 def headings(columns: Sequence[Column]) -> list[list[Heading]]:
-    """The lines of a table's head: one, or two where columns stand in groups."""
+    """The rows of a table's head: one, or two where columns are in groups."""
     single = [Heading(column.heading, 1, 1, place) for place, column in enumerate(columns)]
     if not any(column.group for column in columns):
         return [single]
@@ -91,7 +86,7 @@ def headings(columns: Sequence[Column]) -> list[list[Heading]]:
 
 
 def order(cell: Cell) -> str | None:
-    """What a cell is sorted by: a number, nothing where a figure is undefined; None for a text."""
+    """The number that a cell is sorted by, as text; empty for an undefined number, None for a text."""
     if cell.value is None:
         return None
     return "" if math.isnan(cell.value) else repr(float(cell.value))

@@ -1,17 +1,17 @@
-"""Writes a report's files."""
+"""Writes the files of a report."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from qharness.errors import QHarnessError
 from qharness.report.data.collection import Collection
-from qharness.report.figures.pictures import Picture
-from qharness.report.page.formatting import counted
-from qharness.report.tables.table import Table, markdown_text, to_csv, to_latex, to_markdown
+from qharness.report.figures.report_figure import ReportFigure
+from qharness.report.tables.formatting import plural
+from qharness.report.tables.table import Table
+from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
 from qharness.storage.atomic_writer import write_bytes, write_text
 from qharness.storage.whole_folder import entries, renewed_folder
 
@@ -21,9 +21,9 @@ _OURS = {*((TABLES, suffix) for suffix in _WRITERS), (FIGURES, ".svg"), (FIGURES
 
 
 def make_folder(output: Path) -> AbstractContextManager[Path]:
-    """A folder to write a report in, which takes the place of an earlier report in `output` when it is whole.
+    """A context with a new folder to write a report in; at its end the folder replaces `output`.
 
-    Raises QHarnessError for one that holds something else than a report.
+    Raises QHarnessError where `output` holds something else than a report.
     """
     if output.exists() and not output.is_dir():
         raise QHarnessError(f"--output {output} cannot be written: it is no folder")
@@ -33,47 +33,47 @@ def make_folder(output: Path) -> AbstractContextManager[Path]:
 
 
 def _empty(output: Path) -> bool:
-    """Whether a folder holds no files, in folders of any depth, but those of processes that were killed."""
+    """Whether a folder holds no files at any depth, apart from what killed processes left."""
     return all(each.is_dir() and not each.is_symlink() and _empty(each) for each in entries(output))
 
 
 def write_tables(tables: Sequence[Table], output: Path) -> None:
-    """Each table in each format."""
+    """Write each table in each format."""
     (output / TABLES).mkdir()
     for table in tables:
         for suffix, writer in _WRITERS.items():
             write_text(output / TABLES / f"{table.key}{suffix}", writer(table))
 
 
-def write_figures(pictures: Sequence[Picture], output: Path) -> None:
-    """Each figure as SVG and PNG."""
+def write_figures(figures: Sequence[ReportFigure], output: Path) -> None:
+    """Write each figure as SVG and PNG."""
     (output / FIGURES).mkdir()
-    for picture in pictures:
-        write_text(output / FIGURES / f"{picture.key}.svg", picture.svg)
-        write_bytes(output / FIGURES / f"{picture.key}.png", picture.png)
+    for figure in figures:
+        write_text(output / FIGURES / f"{figure.key}.svg", figure.svg)
+        write_bytes(output / FIGURES / f"{figure.key}.png", figure.png)
 
 
 def write_markdown(
-    collection: Collection, tables: Sequence[Table], pictures: Sequence[Picture], output: Path, title: str
+    collection: Collection, tables: Sequence[Table], figures: Sequence[ReportFigure], output: Path, title: str
 ) -> None:
-    """`report.md`: what it is of, all tables and all figures."""
-    parts = [f"# {markdown_text(title)}\n", summary(collection) + "\n"]
+    """Write `report.md`: the report's contents in a sentence, all tables and all figures."""
+    parts = [f"# {markdown_text(title)}\n", contents(collection) + "\n"]
     parts += [f"{to_markdown(t)}\n[CSV]({TABLES}/{t.key}.csv), [LaTeX]({TABLES}/{t.key}.tex)\n" for t in tables]
-    for each in pictures:
-        name = markdown_text(each.title)
-        parts.append(f"## {name}\n\n![{name}]({FIGURES}/{each.key}.svg)\n\n{markdown_text(each.caption)}\n")
+    for figure in figures:
+        name = markdown_text(figure.title)
+        parts.append(f"## {name}\n\n![{name}]({FIGURES}/{figure.key}.svg)\n\n{markdown_text(figure.caption)}\n")
     write_text(output / REPORT, "\n".join(parts))
 
 
-def summary(collection: Collection) -> str:
-    """How much was found, in a sentence or two."""
-    entries = collection.entries
-    models, tasks = {entry.model for entry in entries}, Counter(entry.task for entry in entries)
+def contents(collection: Collection) -> str:
+    """How many runs, profiles and noise reports the report is made from, in a sentence or two."""
+    runs = collection.runs
+    models, tasks = {run.model for run in runs}, {run.task for run in runs}
     counts = [
-        f"{counted(len(entries), 'finished run')} of {counted(len(models), 'model')} on {counted(len(tasks), 'task')}",
-        counted(len(collection.profiles), "profile"),
-        f"{counted(len(collection.noise), 'document')} of quantization noise",
+        f"{plural(len(runs), 'finished run')} of {plural(len(models), 'model')} on {plural(len(tasks), 'task')}",
+        plural(len(collection.profiles), "profile"),
+        f"{plural(len(collection.noise), 'document')} of quantization noise",
     ]
     unfinished = len(collection.unfinished)
-    left_out = f" {counted(unfinished, 'run')} not finished, and left out." if unfinished else ""
+    left_out = f" {plural(unfinished, 'run')} not finished, and left out." if unfinished else ""
     return f"{', '.join(counts)}.{left_out}"

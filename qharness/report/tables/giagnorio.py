@@ -1,34 +1,39 @@
-"""The tables of Giagnorio et al. 2025 for the runs at hand."""
+"""The tables of Giagnorio et al. 2025, made from the collected runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.comparisons import Judged, judge
-from qharness.report.data.finished_runs import PASS, FinishedRun
-from qharness.report.data.selection import FINETUNE, grouped, place, reference, unperturbed, usual
-from qharness.report.data.spec_options import quantizer_options, unusual, without
-from qharness.report.page.formatting import MARKS, extent, gigabytes, mark, parameters
+from qharness.report.data.comparisons import AdjustedComparison, Pair, compare_runs
+from qharness.report.data.finished_runs import FinishedRun
+from qharness.report.data.labels import FULL_PRECISION
+from qharness.report.data.selection import FINETUNE, grouped, reference, unperturbed, usual
+from qharness.report.data.spec_options import count_unusual, quantizer_options, without
+from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, Column, Table, figure, stub
+from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
+from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 
 PAPER = "Giagnorio et al. 2025"
-_STUBS = (*stub("benchmark", "model", "parameters", "precision"), Column("size", "GB", stub=True))
 _ARROWS = {-1: "▼", 0: "=", 1: "▲"}
-_Pairs = list[tuple[FinishedRun, FinishedRun | None]]
 
 
 @dataclass(frozen=True)
-class _Form:
-    """What one of the tables shows: its number in the paper, what runs are compared with, what is adjusted together."""
+class _PaperTable:
+    """One of the paper's tables: its number, the pairs of runs it compares, and which p-values are adjusted together.
+
+    `other` names what runs are compared with. `arrows`: show which of the two is better. `decrease`: show the relative
+    decrease.
+    """
 
     number: int
     title: str
+    pairs: Callable[[Collection], list[Pair]]
     kind: ComparedBy
     other: str
     adjusted: str
@@ -36,156 +41,154 @@ class _Form:
     decrease: bool = False
 
 
-_WITHIN = "adjusted within {} (Benjamini-Hochberg)"
-_FORMS = (
-    _Form(
-        4,
-        "Quantizers against full precision",
-        ComparedBy.PRECISION,
-        "full precision",
-        _WITHIN.format("model and language"),
-    ),
-    _Form(
-        5,
-        "Fine-tuning after quantization",
-        ComparedBy.FINETUNE,
-        "the quantizer with its usual fine-tuning",
-        "not adjusted",
-        arrows=True,
-    ),
-    _Form(
-        6,
-        "Calibration sets",
-        ComparedBy.CALIBRATION,
-        "the reference calibration set",
-        _WITHIN.format("model, language and quantizer"),
-        arrows=True,
-    ),
-    _Form(
-        7,
-        "Sizes of models",
-        ComparedBy.PRECISION,
-        "full precision",
-        _WITHIN.format("model and language"),
-        decrease=True,
-    ),
-)
+@dataclass(frozen=True)
+class _ComparedRun:
+    """A run, and its comparison where it is compared with another."""
+
+    run: FinishedRun
+    compared: AdjustedComparison | None
 
 
 def tables(collection: Collection) -> list[Table]:
-    """Those for which there are runs."""
-    makers = (_precisions, _finetuned, _calibrated, _of_several_sizes)
-    return [t for make, form in zip(makers, _FORMS, strict=True) for t in _tables(collection, form, make(collection))]
+    """The tables for which there are runs."""
+    return [table for paper_table in _PAPER_TABLES for table in _tables(collection, paper_table)]
 
 
-def _precisions(collection: Collection) -> _Pairs:
+def _precisions(collection: Collection) -> list[Pair]:
     """Table 4: each quantizer against full precision."""
-    return [(entry, None) for entry in usual(collection, unperturbed(collection.largest)) if not entry.full]
+    return [(run, None) for run in usual(collection, unperturbed(collection.largest)) if not run.full]
 
 
-def _finetuned(collection: Collection) -> _Pairs:
-    """Table 5: quantizers fine-tuned in another way than is usual, against the same as usual."""
-    runs = [e for e in unperturbed(collection.largest) if FINETUNE in quantizer_options(e.quant)]
-    pairs: _Pairs = []
-    for group in grouped(runs, lambda e: (place(e), e.checkpoint, e.calib, without(e.quant, [FINETUNE]))):
-        group.sort(key=lambda e: unusual(e.quant, [FINETUNE]))
-        pairs += [(entry, group[0]) for entry in group[1:]]
+def _finetuned(collection: Collection) -> list[Pair]:
+    """Table 5: quantizers with another fine-tuning than the usual one, against the same quantizer with that."""
+    runs = [run for run in unperturbed(collection.largest) if FINETUNE in quantizer_options(run.quant)]
+    pairs: list[Pair] = []
+    for group in grouped(runs, lambda run: (run.setup, run.checkpoint, run.calib, without(run.quant, [FINETUNE]))):
+        group.sort(key=lambda run: count_unusual(run.quant, [FINETUNE]))
+        pairs += [(run, group[0]) for run in group[1:]]
     return pairs
 
 
-def _calibrated(collection: Collection) -> _Pairs:
+def _calibrated(collection: Collection) -> list[Pair]:
     """Table 6: calibration sets against the reference set of the same quantizer."""
-    runs = [e for e in unperturbed(collection.largest) if e.calib]
-    pairs: _Pairs = []
-    for group in grouped(runs, lambda e: (place(e), e.checkpoint, e.quant)):
+    runs = [run for run in unperturbed(collection.largest) if run.calib]
+    pairs: list[Pair] = []
+    for group in grouped(runs, lambda run: (run.setup, run.checkpoint, run.quant)):
         first = reference(collection, group)
-        pairs += [(entry, first) for entry in group if entry is not first]
+        pairs += [(run, first) for run in group if run is not first]
     return pairs
 
 
-def _of_several_sizes(collection: Collection) -> _Pairs:
+def _of_several_sizes(collection: Collection) -> list[Pair]:
     """Table 7: quantizers that models of several sizes share, on the calibration set that most models share.
 
-    Where none of a model's quantizers is another's too, all of its own are kept.
+    Of a model that shares none of its quantizers, all are taken.
     """
     runs = unperturbed(collection.largest)
-    if len({collection.parameters(e) for e in runs} - {None}) < 2:
+    if len({collection.parameters(run) for run in runs} - {None}) < 2:
         return []
-    sets = {calib: len({e.model for e in runs if e.calib == calib}) for calib in dict.fromkeys(e.calib for e in runs)}
-    sets.pop(None, None)
-    chosen = max(sets, key=lambda calib: sets[calib], default=None)
-    runs = [entry for entry in runs if not entry.full and entry.calib in (None, chosen)]
+    models_of_set: dict[str, set[str]] = {}
+    for run in runs:
+        if run.calib is not None:
+            models_of_set.setdefault(run.calib, set()).add(run.model)
+    calib = max(models_of_set, key=lambda each: len(models_of_set[each]), default=None)
+    runs = [run for run in runs if not run.full and run.calib in (None, calib)]
     models: dict[str, set[str]] = {}
-    for entry in runs:
-        models.setdefault(entry.checkpoint or entry.quant, set()).add(entry.model)
-    shared = [entry for entry in runs if len(models[entry.checkpoint or entry.quant]) > 1]
-    sharing = {entry.model for entry in shared}
-    return [(entry, None) for entry in runs if entry in shared or entry.model not in sharing]
+    for run in runs:
+        models.setdefault(run.checkpoint or run.quant, set()).add(run.model)
+    shared = [run for run in runs if len(models[run.checkpoint or run.quant]) > 1]
+    sharing = {run.model for run in shared}
+    return [(run, None) for run in runs if run in shared or run.model not in sharing]
 
 
-def _tables(collection: Collection, form: _Form, pairs: _Pairs) -> list[Table]:
-    """A row a benchmark, model and precision, a group of columns a language; none where nothing is compared."""
-    judged = judge(collection, pairs, form.kind)
-    if not judged:
+_WITHIN = "adjusted within model and language (Benjamini-Hochberg)"
+_WITHIN_QUANTIZER = "adjusted within model, language and quantizer (Benjamini-Hochberg)"
+_USUAL, _REFERENCE = "the quantizer with its usual fine-tuning", "the reference calibration set"
+_PAPER_TABLES = (
+    _PaperTable(4, "Quantizers against full precision", _precisions, ComparedBy.PRECISION, FULL_PRECISION, _WITHIN),
+    _PaperTable(
+        5, "Fine-tuning after quantization", _finetuned, ComparedBy.FINETUNE, _USUAL, "not adjusted", arrows=True
+    ),
+    _PaperTable(6, "Calibration sets", _calibrated, ComparedBy.CALIBRATION, _REFERENCE, _WITHIN_QUANTIZER, arrows=True),
+    _PaperTable(7, "Sizes of models", _of_several_sizes, ComparedBy.PRECISION, FULL_PRECISION, _WITHIN, decrease=True),
+)
+
+
+def _tables(collection: Collection, paper_table: _PaperTable) -> list[Table]:
+    """A row for each benchmark, model and precision, a group of columns for each language; none without comparisons."""
+    pairs, labels = paper_table.pairs(collection), collection.labels
+    comparisons = compare_runs(collection, pairs, paper_table.kind)
+    if not comparisons:
         return []
-    compared = list(dict.fromkeys(entry for run, other in pairs for entry in (other, run) if entry))
-    full = [baseline for entry in compared if (baseline := collection.baseline_of(entry))]
-    shown = sorted(dict.fromkeys([*full, *compared]), key=lambda e: _order(collection, e))
-    several = len({entry.calib for entry in shown if entry.calib}) > 1
-    pivot, labels = Pivot(_STUBS, sorted({entry.language for entry in shown})), collection.labels
-    for entry in shown:
-        row = (
-            labels.benchmark(entry),
-            labels.model(entry),
-            parameters(collection.parameters(entry)),
-            labels.calibrated(entry) if several else labels.quant(entry),
-            gigabytes(entry.storage_bytes),
-        )
-        for column, cell in _cells(form, entry, judged.get(entry)):
-            pivot.put(row, column, cell)
-    return pivot.tables(f"giagnorio-{form.number}", form.title, _caption(form, shown))
+    compared = dict.fromkeys(run for first, second in pairs for run in (second, first) if run)
+    full = [baseline for run in compared if (baseline := collection.baseline_of(run))]
+    runs = _ordered(collection, dict.fromkeys([*full, *compared]))
+    several = len({run.calib for run in runs if run.calib}) > 1
+    stubs: list[CellColumn[FinishedRun]] = [
+        stub("benchmark", labels.benchmark),
+        stub("model", labels.model),
+        stub("parameters", lambda run: parameters_cell(collection.parameters(run))),
+        stub("precision", labels.calibrated if several else labels.quant),
+        stub("size", lambda run: gigabytes_cell(run.storage_bytes), "GB"),
+    ]
+    pivot, columns = Pivot(stubs, sorted({run.language for run in runs})), _columns(paper_table)
+    for run in runs:
+        for each in columns:
+            column = dataclasses.replace(each, group=run.language)
+            pivot.put(run, column, each.cell_of(_ComparedRun(run, comparisons.get(run))))
+    return pivot.tables(f"giagnorio-{paper_table.number}", paper_table.title, _caption(paper_table, runs))
 
 
-def _order(collection: Collection, entry: FinishedRun) -> tuple[Any, ...]:
-    """Benchmarks and models together, small models first; then full precision and what takes less and less."""
+def _ordered(collection: Collection, runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """Benchmarks and models together, small models first; within a model full precision, then large checkpoints."""
     labels = collection.labels
-    return (
-        labels.benchmark(entry),
-        collection.parameters(entry) or 0,
-        labels.model(entry),
-        not entry.full,
-        -(entry.storage_bytes or 0),
-        without(entry.quant, [FINETUNE]),
-        unusual(entry.quant, [FINETUNE]),
-        entry.quant,
+    return sorted(
+        runs,
+        key=lambda run: (
+            labels.benchmark(run),
+            collection.parameters(run) or 0,
+            labels.model(run),
+            not run.full,
+            -(run.storage_bytes or 0),
+            without(run.quant, [FINETUNE]),
+            count_unusual(run.quant, [FINETUNE]),
+            run.quant,
+        ),
     )
 
 
-def _cells(form: _Form, entry: FinishedRun, judged: Judged | None) -> Iterator[tuple[Column, Cell]]:
-    """The figures of one run, under its language."""
-    language = entry.language
-    rate = figure(entry.metrics[PASS], ".1f", 100)
-    if form.arrows and judged is not None:
-        other, own = judged.rates
-        sign = (own > other) - (own < other)
-        rate = Cell(f"{_ARROWS[sign]} {rate.text}", rate.value)
-    yield Column(PASS, "%", language), rate
-    tests = {"p": NOT_APPLICABLE, "p by problem": NOT_APPLICABLE, "OR": NOT_APPLICABLE}
-    if judged is not None:
-        tests = {"p": mark(judged.adjusted), "p by problem": mark(judged.clustered), "OR": figure(judged.odds_ratio)}
-    for name, cell in tests.items():
-        yield Column(name, "", language), cell
-    if form.decrease:
-        change = NOT_APPLICABLE if judged is None else figure(relative_decrease(*judged.rates), ".1f")
-        yield Column("Dec", "%", language), change
+def _columns(table: _PaperTable) -> list[CellColumn[_ComparedRun]]:
+    """The columns of each language."""
+
+    def rate(row: _ComparedRun) -> Cell:
+        cell = number_cell(row.run.metrics[PASS_RATE], ".1f", 100)
+        if not table.arrows or row.compared is None:
+            return cell
+        means = row.compared.comparison.main
+        return dataclasses.replace(cell, text=f"{_ARROWS[(means.b > means.a) - (means.b < means.a)]} {cell.text}")
+
+    def test(name: str, unit: str, cell: Callable[[AdjustedComparison], Cell]) -> CellColumn[_ComparedRun]:
+        """A column of the comparison; a dash where a run is compared with nothing."""
+        return CellColumn(name, unit, cell=lambda row: cell(row.compared) if row.compared else NOT_APPLICABLE)
+
+    def decrease(found: AdjustedComparison) -> Cell:
+        return number_cell(relative_decrease(found.comparison.main.a, found.comparison.main.b), ".1f")
+
+    return [
+        CellColumn(PASS_RATE, "%", cell=rate),
+        test("p", "", lambda found: significance_cell(found.adjusted)),
+        test("p by problem", "", lambda found: significance_cell(found.comparison.clustered.p_value)),
+        test("OR", "", lambda found: number_cell(found.test.odds_ratio)),
+        *([test("Dec", "%", decrease)] if table.decrease else []),
+    ]
 
 
-def _caption(form: _Form, entries: Sequence[FinishedRun]) -> str:
-    decrease = "Dec: (quantized - full) / full. " if form.decrease else ""
-    arrows = " ▲ and ▼: better and worse than that." if form.arrows else ""
+def _caption(table: _PaperTable, runs: Sequence[FinishedRun]) -> str:
+    decrease = "Dec: (quantized - full) / full. " if table.decrease else ""
+    arrows = " ▲ and ▼: better and worse than that." if table.arrows else ""
     return (
-        f"pass@1 in percent; tests against {form.other}.{arrows} p: exact McNemar test on pooled pairs, "
-        f"{form.adjusted}; p by problem: paired permutation test with problems as clusters, not adjusted. OR: odds "
-        f"ratio b / c, above 1 if {form.other} is better. {decrease}{MARKS} {extent(entries)} "
-        f"After table {form.number} of {PAPER}."
+        f"pass@1 in percent; tests against {table.other}.{arrows} p: exact McNemar test on pooled pairs, "
+        f"{table.adjusted}; p by problem: paired permutation test with problems as clusters, not adjusted. OR: odds "
+        f"ratio b / c, above 1 if {table.other} is better. {decrease}{MARKS} {sizes_caption(runs)} "
+        f"After table {table.number} of {PAPER}."
     )

@@ -1,24 +1,36 @@
-"""Every run at hand with all that is known of it: what the page sorts and filters."""
+"""Every collected run with all that is known of it: the table that the page sorts and filters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from qharness.report.data.collection import Collection
-from qharness.report.data.comparisons import judge
-from qharness.report.data.finished_runs import PASS, FinishedRun
+from qharness.report.data.comparisons import compare_runs
+from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
-from qharness.report.tables.table import NOT_APPLICABLE, Cell, Column, Table, figure, stub
+from qharness.report.tables.table import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
+from qharness.results import Comparison, CostProfile
+from qharness.results.paired import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 
-_DIFFERENCE, _P, _HOSTING = "difference to full precision", "p", "hosting"
 _SEED = 0  # of the bootstrap
+
+
+@dataclass(frozen=True)
+class _RunRow:
+    """A run with its score, and the comparison with full precision and the profile, where there are any."""
+
+    run: FinishedRun
+    score: Interval
+    comparison: Comparison | None
+    adjusted: float
+    profile: CostProfile | None
 
 
 def tables(collection: Collection) -> list[Table]:
@@ -27,15 +39,14 @@ def tables(collection: Collection) -> list[Table]:
 
 
 def programs(collection: Collection) -> list[Table]:
-    """A row a run of programs, in the order of the collection's entries."""
-    runs = [entry for entry in collection.entries if entry.counts_passes]
-    judged = judge(collection, [(entry, None) for entry in runs], ComparedBy.PRECISION)
+    """A row for each run of programs, in the order of the collection."""
+    runs = [run for run in collection.runs if run.counts_passes]
+    compared = compare_runs(collection, [(run, None) for run in runs], ComparedBy.PRECISION)
     rows = []
-    for entry in runs:
-        found = judged.get(entry)
-        at_1 = pass_at_k_interval(list(entry.passed.values()), 1, np.random.default_rng(_SEED))
-        document, adjusted = (found.document, found.adjusted) if found else (None, math.nan)
-        rows.append(_row(collection, entry, PASS, at_1, document, adjusted))
+    for run in runs:
+        score = pass_at_k_interval(list(run.passed.values()), 1, np.random.default_rng(_SEED))
+        comparison, adjusted = (found.comparison, found.adjusted) if (found := compared.get(run)) else (None, math.nan)
+        rows.append(_RunRow(run, score, comparison, adjusted, collection.profile_of(run)))
     caption = (
         "A row a run; pass@1 in percent, its differences in points. Intervals are of 95%, by bootstrap over problems. "
         "p by problem: paired permutation test with problems as clusters; p pooled: exact McNemar test on all pairs, "
@@ -45,94 +56,88 @@ def programs(collection: Collection) -> list[Table]:
         "predictions: of profiles, where there are any. Left in full precision: of the parameters of the blocks, those "
         "that the quantizer did not touch."
     )
-    return [Table("runs", "All runs", caption, _columns(PASS, "%"), tuple(rows))] if rows else []
+    return table_of("runs", "All runs", caption, _columns(PASS_RATE, "%", "points", 100), rows)
 
 
 def others(collection: Collection) -> list[Table]:
-    """A table a metric: runs of texts, and of anything else that is no program, by their task's first metric."""
-    runs: dict[str, list[FinishedRun]] = {}
-    for entry in collection.entries:
-        if entry.metrics and not entry.counts_passes:
-            runs.setdefault(next(iter(entry.metrics)), []).append(entry)
-    found = []
-    for metric, entries in runs.items():
-        rows = []
-        for entry in entries:
-            document = collection.comparison(entry) if entry.scores(metric) else None
-            bounds = mean_interval(np.array(entry.scores(metric)), np.random.default_rng(_SEED))
-            whole = Interval(entry.metrics[metric], bounds.low, bounds.high)
-            rows.append(_row(collection, entry, metric, whole, document, math.nan))
-        caption = (
-            f"A row a run; {metric} and its differences. Intervals are of 95%, by bootstrap over documents. p by "
-            "problem: paired permutation test; there are no pairs of passes to pool. The rest as in the table of runs."
+    """A table for each metric: runs of texts, and of anything else that is no program, by their task's first metric."""
+    by_metric: dict[str, list[_RunRow]] = {}
+    for run in collection.runs:
+        if run.metrics and not run.counts_passes:
+            scores = run.scores(run.metric)
+            bounds = mean_interval(np.array(scores), np.random.default_rng(_SEED))
+            score = Interval(run.score, bounds.low, bounds.high)
+            comparison = collection.comparison(run) if scores else None
+            row = _RunRow(run, score, comparison, math.nan, collection.profile_of(run))
+            by_metric.setdefault(run.metric, []).append(row)
+    caption = (
+        "A row a run; {} and its differences. Intervals are of 95%, by bootstrap over documents. p by "
+        "problem: paired permutation test; there are no pairs of passes to pool. The rest as in the table of runs."
+    )
+    return [
+        table
+        for metric, rows in by_metric.items()
+        for table in table_of(
+            f"runs-{metric}", f"All runs by {metric}", caption.format(metric), _columns(metric, "", "", 1), rows
         )
-        found.append(Table(f"runs-{metric}", f"All runs by {metric}", caption, _columns(metric, ""), tuple(rows)))
-    return found
+    ]
 
 
-def _columns(metric: str, unit: str) -> tuple[Column, ...]:
-    points = "points" if unit else ""
-    return (
-        *stub("model", "quantizer", "calibration set", "task", "perturbation"),
-        Column("seed"),
-        Column("temperature"),
-        Column("problems", "n"),
-        Column("samples", "a problem"),
-        Column(metric, unit, metric),
-        Column("from", unit, metric),
-        Column("to", unit, metric),
-        Column(_DIFFERENCE, points, _DIFFERENCE),
-        Column("from", points, _DIFFERENCE),
-        Column("to", points, _DIFFERENCE),
-        Column("relative", "%", _DIFFERENCE),
-        Column("detectable", points, _DIFFERENCE),
-        Column("by problem", "", _P),
-        Column("pooled, adjusted", "", _P),
-        Column("size", "MB", _HOSTING),
-        Column("latency", "s", _HOSTING),
-        Column("CO2 of 1,000", "g", _HOSTING),
-        Column("left in full precision", "%", _HOSTING),
-    )
+def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColumn[_RunRow]]:
+    """The columns; the metric is shown times `scale` in `unit`, its differences in `points`."""
+    difference, hosting = "difference to full precision", "hosting"
+
+    def compared(
+        name: str, unit: str, form: str, value: Callable[[Comparison], float], scale: float = 1, group: str = difference
+    ) -> CellColumn[_RunRow]:
+        """A number of the comparison by this metric; a dash where there is none."""
+
+        def cell(row: _RunRow) -> Cell:
+            comparison = row.comparison
+            if comparison is None or comparison.main_metric != metric:
+                return NOT_APPLICABLE
+            return number_cell(value(comparison), form, scale)
+
+        return CellColumn(name, unit, group, cell=cell)
+
+    return [
+        stub("model", lambda row: row.run.model),
+        stub("quantizer", lambda row: _quantizer(row.run)),
+        stub("calibration set", lambda row: row.run.calib or ""),
+        stub("task", lambda row: row.run.task),
+        stub("perturbation", lambda row: row.run.perturbation),
+        number("seed", "", lambda row: row.run.spec.seed, "d"),
+        number("temperature", "", lambda row: row.run.spec.temperature, "g"),
+        number("problems", "n", lambda row: row.run.n_problems or None, "d"),
+        number("samples", "a problem", lambda row: row.run.n_samples or None, "d"),
+        number(metric, unit, lambda row: row.score.value, ".2f", scale, metric),
+        number("from", unit, lambda row: row.score.low, ".2f", scale, metric),
+        number("to", unit, lambda row: row.score.high, ".2f", scale, metric),
+        compared(difference, points, "+.2f", lambda found: found.main.difference, scale),
+        compared("from", points, "+.2f", lambda found: found.main.ci95[0], scale),
+        compared("to", points, "+.2f", lambda found: found.main.ci95[1], scale),
+        compared("relative", "%", "+.1f", lambda found: relative_decrease(found.main.a, found.main.b)),
+        compared("detectable", points, ".2f", lambda found: found.smallest_detectable_difference, scale),
+        compared("by problem", "", ".2g", lambda found: found.clustered.p_value, group="p"),
+        CellColumn("pooled, adjusted", "", "p", cell=_pooled),
+        number("size", "MB", lambda row: row.run.storage_bytes, ".4g", 1e-6, hosting),
+        number("latency", "s", lambda row: row.profile.latency_s.median if row.profile else None, ".3g", group=hosting),
+        number(
+            "CO2 of 1,000", "g", lambda row: row.profile.gco2eq_per_1k if row.profile else None, ".3g", group=hosting
+        ),
+        CellColumn("left in full precision", "%", hosting, cell=_untouched),
+    ]
 
 
-def _row(
-    collection: Collection,
-    entry: FinishedRun,
-    metric: str,
-    score: Interval,
-    document: Mapping[str, Any] | None,
-    adjusted: float,
-) -> tuple[Cell, ...]:
-    """One run's cells, in the order of the columns."""
-    scale = 100.0 if metric == PASS else 1.0
-    names = (each for each in (entry.checkpoint, entry.quant) if each and each != "none")
-    profile = collection.profile_of(entry)
-    texts = (entry.model, ", ".join(names) or FULL_PRECISION, entry.calib or "", entry.task, entry.perturbation)
-    return (
-        *(Cell(text) for text in texts),
-        figure(entry.seed, "d", 1),
-        figure(entry.spec.temperature, "g"),
-        figure(entry.n_problems or None, "d", 1),
-        figure(entry.n_samples or None, "d", 1),
-        *(figure(value, ".2f", scale) for value in (score.value, score.low, score.high)),
-        *_compared(metric, document, scale),
-        figure(adjusted, ".2g") if document and "paper" in document else NOT_APPLICABLE,
-        figure(entry.storage_bytes, ".4g", 1e-6),
-        figure((profile.get("latency_s") or {}).get("median"), ".3g"),
-        figure(profile.get("gco2eq_per_1k"), ".3g"),
-        NOT_APPLICABLE if entry.full else figure(entry.untouched, ".1f", 100.0),
-    )
+def _quantizer(run: FinishedRun) -> str:
+    """The checkpoint and the quantizer's spec in full."""
+    return ", ".join(each for each in (run.checkpoint, run.quant) if each and each != "none") or FULL_PRECISION
 
 
-def _compared(metric: str, document: Mapping[str, Any] | None, scale: float) -> tuple[Cell, ...]:
-    """The difference to full precision and how sure it is; dashes where there is nothing to compare with."""
-    if document is None or metric not in document:
-        return (NOT_APPLICABLE,) * 6
-    rates = document[metric]
-    low, high = rates["ci95"]
-    return (
-        *(figure(value, "+.2f", scale) for value in (rates["difference"], low, high)),
-        figure(relative_decrease(rates["a"], rates["b"]), "+.1f"),
-        figure(document["smallest_detectable_difference"], ".2f", scale),
-        figure(document["clustered"]["p_value"], ".2g"),
-    )
+def _pooled(row: _RunRow) -> Cell:
+    """The pooled p-value; a dash where no passes are compared."""
+    return number_cell(row.adjusted, ".2g") if row.comparison and row.comparison.paper else NOT_APPLICABLE
+
+
+def _untouched(row: _RunRow) -> Cell:
+    return NOT_APPLICABLE if row.run.full else number_cell(row.run.untouched, ".1f", 100)

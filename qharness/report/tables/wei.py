@@ -1,190 +1,214 @@
-"""The tables of Wei et al. 2023 for the runs at hand."""
+"""The tables of Wei et al. 2023, made from the collected runs."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
-from qharness.report.page.formatting import extent, gigabytes, passing
+from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.report.tables.table import Cell, Column, Table, figure, stub
-from qharness.results import RunResult
+from qharness.report.tables.table import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
+from qharness.results import CostProfile
+from qharness.results.paired import PASS_RATE
 from qharness.study.study_robustness import Robustness
 
 PAPER = "Wei et al. 2023"
-_MEAN = Column("mean", "%", "all settings")
-_COST = "the difference to full precision, in points, in parentheses"
+_NOTE = "the difference to full precision, in points, in parentheses"
+
+
+@dataclass(frozen=True)
+class _ModelRow:
+    """A row of a quantized model; `precision` is that of table V."""
+
+    model: str
+    quantizer: str
+    precision: str = ""
+
+
+_MODEL: CellColumn[_ModelRow] = stub("model", lambda row: row.model)
+_QUANTIZER: CellColumn[_ModelRow] = stub("quantizer", lambda row: row.quantizer)
+_PRECISION: CellColumn[_ModelRow] = stub("precision", lambda row: row.precision)
 
 
 def tables(collection: Collection) -> list[Table]:
-    """Those for which there are runs."""
+    """The tables for which there are runs."""
     makers = (hosting, accuracy, precisions, largest_model, robustness, texts)
     return [table for make in makers for table in make(collection)]
 
 
 def hosting(collection: Collection) -> list[Table]:
-    """Table II: what hosting takes, from profiles. Models are rows here, and metrics columns."""
-    labels, pivot = collection.labels, Pivot(stub("model", "quantizer", "device", "dtype", "tokens", "instance"))
-    sets = {(d["quantizer"], d["calibration"]) for d in collection.profiles}
-    several = {quant for quant, _ in sets if sum(quant == other for other, _ in sets) > 1}
-    for document in sorted(collection.profiles, key=lambda d: (labels.short(d["model"]), d["quantizer"] != FULL)):
-        on = f" on {document['calibration']}" if document["quantizer"] in several else ""
-        row = (
-            labels.short(document["model"]),
-            labels.quantizer(document["quantizer"]) + on,
-            document["device"],
-            document["dtype"],
-            f"{document['prompt_tokens']} + {document['new_tokens']}",
-            document["instance"],
-        )
-        pivot.put(row, Column("latency", "s"), figure(document["latency_s"]["median"], ".3g"))
-        pivot.put(row, Column("storage", "GB"), gigabytes(document["storage_bytes"]))
-        pivot.put(row, Column("memory", "GB"), gigabytes(document["resident_bytes"]))
-        pivot.put(row, Column("1,000 predictions", "$"), figure(document["usd_per_1k"], ".3g"))
-        pivot.put(row, Column("1,000 predictions, CO2", "g"), figure(document["gco2eq_per_1k"], ".4g"))
+    """Table II: the costs of hosting, from profiles. The paper has models as columns; here they are rows."""
+    labels = collection.labels
+    sets = Counter(quant for quant, _ in {(each.quantizer, each.calibration) for each in collection.profiles})
+
+    def quantizer(profile: CostProfile) -> str:
+        quant = labels.quantizer(profile.quantizer)
+        return f"{quant} on {profile.calibration}" if sets[profile.quantizer] > 1 else quant
+
+    columns: list[CellColumn[CostProfile]] = [
+        stub("model", lambda profile: labels.model_name(profile.model)),
+        stub("quantizer", quantizer),
+        stub("device", lambda profile: profile.device),
+        stub("dtype", lambda profile: profile.dtype),
+        stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
+        stub("instance", lambda profile: profile.instance),
+        number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
+        CellColumn("storage", "GB", cell=lambda profile: gigabytes_cell(profile.storage_bytes)),
+        CellColumn("memory", "GB", cell=lambda profile: gigabytes_cell(profile.resident_bytes)),
+        number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"),
+        number("1,000 predictions, CO2", "g", lambda profile: profile.gco2eq_per_1k, ".4g"),
+    ]
+    profiles = sorted(collection.profiles, key=lambda each: (labels.model_name(each.model), each.quantizer != FULL))
     caption = (
         "Median latency of one prediction at batch 1, of so many tokens of prompt + generated; memory: of the weights; "
         f"dollars: of the instance. After table II of {PAPER}, turned round."
     )
-    return pivot.tables("wei-2", "What hosting takes", caption)
+    return table_of("wei-2", "What hosting takes", caption, columns, profiles)
 
 
 def accuracy(collection: Collection) -> list[Table]:
     """Table IV: pass@k in full precision and of each quantizer."""
-    entries = usual(collection, unperturbed(collection.largest))
-    pivot = _by_quantizer(collection, entries, passing(entries), 100)
-    caption = f"pass@k in percent, {_COST}. {extent(entries)} After table IV of {PAPER}."
-    return pivot.tables("wei-4", "pass@k of quantized models", caption) if _quantized(entries) else []
+    runs = usual(collection, unperturbed(collection.largest))
+    pivot = _by_quantizer(collection, runs, _pass_metrics(runs), 100)
+    caption = f"pass@k in percent, {_NOTE}. {sizes_caption(runs)} After table IV of {PAPER}."
+    return pivot.tables("wei-4", "pass@k of quantized models", caption) if _any_quantized(runs) else []
 
 
 def texts(collection: Collection) -> list[Table]:
     """Table IX: the score of texts in full precision and of each quantizer."""
-    entries = usual(collection, (e for e in collection.largest if e.metrics and not e.languages and not e.perturbation))
-    metrics = list(dict.fromkeys(next(iter(entry.metrics)) for entry in entries))
-    pivot = _by_quantizer(collection, entries, metrics, 1)
-    caption = f"{', '.join(metrics)}, {_COST}. {extent(entries)} After table IX of {PAPER}."
-    return pivot.tables("wei-9", "Scores of texts", caption) if _quantized(entries) else []
+    of_texts = (run for run in collection.largest if run.metrics and not run.languages and not run.perturbation)
+    runs = usual(collection, of_texts)
+    metrics = list(dict.fromkeys(run.metric for run in runs))
+    pivot = _by_quantizer(collection, runs, metrics, 1)
+    caption = f"{', '.join(metrics)}, {_NOTE}. {sizes_caption(runs)} After table IX of {PAPER}."
+    return pivot.tables("wei-9", "Scores of texts", caption) if _any_quantized(runs) else []
 
 
-def _tasks(entries: Iterable[FinishedRun]) -> list[str]:
-    return sorted({entry.task for entry in entries})
+def _pass_metrics(runs: Iterable[FinishedRun]) -> list[str]:
+    """The metrics pass@k that are defined in any of these runs, by k; pass@1 always."""
+    defined = {name for run in runs for name, value in run.metrics.items() if not math.isnan(value)}
+    names = {name for name in defined if name.startswith("pass@")} | {PASS_RATE}
+    return sorted(names, key=lambda name: int(name.partition("@")[2]))
 
 
-def _quantized(entries: Iterable[FinishedRun]) -> bool:
-    return not all(entry.full for entry in entries)
+def _tasks(runs: Iterable[FinishedRun]) -> list[str]:
+    return sorted({run.task for run in runs})
+
+
+def _any_quantized(runs: Iterable[FinishedRun]) -> bool:
+    return not all(run.full for run in runs)
 
 
 def _by_quantizer(
-    collection: Collection, entries: Sequence[FinishedRun], metrics: Sequence[str], scale: float
-) -> Pivot:
-    """A row a task and model, a group of columns a quantizer, full precision first."""
-    pivot = Pivot(stub("task", "model"))
+    collection: Collection, runs: Sequence[FinishedRun], metrics: Sequence[str], scale: float
+) -> Pivot[FinishedRun]:
+    """A row for each task and model, a group of columns for each quantizer, full precision first."""
     labels = collection.labels
-    by_row = sorted(entries, key=lambda e: (e.task, collection.parameters(e) or 0, labels.model(e)))
-    for entry in sorted(by_row, key=collection.by_size):
+    pivot: Pivot[FinishedRun] = Pivot([stub("task", lambda run: run.task), stub("model", labels.model)])
+    by_row = sorted(runs, key=lambda run: (run.task, collection.parameters(run) or 0, labels.model(run)))
+    for run in sorted(by_row, key=collection.by_size):
         for metric in metrics:
-            if metric in entry.metrics:
-                column = Column(metric, "%" if scale != 1 else "", labels.quant(entry))
-                pivot.put((entry.task, labels.model(entry)), column, _score(collection, entry, metric, scale))
+            if metric in run.metrics:
+                column = Column(metric, "%" if scale != 1 else "", labels.quant(run))
+                pivot.put(run, column, _score(collection, run, metric, scale))
     return pivot
 
 
-def _score(collection: Collection, entry: FinishedRun, metric: str, scale: float = 100) -> Cell:
+def _score(collection: Collection, run: FinishedRun, metric: str, scale: float = 100) -> Cell:
     """A metric, and its difference to full precision's."""
-    return figure(entry.metrics.get(metric), ".2f", scale, _difference(collection, entry, metric))
+    return number_cell(run.metrics.get(metric), ".2f", scale, _difference(collection, run, metric))
 
 
-def _difference(collection: Collection, entry: FinishedRun, metric: str) -> float | None:
-    """To full precision, whose run may be elsewhere; None where there is nothing to compare with."""
-    baseline = collection.baseline_of(entry)
+def _difference(collection: Collection, run: FinishedRun, metric: str) -> float | None:
+    """The difference to full precision, whose run may be elsewhere; None where there is nothing to compare with."""
+    baseline = collection.baseline_of(run)
     if baseline is not None:
-        return entry.metrics.get(metric, math.nan) - baseline.metrics.get(metric, math.nan)
-    compared = (entry.document.get("baseline") or {}).get(metric)
-    return None if compared is None else float(compared["difference"])
+        return run.metrics.get(metric, math.nan) - baseline.metrics.get(metric, math.nan)
+    means = run.baseline.means.get(metric) if run.baseline else None
+    return means.difference if means else None
 
 
 def precisions(collection: Collection) -> list[Table]:
     """Table V: bits of weights and of activations, of quantizers that have both options."""
-    runs = [
-        e
-        for e in on_reference(collection, unperturbed(collection.largest))
-        if set(BITS) <= set(quantizer_options(e.quant))
-    ]
-    labels = collection.labels
-    pivot, shown = Pivot(stub("model", "quantizer", "precision"), _tasks(runs)), []
-    metrics = passing(runs)
-    key = lambda e: (labels.model(e), e.checkpoint, without(e.quant, BITS))  # noqa: E731
-    for group in grouped(runs, key):
-        by_bits = {entry: _bits(entry) for entry in group}
-        if len(set(by_bits.values())) < 2:
+    on = on_reference(collection, unperturbed(collection.largest))
+    runs = [run for run in on if set(BITS) <= quantizer_options(run.quant).keys()]
+    labels, metrics = collection.labels, _pass_metrics(runs)
+    pivot, shown = Pivot([_MODEL, _QUANTIZER, _PRECISION], _tasks(runs)), []
+    for group in grouped(runs, lambda run: (labels.model(run), run.checkpoint, without(run.quant, BITS))):
+        bits = {run: _bits(run) for run in group}
+        if len(set(bits.values())) < 2:
             continue
-        group.sort(key=lambda e: (-sum(by_bits[e]), by_bits[e]))
-        name = labels.quant(group[0])
-        full = [baseline for entry in group if (baseline := collection.baseline_of(entry))]
-        for entry in (*dict.fromkeys(full), *group):
-            precision = "full precision" if entry.full else "W{}A{}".format(*by_bits[entry])
+        group.sort(key=lambda run: (-sum(bits[run]), bits[run]))
+        quantizer = labels.quant(group[0])
+        full = dict.fromkeys(baseline for run in group if (baseline := collection.baseline_of(run)))
+        for run in (*full, *group):
+            precision = "full precision" if run.full else "W{}A{}".format(*bits[run])
             for metric in metrics:
-                column = Column(metric, "%", entry.task)
-                pivot.put((labels.model(entry), name, precision), column, _score(collection, entry, metric))
-            shown.append(entry)
+                row, column = _ModelRow(labels.model(run), quantizer, precision), Column(metric, "%", run.task)
+                pivot.put(row, column, _score(collection, run, metric))
+            shown.append(run)
     caption = (
-        f"WxAy: x bits a weight, y bits an activation. pass@k in percent, {_COST}. {extent(shown)} "
+        f"WxAy: x bits a weight, y bits an activation. pass@k in percent, {_NOTE}. {sizes_caption(shown)} "
         f"After table V of {PAPER}."
     )
     return pivot.tables("wei-5", "Bits of weights and of activations", caption)
 
 
-def _bits(entry: FinishedRun) -> tuple[int, int]:
-    values = quantizer_options(entry.quant)
-    return int(values[BITS[0]]), int(values[BITS[1]])
+def _bits(run: FinishedRun) -> tuple[int, int]:
+    """Bits of a weight and of an activation."""
+    weight, activation = (int(str(quantizer_options(run.quant)[name])) for name in BITS)
+    return weight, activation
 
 
 def largest_model(collection: Collection) -> list[Table]:
     """Table VI: each quantizer on the largest model."""
-    entries = usual(collection, unperturbed(collection.largest))
-    sizes = {entry: collection.parameters(entry) or 0 for entry in entries}
+    labels, candidates = collection.labels, usual(collection, unperturbed(collection.largest))
+    sizes = {run: collection.parameters(run) or 0 for run in candidates}
     most = max(sizes.values(), default=0)
-    chosen = [entry for entry in entries if sizes[entry] == most]
-    if not _quantized(chosen) or (most == 0 and len({entry.model for entry in entries}) > 1):
+    runs = [run for run in candidates if sizes[run] == most]
+    if not _any_quantized(runs) or (most == 0 and len({run.model for run in candidates}) > 1):
         return []
-    pivot, metrics = Pivot(stub("model", "quantizer"), _tasks(chosen)), passing(chosen)
-    for entry in sorted(chosen, key=lambda e: (collection.labels.model(e), *collection.by_size(e))):
+    pivot = Pivot([stub("model", labels.model), stub("quantizer", labels.quant)], _tasks(runs))
+    metrics = _pass_metrics(runs)
+    for run in sorted(runs, key=lambda run: (labels.model(run), *collection.by_size(run))):
         for metric in metrics:
-            row = (collection.labels.model(entry), collection.labels.quant(entry))
-            pivot.put(row, Column(metric, "%", entry.task), _score(collection, entry, metric))
-    caption = f"pass@k in percent, {_COST}. {extent(chosen)} After table VI of {PAPER}."
+            pivot.put(run, Column(metric, "%", run.task), _score(collection, run, metric))
+    caption = f"pass@k in percent, {_NOTE}. {sizes_caption(runs)} After table VI of {PAPER}."
     return pivot.tables("wei-6", "The largest model", caption)
 
 
 def robustness(collection: Collection) -> list[Table]:
-    """Table VII: what perturbed prompts cost, and each quantizer's average."""
-    runs = {entry.folder: entry for entry in collection.largest if entry.counts_passes}
-    found = Robustness([(e.spec, RunResult(e.folder, e.document)) for e in runs.values()])
-    drops = {runs[folder]: row.drop_percent for folder, row in zip(found.folders, found.rows, strict=True)}
-    labels, pivot = collection.labels, Pivot(stub("model", "quantizer"), _tasks(drops))
-    name = labels.calibrated if len({entry.calib for entry in drops if entry.calib}) > 1 else labels.quant
-    own: dict[tuple[str, str], list[float]] = {}
+    """Table VII: the drop in pass@1 on perturbed prompts, and its mean for each quantizer."""
+    runs = {run.folder: run for run in collection.largest if run.counts_passes}
+    measured = Robustness([(run.spec, run.result) for run in runs.values()])
+    drops = {runs[folder]: row.drop_percent for folder, row in zip(measured.folders, measured.rows, strict=True)}
+    labels, mean = collection.labels, Column("mean", "%", "all settings")
+    quantizer = labels.calibrated if len({run.calib for run in drops if run.calib}) > 1 else labels.quant
+    pivot = Pivot([_MODEL, _QUANTIZER], _tasks(drops))
+    of_row: dict[_ModelRow, list[float]] = {}
     for group in grouped(drops, labels.model):
-        for entry in sorted(group, key=collection.by_size):
-            others = [drops[e] for e in group if e.spec.task == entry.spec.task and math.isfinite(drops[e])]
-            least = len(others) > 1 and drops[entry] == min(others)
-            row, column = (labels.model(entry), name(entry)), Column(entry.perturbation, "%", entry.task)
-            pivot.put(row, column, figure(drops[entry], ".2f", emphasis=least))
-            own.setdefault(row, []).extend([drops[entry]] if math.isfinite(drops[entry]) else [])
-    for row, defined in own.items():
-        pivot.put(row, _MEAN, figure(fmean(defined) if defined else math.nan, ".2f"))
-    averages = {(each["quant"], each["calib"]): each["drop_percent"] for each in found.averages()}
-    quantizers = {(entry.quant, entry.calib): entry for entry in drops}
-    for (quant, calib), entry in sorted(quantizers.items(), key=lambda item: collection.by_size(item[1])):
-        pivot.put(("all models", name(entry)), _MEAN, figure(averages[quant, calib], ".2f"))
+        for run in sorted(group, key=collection.by_size):
+            others = [drops[each] for each in group if each.spec.task == run.spec.task and math.isfinite(drops[each])]
+            least = len(others) > 1 and drops[run] == min(others)
+            row = _ModelRow(labels.model(run), quantizer(run))
+            pivot.put(row, Column(run.perturbation, "%", run.task), number_cell(drops[run], ".2f", emphasis=least))
+            of_row.setdefault(row, []).extend([drops[run]] if math.isfinite(drops[run]) else [])
+    for row, defined in of_row.items():
+        pivot.put(row, mean, number_cell(fmean(defined) if defined else math.nan))
+    averages = {(each.quant, each.calib): each.drop_percent for each in measured.averages()}
+    quantizers = {(run.quant, run.calib): run for run in drops}
+    for key, run in sorted(quantizers.items(), key=lambda item: collection.by_size(item[1])):
+        pivot.put(_ModelRow("all models", quantizer(run)), mean, number_cell(averages[key]))
     caption = (
         "Drop in pass@1 from the prompts as they are to the perturbed ones, in percent of the former: the lower, the "
         "more robust. Bold: the least of each model and setting. Means are of the drops that are defined. "
-        f"{extent(drops)} After table VII of {PAPER}."
+        f"{sizes_caption(drops)} After table VII of {PAPER}."
     )
     return pivot.tables("wei-7", "What perturbed prompts cost", caption)

@@ -1,4 +1,4 @@
-"""What does a study's jobs: this process, worker processes, or a Ray cluster."""
+"""The executors of a study's jobs: this process, worker processes, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qharness.study.schedule import Schedule
 
 
 class Watcher(Protocol):
-    """Is told how a study goes on."""
+    """Receives the events of a study."""
 
     def began(self, job: Job) -> None:
         """A job was given to a process."""
@@ -19,14 +19,14 @@ class Watcher(Protocol):
         """A job has done so many of so many completions, say."""
 
     def said(self, line: str, worker: int | None = None) -> None:
-        """A process has a line for the user; `worker` is its number where there are several."""
+        """A process wrote a line for the user; `worker` is its number where there are several."""
 
     def ended(self, attempt: Attempt) -> None:
         """A job is over."""
 
 
 class Executor(Protocol):
-    """Does the jobs of a schedule until none is open, and gives what came of each as it ends.
+    """Does the jobs of a schedule until none is open, and yields an attempt for each as it ends.
 
     A process that dies is replaced and its job tried once more; then it has failed, and the rest goes on. When the
     iterator is closed, or an exception such as Ctrl-C leaves it, nothing goes on running.

@@ -1,4 +1,4 @@
-"""One job after another in this process: for Python programs, and to debug. A crash takes all along."""
+"""Does one job after another in this process: for Python programs, and to debug. A crash ends them all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class InProcess:
     """The executor that starts no process."""
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
-        """Do the jobs."""
+        """Do the jobs, and yield an attempt for each."""
         memory = Memory()
         while group := schedule.take():
             for job in group.jobs:

@@ -30,7 +30,7 @@ Message = Said | Moved | JobOutcome | Died
 
 @dataclass
 class WorkerHandle:
-    """The parent's side of a worker; its process is started when there is something for it to do."""
+    """The parent's side of a worker, whose process starts with its first job."""
 
     number: int
     environment: Mapping[str, str]
@@ -41,11 +41,11 @@ class WorkerHandle:
 
     @property
     def job(self) -> Job:
-        """What it is doing."""
+        """The job that it is doing."""
         return self.todo[0].job
 
     def begin(self) -> None:
-        """Hand over the first thing to do."""
+        """Send the first order to the process, and start it if need be."""
         if self.process is None:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "qharness.study.executors.worker_process"],
@@ -84,7 +84,7 @@ class WorkerHandle:
             self.inbox.put((self, Said(line.decode(errors="replace").rstrip())))
 
     def dismiss(self) -> None:
-        """Say that there is nothing more to do; interrupt it, as Ctrl-C would, if there was."""
+        """Tell the process to end; if it is at a job, interrupt it, as Ctrl-C would."""
         if self.process and self.todo:
             self.process.send_signal(signal.SIGINT)
         elif self.process:
@@ -104,7 +104,7 @@ class WorkerHandle:
 
 
 class Local:
-    """So many worker processes: the number of GPUs by default, one where there is none."""
+    """An executor of several worker processes: by default as many as there are GPUs, at least one."""
 
     def __init__(self, workers: int | None = None) -> None:
         gpus = visible_gpus()
@@ -112,7 +112,7 @@ class Local:
         self._environments = shares(self.workers, gpus)
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
-        """Do the jobs."""
+        """Do the jobs, and yield an attempt for each."""
         inbox: queue.Queue[tuple[WorkerHandle, Message]] = queue.Queue()
         workers = [WorkerHandle(number, each, inbox) for number, each in enumerate(self._environments, 1)]
         try:
@@ -121,7 +121,7 @@ class Local:
                     if not worker.todo and (group := schedule.take()):
                         worker.todo = [Order(job, group.wait) for job in group.jobs]
                         _begin(worker, watcher)
-                yield from _heed(*inbox.get(), schedule, watcher)
+                yield from _handle_message(*inbox.get(), schedule, watcher)
         finally:
             for worker in workers:
                 worker.dismiss()
@@ -138,8 +138,8 @@ def _begin(worker: WorkerHandle, watcher: Watcher) -> None:
     worker.begin()
 
 
-def _heed(worker: WorkerHandle, message: Message, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
-    """What a worker's message brings."""
+def _handle_message(worker: WorkerHandle, message: Message, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+    """Act on a worker's message; yields the attempts that end with it."""
     match message:
         case Said(line):
             watcher.said(line, worker.number)
@@ -163,7 +163,7 @@ def _heed(worker: WorkerHandle, message: Message, schedule: Schedule, watcher: W
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that a process may use, as CUDA_VISIBLE_DEVICES names them. PyTorch is asked only where there is one."""
+    """The GPUs that this process may use, named as in CUDA_VISIBLE_DEVICES. Imports PyTorch only if there are any."""
     chosen = os.environ.get(_GPUS)
     if chosen is not None:
         return [each.strip() for each in chosen.split(",") if each.strip() not in ("", "-1")]

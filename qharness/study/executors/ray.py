@@ -1,4 +1,4 @@
-"""A Ray cluster: each group of jobs is a task that says what it needs. Ray decides where it runs, and when."""
+"""Does jobs on a Ray cluster: each group is a Ray task with its needs, which Ray places."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PASSED_ON = ("QHARNESS_", "HF_", "TRANSFORMERS_")
 
 @dataclass
 class _Task:
-    """A group that was handed to Ray: what it yields, and those of its jobs that have not ended."""
+    """A group that Ray works on: its stream of answers, and those of its jobs that have not ended."""
 
     answers: Any
     group: Group
@@ -49,7 +49,7 @@ class OnRay:
         self.workers = 2  # at least, as far as is known: lines say whose they are
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
-        """Do the jobs."""
+        """Do the jobs, and yield an attempt for each."""
         with redirect_stdout(sys.stderr):  # where Ray's own lines are to go
             yield from self._run(schedule, watcher)
 
@@ -64,7 +64,7 @@ class OnRay:
                     tasks[task.answers] = task
                     watcher.began(task.job)
                 (ready,), _ = ray.wait(list(tasks), num_returns=1)
-                yield from self._heed(tasks, tasks[ready], schedule, watcher)
+                yield from self._handle_answer(tasks, tasks[ready], schedule, watcher)
         finally:
             for task in tasks.values():
                 ray.cancel(task.answers, force=True)
@@ -89,8 +89,10 @@ class OnRay:
         )
         return _Task(task.remote(group, Path.cwd()), group)
 
-    def _heed(self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
-        """Take one answer of a task that has one."""
+    def _handle_answer(
+        self, tasks: dict[Any, _Task], task: _Task, schedule: Schedule, watcher: Watcher
+    ) -> Iterator[Attempt]:
+        """Take an answer of a task that has one; yields the attempts that end with it."""
         del tasks[task.answers]
         left = task.group.jobs[1:]
         try:
@@ -112,7 +114,7 @@ class OnRay:
 
 
 def import_ray() -> Any:
-    """Ray; raise MissingDependencyError where it is not installed."""
+    """Import Ray; raise MissingDependencyError where it is not installed."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # as it will be; the present way warns
     try:
         import ray
@@ -122,7 +124,7 @@ def import_ray() -> Any:
 
 
 def do_group(group: Group, folder: Path) -> Iterator[JobOutcome]:
-    """The task: jobs one after another, an outcome for each. Relative paths mean what they mean to the driver."""
+    """The Ray task: does jobs one after another and yields their outcomes. `folder`: that of relative paths."""
     if folder.is_dir():
         os.chdir(folder)
     memory = Memory()

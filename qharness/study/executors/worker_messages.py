@@ -1,4 +1,4 @@
-"""What a parent and its workers say to each other; besides, an `Outcome` says that a job is over."""
+"""The messages between a parent and its workers, besides the `JobOutcome` of a job that is over."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Moved:
-    """How far a job is."""
+    """A job's progress."""
 
     what: str
     done: int

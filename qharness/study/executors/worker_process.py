@@ -1,6 +1,6 @@
-"""A worker's process: jobs come in on standard input, what becomes of them goes out on standard output, pickled.
+"""A worker's process: reads orders from standard input and writes outcomes to standard output, pickled.
 
-It ends when its input does, which is also when its parent dies; what is printed meanwhile goes to standard error.
+It ends when its input does, as when its parent dies; everything that is printed goes to standard error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_MOVES = 0.5
 
 
 def main() -> None:
-    """Do orders until none comes."""
+    """Do orders until the input ends."""
     source, sink = (os.fdopen(os.dup(number), mode) for number, mode in ((0, "rb"), (1, "wb")))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _listen(source: IO[bytes], orders: queue.Queue[Order | None]) -> None:
-    """Pass orders on; the end of the stream, which no None announced, means that nobody is left to answer to."""
+    """Pass orders on; end the process if the stream ends without a None, for then its parent has died."""
     try:
         while order := pickle.load(source):  # noqa: S301 - from the process that started this one
             orders.put(order)

@@ -1,0 +1,43 @@
+"""A figure of a report, with its title and caption."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from qharness.figure_style import inline_svg, to_png, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False)
+class ReportFigure:
+    """A figure. `key` names its files; `caption` says what it shows, with n and units."""
+
+    key: str
+    title: str
+    caption: str
+    figure: Figure
+
+    @cached_property
+    def svg(self) -> str:
+        """An SVG file, in which text is text."""
+        return to_svg(self.figure)
+
+    @cached_property
+    def png(self) -> bytes:
+        """A PNG file, 150 dots an inch."""
+        return to_png(self.figure)
+
+    @property
+    def inline(self) -> str:
+        """An SVG element for an HTML page."""
+        return inline_svg(self.svg, self.key, f"{self.title}. {self.caption}")
+
+
+def slug(text: str) -> str:
+    """A text made part of a file's name or of an id."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "x"

@@ -1,0 +1,56 @@
+"""One run resolves each thing once: spec strings, configurations, run documents, toolchains."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from qharness import spec
+from qharness.storage import json_reader
+from tests.test_cli import Cli, in_process
+
+__all__ = ["in_process"]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, key: Callable[..., object]) -> Counter[object]:
+    """How often `owner.name` is called from now on, by `key` of its arguments, wherever it has been imported to."""
+    real, counts = getattr(owner, name), Counter[object]()
+
+    def wrapper(*arguments: Any, **options: Any) -> Any:
+        counts[key(*arguments, **options)] += 1
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(owner, name, wrapper)
+    for module in [module for at, module in sys.modules.items() if at.startswith("qharness.")]:
+        if vars(module).get(name) is real:
+            monkeypatch.setattr(module, name, wrapper)
+    return counts
+
+
+def test_each_thing_is_resolved_once(in_process: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run with its baseline; and of the same command again, which finds both whole."""
+    import qharness.study.run_jobs  # noqa: F401 - and all that it imports, which is wrapped where it is
+    from qharness.execution import toolchains
+
+    specs = counted(monkeypatch, spec, "_tokens", lambda text: text)
+    configs = counted(monkeypatch, transformers.AutoConfig, "from_pretrained", lambda source, *_, **__: source)
+    documents = counted(monkeypatch, json_reader, "read_text", lambda path, *_: path)
+    languages = counted(monkeypatch, toolchains, "find_toolchain", lambda language, *_: language.name)
+    command = ("run", "--quant", "rtn:3", "--task", "tiny-python", "--limit", 3, "--output", tmp_path)
+    for _ in range(2):
+        done = in_process(*command)
+        assert done.returncode == 0, done.stderr
+        assert specs["rtn:3"] == 1 and set(specs.values()) == {1}, specs
+        assert set(configs.values()) == {1} and len(configs) == 1, configs
+        assert set(languages.values()) <= {1}, languages
+        read = {path: count for path, count in documents.items() if Path(str(path)).name == "run.json"}
+        assert set(read.values()) <= {1}, read
+        for counts in (specs, configs, documents, languages):
+            counts.clear()
+    assert len(read) == 2
