@@ -138,7 +138,7 @@ def _verdict(text: str, outcome: Outcome) -> Verdict:
 
 
 def executed(in_process: Iterable[bool | None]) -> dict[str, int]:
-    """Count the verdicts of tests that ran apart from the program (`isolated`), and in its process; None does not count."""
+    """Count verdicts of tests that ran apart from the program (`isolated`) and in its process; None does not count."""
     counts = Counter("in-process" if each else "isolated" for each in in_process if each is not None)
     return {name: counts[name] for name in ("isolated", "in-process")}
 
