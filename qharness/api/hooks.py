@@ -30,6 +30,7 @@ from qharness.bounds import OptionRange
 PROJECT = "qharness"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""The mark of a plugin's function that implements the hook of its name."""
 
 
 def option(
