@@ -33,6 +33,7 @@ limit = 6
 """
 
 # A run's folder is named after the path of its model and its files' times: these are the same at every commit.
+REPOSITORY = Path(__file__).resolve().parents[1]
 MODEL = Path(tempfile.gettempdir(), "qharness-same-behaviour", "tinycoder")
 # A name and its arguments; `{runs}` is the folder of runs.
 COMMANDS: tuple[tuple[str, str], ...] = (
@@ -82,7 +83,9 @@ def without_transient(value: Any, root: str) -> Any:
         return {key: without_transient(entry, root) for key, entry in value.items() if not TRANSIENT.search(key)}
     if isinstance(value, list):
         return [without_transient(entry, root) for entry in value]
-    return re.sub(r" at 0x[0-9a-f]+", "", value.replace(root, "")) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return re.sub(r" at 0x[0-9a-f]+|about \d+ (s|min) left", "", value.replace(root, "").replace(str(REPOSITORY), ""))
 
 
 def lines_of(path: Path, root: str) -> str:

@@ -1,7 +1,7 @@
-"""Calibration text that is already on the machine: the standard library's code and its prose, and files of one's own.
+"""Calibration text that is already on the machine: code and prose of the standard library, and the user's own files.
 
 Nothing is fetched. A long text is cut into documents of about `seqlen` tokens, so that one text can give several
-sequences, and what the host draws is spread over the whole of it.
+sequences, drawn from all of it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,7 @@ from qharness import CalibrationSet, DataError, JsonError, hookimpl, option, par
 _CHARACTERS = 4  # to a token: rather too many, so that a document fills its sequence under most tokenizers
 _N, _SEQLEN = 128, 2048  # GPTQ's; AQLM's 1024 sequences of 4096 are more text than a standard library has
 
-Text = tuple[PurePath, str]
-Document = tuple[str, str]
+FileText = tuple[PurePath, str]
 
 # ------------------------------------------------------------------------------------------------ the standard library
 
@@ -41,8 +40,8 @@ _TABLES = {"encodings", "pydoc_data"}
 _DOCTEST = re.compile(r"^[ \t]*>>>(?:.*\S.*(?:\n|\Z))*\n*", re.MULTILINE)  # an example ends at an empty line
 
 
-def _library(suffix: str) -> Iterator[Text]:
-    """The library's files that end so, by path, with their text; those that are not UTF-8 are left out."""
+def _library(suffix: str) -> Iterator[FileText]:
+    """Yield the library's files of this suffix, sorted by path, with their text; skip those that are not UTF-8."""
     root = Path(sysconfig.get_path("stdlib"))
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(f for f in folders if f not in _SKIPPED_FOLDERS and not _NOT_THE_LIBRARYS.fullmatch(f))
@@ -55,11 +54,11 @@ def _library(suffix: str) -> Iterator[Text]:
                     continue
 
 
-def _code() -> Iterator[Text]:
+def _code() -> Iterator[FileText]:
     return ((path, text) for path, text in _library(".py") if path.parts[0] not in _TABLES)
 
 
-def _prose() -> Iterator[Text]:
+def _prose() -> Iterator[FileText]:
     for path, source in _library(".py"):
         if tree := _parse(source):
             texts = _manual(tree) if path.parts[0] == "pydoc_data" else _docstrings(tree)
@@ -68,7 +67,7 @@ def _prose() -> Iterator[Text]:
 
 
 def _parse(source: str) -> ast.Module | None:
-    """The syntax tree; None if this is no Python, or another Python's."""
+    """Return the syntax tree; None for text that is no Python, or Python of another version."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # old escapes in old modules
         try:
@@ -78,7 +77,7 @@ def _parse(source: str) -> ast.Module | None:
 
 
 def _docstrings(tree: ast.Module) -> list[str]:
-    """A module's docstrings, in the order in which they stand in it."""
+    """Return a module's docstrings, in the order of its lines."""
     found = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -89,7 +88,7 @@ def _docstrings(tree: ast.Module) -> list[str]:
 
 
 def _manual(tree: ast.Module) -> list[str]:
-    """The long strings of a module that holds texts."""
+    """Return the strings of several lines of a module that holds texts."""
     return [
         node.value
         for node in ast.walk(tree)
@@ -98,26 +97,26 @@ def _manual(tree: ast.Module) -> list[str]:
 
 
 def _without_code(text: str) -> str:
-    """Leave out examples: those with prompts, and paragraphs that are statements of Python."""
+    """Remove examples with prompts, and paragraphs that are statements of Python."""
     paragraphs = re.split(r"\n(?:[ \t]*\n)+", _DOCTEST.sub("", text))
     return "\n\n".join(part for part in paragraphs if not _is_code(part)).strip()
 
 
 def _is_code(paragraph: str) -> bool:
-    """Whether it parses as more than an expression, which a word or two of English would as well."""
+    """Tell whether it parses as more than an expression, which one or two English words may be too."""
     if paragraph.rstrip().endswith((".", ",", ":")):  # as prose ends; saves most of the parsing
         return False
     tree = _parse(textwrap.dedent(paragraph))
     return tree is not None and any(not isinstance(statement, ast.Expr) for statement in tree.body)
 
 
-def _package(text: Text) -> str:
-    """The package a file of the library belongs to; `modules` stands for all modules that belong to none."""
+def _package(text: FileText) -> str:
+    """Return the package of a file of the library; `modules` for a module that belongs to none."""
     return text[0].parts[0] if len(text[0].parts) > 1 else "modules"
 
 
-def _library_documents(texts: Iterable[Text], rng: random.Random, seqlen: int) -> Iterator[Document]:
-    """A package's files one after the other, so that short ones fill sequences too; the documents in random order."""
+def _library_documents(texts: Iterable[FileText], rng: random.Random, seqlen: int) -> Iterator[tuple[str, str]]:
+    """Yield documents in random order; a package's files are joined, so that short files fill sequences too."""
     documents = [
         (package, document)
         for package, files in groupby(sorted(texts, key=_package), key=_package)  # sorting is stable
@@ -132,7 +131,7 @@ def _library_documents(texts: Iterable[Text], rng: random.Random, seqlen: int) -
 
 
 def _cut(text: str, seqlen: int) -> list[str]:
-    """Cut at ends of lines into documents of at least `seqlen` tokens or so; a shorter text is one document."""
+    """Cut a text at ends of lines into documents of at least about `seqlen` tokens; a shorter text is one document."""
     size = seqlen * _CHARACTERS
     parts, start, end = [], 0, 0
     for line in text.splitlines(keepends=True):
@@ -143,11 +142,11 @@ def _cut(text: str, seqlen: int) -> list[str]:
     return [*parts, text[start:]] if text.strip() else []
 
 
-# ------------------------------------------------------------------------------------------------- files of one's own
+# ------------------------------------------------------------------------------------------------- the user's files
 
 
-def _own_documents(pattern: str, seqlen: int) -> Iterator[Document]:
-    """Files by path, cut; of JSON lines, each line's text. Raises DataError naming the file, and the line if any."""
+def _own_documents(pattern: str, seqlen: int) -> Iterator[tuple[str, str]]:
+    """Yield documents cut from files, sorted by path, and each text of JSON lines. Raises DataError for a bad file."""
     # pathlib fails on an absolute pattern and on an unknown user
     hits = glob.glob(os.path.expanduser(pattern), recursive=True)  # noqa: PTH111, PTH207
     paths = sorted({Path(hit) for hit in hits if Path(hit).is_file()}, key=lambda path: path.parts)
@@ -196,8 +195,8 @@ class Stdlib:
     n: int = option(_N, "sequences", least=1)
     seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
-    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
-        """Stretches of source, each with its package."""
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
+        """Yield pieces of source, each with its package."""
         return _library_documents(_code(), rng, self.seqlen)
 
 
@@ -210,8 +209,8 @@ class Prose:
     n: int = option(_N, "sequences", least=1)
     seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
-    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
-        """Stretches of prose, each with its package."""
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
+        """Yield pieces of prose, each with its package."""
         return _library_documents(_prose(), rng, self.seqlen)
 
 
@@ -225,8 +224,8 @@ class Files:
     n: int = option(_N, "sequences", least=1)
     seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
-    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
-        """Stretches of files, each with its folder and kind (`corpus/*.py`); lines of a .jsonl, each with its file."""
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
+        """Yield pieces of files, each with folder and kind (`corpus/*.py`); texts of a .jsonl, each with its file."""
         documents = list(_own_documents(self.glob, self.seqlen))
         rng.shuffle(documents)
         yield from documents

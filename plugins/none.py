@@ -1,4 +1,4 @@
-"""Full precision."""
+"""Full precision: no quantization."""
 
 from __future__ import annotations
 

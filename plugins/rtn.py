@@ -1,4 +1,4 @@
-"""Round-to-nearest: the naive baseline that every weight quantizer is compared with."""
+"""Round-to-nearest, the naive baseline of weight quantizers."""
 
 from __future__ import annotations
 

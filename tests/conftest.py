@@ -6,13 +6,14 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.forked_command import ForkedCommand
 
 REPOSITORY = Path(__file__).parent.parent
 WARMUP = REPOSITORY / "examples/qharness-warmup"
@@ -44,27 +45,35 @@ def random_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def memorized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Llama that knows most of the warm-up problems' solutions."""
+    from filelock import FileLock
+
     from qharness_warmup.memorize import train
 
-    folder = tmp_path_factory.mktemp("models") / "memorized"
-    train(folder)
+    ours = tmp_path_factory.getbasetemp()
+    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours  # one of two workers trains it
+    folder = shared / "memorized"
+    with FileLock(shared / "memorized.lock"):
+        if not folder.exists():
+            train(shared / "memorized.unfinished")
+            (shared / "memorized.unfinished").rename(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def cli(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess[str]]:
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """Run `qharness` with these arguments in an empty folder; keyword arguments change the environment."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(elsewhere / "hf")}
+    left_out = ("QHARNESS_DATA_DIR", "QHARNESS_ALLOW_UNSANDBOXED")
+    inherited = {name: value for name, value in os.environ.items() if name not in left_out} | offline
+    server = ForkedCommand(REPOSITORY, inherited)
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [str(Path(sys.executable).with_name("qharness")), *map(str, arguments)]
-        kept = {k: v for k, v in os.environ.items() if k not in ("QHARNESS_DATA_DIR", "QHARNESS_ALLOW_UNSANDBOXED")}
-        offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(elsewhere / "hf")}
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=elsewhere, env={**kept, **offline, **environment}, timeout=300
-        )
+        now = {name: value for name, value in os.environ.items() if name not in left_out}
+        return server.run([*map(str, arguments)], elsewhere, now | offline | environment)
 
-    return run
+    yield run
+    server.close()
 
 
 def install_plugin(folder: Path, name: str, code: str) -> str:

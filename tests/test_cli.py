@@ -93,6 +93,7 @@ def in_process(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv("QHARNESS_DATA_DIR", raising=False)
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         monkeypatch.setenv("HF_HOME", "/no/such/home")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # it was read when that was imported
         monkeypatch.setattr(sys, "argv", ["qharness", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             main()

@@ -76,7 +76,7 @@ def test_results_go_to_a_url_and_come_from_there(
 def test_journals_are_sent_as_they_grow(bucket: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qharness.study.remote._SECONDS_BETWEEN_JOURNALS", 0.05)
     there = tmp_path / "bucket/run/journal.jsonl"
-    with bucket.kept_up() as folder:
+    with bucket.synchronized() as folder:
         (folder / "run").mkdir()
         for text in ("one\n", "one\ntwo\n"):
             (folder / "run/journal.jsonl").write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -50,15 +51,12 @@ def collect_xtx(block: nn.Module, names: Iterable[str], calls: Iterable[Call]) -
 
         return hook
 
-    hooks = [linear.register_forward_pre_hook(add(name)) for name, linear in linears.items()]
-    try:
-        with torch.no_grad():
-            for call in calls:
-                call.run(block)
-                seen.clear()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, linear in linears.items():
+            hooks.enter_context(linear.register_forward_pre_hook(add(name)))
+        for call in calls:
+            call.run(block)
+            seen.clear()
     found = {}
     for name, linear in linears.items():
         size, device = linear.in_features, linear.weight.device

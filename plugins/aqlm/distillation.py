@@ -1,4 +1,4 @@
-"""End-to-end fine-tuning: the full-precision model is distilled into the quantized one (Egiazarian et al. 2024, A).
+"""End-to-end fine-tuning: distills the full-precision model into the quantized one (Egiazarian et al. 2024, app. A).
 
 The loss is KL(teacher || student) over the vocabulary, mean over tokens. The output head is neither quantized nor
 trained, so both models' logits come from it, and the teacher's hidden states that go into it are all that is cached on
@@ -9,7 +9,7 @@ embeddings is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,13 +53,8 @@ def head_input(model: PreTrainedModel, ids: Tensor) -> Tensor:
         caught.append(args[0])
         raise _AtHead
 
-    hook = head_of(model).register_forward_pre_hook(catch)
-    try:
+    with head_of(model).register_forward_pre_hook(catch), suppress(_AtHead):
         model(**model_inputs(model, ids))
-    except _AtHead:
-        pass
-    finally:
-        hook.remove()
     return caught[0]
 
 

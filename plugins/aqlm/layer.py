@@ -1,4 +1,4 @@
-"""AQLM on one layer: finds codes, codebooks and scales that change its output least (Egiazarian et al. 2024, part 3).
+"""AQLM on one layer: finds codes, codebooks, scales that change its output least (Egiazarian et al. 2024, section 3).
 
 The objective is the error of the layer's output on the calibration set, ||(W - What) X||^2, which is
 tr((W - What) H (W - What)^T) with H = X^T X. K-means gives the first codebooks, GPTQ the first codes; then codebooks,

@@ -8,7 +8,7 @@ outputs are stored on the CPU, one a stack, and reaching a block costs the embed
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,16 +121,10 @@ class Replay:
     ) -> Replay:
         """Find the order of the blocks by running the first batch's first tokens; leave out blocks never reached."""
         order: list[str] = []
-        hooks = [
-            block.register_forward_pre_hook(lambda _module, _args, name=name: order.append(name))
-            for name, block in blocks.items()
-        ]
-        try:
-            with torch.no_grad():
-                model(**model_inputs(model, inputs[0][:1, :8]))
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with ExitStack() as hooks, torch.no_grad():
+            for name, block in blocks.items():
+                hooks.enter_context(block.register_forward_pre_hook(lambda _, __, name=name: order.append(name)))
+            model(**model_inputs(model, inputs[0][:1, :8]))
         return cls(model, inputs, list(dict.fromkeys(order)), device or model.device)
 
     def fresh(self, inputs: Sequence[Tensor]) -> Replay:
@@ -153,13 +147,8 @@ class Replay:
                 raise _Reached
 
             hook = target.register_forward_pre_hook(catch, with_kwargs=True)
-            try:
-                with self.done(index), torch.no_grad():
-                    self.model(**model_inputs(self.model, self.inputs[index]))
-            except _Reached:
-                pass
-            finally:
-                hook.remove()
+            with hook, suppress(_Reached), self.done(index), torch.no_grad():
+                self.model(**model_inputs(self.model, self.inputs[index]))
             yield caught[0].on(self.device)
 
     def advance(self, block: str) -> None:

@@ -1,6 +1,6 @@
-"""The tasks of bigcode-evaluation-harness, where it is installed: `bigcode:TASK`.
+"""The tasks of bigcode-evaluation-harness, if it is installed: `bigcode:TASK`.
 
-Prompts, stop words, postprocessing and results are its own; generation and quantization are ours.
+Its prompts, stop words, postprocessing and results are used as they are; qharness generates and quantizes.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from qharness import TaskFamily, hookimpl
 
 
 def names() -> Sequence[str]:
-    """Its tasks' names. Importing it takes seconds."""
+    """Return the names of its tasks. Importing the package takes seconds."""
     from bigcode_eval.tasks import ALL_TASKS
 
     return list(ALL_TASKS)
 
 
 def configuration(name: str) -> dict[str, Any]:
-    """What lm-eval loads for one of its tasks."""
+    """Return the configuration of one of its tasks, which lm-eval loads."""
     from qharness.plugins.bigcode.task import BigcodeTask
 
     return {"task": name, "class": BigcodeTask}

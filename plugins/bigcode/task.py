@@ -1,4 +1,4 @@
-"""A task of bigcode-evaluation-harness as lm-eval sees it."""
+"""Makes tasks of lm-eval out of tasks of bigcode-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from qharness import DataError, QHarnessError, test_split
 
 # Its own defaults of sampling. Its 512 tokens include the prompt; ours are of the completion.
 _GENERATION = {"do_sample": True, "temperature": 0.2, "top_p": 0.95, "max_gen_toks": 512}
-_ARGUMENTS = SimpleNamespace(prompt="instruct", load_data_path=None)  # what some of its tasks are made with
+_ARGUMENTS = SimpleNamespace(prompt="instruct", load_data_path=None)  # some of its tasks need them
 _ALLOW = "HF_ALLOW_CODE_EVAL"
 _RATE = "pass@1"
 
@@ -29,7 +29,7 @@ Results = Mapping[str, float]
 
 @dataclass(frozen=True)
 class _Judged:
-    """What became of one problem: postprocessed texts, results, and verdicts where they could be had."""
+    """The outcome of one problem: postprocessed texts, results, and verdicts if they can be known."""
 
     generations: list[Any]
     results: Results
@@ -37,11 +37,12 @@ class _Judged:
 
 
 class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
-    """One of its tasks. Results of a run are those of one call of its `process_results` with all problems.
+    """One task. The results of a run come from one call of the task's `process_results` with all problems.
 
-    It is called for each problem alone besides, for what compares problem by problem, and for each sample where a
-    problem's samples differ. Where programs are executed, results of single problems count only if their mean is that
-    of all together, for some tasks look problems up by their place in the list. Else they are NaN; `notes` says so.
+    Comparisons need results by problem, so it is called for each problem alone too, and for each sample where a
+    problem's samples differ. If programs are executed, results of single problems count only if their mean equals the
+    result of all problems, because some tasks look problems up by their place in the list. Otherwise results of single
+    problems are NaN, and `notes` says so.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -70,9 +71,9 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
         )
 
     def judge(self, resps: Sequence[Sequence[str]], docs: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
-        """lm-eval filter: postprocess completions and call `process_results`.
+        """Postprocess completions and call `process_results`, as a filter of lm-eval.
 
-        A problem becomes its samples' verdicts, or its postprocessed texts where there are none.
+        Returns for each problem its samples' verdicts, or its postprocessed texts if there are no verdicts.
         """
         generations = [
             [self._bigcode.postprocess_generation(doc["prompt"] + text, doc["number"]) for text in texts]
@@ -101,7 +102,7 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
         return _Judged(generations, results, verdicts)
 
     def _passed(self, generations: list[Any], reference: Any, rate: float | None) -> list[bool]:
-        """Whether each sample of a problem passed; nothing where that cannot be known."""
+        """Tell which samples of a problem passed; return an empty list if that cannot be known."""
         if rate is None or not self._executes:
             return []
         if rate in (0.0, 1.0):
@@ -110,21 +111,21 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
         return passed if math.isclose(fmean(passed), rate, abs_tol=1e-9) else []
 
     def _results(self, generations: list[list[Any]], references: list[Any]) -> Results:
-        with _code_allowed(self._executes):  # whose own it is, so it may change what it is given
+        with _code_allowed(self._executes):  # it may change its arguments
             found = self._bigcode.process_results(copy.deepcopy(generations), copy.deepcopy(references))
         return {name: float(value) for name, value in found.items() if _is_number(value)}
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[Sequence[Any]]) -> dict[str, float]:
-        """The results of one problem, for lm-eval."""
+        """Return the results of one problem, for lm-eval."""
         found = self._results_of[doc["number"]]
         return {name: found.get(name, math.nan) for name in self._whole}
 
     def aggregation(self) -> dict[str, Callable[[Sequence[float]], float]]:
-        """Of each result, the one of all problems together, whatever the items."""
+        """Return for each result a function that ignores its items and returns the result of all problems together."""
         return {name: lambda _, value=value: value for name, value in self._whole.items()}  # type: ignore[misc]
 
     def higher_is_better(self) -> dict[str, bool]:
-        """It does not say; its results are rates and scores."""
+        """Return True for every result: they are rates and scores."""
         return dict.fromkeys(self._whole, True)
 
 
@@ -136,7 +137,7 @@ def _made(name: str) -> Any:
 
 
 def _documents(task: Any, name: str) -> Iterator[dict[str, Any]]:
-    """A document a problem; raise DataError where there is no data, QHarnessError for a prompt that is no text."""
+    """Yield a document a problem; raise DataError if there is no data, QHarnessError for a prompt that is no text."""
     try:
         dataset = task.get_dataset()
         problems = [dataset[number] for number in range(len(dataset))]
@@ -179,7 +180,7 @@ def _is_number(value: Any) -> bool:
 
 @contextmanager
 def _code_allowed(executes: bool) -> Iterator[None]:
-    """Say that code may be run where `evaluate`'s metrics look; the host has asked for --allow-unsandboxed."""
+    """Set the variable that lets `evaluate`'s metrics run code; the host has asked for --allow-unsandboxed."""
     before = os.environ.get(_ALLOW)
     if executes:
         os.environ[_ALLOW] = "1"

@@ -1,4 +1,4 @@
-"""Calibration sets drawn from public corpora: RedPajama, as Giagnorio et al. 2025 do it, and CodeSearchNet."""
+"""Calibration sets drawn from public corpora: RedPajama, as Giagnorio et al. 2025 sample it, and CodeSearchNet."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from qharness import DataError, mirror_dir, option
-from qharness.plugins.corpora.shards import KINDS, Row, mirrored, rows, state
+from qharness.plugins.corpora.shards import KINDS, ShardRow, mirrored, rows, state
 
 REPOSITORY = "code-search-net/code_search_net"
 # The Hub's own conversion to parquet, which it makes of every data set: the repository's layout has changed over time.
@@ -18,7 +18,7 @@ _REVISION = "refs/convert/parquet"
 _TRAINING_FILES = re.compile(r"python/(?:partial-)?train/\d+\.parquet")
 _LAYOUT = "put the Python training split, as parquet or as upstream's *.jsonl.gz, to DIR/codesearchnet/python/"
 
-# As the Hub's version and as the original release name them.
+# The names in the Hub's version and in the original release.
 _CODE = ("func_code_string", "code")
 _SPLIT = ("split_name", "partition")
 _LANGUAGE = ("language",)
@@ -36,23 +36,23 @@ class CodeSearchNet:
     seqlen: int = option(2048, "most tokens of a function", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
-        """Functions in random order; the first of many are those that a smaller `n` gives."""
+        """Yield functions in random order; a smaller `n` takes the first of them."""
         places = _mirror(data_dir) or _downloaded()
         for place, row in rows(places, rng, (*_CODE, *_SPLIT, *_LANGUAGE)):
             if _value(row, _SPLIT, "train") == "train" and _value(row, _LANGUAGE, "python") == "python":
                 yield SOURCE, _code(place, row)
 
     def origin(self, data_dir: Path | None) -> str:
-        """The upstream, or a mirror's files."""
+        """Return the upstream's name, or the state of a mirror's files."""
         places = _mirror(data_dir)
         return state(places) if places else REPOSITORY
 
 
-def _value(row: Row, names: tuple[str, ...], default: str) -> str:
+def _value(row: ShardRow, names: tuple[str, ...], default: str) -> str:
     return next((str(row[name]).lower() for name in names if row.get(name) is not None), default)
 
 
-def _code(place: str, row: Row) -> str:
+def _code(place: str, row: ShardRow) -> str:
     code = next((row[name] for name in _CODE if isinstance(row.get(name), str)), None)
     if code is None:
         raise DataError(f"{place}: a row has no {' or '.join(_CODE)}, one of which CodeSearchNet has: {_LAYOUT}")
@@ -65,7 +65,7 @@ def _mirror(data_dir: Path | None) -> list[str] | None:
 
 
 def _downloaded() -> list[str]:
-    """The training split's files in the Hugging Face cache folder, fetched once."""
+    """Return the training split's files in the Hugging Face cache folder; fetch them if they are not there."""
     from huggingface_hub import HfApi, hf_hub_download
 
     try:

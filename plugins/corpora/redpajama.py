@@ -15,20 +15,19 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from qharness import DataError, mirror_dir, option
-from qharness.plugins.corpora.shards import KINDS, Row, fetch, mirrored, rows, state
+from qharness.plugins.corpora.shards import KINDS, ShardRow, fetch, mirrored, rows, state
 
 UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
 _SHARDS = 16  # files of a subset that are read from the network
 _LEAST_SCORE = 10  # a question's must be above it
 _LANGUAGE = re.compile(r"(?<![a-z])(?:python|java)(?![a-z])", re.IGNORECASE)  # Python 3 and Java8, but not JavaScript
 
-Document = tuple[str, str]
 Fits = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
 class _Source:
-    """A kind of document: what the record calls it, its subset, its share, and which of the subset's rows are meant."""
+    """A kind of document: its name in records, its subset, its share, and `meant`, which selects the subset's rows."""
 
     label: str
     subset: str
@@ -41,7 +40,7 @@ def _written_in(suffix: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _popular_question(row: Mapping[str, Any]) -> bool:
-    """Stack Overflow, a score above 10, and a word of Python or Java. (`meta.language` is English and the like.)"""
+    """Select Stack Overflow, scores above 10, and texts that name Python or Java. (`meta.language` is English etc.)"""
     meta = row["meta"]
     site = urlsplit(str(meta.get("url") or "")).hostname
     return (
@@ -51,7 +50,7 @@ def _popular_question(row: Mapping[str, Any]) -> bool:
     )
 
 
-# Shares of the first are CodeLlama's counts in table 2, which came of drawing from all of RedPajama's documents.
+# These shares are CodeLlama's counts in table 2, where documents were drawn from all of RedPajama.
 _RANDOM = (
     _Source("Common Crawl", "common_crawl", 834),
     _Source("C4", "c4", 76),
@@ -69,10 +68,10 @@ _CODE = _MIXED[:2]
 
 
 def in_turn(shares: Sequence[int]) -> Iterator[int]:
-    """Which source is next, without end: the one that is furthest behind its share.
+    """Yield the index of the source to draw from next, without end: the one that is furthest behind its share.
 
-    So the first n, for any n, are in these proportions as nearly as whole numbers can be, and a larger set begins
-    with a smaller one.
+    For any n, the first n are as near to these proportions as whole numbers can be, and a larger set begins with a
+    smaller one.
     """
     counts, total = [0] * len(shares), sum(shares)
     for drawn in count(1):
@@ -81,8 +80,10 @@ def in_turn(shares: Sequence[int]) -> Iterator[int]:
         yield behind
 
 
-def _draw(sources: Sequence[_Source], rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
-    """Documents that fit, by share; of a repository one at most. DataError where a source has no more."""
+def _draw(
+    sources: Sequence[_Source], rng: random.Random, data_dir: Path | None, fits: Fits
+) -> Iterator[tuple[str, str]]:
+    """Yield documents that fit, by share, at most one of a repository. Raises DataError if a source has no more."""
     repositories: set[str] = set()
     # A generator for each, so that a draw from one source does not shift another's.
     own = [random.Random(rng.getrandbits(64)) for _ in sources]  # noqa: S311
@@ -123,8 +124,8 @@ def _of(
 _FIELDS = {"github": ("repo_name", "path"), "stackexchange": ("question_score",)}
 
 
-def _checked(place: str, subset: str, row: Row) -> dict[str, Any]:
-    """A row with its text and its `meta` as a mapping; DataError if something is missing that the subset has."""
+def _checked(place: str, subset: str, row: ShardRow) -> dict[str, Any]:
+    """Return a row's text, and its `meta` as a mapping; raise DataError if a field of the subset is missing."""
     text, meta = row.get("text"), _mapping(row.get("meta"))
     needed = _FIELDS.get(subset, ())
     missing = ["text"] if not isinstance(text, str) else [f"meta.{name}" for name in needed if name not in meta]
@@ -136,7 +137,7 @@ def _checked(place: str, subset: str, row: Row) -> dict[str, Any]:
 
 
 def _mapping(meta: Any) -> Mapping[str, Any]:
-    """`meta` as the full set has it, an object, or as its sample has it, one written out by Python or as JSON."""
+    """Read `meta`: an object in the full set; in the sample, an object written by Python or as JSON."""
     if isinstance(meta, str):
         for read in (json.loads, ast.literal_eval):
             try:
@@ -189,16 +190,16 @@ class Random:
     n: int = option(1024, "sequences", least=1)
     seqlen: int = option(4096, "tokens of a sequence; shorter documents are passed over", least=1)
 
-    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[Document]:
-        """Documents of whatever length, each with its kind."""
+    def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
+        """Yield documents of any length, each with its kind."""
         return self.fitting(rng, data_dir, lambda _: True)
 
-    def fitting(self, rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[Document]:
-        """Documents that fit, each with its kind."""
+    def fitting(self, rng: random.Random, data_dir: Path | None, fits: Fits) -> Iterator[tuple[str, str]]:
+        """Yield documents that fit, each with its kind."""
         return _draw(self.sources, rng, data_dir, fits)
 
     def origin(self, data_dir: Path | None) -> str:
-        """The upstream, or a mirror's files."""
+        """Return the upstream's URL, or the state of a mirror's files."""
         return _origin(self.sources, data_dir)
 
 

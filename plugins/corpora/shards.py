@@ -1,8 +1,8 @@
-"""Rows of large files in random order, read piece by piece: JSON lines, plain or compressed, and parquet.
+"""Reads rows of large files in random order, piece by piece: JSON lines, plain or compressed, and parquet.
 
-A place is a path or a URL. Plain JSON lines are read from any byte on, at a URL too (HTTP ranges), so a file of many
-gigabytes is a list of pieces of a few megabytes each, and so is a parquet file of its row groups; a compressed file is
-one piece. Pieces are taken in random order, several at a time, and their rows are mixed.
+A place is a path or a URL. Plain JSON lines can be read from any byte, at a URL too (HTTP ranges), so a file of many
+gigabytes is split into pieces of 8 MB. A parquet file is split into its row groups; a compressed file is one piece.
+Pieces are taken in random order, 16 at a time, and their rows are mixed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, cast
 
 from qharness import DataError, JsonError, MissingDependencyError, parse_json
 
-Row = Mapping[str, Any]
+ShardRow = Mapping[str, Any]
 
 _PIECE_BYTES = 8 << 20
 _OPEN = 16  # pieces whose rows are mixed
@@ -35,22 +35,25 @@ _TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class _Piece:
-    """A stretch of a file, and how its rows are read."""
+    """A piece of a file, and a function that reads its rows."""
 
     place: str
     read: Callable[[], Iterator[Any]]
 
 
-def rows(places: Iterable[str], rng: random.Random, columns: Sequence[str] | None = None) -> Iterator[tuple[str, Row]]:
-    """Yield (place, row) of all rows of these files, in an order that `rng` draws. `columns`: of parquet files.
+def rows(
+    places: Iterable[str], rng: random.Random, columns: Sequence[str] | None = None
+) -> Iterator[tuple[str, ShardRow]]:
+    """Yield (place, row) of all rows of these files, in an order that `rng` draws.
 
-    Raises DataError, in one line that names the place, for what cannot be read or is no object.
+    `columns`: those of parquet files that are read, by default all. Raises DataError that names the place, for a file
+    that cannot be read and for a row that is no object.
     """
     pieces = [piece for place in sorted(places) for piece in _guarded(place, partial(_pieces, place, columns))]
     rng.shuffle(pieces)
     left = iter(pieces)
     streams = [_rows(piece) for piece in islice(left, _OPEN)]
-    waiting: list[tuple[str, Row]] = []
+    waiting: list[tuple[str, ShardRow]] = []
     while streams or waiting:
         if streams and len(waiting) < _WAITING:
             chosen = rng.randrange(len(streams))
@@ -67,7 +70,7 @@ def rows(places: Iterable[str], rng: random.Random, columns: Sequence[str] | Non
             yield waiting.pop()
 
 
-def _rows(piece: _Piece) -> Iterator[tuple[str, Row]]:
+def _rows(piece: _Piece) -> Iterator[tuple[str, ShardRow]]:
     for row in _guarded(piece.place, piece.read):
         if not isinstance(row, dict):
             raise DataError(f"{piece.place}: a row is no object: {str(row)[:60]!r}")
@@ -75,7 +78,7 @@ def _rows(piece: _Piece) -> Iterator[tuple[str, Row]]:
 
 
 def _guarded(place: str, read: Callable[[], Iterable[Any]]) -> Iterator[Any]:
-    """What `read` gives; DataError naming the place where it fails."""
+    """Yield what `read` returns; raise DataError that names the place if it fails."""
     try:
         yield from read()
     except JsonError as error:
@@ -98,13 +101,13 @@ def _pieces(place: str, columns: Sequence[str] | None) -> list[_Piece]:
 def _plain(place: str, columns: Sequence[str] | None) -> list[_Piece]:
     size = _size(place)
     if size is None:
-        return [_Piece(place, partial(_stretch, place, 0, None))]
+        return [_Piece(place, partial(_lines_from, place, 0, None))]
     starts = range(0, size, _PIECE_BYTES)
-    return [_Piece(place, partial(_stretch, place, start, start + _PIECE_BYTES)) for start in starts]
+    return [_Piece(place, partial(_lines_from, place, start, start + _PIECE_BYTES)) for start in starts]
 
 
-def _stretch(place: str, start: int, end: int | None) -> Iterator[Any]:
-    """The lines that begin at bytes `start` to `end`: each line of a file belongs to one stretch."""
+def _lines_from(place: str, start: int, end: int | None) -> Iterator[Any]:
+    """Yield the lines that begin at bytes `start` to `end`: each line of a file belongs to one piece."""
     with closing(_open(place, max(start - 1, 0))) as file:
         position = start - 1 + len(file.readline()) if start else 0  # the rest of a line that belongs to another
         while (end is None or position < end) and (line := file.readline()):
@@ -124,27 +127,15 @@ def _zstd(place: str, columns: Sequence[str] | None) -> list[_Piece]:
         raise MissingDependencyError(f"zstandard, to read {place},", "pip install 'qharness[corpora]'") from None
 
     def decompressed(file: BinaryIO) -> Any:
-        return io.BufferedReader(_Zstd(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)))
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True))
 
-    return [_Piece(place, partial(_whole, place, decompressed))]
-
-
-class _Zstd(io.RawIOBase):
-    """A zstandard reader whose errors are OSErrors, as gzip's are."""
-
-    def __init__(self, reader: Any) -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill `buffer` as far as the file goes."""
+    def read() -> Iterator[Any]:
         try:
-            return int(self._reader.readinto(buffer))
-        except Exception as error:  # zstandard.ZstdError, which derives from nothing narrower
+            yield from _whole(place, decompressed)
+        except zstandard.ZstdError as error:
             raise OSError(str(error)) from None
+
+    return [_Piece(place, read)]
 
 
 def _whole(place: str, decompressed: Callable[[BinaryIO], Any]) -> Iterator[Any]:
@@ -180,19 +171,19 @@ _KINDS: dict[str, Callable[[str, Sequence[str] | None], list[_Piece]]] = {
     ".parquet": _parquet,
 }
 KINDS = tuple(_KINDS)
-"""How the names of files end that can be read."""
+"""The endings of the names of files that can be read."""
 
 
 # ----------------------------------------------------------------------------------------------------------- places
 
 
 def is_remote(place: str) -> bool:
-    """Whether a place is a URL."""
+    """Tell whether a place is a URL."""
     return place.startswith("https://")
 
 
 def mirrored(folder: Path, layout: str, kinds: Sequence[str] = KINDS) -> list[str]:
-    """The files below a mirror's folder; DataError that says what belongs there if there are none."""
+    """List the files below a mirror's folder; if there are none, raise DataError that says what belongs there."""
     found = sorted(str(path) for path in folder.rglob("*") if path.name.endswith(tuple(kinds)) and path.is_file())
     if not found:
         raise DataError(f"{folder} has no {', '.join(f'*{kind}' for kind in kinds)}: {layout}, or correct --data-dir")
@@ -200,13 +191,13 @@ def mirrored(folder: Path, layout: str, kinds: Sequence[str] = KINDS) -> list[st
 
 
 def state(places: Iterable[str]) -> str:
-    """Paths with sizes and times: what changes when a mirror does."""
+    """Return paths with sizes and times of change, which tell one state of a mirror from another."""
     stats = [(place, Path(place).stat()) for place in places]
     return "\n".join(f"{place} {stat.st_size} {stat.st_mtime_ns}" for place, stat in stats)
 
 
 def fetch(url: str, advice: str) -> bytes:
-    """A small file of the network's; DataError with `advice` if it cannot be had."""
+    """Download a small file; raise DataError with `advice` if that fails."""
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         raise DataError(f"{url} is not fetched, for HF_HUB_OFFLINE=1: {advice}")
     try:
@@ -225,7 +216,7 @@ def _size(place: str) -> int | None:
 
 
 def _open(place: str, start: int) -> BinaryIO:
-    """A file from byte `start` on."""
+    """Open a file at byte `start`."""
     if is_remote(place):
         response = _requested(place, "GET", start)
         if start and response.status != 206:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -27,29 +27,20 @@ def observe(
 
     `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
     """
-    histograms: dict[str, Histogram] = {}
-    hooks = []
-    for name in names:
-        histogram = histograms[name] = Histogram()
-
-        def count(_module: nn.Module, args: tuple[Tensor, ...], histogram: Histogram = histogram) -> None:
-            histogram.add(args[0])
-
-        hooks.append(model.get_submodule(name).register_forward_pre_hook(count))
-    head = model.get_output_embeddings()
-    if head is not None:  # after its own count: logits take more memory than all else
-        hooks.append(head.register_forward_pre_hook(_stop))
+    histograms = {name: Histogram() for name in names}
     tokens = 0
-    try:
-        with torch.no_grad():
-            for batch in _batches(sequences):
-                with suppress(_Done):
-                    model(**model_inputs(model, batch))
-                tokens += batch.numel()
-                trim()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with ExitStack() as hooks, torch.no_grad():
+        for name, each in histograms.items():
+            linear = model.get_submodule(name)
+            hooks.enter_context(linear.register_forward_pre_hook(lambda _, args, each=each: each.add(args[0])))
+        head = model.get_output_embeddings()
+        if head is not None:  # after its own count: logits take more memory than all else
+            hooks.enter_context(head.register_forward_pre_hook(_stop))
+        for batch in _batches(sequences):
+            with suppress(_Done):
+                model(**model_inputs(model, batch))
+            tokens += batch.numel()
+            trim()
     if not tokens:
         raise ModelError("int8-static: the calibration set holds no tokens")
     return histograms, tokens

@@ -173,7 +173,7 @@ class Peer:
         return error
 
     def exception_class(self, lineage):
-        """Return the first class of a lineage that is the library's; for a class of the program's, one derived from it."""
+        """Return the first library class of a lineage; for one of the program's classes, derive one from it."""
         library = next(filter(None, map(_library_exception, lineage)), Exception)
         if _library_exception(lineage[0]):
             return library

@@ -1,4 +1,4 @@
-"""Perturbations of a prompt's natural language: letters' case, synonyms, back-translation, and NL-Augmenter's own."""
+"""Perturbations of a prompt's natural language: letters' case, synonyms, back-translation, and NL-Augmenter's."""
 
 from __future__ import annotations
 

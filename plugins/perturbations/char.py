@@ -1,4 +1,4 @@
-"""Letters in the other case, as NL-Augmenter's ChangeCharCase has it (Dhole et al. 2021)."""
+"""Changes the case of letters, as NL-Augmenter's ChangeCharCase does (Dhole et al. 2021)."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class Char:
 
 
 def _has_other_case(character: str) -> bool:
-    """Not so for what becomes several letters, as the German sharp s does."""
+    """Tell whether a character has one other case; the German sharp s has none, for it becomes two letters."""
     other = character.swapcase()
     return other != character and len(other) == 1 and other.swapcase() == character

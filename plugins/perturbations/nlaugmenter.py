@@ -1,4 +1,4 @@
-"""Any sentence operation of NL-Augmenter (Dhole et al. 2021), where that is installed: it is not on PyPI."""
+"""Runs any sentence operation of NL-Augmenter (Dhole et al. 2021), if that is installed; it is not on PyPI."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NlAugmenter:
     operation: str = option(dataclasses.MISSING, "as in nlaugmenter:ButterFingersPerturbation")
 
     def __call__(self, text: str, rng: random.Random) -> str:
-        """The first of the operation's outputs; the text itself where it gives none."""
+        """Return the first of the operation's outputs, or the text itself if there is none."""
         operation = _load(self.operation)
         operation.seed = rng.randrange(2**32)
         with _own_randomness():
@@ -41,7 +41,7 @@ class NlAugmenter:
 
 @contextmanager
 def _own_randomness() -> Iterator[None]:
-    """Operations seed the generators of the whole process: put them back."""
+    """Restore the process's random generators afterwards, because operations seed them."""
     import numpy as np
 
     state, numpy_state = random.getstate(), np.random.get_state()
@@ -54,7 +54,7 @@ def _own_randomness() -> Iterator[None]:
 
 @cache
 def _load(name: str) -> Any:
-    """An instance of the operation; UnknownNameError, or MissingDependencyError where a package it needs is missing."""
+    """Make the operation; raise UnknownNameError, or MissingDependencyError if a package that it needs is missing."""
     try:
         spec = importlib.util.find_spec(_TRANSFORMATIONS)
     except ModuleNotFoundError:
@@ -80,5 +80,5 @@ def _files(root: Path) -> list[Path]:
 
 
 def _classes(path: Path) -> list[str]:
-    """The sentence operations that a file defines, found without importing it: imports there download models."""
+    """Return the sentence operations that a file defines, without importing it, because that may download models."""
     return re.findall(r"^class (\w+)\(.*?SentenceOperation\b", path.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Parts of speech of English words: by a few rules over WordNet's counts, or by nltk's trained tagger."""
+"""Finds parts of speech of English words, by a few rules over WordNet's counts or by nltk's trained tagger."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Pos(StrEnum):
 
 
 class Dictionary(Protocol):
-    """What the rules ask."""
+    """The dictionary that the rules look words up in."""
 
     def counts(self, word: str) -> Mapping[Pos, int]:
-        """How often the word is each part of speech that it can be."""
+        """Count the word in texts, by each part of speech that it can be."""
         ...
 
     def is_base(self, word: str, pos: Pos) -> bool:
-        """Whether the word is not inflected."""
+        """Tell whether the word is not inflected."""
         ...
 
 
@@ -60,10 +60,11 @@ CLOSED = _DETERMINERS | _PRONOUNS | _TO_VERB | _TO_NOUN | _BE | _OTHER
 
 
 def rule_tags(text: str, dictionary: Dictionary) -> list[Pos | None]:
-    """The part of speech of each WORD of a text; None for closed classes and what the dictionary does not have.
+    """Return the part of speech of each WORD of a text; None for closed classes and unknown words.
 
-    A word is what it is most often, unless its neighbours say otherwise: after a determiner or a preposition it is no
-    verb, after `to` or an auxiliary it is one, and an imperative opens a sentence. Rough, and the same everywhere.
+    A word gets its most frequent part of speech, unless its neighbours say otherwise: after a determiner or a
+    preposition it is no verb, after `to` or an auxiliary it is one, and an imperative opens a sentence. The rules are
+    rough, and give the same on every machine.
     """
     words = list(WORD.finditer(text))
     starts = [True] + [bool(re.search(r"[.!?:;]\s", text[a.end() : b.start()])) for a, b in pairwise(words)]
@@ -81,7 +82,7 @@ def _tag(word: str, before: str, after: str, dictionary: Dictionary) -> Pos | No
         return None
 
     def most(*allowed: Pos) -> Pos:
-        """The likeliest of these; the likeliest of all where it can be none of them."""
+        """Return the most frequent of these parts of speech, or of all if the word can be none of these."""
         left = {pos: count for pos, count in counts.items() if pos in allowed} or counts
         return max(left, key=lambda pos: left[pos])
 
@@ -108,7 +109,7 @@ _TREEBANK = {"NN": Pos.NOUN, "NNS": Pos.NOUN, "JJ": Pos.ADJECTIVE, "RB": Pos.ADV
 
 
 def trained_tags(text: str, dictionary: Dictionary) -> list[Pos | None]:
-    """The same by nltk's averaged perceptron, whose data must be there; names and auxiliaries have no synonyms."""
+    """Return the same by nltk's averaged perceptron, whose data must be there; None for names and auxiliaries too."""
     import nltk
 
     words = [word[0] for word in WORD.finditer(text)]

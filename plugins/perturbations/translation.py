@@ -1,7 +1,7 @@
 """Paraphrases by translating to another language and back, as NL-Augmenter's BackTranslation does (Dhole et al. 2021).
 
-By default with the models that it takes, FSMT of Ng et al. 2019 for English and German; any pair of encoder-decoder
-checkpoints of transformers will do that need no prefix or language code.
+The default models are its own, FSMT of Ng et al. 2019 for English and German. Any pair of encoder-decoder checkpoints
+of transformers can be used that needs no prefix or language code.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class BackTranslation:
         return self.perturb_all([text], [rng])[0]
 
     def perturb_all(self, texts: Sequence[str], rngs: Sequence[random.Random]) -> list[str]:
-        """Paraphrase texts. What was paraphrased before with these models, in any run, is read from the cache."""
+        """Paraphrase texts; paraphrases that any run made before with these models are read from the cache."""
         path = cache_path("back-translations", f"{self._key()}.jsonl")
         known = dict(_read(path))
         new = [text for text in dict.fromkeys(texts) if text not in known and len(text.split()) >= _SHORTEST]
@@ -57,7 +57,7 @@ class BackTranslation:
         return [known.get(text, text) for text in texts]
 
     def _key(self) -> str:
-        """What decides a translation besides the text: models (a folder's files by size and date), beams, versions."""
+        """Hash all that a translation depends on besides the text: models (files' sizes and dates), beams, versions."""
         import torch
         import transformers
 
@@ -73,7 +73,7 @@ def _identity(model: str) -> list[Any]:
 
 
 def _read(path: Path) -> Iterator[tuple[str, str]]:
-    """(text, paraphrase) pairs; lines that are damaged, or were not written to their end, are left out."""
+    """Yield (text, paraphrase) pairs; skip lines that are damaged or were not written to their end."""
     if not path.is_file():
         return
     for line in path.read_bytes().split(b"\n")[:-1]:
@@ -85,7 +85,7 @@ def _read(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -> list[str]:
-    """Translate texts, those of about one length together; `beams` None is the model's own number."""
+    """Translate texts, in batches of about one length; `beams` None takes the model's own number."""
     import torch
 
     tokenizer, loaded = _load(model)

@@ -1,4 +1,4 @@
-"""Words replaced by WordNet synonyms, as NL-Augmenter's SynonymSubstitution has it (Dhole et al. 2021)."""
+"""Replaces words by WordNet synonyms, as NL-Augmenter's SynonymSubstitution does (Dhole et al. 2021)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Word:
     def __call__(self, text: str, rng: random.Random) -> str:
         """Replace each noun, verb, adjective or adverb that has synonyms with one of them, with chance p.
 
-        A synonym is put in as the dictionary has it: in lower case, not inflected, as NL-Augmenter does. What stands
-        between words stays.
+        A synonym is put in as the dictionary spells it, in lower case and not inflected, as NL-Augmenter does. The
+        text between words stays.
         """
         wordnet = load_wordnet()
         words = list(WORD.finditer(text))
@@ -44,7 +44,7 @@ class Word:
 
 
 def synonyms(word: str, tag: Pos | None, wordnet: WordNet) -> list[str]:
-    """The first word of each of a word's synsets but itself, the commonest sense first; one may be there repeatedly."""
+    """Return the first word of each of a word's synsets but itself, the commonest sense first, with repeats."""
     if tag is None:
         return []
     firsts = (synset.replace("_", " ") for synset in wordnet.synsets(word, tag))

@@ -1,4 +1,4 @@
-"""WordNet 3.0 through nltk: from nltk's own data, or from where Debian's `wordnet-base` puts it."""
+"""Reads WordNet 3.0 through nltk, from nltk's own data or from the folder of Debian's `wordnet-base`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LEXNAMES = (
 
 
 class WordNet:
-    """What the perturbation asks of WordNet, remembered."""
+    """Looks words up in WordNet, and caches the answers."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -48,7 +48,7 @@ class WordNet:
         self._counts: dict[str, dict[Pos, int]] = {}
 
     def synsets(self, word: str, pos: Pos) -> list[str]:
-        """First word of each synset that has the word, inflected or not, as this part of speech; commonest first."""
+        """Return the first word of each synset of the word or its base as this part of speech, commonest first."""
         key = word.lower(), pos
         if key not in self._synsets:
             found = self._reader.synsets(*key)
@@ -56,14 +56,14 @@ class WordNet:
         return self._synsets[key]
 
     def counts(self, word: str) -> Mapping[Pos, int]:
-        """How often WordNet's tagged texts have the word as each part of speech that it can be."""
+        """Count the word in WordNet's tagged texts, by each part of speech that it can be."""
         key = word.lower()
         if key not in self._counts:
             self._counts[key] = {pos: count for pos in Pos if (count := self._count(key, pos)) is not None}
         return self._counts[key]
 
     def is_base(self, word: str, pos: Pos) -> bool:
-        """Whether the word is not inflected."""
+        """Tell whether the word is not inflected."""
         return bool(self._reader.morphy(word.lower(), str(pos)) == word.lower())
 
     def _count(self, word: str, pos: Pos) -> int | None:
@@ -76,7 +76,7 @@ class WordNet:
 
 @cache
 def load_wordnet() -> WordNet:
-    """WordNet from QHARNESS_WORDNET, nltk's data or the system's, the first there is; MissingDependencyError else."""
+    """Load WordNet from QHARNESS_WORDNET, or nltk's data, or the system's; raise MissingDependencyError without any."""
     try:
         import nltk
         from nltk.corpus import wordnet as own
@@ -85,7 +85,7 @@ def load_wordnet() -> WordNet:
         raise MissingDependencyError("nltk", 'pip install "qharness[perturb]"') from None
 
     class WithLexnames(WordNetCorpusReader):  # type: ignore[misc]
-        """A reader of a folder that has English only, and no `lexnames`."""
+        """Reads a folder that has English only, and no `lexnames`."""
 
         def open(self, file: str) -> Any:
             if file == "lexnames" and not (Path(str(self.root)) / file).exists():
@@ -93,7 +93,7 @@ def load_wordnet() -> WordNet:
             return super().open(file)
 
         def map_wn(self, version: str = "wordnet") -> None:
-            """Other languages' WordNets would want their version's synsets mapped to this one's."""
+            """Do nothing: only other languages' WordNets need their synsets mapped to this version's."""
 
     named = os.environ.get("QHARNESS_WORDNET")
     if not named:

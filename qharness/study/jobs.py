@@ -141,7 +141,7 @@ def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:
         function = cast(JobFunction, getattr(importlib.import_module(module), name))
         if job.remote is None:
             return JobOutcome(function(job.spec, memory, wait=wait))
-        with job.remote.kept_up() as folder:
+        with job.remote.synchronized() as folder:
             path = function(dataclasses.replace(job.spec, output=folder), memory, wait=wait)
         job.remote.send(path)
         return JobOutcome(path)

@@ -1,4 +1,4 @@
-"""Results in object storage, or wherever fsspec reaches: a study works in a local folder and keeps the two alike."""
+"""A study's results in storage that fsspec reaches: the study works in a local folder, which is synchronized."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS_BETWEEN_JOURNALS = 30.0
 
 
 def remote_of(output: str) -> Remote | None:
-    """The storage that a URL names; None for a plain path. Raises QHarnessError for one that cannot be reached."""
+    """Return the storage that a URL names, or None for a plain path. Raises QHarnessError if it cannot be reached."""
     if "://" not in output:
         return None
     remote = Remote(output.rstrip("/"))
@@ -30,18 +30,18 @@ def remote_of(output: str) -> Remote | None:
 
 @dataclass(frozen=True)
 class Remote:
-    """A folder of run folders behind a URL. A run there is whole, too, once its run.json is there: it goes last."""
+    """A folder of run folders at a URL. Each run.json is sent last, so a run there is complete if it has one."""
 
     url: str
 
     @property
     def folder(self) -> Path:
-        """Where this machine works on it."""
+        """Return the local folder in which this machine works."""
         return cache_path("studies", hashlib.sha256(self.url.encode()).hexdigest()[:16])
 
     @property
     def _files(self) -> tuple[Any, str]:
-        """The file system, and the folder's path in it."""
+        """Return the file system, and the folder's path in it."""
         import fsspec
 
         try:
@@ -53,7 +53,7 @@ class Remote:
         return found
 
     def names(self) -> list[str]:
-        """The run folders that are there. Raises QHarnessError where the storage does not answer."""
+        """List the storage's run folders. Raises QHarnessError if the storage does not answer."""
         files, root = self._files
         try:
             found = files.ls(root, detail=True)
@@ -64,9 +64,9 @@ class Remote:
         return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory"]
 
     def fetch(self, *names: str) -> None:
-        """Bring run folders here, all of them by default: whole ones, and the journals of others, to resume.
+        """Download run folders, by default all: complete runs, and longer journals of others, which are resumed.
 
-        And what was measured that is not here.
+        Of a folder of measurements, the files that are not here are downloaded. A run that is complete here stays.
         """
         files, root = self._files
         for name in names or self.names():
@@ -75,7 +75,7 @@ class Remote:
                 continue
             found = {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in files.ls(there, detail=True)}
             journal = here / JOURNAL
-            if RUN not in found and JOURNAL not in found:  # no run's: a folder of what was measured
+            if RUN not in found and JOURNAL not in found:  # a folder of measurements, not of a run
                 found = {file: size for file, size in found.items() if not (here / file).exists()}
             elif RUN not in found and found[JOURNAL] <= (journal.stat().st_size if journal.exists() else 0):
                 continue
@@ -86,9 +86,9 @@ class Remote:
                 scratch.replace(here / file)
 
     def send(self, path: Path) -> None:
-        """Bring a file of the folder, or a run's files, there: run.json last; a run that is whole there stays as it is.
+        """Upload a file of the local folder, or a run's files, run.json last.
 
-        Unless its run.json differs, as one does that was compared meanwhile.
+        A run whose run.json is there with the same bytes is not sent again; a comparison may have changed it.
         """
         files, root = self._files
         inside = [file for file in path.iterdir() if file.name[0] != "."] if path.is_dir() else [path]
@@ -108,8 +108,8 @@ class Remote:
         return content
 
     @contextmanager
-    def kept_up(self) -> Iterator[Path]:
-        """The local folder, with all that is there; what is made in it meanwhile goes there: journals as they grow."""
+    def synchronized(self) -> Iterator[Path]:
+        """Download everything and yield the local folder; upload what changes in it, journals every 30 seconds."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.fetch()
         before = self._stamps()
@@ -124,7 +124,7 @@ class Remote:
             self._send_changed(before)
 
     def _stamps(self) -> dict[Path, tuple[int, int]]:
-        """Each file with its size and time of change."""
+        """Return each file with its size and time of change."""
         found = [path for path in self.folder.rglob("*") if path.is_file() and path.name[0] != "."]
         return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
