@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from qharness.models.loading import BUNDLED
+from qharness.models.checkpoint import BUNDLED
 
 STUDY = """\
 models = ["{model}"]

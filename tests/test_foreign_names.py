@@ -18,6 +18,7 @@ from qharness.noise.noise_output import table as noise_table
 from qharness.progress import note
 from qharness.report.tables.table import Cell, Column, Table, number_cell
 from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
+from qharness.results import NoiseReport
 from qharness.specs import DEFAULT_MODEL
 from qharness.storage.atomic_writer import write_json, write_text
 from qharness.storage.json_values import json_text
@@ -111,7 +112,8 @@ def test_the_layers_of_a_noise_measurement() -> None:
         "name": "=layer", "block": "-b", "depth": -1, "weight_noise": -0.5, "activation_noise": None,
         "accumulated_noise": 1.0, "activation_max": {"tokens": None, "inputs": None},
     }  # fmt: skip
-    text = noise_table([{"model": NAME, "parameters": 3, "quantizer": "@q", "layers": [layer]}])
+    report = {"model": NAME, "parameters": 3, "quantizer": "@q", "mean": {}, "layers": [layer]}
+    text = noise_table([NoiseReport.of_document(report, "")])
     row = next(csv.DictReader(io.StringIO(text)))
     assert (row["model"], row["quantizer"], row["name"], row["block"]) == ("'" + LINES, "'@q", "'=layer", "'-b")
     assert (row["depth"], row["weight_noise"], row["activation_noise"]) == ("-1", "-0.5", "")

@@ -15,14 +15,15 @@ from typer.testing import CliRunner
 from qharness.cli import app
 from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
-from qharness.hosting.energy import check_country, insist, measure_power, power_of, why_not
-from qharness.hosting.measurement import Spread, _attempt, _predictor, check_fits, measure
+from qharness.hosting.energy import check_country, measure_power, power_missing_reason, power_of, require_power
+from qharness.hosting.measurement import _attempt, _predictor, check_fits, latency_of, measure
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel
 from qharness.models.sampling import Draw
+from qharness.results import Latency
 from qharness.specs import ModelSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
@@ -53,9 +54,10 @@ def test_table_2_of_the_paper(column: str) -> None:
 
 def test_energy_times_the_grid_is_the_co2() -> None:
     instance = find_instance("g4dn.xlarge")
-    energy = estimated_energy(2.0, instance)
-    assert energy["kwh_per_1k"] == pytest.approx(1000 * 2 * 76.3 * 1.2 / 3.6e6)
-    assert energy["kwh_per_1k"] * energy["gco2eq_per_kwh"] == pytest.approx(per_1000(2.0, instance.gco2eq_per_hour))
+    energy = estimated_energy(2.0, instance, "as asked")
+    assert energy.kwh_per_1k == pytest.approx(1000 * 2 * 76.3 * 1.2 / 3.6e6)
+    assert energy.kwh_per_1k and energy.gco2eq_per_kwh
+    assert energy.kwh_per_1k * energy.gco2eq_per_kwh == pytest.approx(per_1000(2.0, instance.gco2eq_per_hour))
     assert per_1000(2.0, None) is None
     assert find_instance("g5.xlarge").gco2eq_per_hour is None  # its power is not known
 
@@ -96,8 +98,8 @@ def test_a_file_that_is_wrong(text: str | None, message: str, tmp_path: Path) ->
 
 
 def test_quartiles() -> None:
-    assert Spread.of([4.0, 1.0, 3.0, 2.0, 5.0]) == Spread(3.0, 2.0, 4.0, 5)
-    assert Spread.of([2.0]) == Spread(2.0, 2.0, 2.0, 1)
+    assert latency_of([4.0, 1.0, 3.0, 2.0, 5.0]) == Latency(3.0, 2.0, 4.0, 5)
+    assert latency_of([2.0]) == Latency(2.0, 2.0, 2.0, 1)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "t5"])
@@ -130,7 +132,7 @@ def test_what_is_measured_of_a_model(llama: Path) -> None:
     weights = sum(p.nbytes for p in make_model("llama").parameters())
     assert weights <= found.weights < weights * 1.1  # and some buffers
     assert found.resident == found.weights  # nothing is packed here
-    assert found.weights < found.process_loaded <= found.process_peak
+    assert found.weights < found.process.loaded <= found.process.peak
     assert found.power is None and found.threads == torch.get_num_threads()
 
 
@@ -177,12 +179,12 @@ def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:
 
     power = measure_power(predict, "FRA", seconds=1.5)
     assert len(calls) > 3 and power.seconds >= 1.5 and power.tool.startswith("codecarbon 3")
-    assert power.watts == pytest.approx(sum(part["watts"] for part in power.parts.values()))
-    assert power.parts["ram"]["source"] == "estimated"
-    assert power.parts["cpu"]["source"] == ("estimated" if why_not("cpu") else "measured")
+    assert power.watts == pytest.approx(sum(part.watts for part in power.parts.values()))
+    assert power.parts["ram"].source == "estimated"
+    assert power.parts["cpu"].source == ("estimated" if power_missing_reason("cpu") else "measured")
     assert 10 < power.gco2eq_per_kwh < 150  # France's grid, by the year
     energy = power.energy(2.0)
-    assert energy["kwh_per_1k"] == pytest.approx(power.watts * 2000 / 3.6e6)
+    assert energy.kwh_per_1k == pytest.approx(power.watts * 2000 / 3.6e6)
 
 
 def test_power_from_energies() -> None:
@@ -195,8 +197,8 @@ def test_power_from_energies() -> None:
         "emissions": 0.0018, "country_iso_code": "USA", "codecarbon_version": "3.3.2",
     }  # fmt: skip
     power = power_of(EmissionsData(**{name: figures.get(name, 0) for name in names}), cpu_measured=True)
-    assert {name: round(part["watts"]) for name, part in power.parts.items()} == {"cpu": 100, "gpu": 300, "ram": 50}
-    assert [part["source"] for part in power.parts.values()] == ["measured", "measured", "estimated"]
+    assert {name: round(part.watts) for name, part in power.parts.items()} == {"cpu": 100, "gpu": 300, "ram": 50}
+    assert [part.source for part in power.parts.values()] == ["measured", "measured", "estimated"]
     assert power.watts == pytest.approx(450) and power.gco2eq_per_kwh == pytest.approx(400)
 
 
@@ -230,9 +232,9 @@ def test_a_country_without_a_grid() -> None:
 
 def test_codecarbon_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
-    assert "pip install 'qharness[profile]'" in why_not("cpu")
+    assert "pip install 'qharness[profile]'" in power_missing_reason("cpu")
     with pytest.raises(MissingDependencyError, match=r"codecarbon is needed: pip install 'qharness\[profile\]'"):
-        insist("cpu", "USA")
+        require_power("cpu", "USA")
 
 
 def run(*arguments: object) -> dict:
@@ -291,7 +293,7 @@ def test_bad_profiles(arguments: list[str], parts: list[str], in_process: Cli) -
 
 
 def test_energy_that_cannot_be_measured(in_process: Cli) -> None:  # noqa: F811
-    reason = why_not("cpu")
+    reason = power_missing_reason("cpu")
     if not reason:
         pytest.skip("the processor's energy can be measured here")
     one_line(

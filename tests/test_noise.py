@@ -22,12 +22,14 @@ from qharness.models.loading import LoadedModel, load_model
 from qharness.noise import NoiseInputs, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.noise_measurement import SEQUENCES, TOKENS, draw_inputs
-from qharness.noise.relative import Maxima, RelativeNoise, relative_noise, spread
+from qharness.noise.relative import Maxima, RelativeNoise, five_numbers, relative_noise
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.plugins.rtn import round_to_nearest
+from qharness.results import NoiseReport
 from qharness.specs import ModelSpec
 from qharness.storage.benchmark_files import cache_dir
+from qharness.storage.json_codec import encode
 from tests.asked import bound, calibrated
 from tests.tiny_models import save_model
 
@@ -39,7 +41,8 @@ Document = dict[str, Any]
 
 
 def measured(model: Path | str, *quants: str, inputs: str, **options: Any) -> list[Document]:
-    return list(measure_noise([bound(model, quant, **options) for quant in quants], NoiseInputs.of(None, inputs)))
+    reports = measure_noise([bound(model, quant, **options) for quant in quants], NoiseInputs.of(None, inputs))
+    return [report.document for report in reports]
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +85,11 @@ def test_spread_by_hand() -> None:
     maxima.add(torch.tensor([[[1.0, -5.0], [2.0, 0.0], [3.0, 3.0]]]))
     maxima.add(torch.tensor([[[-9.0, 1.0]]]))
     maxima.add(torch.zeros(0, 2))  # an expert that no token was sent to
-    assert maxima.document() == {
+    assert encode(maxima.spread()) == {
         "tokens": {"min": 2, "q1": 2.75, "median": 4, "q3": 6, "max": 9},
         "inputs": {"min": 5, "q1": 6, "median": 7, "q3": 8, "max": 9},
     }
-    assert spread([]) is None
+    assert five_numbers([]) is None
 
 
 # ----------------------------------------------------------------------------------------- against plain transformers
@@ -124,8 +127,8 @@ def test_activations_against_the_first_layers_input(tinycoder: dict[str, Documen
     first = tinycoder["int8-dynamic"]["layers"][0]
     assert first["name"].endswith("layers.0.self_attn.q_proj") and first["depth"] == 1
     assert first["activation_noise"] == pytest.approx(noise.value, rel=1e-3)
-    assert first["activation_max"]["tokens"] == pytest.approx(maxima.document()["tokens"])
-    assert first["activation_max"]["inputs"] == pytest.approx(maxima.document()["inputs"])
+    assert first["activation_max"]["tokens"] == pytest.approx(encode(maxima.spread())["tokens"])
+    assert first["activation_max"]["inputs"] == pytest.approx(encode(maxima.spread())["inputs"])
 
 
 # ------------------------------------------------------------------------------------------------- figure 6's claims
@@ -251,7 +254,7 @@ def test_a_mistake_leaves_nothing_behind(random_llama: Path) -> None:
 
 def test_files_and_figures(tinycoder: dict[str, Document], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    write_noise(list(tinycoder.values()), tmp_path / "noise")
+    write_noise([NoiseReport.of_document(each, "") for each in tinycoder.values()], tmp_path / "noise")
     rows = list(csv.DictReader((tmp_path / "noise/layers.csv").open()))
     assert len(rows) == 28 * len(QUANTS)
     own = [row for row in rows if row["quantizer"] == "int8-dynamic:activations=tensor"]

@@ -157,7 +157,7 @@ def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> 
     tokenizer().save_pretrained(tmp_path)
     about = tmp_path / "tokenizer_config.json"
     about.write_text(json.dumps({"tokenizer_class": "LlamaTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}))
-    found = loading.load_tokenizer(str(tmp_path))
+    found = loading.load_tokenizer(Checkpoint(str(tmp_path)))
     assert found.decode(found.encode("def f(a, b):\n    pass", add_special_tokens=False)) == "def f(a, b):\n    pass"
 
 

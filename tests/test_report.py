@@ -22,7 +22,7 @@ from qharness.report.data.labels import Labels
 from qharness.report.tables.all_tables import all_tables
 from qharness.report.tables.table import number_cell
 from qharness.report.tables.table_formats import to_csv, to_latex, to_markdown
-from qharness.storage.json_values import json_safe
+from qharness.storage.json_values import json_text
 from tests.asked import bound
 from tests.report_runs import discordant, with_passes, write_run
 
@@ -261,7 +261,7 @@ def test_a_report_of_real_runs(
     ]
     text = {**short, "samples": None, "temperature": None}
     known = profile(ProfileSpec(bound(random_llama, "rtn:3"), latency=2.0))
-    (tmp_path / "runs/profile.json").write_text(json.dumps(json_safe(known)))
+    (tmp_path / "runs/profile.json").write_text(json_text(known.document))
     summary = qharness.run(RunSpec("tiny-summary", str(random_llama), "rtn:3", **text))
     monkeypatch.setattr(
         sys,

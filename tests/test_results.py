@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from qharness import SamplesError
-from qharness.results import Comparison, McNemar, PairedMeans, RunRecord, SampleRow
+from qharness import SamplesError, compare, filters
+from qharness.cli import app
+from qharness.evaluate.run.run_record import declared_metric
+from qharness.metrics.table import unit_of
+from qharness.results import Comparison, McNemar, Metric, PairedMeans, RunRecord, SampleRow
 from qharness.results.paired import Clustered
 from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_text
@@ -76,3 +82,88 @@ def test_rows_of_programs_and_of_texts() -> None:
     assert (second.status, second.scores, second.level) == (None, {"bleu": 0.5}, 3)
     written = encode(first)
     assert written.items() >= program.items() and not written.keys() & {"metrics", "level", "detail", "in_process"}
+
+
+# A run as version 0.1.0 wrote it: fewer fields, and a comparison that lost its infinity.
+OLD_SPEC = {
+    "task": "tiny-python", "model": "tinycoder", "quant": "rtn:2", "calib": None, "samples": 2,
+             "temperature": 0.2, "top_p": 0.95, "max_new_tokens": 300, "limit": 4, "seed": 0, "batch_size": None,
+             "device": "cpu", "dtype": "float32", "allow_unsandboxed": False, "data_dir": None, "output": "runs",
+             "baseline": None, "compare": True,
+}  # fmt: skip
+OLD_RUN = {
+    "spec": OLD_SPEC,
+    "metrics": {"tiny-python": {"pass@1": 0.5, "pass@5": None}},
+    "seeds": {"sampling": 0},
+    "versions": {"qharness": "0.1.0", "torch": "2.8.0", "toolchains": {"python": "3.11.4"}},
+    "machine": {"platform": "Linux", "device": "cpu", "dtype": "torch.float32"},
+    "data": [],
+    "hosting": {"resident_bytes": 8000000},
+    "timings": {"total_s": 3.5, "generation_s": 2.5},
+    "isolation": "namespaces",
+    "batches": {"size": 8, "rows": None},
+    "notes": [],
+}  # fmt: skip
+OLD_BASELINE = {
+    "a": "runs/full", "b": "runs/quantized", "n_problems": 4, "n_pairs": 8,
+    "pass@1": {"a": 1.0, "b": 0.5, "difference": -0.5, "ci95": [None, None]},
+    "paper": {"p_value": 0.125, "odds_ratio": None, "b": 4, "c": 0},
+    "clustered": {"p_value": 0.5, "ci95": [None, None]},
+    "smallest_detectable_difference": 0.3,
+}  # fmt: skip
+
+
+def old_run(folder: Path, quant: str, passing: int, **more: object) -> Path:
+    """A folder as version 0.1.0 left it, of four problems and two samples; `passing` of its completions pass."""
+    folder.mkdir(parents=True)
+    rows = [
+        {"task": "tiny-python", "doc_id": n // 2, "task_id": f"tiny/{n // 2}", "sample": n % 2, "seed": 0,
+         "prompt_sha": "0", "completion": "    return 1\n", "status": "passed" if n < passing else "failed",
+         "passed": n < passing, "detail": "", "seconds": 0.1}
+        for n in range(8)
+    ]  # fmt: skip
+    (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    document = {**OLD_RUN, "spec": {**OLD_SPEC, "quant": quant}, **more}
+    (folder / "run.json").write_text(json.dumps(document))
+    return folder
+
+
+def test_runs_of_version_0_1_are_compared_and_reported(tmp_path: Path) -> None:
+    full, quantized = old_run(tmp_path / "runs/full", "none", 8), old_run(tmp_path / "runs/q", "rtn:2", 4)
+    again = old_run(tmp_path / "runs/again", "rtn:3", 4, baseline=OLD_BASELINE)
+    found = compare(full, quantized)
+    assert found.main.difference == -0.5 and found.paper is not None and found.paper.odds_ratio == math.inf
+    assert '"odds_ratio": 1e999' in json_text(found.document) and found.robustness is None
+    runner = CliRunner()
+    for arguments in (["compare", full, quantized], ["report", tmp_path / "runs", "--output", tmp_path / "report"]):
+        done = runner.invoke(app, [str(each) for each in arguments])
+        assert done.exit_code == 0, done.output
+    old = RunRecord.of_document(json.loads((again / "run.json").read_text()), again).baseline
+    assert old is not None and old.paper is not None and old.paper.odds_ratio == math.inf
+
+
+def test_a_row_of_the_table_is_a_metric_of_lm_evals() -> None:
+    found = filters.bleu
+    assert found.__name__ == "bleu" and found(["the sum of two"], ["the sum of two"]) == pytest.approx(100)
+    assert {name: unit_of(name) for name in ("bleu", "pass@10", "chrf")} == {
+        "bleu": "percent",
+        "pass@10": "ratio",
+        "chrf": "",
+    }
+    with pytest.raises(AttributeError, match="no attribute 'blue'"):
+        _ = filters.blue
+
+
+@pytest.mark.parametrize(
+    ("metadata", "better", "expected"),
+    [
+        ({}, {"pass_at_k": True}, Metric("pass@1", True, "ratio")),
+        ({"metric": "edits"}, {"pass@1": True, "edits": False}, Metric("edits", False, "")),
+        ({"metric": "missing"}, {}, Metric("pass@1", True, "ratio")),
+    ],
+)
+def test_a_task_declares_its_main_metric(metadata: dict[str, str], better: dict[str, bool], expected: Metric) -> None:
+    task = SimpleNamespace(get_config={"metadata": metadata}.get, higher_is_better=lambda: better)
+    run: Any = SimpleNamespace(task=SimpleNamespace(tasks={"t": task}))
+    assert declared_metric(run, {"pass@1": 0.5, "edits": 3.0}) == expected
+    assert declared_metric(run, {}) is None

@@ -14,7 +14,7 @@ from qharness.progress import note
 from qharness.specs import ModelSpec, RunSpec
 
 if TYPE_CHECKING:
-    from qharness.storage.json_codec import JsonObject
+    from qharness.storage.json_values import JsonObject
     from qharness.study.executors.local import Local
     from qharness.study.executors.ray import OnRay
     from qharness.study.jobs import Attempt, Job

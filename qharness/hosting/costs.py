@@ -1,4 +1,4 @@
-"""The arithmetic of hosting: all is linear in the latency, one prediction after another (Wei et al. 2023, IV.A)."""
+"""The arithmetic of hosting: costs are linear in the latency, one prediction after another (Wei et al. 2023, IV.A)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SECONDS_AN_HOUR = 3600
 
 
 def per_1000(latency_s: float | None, per_hour: float | None) -> float | None:
-    """What 1,000 predictions of `latency_s` seconds each take, at so much an hour; None where either is unknown."""
+    """The cost of 1,000 predictions of `latency_s` seconds each, at `per_hour`; None where either is unknown."""
     if latency_s is None or per_hour is None:
         return None
     return 1000 * latency_s / _SECONDS_AN_HOUR * per_hour

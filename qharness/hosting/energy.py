@@ -38,7 +38,7 @@ class Power:
     tool: str
 
     def energy(self, latency_s: float) -> MeasuredEnergy:
-        """The energy of 1,000 predictions that take so long each, one after another."""
+        """The energy of 1,000 predictions of `latency_s` seconds each, one after another."""
         kwh = latency_s / 3600 * self.watts  # 1,000 predictions, 1,000 watts a kilowatt
         return MeasuredEnergy(
             "measured", kwh, self.watts, self.gco2eq_per_kwh, self.country, self.parts, self.seconds, self.tool

@@ -11,15 +11,15 @@ from qharness.errors import QHarnessError, UnknownNameError
 from qharness.storage.json_reader import read_toml
 
 DEFAULT_INSTANCE = "p3dn.24xlarge"
-"""The one that Wei et al. 2023 counted in."""
+"""The instance by which Wei et al. 2023 compute costs."""
 _TABLE = Path(__file__).with_name("instances.toml")
 
 
 class Instance(BaseModel):
-    """What an hour of a machine costs; None where that is not known.
+    """The costs of an hour of a machine; None where unknown.
 
-    `watts`: of the whole instance while it works; `pue`: what its data centre takes for each of them;
-    `gco2eq_per_kwh`: of the grid it hangs on.
+    `watts`: of the whole instance while it works; `pue`: the watts of its data centre for each of them;
+    `gco2eq_per_kwh`: of its grid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -48,7 +48,7 @@ _INSTANCES = TypeAdapter(dict[str, Instance])
 
 
 def read_instances(extra: Path | None = None) -> dict[str, Instance]:
-    """The table, with what a file of the same form adds or replaces. Raises QHarnessError for one that is wrong."""
+    """The table, with rows that a file of the same form adds or replaces. Raises QHarnessError for a wrong file."""
     found = _INSTANCES.validate_python(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
     if extra is not None:
         found |= _read(extra)
@@ -66,7 +66,7 @@ def _read(path: Path) -> dict[str, Instance]:
 
 
 def find_instance(name: str, extra: Path | None = None) -> Instance:
-    """An instance by name. Raises UnknownNameError with those that are spelt alike."""
+    """Find an instance by name. Raises UnknownNameError, which names similar ones."""
     known = read_instances(extra)
     if name not in known:
         raise UnknownNameError("instance", name, known, hint="--instances FILE.toml adds others")

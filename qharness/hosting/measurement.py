@@ -91,7 +91,7 @@ def check_fits(checkpoint: Checkpoint, load: Load) -> None:
 
 
 def measure_apart(spec: ModelSpec, load: Load) -> Measured:
-    """Measure in a new process, which holds nothing but this model. Raises QHarnessError, also where memory ran out."""
+    """Measure in a new process that holds this model alone. Raises QHarnessError, also where memory ran out."""
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
             found = pool.submit(_attempt, spec, load).result()
@@ -103,7 +103,7 @@ def measure_apart(spec: ModelSpec, load: Load) -> Measured:
 
 
 def _attempt(spec: ModelSpec, load: Load) -> Measured | str:
-    """The figures, or what was wrong: an exception of ours would not survive the way back."""
+    """The measurements, or an error's message: pickle does not carry QHarnessError between processes."""
     with contextlib.redirect_stdout(sys.stderr):
         try:
             return measure(spec, load)
@@ -155,7 +155,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
 
 
 def _predictor(loaded: LoadedModel, load: Load, seed: int) -> Callable[[int], None]:
-    """Greedy generation as `run` does it, with all its new tokens, of as many different prompts as are asked for."""
+    """A function that generates greedily, as `run` does, all new tokens of as many different prompts as asked for."""
     import torch
 
     from qharness.models.decoding import Decoding
@@ -180,7 +180,7 @@ def _predictor(loaded: LoadedModel, load: Load, seed: int) -> Callable[[int], No
 def _prompts(
     tokenizer: PreTrainedTokenizerBase, words: int, count: int, length: int, rng: random.Random
 ) -> list[Prompt]:
-    """Random tokens: what a model computes with takes no longer or shorter for what it means."""
+    """Prompts of random tokens: the time of a forward pass does not depend on their meaning."""
     from qharness.models.engine import Prompt
     from qharness.models.sampling import Draw
 
@@ -198,7 +198,7 @@ def latency_of(seconds: Sequence[float]) -> Latency:
 
 
 def _timed(predict: Callable[[int], None], size: int, load: Load, progress: Callable[[int, int], None]) -> Latency:
-    """Repeat a batch, once more than is counted: its first run allocates."""
+    """Time a batch repeatedly; the first run, which allocates memory, is not counted."""
     predict(size)
     seconds: list[float] = []
     while len(seconds) < load.repeats and (len(seconds) < _LEAST or sum(seconds) < _ENOUGH_S):

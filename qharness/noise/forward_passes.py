@@ -27,7 +27,7 @@ Watch = Callable[[str, Tensor], None]
 
 @dataclass(frozen=True)
 class Reference:
-    """A model in full precision, as far as it is needed once it is no longer in memory.
+    """A model in full precision, as the comparison needs it once it is no longer in memory.
 
     `blocks`: in the order in which a forward pass reaches them, then those it does not reach. `layers`: shape
     (out, in) of each Linear of the blocks; its weight is a file of `folder`. `hidden`: what each block put out,
@@ -48,7 +48,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """Relative noise by layer and by block; NaN where it is undefined or does not show."""
+    """Relative noise by layer and by block; NaN where it is undefined or cannot be found."""
 
     weights: Mapping[str, float]
     activations: Mapping[str, float]
@@ -56,7 +56,7 @@ class LayerNoise:
 
 
 def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: Path) -> Reference:
-    """Run a model on sequences int64 [length], and keep what its quantized form will be held against.
+    """Run a model on sequences int64 [length], and record the reference for its quantized forms.
 
     Weights go to files in `folder`, one at a time. Raises QHarnessError where they do not fit.
     """
@@ -81,7 +81,7 @@ def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: 
 
 
 def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Reference) -> LayerNoise:
-    """Hold a quantized model against full precision, on the same sequences.
+    """Compare a quantized model with full precision, on the same sequences.
 
     Weight noise by itself; activation noise on what reaches each layer in the quantized model; accumulated noise of
     what each block puts out.
@@ -114,7 +114,7 @@ def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Re
 
 
 def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
-    """Forward passes, one sequence each: nothing depends on a batch. A sequence without tokens has none.
+    """Run forward passes, one sequence each, so that nothing depends on a batch; empty sequences are skipped.
 
     Raises ModelError, naming a layer, where logits are not finite.
     """
@@ -135,7 +135,7 @@ def _file(folder: Path, layer: str) -> Path:
 def _watching(
     layers: Mapping[str, nn.Module], enter: Watch, blocks: Mapping[str, nn.Module], leave: Watch
 ) -> Iterator[None]:
-    """Meanwhile `enter` gets each layer's input and `leave` each block's hidden states, with the name."""
+    """Call `enter` with each layer's input and `leave` with each block's hidden states, with the name."""
 
     def before(name: str) -> Callable[..., None]:
         return lambda _module, args, kwargs: enter(name, args[0] if args else next(iter(kwargs.values())))

@@ -14,7 +14,7 @@ _PROPORTIONAL = 1e-5  # float32 rounding is well below this, a rounded activatio
 
 
 def effective_weight(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
-    """The weight [out, in] with which a layer works, in float; None where it does not show.
+    """The weight [out, in] that a layer computes with, in float; None where it cannot be found.
 
     `shape`: of the original weight. Asked of the layer where it is a `QuantizedLinear`; else read from its `weight`;
     else found by running it.
@@ -29,7 +29,7 @@ def effective_weight(module: nn.Module, shape: torch.Size, device: torch.device)
 
 
 def seen_input(module: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """What a layer makes of its input before it multiplies; None where that does not show."""
+    """The function by which a layer quantizes its input before it multiplies; None where it cannot be found."""
     if isinstance(module, QuantizedLinear):
         return module.quantized_input
     return (lambda x: x) if _is_plain(module) else None
@@ -56,7 +56,7 @@ def _stated(module: nn.Module, shape: torch.Size, device: torch.device) -> Tenso
 
 
 def _probed(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
-    """The answer to unit vectors, less that to nothing. None if unit vectors of another length tell another story.
+    """The layer's output for unit vectors, less that for zeros; None where vectors of another length disagree.
 
     They do where a fixed activation scale rounds or cuts them off.
     """

@@ -103,7 +103,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, float]], label: str, style: Style) -> None:
-    """Undefined points are left out."""
+    """Draw a line through the points that are defined."""
     known = [(x, y) for x, y in points if math.isfinite(y)]
     if known:
         axes.plot([x for x, _ in known], [y for _, y in known], **style.line, label=plain(label))
@@ -111,7 +111,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, float]], label: str, style: 
 
 
 def _logarithmic(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic scale, linear near 0 where there are zeros, which full precision has."""
+    """Set a logarithmic scale, linear near 0 where there are zeros, as full precision has."""
     smallest = min(values, default=1.0)
     if smallest > 0 and axes.get_yscale() != "symlog":
         axes.set_yscale("log")

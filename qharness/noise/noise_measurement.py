@@ -38,7 +38,7 @@ class NoiseInputs:
 
     @classmethod
     def of(cls, calib: str | None, inputs: str | None) -> NoiseInputs:
-        """Those of the set `inputs`; where it is None, the sequences of `calib` that nothing is calibrated with."""
+        """The set `inputs`; where it is None, the sequences of `calib` that nothing is calibrated with."""
         return cls(bind_set(calib if inputs is None else inputs), inputs is None)
 
 
@@ -125,6 +125,6 @@ def layer_reports(reference: Reference, noise: LayerNoise) -> list[LayerReport]:
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Over those that are finite; NaN if none is."""
+    """The mean of the finite values; NaN if none is."""
     finite = [value for value in values if math.isfinite(value)]
     return math.fsum(finite) / len(finite) if finite else math.nan

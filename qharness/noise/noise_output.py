@@ -22,7 +22,7 @@ from qharness.visible_text import csv_cell
 
 
 def write_noise(reports: Sequence[NoiseReport], folder: Path) -> None:
-    """`noise.json` (a list), `layers.csv` and the figures, as PNG and PDF. Replaces what is there under these names.
+    """`noise.json` (a list), `layers.csv` and the figures, as PNG and PDF; replaces files of these names.
 
     Raises MissingDependencyError where there is no matplotlib, QHarnessError for a folder that cannot be written.
     """
@@ -34,7 +34,7 @@ def write_noise(reports: Sequence[NoiseReport], folder: Path) -> None:
 
 
 def check_output(folder: Path) -> None:
-    """Raise, before any work is done, what `write_noise` would raise after it. Makes nothing."""
+    """Raise before any work the errors that `write_noise` would raise after it. Writes nothing."""
     require_matplotlib()
     there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):

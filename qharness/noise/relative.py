@@ -58,7 +58,7 @@ class Maxima:
     inputs: list[float] = field(default_factory=list)
 
     def add(self, x: Tensor) -> None:
-        """One input's activations [..., in]."""
+        """Add one input's activations [..., in]."""
         if x.numel():
             peaks = x.detach().abs().amax(-1).float().flatten()
             self.tokens += peaks.tolist()

@@ -10,8 +10,8 @@ from pathlib import Path
 from qharness.errors import SamplesError
 from qharness.results.paired import Comparison
 from qharness.specs import RunSpec, TaskName
-from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonObject, Splicing, decode, encode
-from qharness.storage.json_values import defined
+from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
+from qharness.storage.json_values import JsonObject, defined
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class UntouchedShare:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(JsonRecord):
     """The record of a finished run. Fields that an old document lacks have defaults; `spec.task` is then empty.
 
     `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
@@ -120,11 +120,6 @@ class RunRecord:
     generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
     baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
-
-    @classmethod
-    def of_document(cls, document: object, place: str | Path) -> RunRecord:
-        """Read what a run.json holds. Raises SamplesError, naming the place, for another shape."""
-        return decode(cls, document, SamplesError, str(place))
 
     @property
     def own_metrics(self) -> Mapping[str, float]:
@@ -210,7 +205,7 @@ class RunResult:
 
 
 @dataclass(frozen=True)
-class ScoreReport(Splicing):
+class ScoreReport(Splicing, JsonRecord):
     """What `score` found. `rates`: pass@k over problems, by name; `status`: how many completions ended in each way.
 
     `executed`: how many verdicts came from `isolated` and `in-process` tests; `cached`: how many were known before.
@@ -238,5 +233,4 @@ class ScoreResult:
     @property
     def document(self) -> JsonObject:
         """The report, for JSON."""
-        document: JsonObject = encode(self.report)
-        return document
+        return self.report.document

@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from qharness.errors import SamplesError
-from qharness.storage.json_codec import LEFT_OUT, Figure, JsonObject, decode, encode
+from qharness.storage.json_codec import LEFT_OUT, Figure, JsonRecord
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ class InstanceRates:
 
 
 @dataclass(frozen=True)
-class CostProfile:
+class CostProfile(JsonRecord):
     """What one model costs to host: the document of `profile`. None where unknown or not measured.
 
     `latency_s`: of one prediction. `layers`: quantized layers by kernel. `quantization`: the quantizer's log.
@@ -125,17 +123,6 @@ class CostProfile:
     notes: Sequence[str] = ()
     baseline: CostProfile | None = field(default=None, metadata=LEFT_OUT)
     ratios: Mapping[str, float | None] | None = field(default=None, metadata=LEFT_OUT)
-
-    @classmethod
-    def of_document(cls, document: object, place: str | Path) -> CostProfile:
-        """Read a profile's document. Raises SamplesError, naming the place, for another shape."""
-        return decode(cls, document, SamplesError, str(place))
-
-    @property
-    def document(self) -> JsonObject:
-        """The profile, for JSON."""
-        document: JsonObject = encode(self)
-        return document
 
 
 @dataclass(frozen=True)
@@ -189,7 +176,7 @@ class MeanNoise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseReport:
+class NoiseReport(JsonRecord):
     """The noise of one quantizer on one model: the document of `noise`."""
 
     model: str
@@ -201,14 +188,3 @@ class NoiseReport:
     calibration: str | None = None
     mean: MeanNoise
     layers: Sequence[LayerReport]
-
-    @classmethod
-    def of_document(cls, document: object, place: str | Path) -> NoiseReport:
-        """Read a noise document. Raises SamplesError, naming the place, for another shape."""
-        return decode(cls, document, SamplesError, str(place))
-
-    @property
-    def document(self) -> JsonObject:
-        """The report, for JSON."""
-        document: JsonObject = encode(self)
-        return document

@@ -5,10 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from qharness.errors import SamplesError
-from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonObject, Splicing, decode, encode
+from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing
 
 Bounds = tuple[Figure, Figure]
 """A 95% interval, low and high; NaN where undefined."""
@@ -164,7 +162,7 @@ class PerturbationCost:
 
 
 @dataclass(frozen=True)
-class Comparison(Splicing):
+class Comparison(Splicing, JsonRecord):
     """What `compare` found of run folder `b` against run folder `a`; undefined figures are NaN.
 
     `metric`: the score that texts are compared by; None of programs. `means`: by the metric's name, the main one first.
@@ -194,17 +192,6 @@ class Comparison(Splicing):
     def is_spliced(cls, value: object) -> bool:
         """Whether an item of a document is a metric's means."""
         return isinstance(value, dict) and value.keys() >= {"a", "b", "difference"}
-
-    @classmethod
-    def of_document(cls, document: object, place: str | Path) -> Comparison:
-        """Read a comparison's document. Raises SamplesError, naming the place, for another shape."""
-        return decode(cls, document, SamplesError, str(place))
-
-    @property
-    def document(self) -> JsonObject:
-        """The comparison, for JSON."""
-        document: JsonObject = encode(self)
-        return document
 
     @property
     def main_metric(self) -> str:

@@ -14,7 +14,7 @@ _MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "●"))
 
 
 class ComparedBy(StrEnum):
-    """What a quantized model is compared with."""
+    """The model that a quantized model is compared with."""
 
     PRECISION = "precision"  # the same model in full precision
     CALIBRATION = "calibration"  # the same quantizer, calibrated on something else
@@ -30,7 +30,7 @@ _SHARED: dict[ComparedBy, tuple[str, ...] | None] = {
 
 @dataclass(frozen=True)
 class Compared:
-    """One comparison: the model, the language of the programs, the quantizer's spec, and what it is compared with."""
+    """One comparison: its kind, the model, the language of the programs and the quantizer's spec."""
 
     kind: ComparedBy
     model: str
@@ -39,7 +39,7 @@ class Compared:
 
     @property
     def family(self) -> tuple[str, ...] | None:
-        """The comparisons that are adjusted together share this key; None: this one is not adjusted.
+        """The key that comparisons share which are adjusted together; None for one that is not adjusted.
 
         As the scripts of Giagnorio et al. 2025 do it: by model and language against full precision (RQ1, RQ3); by
         model, language and quantizer between calibration sets (RQ2); not at all for fine-tuning.
@@ -61,9 +61,9 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def adjust(items: Sequence[tuple[Hashable | None, float]]) -> list[float]:
-    """Adjust (family, p-value) pairs within each family, in the order given; of family None, p stays as it is.
+    """Adjust (family, p-value) pairs within each family; returns p-values in the order given.
 
-    Give the comparisons of one table: what is adjusted together is what is read together.
+    A p-value of family None stays as it is. Pass the comparisons of one table, which are read together.
     """
     places: dict[Hashable, list[int]] = {}
     for place, (family, _) in enumerate(items):

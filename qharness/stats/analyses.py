@@ -1,4 +1,4 @@
-"""What stands behind a pass rate: levels of difficulty, kinds of failure, problems lost and won.
+"""Breaks a pass rate down: levels of difficulty, kinds of failure, problems lost and won.
 
 `rows` are those of a finished run's samples.jsonl.
 """
@@ -19,7 +19,7 @@ from qharness.results import SampleRow
 from qharness.stats.pairing import Pairs, by_problem, pair, passes
 
 MISSING_NAME = "missing-name"
-"""A program that uses a name, method or package which does not exist, found by compiler or interpreter."""
+"""The kind of a program that uses a name, method or package which does not exist."""
 _KINDS = {status: str(status) for status in Status} | {Status.FAILED: "assertion", Status.ERROR: "exception"}
 _OF_NAMES = frozenset({Status.ERROR, Status.COMPILE_ERROR})
 _LEVELS = ("easy", "medium", "middle", "hard")
@@ -43,7 +43,7 @@ class Level:
 
 
 def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
-    """Passes by the rows' `level`, easy before hard; none where the benchmark has no levels."""
+    """Pass rates by the rows' `level`, easy before hard; empty where the benchmark has no levels."""
     problems: dict[str, list[list[SampleRow]]] = {}
     for samples in by_problem(row for row in rows if row.level is not None).values():
         problems.setdefault(str(samples[0].level), []).append(samples)
@@ -59,10 +59,10 @@ def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
 
 
 def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
-    """How many completions ended in which way; all kinds, also those of which there are none.
+    """Count completions by how they ended; every kind is there, with 0 where it did not occur.
 
-    A kind is a status, but that `failed` is an `assertion`, `error` an `exception`, and an error or compile error that
-    a language knows as a name that does not exist is a `missing-name`.
+    A kind is a status, with three exceptions: `failed` is an `assertion`, `error` an `exception`, and an error or
+    compile error of a name that does not exist is a `missing-name`.
     """
     missing = missing_names()
     counts = Counter(kind_of(row, missing) for row in rows)
@@ -70,7 +70,7 @@ def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
 
 
 def missing_names() -> re.Pattern[str]:
-    """What the languages say begins an error of a name that does not exist; matches nothing if none says so."""
+    """The languages' patterns of errors of names that do not exist, as one; matches nothing if none has any."""
     registry = get_registry()
     languages = (registry.language(name) for name in registry.languages)
     patterns = [language.missing_names for language in languages if isinstance(language, MissingNames)]
@@ -89,7 +89,7 @@ def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
 class PassChange:
     """A problem whose pass rate differs: `a` and `b` are the rates, `first` and `second` rows of one pair.
 
-    Of the pairs of which one passed, it is the first that went the problem's way.
+    The pair is the first whose passing completion is that of the run with the higher rate.
     """
 
     task: str
@@ -107,7 +107,7 @@ def changes(rows_a: Iterable[SampleRow], rows_b: Iterable[SampleRow]) -> tuple[l
 
 
 def changed(problems: Sequence[Pairs]) -> tuple[list[PassChange], list[PassChange]]:
-    """As `changes`, of problems that are paired already."""
+    """(lost, won) of problems that are paired already: see `changes`."""
     found = [_change(each) for each in problems if each.rates[0] != each.rates[1]]
     found.sort(key=lambda each: -abs(each.b - each.a))
     return [each for each in found if each.b < each.a], [each for each in found if each.b > each.a]

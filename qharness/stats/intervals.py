@@ -20,7 +20,7 @@ AT_A_TIME = 1 << 22  # numbers drawn
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95% interval; NaN where undefined."""
+    """An estimate with its 95% interval; NaN where undefined."""
 
     value: float
     low: float
@@ -28,15 +28,15 @@ class Interval:
 
 
 def all_equal(values: NDArray[np.float64]) -> bool:
-    """Whether float64 [n], n from 1, differ by no more than rounding."""
+    """Whether values, float64 [n >= 1], differ by no more than rounding."""
     return bool(np.ptp(values) <= TIE * np.abs(values).max())
 
 
 def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Interval:
-    """The mean of `values` float64 [problems] and its percentile bootstrap (Efron 1979), problems drawn with return.
+    """The mean of `values` float64 [problems] and its percentile bootstrap (Efron 1979), drawn with replacement.
 
-    No bounds for fewer than two problems, and where all are equal: nothing is known of their spread then. No mean for
-    none, or where a value is NaN.
+    The bounds are NaN for fewer than two problems and where all are equal, which says nothing of their spread. The
+    mean is NaN for no problems and where a value is NaN.
     """
     value = float(values.mean()) if len(values) else math.nan
     if len(values) < 2 or math.isnan(value) or all_equal(values):

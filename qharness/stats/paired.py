@@ -66,10 +66,10 @@ def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float
 
 
 def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
-    """The mean difference that this many problems, this variable, show with power 0.8 at level 0.05, two-sided.
+    """The least mean difference that a paired test of these problems finds with power 0.8 at level 0.05, two-sided.
 
-    (z_0.975 + z_0.8) s / sqrt(n), the normal approximation for a paired mean. NaN for fewer than two problems, and
-    where all differences are equal: nothing is known of their variance then.
+    (z_0.975 + z_0.8) s / sqrt(n), the normal approximation for a paired mean, of `differences` float64 [problems]. NaN
+    for fewer than two problems, and where all differences are equal, which says nothing of their variance.
     """
     n = len(differences)
     if n < 2 or all_equal(differences):

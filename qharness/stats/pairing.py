@@ -1,4 +1,4 @@
-"""Rows of two runs' samples.jsonl, paired: completion i of a problem in one with completion i in the other."""
+"""Pairs the rows of two runs' samples.jsonl: completion i of a problem in one with completion i in the other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from qharness.results import RunRecord, SampleRow
 from qharness.specs import TaskName
 
 Key = tuple[str, int]
-"""A problem: its task, without a perturbation, and its document."""
+"""A problem: its task, without a perturbation, and the number of its document."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Pairs:
 
     @property
     def passed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether each passed, bool [pairs] of each run."""
+        """Whether each completion passed, bool [pairs] of each run."""
         return passes(self.first), passes(self.second)
 
     @property
@@ -53,7 +53,7 @@ def by_problem(rows: Iterable[SampleRow]) -> dict[Key, list[SampleRow]]:
 
 
 def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]:
-    """The completions that both runs have, by problem; what only one has is left out."""
+    """Pair the completions that both runs have, by problem; those of one run only are left out."""
     problems = by_problem(first), by_problem(second)
     found = []
     for key in sorted(problems[0].keys() & problems[1].keys()):
@@ -80,13 +80,13 @@ class RunRows:
 
 
 def read_run_rows(folder: Path) -> RunRows:
-    """The rows of a finished run that keeps completions; SamplesError for any other."""
+    """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
     return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:
-    """The rows in the folder of a finished run; SamplesError for a run that keeps no completions."""
+    """Read the rows in the folder of a finished run. Raises SamplesError where there is no samples.jsonl."""
     if not (folder / SAMPLES).is_file():
         raise SamplesError(f"{folder} has no {SAMPLES}: its task runs no programs, so there are no passes to compare")
     lines = read_lines(folder / SAMPLES, ("task", "doc_id", "sample", "completion", "status", "passed"))
@@ -94,7 +94,7 @@ def read_rows(folder: Path) -> Sequence[SampleRow]:
 
 
 def all_run(rows: Sequence[SampleRow], folder: Path) -> Sequence[SampleRow]:
-    """These rows of a folder; SamplesError where one is of a completion that was not run."""
+    """The rows themselves. Raises SamplesError, naming the folder, where one completion was not run."""
     if any(row.passed is None for row in rows):
         raise SamplesError(f"{folder} holds completions that were not run: there are no passes to compare")
     return rows

@@ -1,4 +1,4 @@
-"""How much a perturbation of the prompts costs, as Wei et al. 2023 measure it (section IV.C, table VII)."""
+"""Measures of the cost of perturbed prompts (Wei et al. 2023, section IV.C, table VII)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ SOLVED = 0.5
 
 
 def percentage_drop(unperturbed: float, perturbed: float) -> float:
-    """100 (unperturbed - perturbed) / unperturbed, of pass rates; NaN where nothing passed that could be lost.
+    """100 (unperturbed - perturbed) / unperturbed, of pass rates; NaN where `unperturbed` is 0.
 
-    The lower, the more robust; negative where the perturbation helps.
+    A lower drop is more robust; it is negative where the perturbation helps.
     """
     return 100 * (unperturbed - perturbed) / unperturbed if unperturbed > 0 else math.nan
 
@@ -49,21 +49,21 @@ def rank_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankT
 
 @dataclass(frozen=True)
 class Flips:
-    """Documents that were solved and are no longer (`broken`), and the other way round (`mended`)."""
+    """Documents that only the unperturbed run solves (`broken`), and that only the perturbed run solves (`mended`)."""
 
     broken: list[int]
     mended: list[int]
 
 
 def flips(unperturbed: Mapping[int, float], perturbed: Mapping[int, float]) -> Flips:
-    """Which documents a perturbation flips, of those in both, by their pass rates."""
+    """The documents, of those in both, that a perturbation flips, by their pass rates."""
     both = sorted(unperturbed.keys() & perturbed.keys())
     before, after = ({n: rates[n] >= SOLVED for n in both} for rates in (unperturbed, perturbed))
     return Flips([n for n in both if before[n] and not after[n]], [n for n in both if after[n] and not before[n]])
 
 
 def sampled(folder: Path) -> dict[int, list[SampleRow]]:
-    """A run's lines of samples.jsonl by document, in the order of samples; SamplesError where nothing was run."""
+    """Read a run's rows by document, in the order of samples. Raises SamplesError where a completion was not run."""
     lines = read_lines(folder / SAMPLES, ("doc_id", "sample", "passed"))
     found: dict[int, list[SampleRow]] = {}
     for row in all_run(SampleRow.of_documents(lines, folder / SAMPLES), folder):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Hashable, Mapping
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Self, TypeVar, cast
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from qharness.errors import QHarnessError
-from qharness.storage.json_values import defined
+from qharness.errors import QHarnessError, SamplesError
+from qharness.storage.json_values import JsonObject, defined
 
 T = TypeVar("T")
-
-JsonObject = dict[str, Any]
-"""An object as a JSON file holds it. Only code that reads or writes files, or prints JSON, handles one."""
 
 Figure = Annotated[float, BeforeValidator(defined)]
 """A number that may be undefined: NaN in memory, null in JSON."""
@@ -90,6 +88,21 @@ def decode(kind: type[T], document: object, error_type: type[QHarnessError], pla
     except QHarnessError as error:
         raise error_type(f"{place} cannot be read: {error}") from None
     return found
+
+
+class JsonRecord:
+    """A dataclass that is a JSON document of its own."""
+
+    @classmethod
+    def of_document(cls, document: object, place: str | Path) -> Self:
+        """Read a document, as `decode` does. Raises SamplesError, naming the place, for another shape."""
+        return decode(cls, document, SamplesError, str(place))
+
+    @property
+    def document(self) -> JsonObject:
+        """The JSON form; undefined numbers are NaN."""
+        document: JsonObject = encode(self)
+        return document
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Reads JSON, JSON lines and TOML from wherever they come; whatever is wrong with a file is one line that names it."""
+"""Reads JSON, JSON lines and TOML; an error is one line that names the file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from qharness.errors import QHarnessError
+from qharness.storage.json_values import JsonObject
 
 MAX_DEPTH = 200
-"""Levels of brackets: far more than any file of ours has, and few enough for code that goes through them."""
+"""The most levels of brackets: more than any real file has, few enough for recursive code."""
 _NESTING = (dict, list)
 _GZIP = b"\x1f\x8b"
 _MARKS = (
@@ -28,13 +29,13 @@ _MARKS = (
 
 
 class JsonError(ValueError):
-    """Text that is not taken as JSON. The message goes on from the name of its place: `is no JSON: ...`."""
+    """Text that is not accepted as JSON. The message continues the name of its place: `is no JSON: ...`."""
 
 
 def parse_json(text: str | bytes) -> Any:
-    """One JSON document; raises JsonError. Bytes are decoded as `decode` does.
+    """Parse one JSON document; raises JsonError. Bytes are decoded as `decode` does.
 
-    Lone surrogates, NaN and infinities are taken, as Python's own json takes them.
+    Lone surrogates, NaN and infinities are accepted, as by Python's json.
     """
     try:
         document = json.loads(decode(text) if isinstance(text, bytes) else text)
@@ -63,7 +64,7 @@ def _too_deep(document: Any) -> bool:
 
 
 def decode(content: bytes) -> str:
-    """Text in UTF-8, or in what its byte order mark says; lone surrogates are taken. Raises UnicodeDecodeError."""
+    """Decode UTF-8, or the encoding of the byte order mark; accepts lone surrogates. Raises UnicodeDecodeError."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return content.decode(encoding)
@@ -71,7 +72,7 @@ def decode(content: bytes) -> str:
 
 
 def read_text(path: Path, error_type: type[QHarnessError], name: str = "") -> str:
-    """A file's text, unpacked where it is packed with gzip; raises `error_type` in one line. `name`: for the path."""
+    """Read a file's text, which may be packed with gzip; raises `error_type`, naming `name`, or else the path."""
     try:
         content = path.read_bytes()
         return decode(gzip.decompress(content) if content.startswith(_GZIP) else content)
@@ -85,7 +86,7 @@ def read_text(path: Path, error_type: type[QHarnessError], name: str = "") -> st
 
 
 def read_json(path: Path, error_type: type[QHarnessError]) -> Any:
-    """The document of a JSON file; raises `error_type` in one line."""
+    """Read the document of a JSON file; raises `error_type`, which names it."""
     try:
         return parse_json(read_text(path, error_type))
     except JsonError as error:
@@ -93,7 +94,7 @@ def read_json(path: Path, error_type: type[QHarnessError]) -> Any:
 
 
 def json_lines(text: str, path: Path, error_type: type[QHarnessError]) -> Iterator[tuple[str, Any]]:
-    """(where it stands, document) of each line that is not empty; raises `error_type`, naming file and line."""
+    """Parse each line that is not empty, as (file and line, document); raises `error_type`, which names them."""
     for number, line in enumerate(text.split("\n"), 1):  # a string may hold what else splitlines splits at
         if line.strip():
             place = f"{path}, line {number}"
@@ -103,8 +104,8 @@ def json_lines(text: str, path: Path, error_type: type[QHarnessError]) -> Iterat
                 raise error_type(f"{place} {error}") from None
 
 
-def read_toml(path: Path, error_type: type[QHarnessError], name: str = "") -> dict[str, Any]:
-    """The document of a TOML file; raises `error_type` in one line. `name` stands for the path in it."""
+def read_toml(path: Path, error_type: type[QHarnessError], name: str = "") -> JsonObject:
+    """Read the document of a TOML file; raises `error_type`, which names it by `name`, or else the path."""
     text = read_text(path, error_type, name)
     try:
         return tomllib.loads(text)

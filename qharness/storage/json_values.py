@@ -11,6 +11,8 @@ from typing import Any
 
 from qharness.visible_text import visible_json
 
+JsonObject = dict[str, Any]
+"""An object as a JSON file holds it. Only code that reads or writes files, or prints JSON, handles one."""
 _STRING_OR_INFINITY = re.compile(r'"(?:[^"\\]|\\.)*"|(?P<infinity>Infinity)')
 
 

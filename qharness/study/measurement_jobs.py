@@ -12,7 +12,7 @@ from qharness.hosting import profile as run_profile
 from qharness.noise import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.storage.atomic_writer import write_json
-from qharness.storage.json_codec import JsonObject
+from qharness.storage.json_values import JsonObject
 from qharness.storage.locks import locked
 from qharness.study.jobs import Measurement, Memory
 

@@ -15,7 +15,8 @@ from qharness.results import RunResult, SampleRow
 from qharness.results.paired import PASS_RATE, RankTests
 from qharness.specs import RunSpec
 from qharness.stats.robustness import flips, pass_rates, percentage_drop, rank_tests, sampled
-from qharness.storage.json_codec import SPLICED, JsonObject, encode
+from qharness.storage.json_codec import SPLICED, encode
+from qharness.storage.json_values import JsonObject
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from qharness.storage.json_values import json_safe, json_text
 if TYPE_CHECKING:
     from qharness.api.tasks import Document
     from qharness.results import SampleRow
-    from qharness.storage.json_codec import JsonObject
+    from qharness.storage.json_values import JsonObject
 
 _Files = Iterator[tuple[str, str]]
 

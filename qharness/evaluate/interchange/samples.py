@@ -15,7 +15,7 @@ from qharness.storage.json_reader import JsonError, json_lines, parse_json, read
 if TYPE_CHECKING:
     from qharness.api.tasks import Document
     from qharness.results import RunRecord, SampleRow
-    from qharness.storage.json_codec import JsonObject
+    from qharness.storage.json_values import JsonObject
 
 Problems = Mapping[str, "Document"]
 """A task's documents by `task_id`."""

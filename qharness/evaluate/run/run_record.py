@@ -30,9 +30,9 @@ from qharness.results import (
     Versions,
 )
 from qharness.storage.atomic_writer import write_json, write_lines
-from qharness.storage.json_codec import JsonObject, encode
+from qharness.storage.json_codec import encode
 from qharness.storage.json_reader import parse_json
-from qharness.storage.json_values import json_text
+from qharness.storage.json_values import JsonObject, json_text
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
 

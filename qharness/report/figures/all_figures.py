@@ -26,7 +26,7 @@ def noise(collection: Collection) -> list[ReportFigure]:
     """The three parts of figure 6 of Wei et al. 2023; none where there are no noise reports."""
     if not collection.noise:
         return []
-    reports = [report.document for report in collection.noise]
+    reports = collection.noise
     models = ", ".join(sorted({report.model for report in collection.noise}))
     caption = f"{models}; noise is ||A - Q(A)||² / ||A||². After figure 6 of Wei et al. 2023."
     return [

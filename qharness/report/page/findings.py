@@ -95,8 +95,9 @@ def _smallest(loss: Loss, runs: int) -> str:
     low, high = means.ci95
     return (
         f"{loss.quant} is the smallest whose loss is not shown, of {plural(runs, 'quantized run')}: "
-        f"{100 * means.b:.1f}% {comparison.main_metric} against {100 * means.a:.1f}%, {_points(loss.difference)} points "
-        f"(95% interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), in "
+        f"{100 * means.b:.1f}% {comparison.main_metric} against {100 * means.a:.1f}%, {_points(loss.difference)} "
+        f"points (95% interval {_points(low)} to {_points(high)}, "
+        f"p = {_number(comparison.clustered.p_value, '.3f')}), in "
         f"{loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
         f"{plural(samples, 'sample')}, {power}."
     )

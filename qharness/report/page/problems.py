@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.results import SampleRow
-from qharness.storage.json_codec import JsonObject
-from qharness.storage.json_values import without_lone_surrogates
+from qharness.storage.json_values import JsonObject, without_lone_surrogates
 
 
 def pack(data: Mapping[str, object]) -> str:
