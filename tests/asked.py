@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,4 +29,4 @@ def calibrated(loaded: LoadedModel, calib: str | None, *, seed: int, data_dir: P
 
 
 def sizes(model: Path | str, quant: str, dtype: str = "auto") -> dict[str, Any]:
-    return footprint(Checkpoint(str(model)), get_registry().quantizer(quant), dtype)
+    return asdict(footprint(Checkpoint(str(model)), get_registry().quantizer(quant), dtype))

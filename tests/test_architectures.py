@@ -13,11 +13,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from qharness import ModelError
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
+from qharness.models.fallback_steps import RecomputeStep, TransformersCacheStep
 from qharness.models.generation import Generation
-from qharness.models.kv_cache import Stepper
+from qharness.models.kv_cache import KeyValueStep
 from qharness.models.model_step import candidate_step, step_difference
-from qharness.models.sampling import Draw
-from qharness.models.whole_steps import OwnCacheStep, RecomputeStep
+from qharness.models.sampling import SampleKey
 from tests.architectures import CONTEXT, ENCODERS_AND_DECODERS, NOT_TRIED, REFUSED, VOCABULARY, WINDOW, tiny
 from tests.conftest import REPOSITORY
 
@@ -108,13 +108,13 @@ def letters() -> transformers.PreTrainedTokenizerFast:
 
 def generation(model: transformers.PreTrainedModel) -> Generation:
     """Of completions that nothing ends."""
-    return Generation(model, letters(), CONTEXT, 0, endless=True)
+    return Generation(model, letters(), CONTEXT, 0, ignore_eos=True)
 
 
 def complete(made: Generation, decoding: Decoding, places: int, samples: int = 1) -> list[str]:
     """The completions of all prompts, by prompt and sample."""
     prompts = [
-        Prompt(tuple(ids), tuple(Draw(number, sample) for sample in range(samples)))
+        Prompt(tuple(ids), tuple(SampleKey(number, sample) for sample in range(samples)))
         for number, ids in enumerate(PROMPTS)
     ]
     texts = {(number, draw.sample): text for number, draw, text in made(prompts, decoding, places)}
@@ -128,7 +128,7 @@ def generated(made: Generation, beams: int = 1) -> list[str]:
     for ids in PROMPTS:
         config = transformers.GenerationConfig(
             max_new_tokens=NEW, do_sample=False, num_beams=beams, early_stopping=False, pad_token_id=0,
-            decoder_start_token_id=made._decoder_start, use_cache=made.step.caches,
+            decoder_start_token_id=made.decoder_start_token_id, use_cache=made.step.caches,
         )  # fmt: skip
         own, model.generation_config = model.generation_config, transformers.GenerationConfig()
         row = torch.tensor([ids])
@@ -156,7 +156,7 @@ def test_greedy_completions_are_those_of_generate(kind: str) -> None:
     made.check()
     greedy = Decoding(0.0, 1.0, NEW, (), 1)
     assert complete(made, greedy, 8) == generated(made)
-    assert made.room([Prompt(tuple(PROMPTS[0]), (Draw(0, 0),))], greedy) > 1
+    assert made.max_batch_size([Prompt(tuple(PROMPTS[0]), (SampleKey(0, 0),))], greedy) > 1
     assert documented()[kind] == (f"`{type(model).__name__}`", made.step.label)
 
 
@@ -211,8 +211,8 @@ def test_classes_of_others_are_tried_and_transformers_own_are_not() -> None:
     assert not isinstance(candidate_step(remote, 0), RecomputeStep)
     lost, right = generation(remote), generation(tiny("mamba"))
     assert isinstance(lost.step, RecomputeStep)
-    assert isinstance(right.step, OwnCacheStep)
-    assert isinstance(generation(tiny("llama")).step, Stepper)
+    assert isinstance(right.step, TransformersCacheStep)
+    assert isinstance(generation(tiny("llama")).step, KeyValueStep)
     greedy = Decoding(0.0, 1.0, NEW, (), 1)
     assert complete(lost, greedy, 8) == complete(right, greedy, 8)
 

@@ -9,7 +9,7 @@ from qharness import ModelError
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from tests.tiny_models import CONTEXT, make_model, tokenizer
 
 PROMPTS = ["def f(x): return x", "a", "class Problem : pass", "0123456789" * 7, "z = 1"]
@@ -19,7 +19,7 @@ ENDS = list(range(4, 24))
 def search(model: torch.nn.Module, places: int, decoding: Decoding, max_length: int = CONTEXT) -> list[str]:
     generation = Generation(model, tokenizer(), max_length, 0)
     prompts = [
-        Prompt(generation.fit(tokenizer()(text)["input_ids"], decoding), (Draw(number, 0),))
+        Prompt(generation.truncate_prompt(tokenizer()(text)["input_ids"], decoding), (SampleKey(number, 0),))
         for number, text in enumerate(PROMPTS)
     ]
     return [text for _, _, text in sorted(generation(prompts, decoding, places), key=lambda made: made[0])]
@@ -70,6 +70,6 @@ def test_drawing_and_searching_exclude_each_other() -> None:
 
 def test_beams_count_as_rows() -> None:
     model = make_model("t5")
-    generation, prompt = Generation(model, tokenizer(), CONTEXT, 0), Prompt((1,) * 9, (Draw(0, 0),))
-    alone, ten = (generation.room([prompt], Decoding(0.0, 1.0, 9, (), beams)) for beams in (1, 10))
+    generation, prompt = Generation(model, tokenizer(), CONTEXT, 0), Prompt((1,) * 9, (SampleKey(0, 0),))
+    alone, ten = (generation.max_batch_size([prompt], Decoding(0.0, 1.0, 9, (), beams)) for beams in (1, 10))
     assert ten == alone // 10

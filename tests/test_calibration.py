@@ -10,7 +10,7 @@ import pytest
 
 from qharness import DataError, UnknownNameError, registry
 from qharness.models.loading import LoadedModel
-from qharness.quantization import calibration
+from qharness.quantization import resolution
 from tests.asked import calibrated
 from tests.test_registry import entry_point
 from tests.tiny_models import CONTEXT, make_model, tokenizer
@@ -35,7 +35,7 @@ class Counting:
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> LoadedModel:
     found = registry.build_registry(entry_points=[entry_point("p_count", qharness_calibration_sets=lambda: [Counting])])
-    monkeypatch.setattr(calibration, "get_registry", lambda: found)
+    monkeypatch.setattr(resolution, "get_registry", lambda: found)
     return LoadedModel(make_model("llama"), tokenizer(), "llama")
 
 

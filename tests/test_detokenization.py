@@ -13,7 +13,7 @@ from qharness.models.detokenization import CompletionText, Detokenizer
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.models.special_tokens import EndTokens
 from tests.tiny_tokenizers import ALL, gemma, gpt2, t5, tokens_of
 
@@ -59,7 +59,7 @@ def generated(
     model = Writer(len(tokenizer) + 8, said, len(ids))
     decoding = Decoding(0.0, 1.0, len(said), until, beams)
     generation = Generation(model, tokenizer, 512, 0)
-    ((_, _, text),) = generation([Prompt(generation.fit(ids, decoding), (Draw(0, 0),))], decoding, 1)
+    ((_, _, text),) = generation([Prompt(generation.truncate_prompt(ids, decoding), (SampleKey(0, 0),))], decoding, 1)
     return text
 
 

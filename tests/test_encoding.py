@@ -21,7 +21,7 @@ from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from tests.asked import calibrated
 from tests.tiny_models import make_model, save_model, tokenizer
 from tests.tiny_tokenizers import gemma, llama, t5, tokens_of
@@ -136,15 +136,15 @@ def test_a_prompt_that_is_cut_keeps_its_begin_token() -> None:
     words = template(tokenizer(), "<s> $A")
     generation = Generation(make_model("llama"), words, 100, 0)
     ids = encode_text(words, "x" * 150, encoder=False)
-    assert generation.fit(ids, Decoding(0.0, 1.0, 20, (), 1)) == (words.bos_token_id, *ids[-79:])
-    assert generation.fit(ids[1:], Decoding(0.0, 1.0, 20, (), 1)) == tuple(ids[-80:])
+    assert generation.truncate_prompt(ids, Decoding(0.0, 1.0, 20, (), 1)) == (words.bos_token_id, *ids[-79:])
+    assert generation.truncate_prompt(ids[1:], Decoding(0.0, 1.0, 20, (), 1)) == tuple(ids[-80:])
 
 
 def test_a_token_that_the_model_lacks_is_said_in_one_line() -> None:
     words = tokenizer()
     words.add_tokens("<fim>")
     generation = Generation(make_model("llama"), words, 100, 0)
-    prompt = Prompt(tuple(encode_text(words, "a<fim>", encoder=False)), (Draw(0, 0),))
+    prompt = Prompt(tuple(encode_text(words, "a<fim>", encoder=False)), (SampleKey(0, 0),))
     with pytest.raises(ModelError, match=r"a prompt holds '<fim>', token 260, and the model knows 260 tokens"):
         list(generation([prompt], Decoding(0.0, 1.0, 5, (), 1), 1))
 

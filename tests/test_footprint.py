@@ -42,10 +42,10 @@ def config_only(folder: Path, name: str) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize(("model", "sizes"), PAPER)
-def test_the_papers_sizes(model: str, sizes: dict[str, float], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model", "gigabytes"), PAPER)
+def test_the_papers_sizes(model: str, gigabytes: dict[str, float], tmp_path: Path) -> None:
     folder = config_only(tmp_path, model)
-    for quant, size in sizes.items():
+    for quant, size in gigabytes.items():
         assert round(sizes(folder, quant)["total_bytes"] / 1e9, 2) == size, quant
 
 

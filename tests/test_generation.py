@@ -12,7 +12,7 @@ from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.quantization.application import quantize
 from tests.tiny_models import CONFIGS, CONTEXT, VOCABULARY, make_model, save_model, tokenizer
 
@@ -23,7 +23,10 @@ def complete(model: torch.nn.Module, places: int, decoding: Decoding, seed: int 
     """The completions of all prompts, by prompt and sample."""
     generation = Generation(model, tokenizer(), CONTEXT, seed)
     prompts = [
-        Prompt(generation.fit(tokenizer()(text)["input_ids"], decoding), tuple(Draw(d, s) for s in range(samples)))
+        Prompt(
+            generation.truncate_prompt(tokenizer()(text)["input_ids"], decoding),
+            tuple(SampleKey(d, s) for s in range(samples)),
+        )
         for d, text in enumerate(PROMPTS)
     ]
     made = {(number, draw.sample): text for number, draw, text in generation(prompts, decoding, places)}
@@ -73,7 +76,7 @@ def test_generation_ends_soon_after_the_stop() -> None:
         calls += 1
 
     model.register_forward_hook(count)
-    prompt = Prompt(tuple(tokenizer()(PROMPTS[0])["input_ids"]), (Draw(0, 0),))
+    prompt = Prompt(tuple(tokenizer()(PROMPTS[0])["input_ids"]), (SampleKey(0, 0),))
     list(Generation(model, tokenizer(), CONTEXT, 0)([prompt], Decoding(0.0, 1.0, 400, (text[3],), 1), 1))
     assert calls < 60
 
@@ -86,10 +89,10 @@ def test_cut_at_stop_takes_the_first() -> None:
 def test_prompts_that_do_not_fit_are_cut_from_the_left_and_counted() -> None:
     generation = Generation(make_model("llama"), tokenizer(), 100, 0)
     short, tokens = Decoding(0.0, 1.0, 20, (), 1), list(range(4, 104))
-    assert generation.fit(tokens[:80], short) == tuple(tokens[:80])
+    assert generation.truncate_prompt(tokens[:80], short) == tuple(tokens[:80])
     assert generation.truncated == 0
-    assert generation.fit(tokens, short) == tuple(tokens[20:])
-    assert generation.fit(tokens[:60], Decoding(0.0, 1.0, 1000, (), 1)) == tuple(tokens[10:60])
+    assert generation.truncate_prompt(tokens, short) == tuple(tokens[20:])
+    assert generation.truncate_prompt(tokens[:60], Decoding(0.0, 1.0, 1000, (), 1)) == tuple(tokens[10:60])
     assert generation.truncated == 2
     assert len(complete(make_model("llama"), 8, Decoding(0.0, 1.0, 10_000, (), 1))) == 12
 
@@ -135,13 +138,13 @@ def test_batches_are_as_large_as_memory_holds(monkeypatch: pytest.MonkeyPatch) -
     loaded = LoadedModel(make_model("llama"), tokenizer(), "llama")
     assert LoadedLM(loaded, batch_size="4").asked == 4
     assert LoadedLM(loaded, batch_size="auto").asked is None
-    generation, prompt = Generation(loaded.model, tokenizer(), CONTEXT, 0), Prompt((1,) * 100, (Draw(0, 0),))
+    generation, prompt = Generation(loaded.model, tokenizer(), CONTEXT, 0), Prompt((1,) * 100, (SampleKey(0, 0),))
     decoding = Decoding(0.0, 1.0, 100, (), 1)
     # Two layers of four heads of width 8 hold keys and values of four bytes: 512 bytes a token.
     row = 200 * 512 * 3 + VOCABULARY * 32
     for free, expected in ((2 * 10 * row, 10), (100, 1), (1 << 40, 256)):
         monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
-        assert generation.room([prompt], decoding) == expected
+        assert generation.max_batch_size([prompt], decoding) == expected
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

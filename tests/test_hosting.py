@@ -15,14 +15,20 @@ from typer.testing import CliRunner
 from qharness.cli import app
 from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
 from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
-from qharness.hosting.energy import check_country, measure_power, power_missing_reason, power_of, require_power
+from qharness.hosting.energy import (
+    check_country,
+    counter_missing_reason,
+    measure_power,
+    power_of,
+    require_power_counter,
+)
 from qharness.hosting.measurement import _attempt, _predictor, check_fits, latency_of, measure
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.results import Latency
 from qharness.specs import ModelSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
@@ -109,11 +115,11 @@ def test_endless_generation_makes_every_token(architecture: str) -> None:
     model.generation_config.eos_token_id = list(range(0, 260, 2))
     model.register_forward_hook(lambda *_: steps.append(1))
     decoding = Decoding(temperature=0.0, top_p=1.0, max_new_tokens=9, until=(), num_beams=1)
-    prompts = [Prompt((40, 41 + n), (Draw(n, 0),)) for n in range(3)]
+    prompts = [Prompt((40, 41 + n), (SampleKey(n, 0),)) for n in range(3)]
     counts = {}
     for endless in (True, False):
         steps.clear()
-        made = list(Generation(model, tokenizer(), CONTEXT, 0, endless=endless)(prompts, decoding, 3))
+        made = list(Generation(model, tokenizer(), CONTEXT, 0, ignore_eos=endless)(prompts, decoding, 3))
         assert len(made) == 3
         counts[endless] = len(steps)
     assert counts[True] in (9, 10) and counts[False] < counts[True]
@@ -181,7 +187,7 @@ def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:
     assert len(calls) > 3 and power.seconds >= 1.5 and power.tool.startswith("codecarbon 3")
     assert power.watts == pytest.approx(sum(part.watts for part in power.parts.values()))
     assert power.parts["ram"].source == "estimated"
-    assert power.parts["cpu"].source == ("estimated" if power_missing_reason("cpu") else "measured")
+    assert power.parts["cpu"].source == ("estimated" if counter_missing_reason("cpu") else "measured")
     assert 10 < power.gco2eq_per_kwh < 150  # France's grid, by the year
     energy = power.energy(2.0)
     assert energy.kwh_per_1k == pytest.approx(power.watts * 2000 / 3.6e6)
@@ -232,9 +238,9 @@ def test_a_country_without_a_grid() -> None:
 
 def test_codecarbon_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
-    assert "pip install 'qharness[profile]'" in power_missing_reason("cpu")
+    assert "pip install 'qharness[profile]'" in counter_missing_reason("cpu")
     with pytest.raises(MissingDependencyError, match=r"codecarbon is needed: pip install 'qharness\[profile\]'"):
-        require_power("cpu", "USA")
+        require_power_counter("cpu", "USA")
 
 
 def run(*arguments: object) -> dict:
@@ -293,7 +299,7 @@ def test_bad_profiles(arguments: list[str], parts: list[str], in_process: Cli) -
 
 
 def test_energy_that_cannot_be_measured(in_process: Cli) -> None:  # noqa: F811
-    reason = power_missing_reason("cpu")
+    reason = counter_missing_reason("cpu")
     if not reason:
         pytest.skip("the processor's energy can be measured here")
     one_line(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import qharness
 from qharness import ModelError, block_linears, find_blocks, model_inputs
 from qharness.errors import QHarnessError
-from qharness.models.inputs import decoder_start
+from qharness.models.inputs import decoder_start_token_id
 from qharness.noise import forward_passes
 from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.plugins.aqlm.distillation import _held_out_error, cache_teacher, head_input
@@ -97,7 +97,7 @@ def test_the_decoder_begins_as_it_does_when_the_model_generates() -> None:
     begun = model.generate(TEXT[None], max_new_tokens=1, do_sample=False)[0, 0].item()
     assert model_inputs(model, TEXT[None])["decoder_input_ids"][0, 0] == begun == 9
     model.generation_config.decoder_start_token_id = None
-    assert decoder_start(model) == model.config.decoder_start_token_id
+    assert decoder_start_token_id(model) == model.config.decoder_start_token_id
     model.config.decoder_start_token_id = model.generation_config.bos_token_id = None
     with pytest.raises(ModelError, match="no decoder_start_token_id"):
         model_inputs(model, TEXT[None])

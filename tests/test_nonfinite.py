@@ -16,11 +16,11 @@ from qharness.models.generation import Generation
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.noise.forward_passes import full_precision
 from tests.tiny_models import CONTEXT, VOCABULARY, make_model, tokenizer
 
-PROMPTS = [Prompt((70, 71, 72), (Draw(0, 0), Draw(0, 1))), Prompt((80, 81), (Draw(1, 0),))]
+PROMPTS = [Prompt((70, 71, 72), (SampleKey(0, 0), SampleKey(0, 1))), Prompt((80, 81), (SampleKey(1, 0),))]
 LAYERS = {
     "llama": "model.layers.1.mlp.down_proj",
     "codegen": "transformer.h.1.mlp.fc_out",
@@ -53,12 +53,12 @@ def test_the_error_names_the_layer(architecture: str, beams: int) -> None:
 def test_an_overflow_in_the_middle_of_a_completion_is_found(architecture: str, beams: int) -> None:
     """At a token that the prompt does not hold: its logits are finite, those after it are not."""
     model, decoding = make_model(architecture, sharp=True), Decoding(0.0, 1.0, 30, (), beams)
-    generation = Generation(model, tokenizer(), CONTEXT, 0, endless=True)
+    generation = Generation(model, tokenizer(), CONTEXT, 0, ignore_eos=True)
     assert list(generation(PROMPTS, decoding, 4))
     embedding = model.get_decoder().get_input_embeddings()
     embedding.weight = torch.nn.Parameter(embedding.weight.detach().clone())  # the logits' own stays as it is
     with torch.no_grad():
-        for token in set(range(1, VOCABULARY)) - {generation._decoder_start, *PROMPTS[0].ids, *PROMPTS[1].ids}:
+        for token in set(range(1, VOCABULARY)) - {generation.decoder_start_token_id, *PROMPTS[0].ids, *PROMPTS[1].ids}:
             embedding.weight[token] = math.inf
     (name, *_) = [name for name, module in model.named_modules(remove_duplicate=False) if module is embedding]
     with pytest.raises(ModelError, match=f"layer {name}; its weight is not finite"):

@@ -55,7 +55,7 @@ def as_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A random encoder-decoder model on disk, as if it were PLBART's: found by its path, as those are by their ids."""
     folder = save_model("plbart", tmp_path / "plbart").as_posix()
     convention = Convention("", {"python": "# .py\n"}, {"padding_side": "left"}, "a")
-    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", "code", convention))
+    monkeypatch.setitem(PRESETS, "ours", Preset("ours", folder, "1", "float16", "no paper", convention))
     monkeypatch.setitem(presets._BY_ID, folder, PRESETS["ours"])
     return folder
 
@@ -67,11 +67,11 @@ def test_decoder_and_tokenizer_follow_the_convention(as_preset: str, by_name: bo
     start = loaded.tokenizer.convert_tokens_to_ids("a")
     assert loaded.model.generation_config.decoder_start_token_id == start
     lm = LoadedLM(loaded)
-    assert lm.generation._decoder_start == start and lm.convention.prefixes == {"python": "# .py\n"}
+    assert lm.generation.decoder_start_token_id == start and lm.convention.prefixes == {"python": "# .py\n"}
 
 
 def test_a_decoder_start_that_is_no_token(as_preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd = dataclasses.replace(PRESETS["ours"], convention=Convention(decoder_start="__en_XX__"))
+    odd = dataclasses.replace(PRESETS["ours"], convention=Convention(decoder_start_token="__en_XX__"))
     monkeypatch.setitem(PRESETS, "ours", odd)
     monkeypatch.setitem(presets._BY_ID, as_preset, odd)
     with pytest.raises(ModelError, match="has no token __en_XX__"):
@@ -95,7 +95,7 @@ def incoder(folder: Path, token: str = "<|endoftext|>") -> Path:
 def prompts(lm: LoadedLM, *docs: Mapping[str, str]) -> list[list[int]]:
     """The tokens that reach the model."""
     requests = [Instance("generate_until", doc, ("def f", {}), n, ("t", n, 1)) for n, doc in enumerate(docs)]
-    by_document = {job.prompt.draws[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
+    by_document = {job.prompt.samples[0].document: list(job.prompt.ids) for job in lm._jobs(requests)}
     return [by_document[n] for n in range(len(docs))]
 
 
@@ -148,7 +148,7 @@ def test_plbart_reads_python_and_writes_english(tmp_path: Path) -> None:
     lm = QHarnessLM(str(folder), device="cpu")
     python, english = known.convert_tokens_to_ids(["__python__", "__en_XX__"])
     assert prompts(lm, {})[0][-2:] == [known.eos_token_id, python]
-    assert lm.generation._decoder_start == english != config.decoder_start_token_id
+    assert lm.generation.decoder_start_token_id == english != config.decoder_start_token_id
 
 
 def test_a_tokenizer_that_says_it_is_llamas_keeps_its_spaces(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_plbarts_tokenizer_options_are_its_own() -> None:
     convention = PRESETS["plbart-sum-python"].convention
     for code in convention.tokenizer.values():
         assert FAIRSEQ_LANGUAGE_CODES_MAP[code] in FAIRSEQ_LANGUAGE_CODES["base"]
-    assert FAIRSEQ_LANGUAGE_CODES_MAP[convention.tokenizer["tgt_lang"]] == convention.decoder_start
+    assert FAIRSEQ_LANGUAGE_CODES_MAP[convention.tokenizer["tgt_lang"]] == convention.decoder_start_token
 
 
 def test_list_presets(cli: Cli) -> None:

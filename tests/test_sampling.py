@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from qharness.models.sampling import choose, gumbel, philox
+from qharness.models.sampling import gumbel, philox, sample_next_token
 
 
 def keys(document: int, sample: int, step: int, n: int) -> torch.Tensor:
@@ -49,7 +49,7 @@ def test_distribution_is_the_warped_softmax(temperature: float, top_p: float, vo
         torch.randperm(vocabulary, generator=torch.Generator().manual_seed(0))
     ]
     rows = 10_000
-    drawn = choose(
+    drawn = sample_next_token(
         logits.expand(rows, -1),
         torch.stack([torch.arange(rows), *torch.zeros(2, rows).long()], 1),
         7,
@@ -68,7 +68,7 @@ def test_samples_and_steps_of_one_document_are_independent_draws() -> None:
     for column in (1, 2):
         key = torch.zeros(9000, 3, dtype=torch.int64)
         key[:, column] = torch.arange(9000)
-        counts = np.bincount(choose(logits.expand(9000, -1), key, 0, 1.0, 1.0).numpy(), minlength=3)
+        counts = np.bincount(sample_next_token(logits.expand(9000, -1), key, 0, 1.0, 1.0).numpy(), minlength=3)
         assert stats.chisquare(counts, torch.softmax(logits.double(), 0).numpy() * 9000).pvalue > 1e-3
 
 
@@ -76,14 +76,17 @@ def test_a_row_is_drawn_the_same_in_any_batch() -> None:
     logits = torch.randn(40, 500, generator=torch.Generator().manual_seed(1)) * 3
     key = torch.arange(120).reshape(40, 3)
     for top_p in (0.9, 1.0):
-        together = choose(logits, key, 5, 0.7, top_p)
+        together = sample_next_token(logits, key, 5, 0.7, top_p)
         assert torch.equal(
-            together, torch.cat([choose(logits[i : i + 1], key[i : i + 1], 5, 0.7, top_p) for i in range(40)])
+            together,
+            torch.cat([sample_next_token(logits[i : i + 1], key[i : i + 1], 5, 0.7, top_p) for i in range(40)]),
         )
 
 
 def test_temperature_zero_takes_the_likeliest() -> None:
-    assert choose(torch.tensor([[0.0, 2.0, 1.0]]), torch.zeros(1, 3, dtype=torch.int64), 0, 0.0, 0.5).tolist() == [1]
+    assert sample_next_token(
+        torch.tensor([[0.0, 2.0, 1.0]]), torch.zeros(1, 3, dtype=torch.int64), 0, 0.0, 0.5
+    ).tolist() == [1]
 
 
 def test_noise_is_a_function_of_its_key() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qharness.cli.options import DType, Json, Model, TrustRemoteCode
 from qharness.cli.output import echo, number, print_json, print_table, registry, size
 from qharness.specs import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from qharness.models.weight_footprint import CheckpointFootprint
 
 
 def footprint(
@@ -23,26 +27,23 @@ def footprint(
     from qharness.models.checkpoint import Checkpoint
     from qharness.models.weight_footprint import footprint as measured
 
-    document = measured(Checkpoint(model or DEFAULT_MODEL, trust_remote_code), quantizer, dtype)
+    found = measured(Checkpoint(model or DEFAULT_MODEL, trust_remote_code), quantizer, dtype)
     if json:
-        print_json(document)
+        print_json(asdict(found))
     else:
-        print_footprint(document)
+        print_footprint(found)
 
 
-def print_footprint(document: dict[str, Any]) -> None:
-    """Bytes by part, and bits a quantized weight."""
+def print_footprint(found: CheckpointFootprint) -> None:
+    """Print a table of bytes by part, and of bits per quantized weight."""
     rows = [
-        (name, size(document[f"{key}_bytes"]))
-        for name, key in (
-            ("codes", "codes"),
-            ("codebooks", "codebooks"),
-            ("scales", "scales"),
-            ("not quantized", "unquantized"),
-            ("total", "total"),
-            ("total, codes packed", "packed_total"),
-        )
+        ("codes", size(found.codes_bytes)),
+        ("codebooks", size(found.codebooks_bytes)),
+        ("scales", size(found.scales_bytes)),
+        ("not quantized", size(found.unquantized_bytes)),
+        ("total", size(found.total_bytes)),
+        ("total, codes packed", size(found.packed_total_bytes)),
     ]
-    bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in document["bits_per_param"].items()]
-    echo(f"{document['model']}: {document['quantizer']}, {document['dtype']}")
+    bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in asdict(found.bits_per_param).items()]
+    echo(f"{found.model}: {found.quantizer}, {found.dtype}")
     print_table(("", ""), [*rows, *bits])

@@ -82,14 +82,14 @@ def profile(spec: ProfileSpec) -> CostProfile:
 def _storage_bytes(model: ResolvedModel) -> int | None:
     from qharness.models.weight_footprint import checkpoint_figures
 
-    return checkpoint_figures(model.checkpoint, model.quantizer)["storage_bytes"]
+    return checkpoint_figures(model.checkpoint, model.quantizer).storage_bytes
 
 
 def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:
     """The load with power measured or not, and the reason why it is not."""
     if spec.energy == "measured":
-        energy.require_power(device, spec.country)
-    reason = "as asked" if spec.energy == "estimated" else energy.power_missing_reason(device)
+        energy.require_power_counter(device, spec.country)
+    reason = "as asked" if spec.energy == "estimated" else energy.counter_missing_reason(device)
     if reason:
         return dataclasses.replace(spec.load, country=None), reason
     energy.check_country(spec.country)

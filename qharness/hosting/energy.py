@@ -45,8 +45,8 @@ class Power:
         )
 
 
-def power_missing_reason(device: str) -> str:
-    """The reason why the power of a device, `cpu` or `cuda`, cannot be measured; empty if it can be."""
+def counter_missing_reason(device: str) -> str:
+    """Why the power of a device, `cpu` or `cuda`, cannot be measured here; empty if it can be."""
     if not installed():
         return f"codecarbon is not installed ({INSTALL})"
     if device == "cpu":
@@ -60,12 +60,12 @@ def power_missing_reason(device: str) -> str:
         return "" if device == "cuda" and is_nvidia_system() else f"no energy counter of {device} can be read here"
 
 
-def require_power(device: str, country: str) -> None:
+def require_power_counter(device: str, country: str) -> None:
     """Raise MissingDependencyError or QHarnessError, with the reason, where power cannot be measured."""
     if not installed():
         raise MissingDependencyError("codecarbon", INSTALL)
     check_country(country)
-    if reason := power_missing_reason(device):
+    if reason := counter_missing_reason(device):
         raise QHarnessError(f"--energy measured: {reason}; --energy estimated goes by the instance's power")
 
 

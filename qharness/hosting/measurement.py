@@ -162,7 +162,7 @@ def _predictor(loaded: LoadedModel, load: Load, seed: int) -> Callable[[int], No
     from qharness.models.generation import Generation
 
     config = loaded.model.config
-    generation = Generation(loaded.model, loaded.tokenizer, context_length(config), seed, endless=True)
+    generation = Generation(loaded.model, loaded.tokenizer, context_length(config), seed, ignore_eos=True)
     decoding = Decoding(temperature=0.0, top_p=1.0, max_new_tokens=load.new_tokens, until=(), num_beams=1)
     words = config.get_text_config(decoder=True).vocab_size
     prompts = _prompts(loaded.tokenizer, words, max(1, *load.batch_sizes), load.prompt_tokens, random.Random(seed))  # noqa: S311
@@ -182,11 +182,11 @@ def _prompts(
 ) -> list[Prompt]:
     """Prompts of random tokens: the time of a forward pass does not depend on their meaning."""
     from qharness.models.engine import Prompt
-    from qharness.models.sampling import Draw
+    from qharness.models.sampling import SampleKey
 
     special = set(tokenizer.all_special_ids)
     plain = [token for token in range(min(words, len(tokenizer))) if token not in special]
-    return [Prompt(tuple(rng.choices(plain, k=length)), (Draw(number, 0),)) for number in range(count)]
+    return [Prompt(tuple(rng.choices(plain, k=length)), (SampleKey(number, 0),)) for number in range(count)]
 
 
 def latency_of(seconds: Sequence[float]) -> Latency:

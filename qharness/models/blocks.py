@@ -38,7 +38,7 @@ def find_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
 def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
     """Every Linear of the attention and feed-forward layers by dotted name, in the order of the module tree.
 
-    A subclass that is called like a Linear and does something else, as Llama 4's router, is none.
+    Subclasses that compute something else, Llama 4's router for one, are left out.
     """
     return {
         f"{block}.{name}": module
@@ -49,7 +49,7 @@ def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
 
 
 def head_linear(model: PreTrainedModel) -> dict[str, nn.Linear]:
-    """The output head by dotted name; nothing where it is no Linear, or shares its weights with the embeddings."""
+    """The output head by dotted name; empty if it is no Linear, or shares its weights with the embeddings."""
     head = model.get_output_embeddings()
     tied = getattr(model.get_input_embeddings(), "weight", None)
     if not isinstance(head, nn.Linear) or not _is_linear(head) or head.weight is tied:
@@ -58,9 +58,9 @@ def head_linear(model: PreTrainedModel) -> dict[str, nn.Linear]:
 
 
 def _is_linear(module: nn.Linear) -> bool:
-    """Whether a Linear of whatever class computes what an `nn.Linear` of the same weights would.
+    """Whether a Linear of any class computes the same as an `nn.Linear` of its weights.
 
-    A forward of its own is tried on one row; of a weight on the meta device, only the output's shape can be seen.
+    A forward of its own is tried on one row; with weights on the meta device, the output's shape alone is compared.
     """
     forward = type(module).forward
     if forward is nn.Linear.forward:
@@ -79,6 +79,6 @@ def _is_linear(module: nn.Linear) -> bool:
 
 
 def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
-    """Put `new` where the module of that dotted name was."""
+    """Replace the module of that dotted name by `new`."""
     parent, _, child = name.rpartition(".")
     setattr(model.get_submodule(parent), child, new)

@@ -1,4 +1,4 @@
-"""Looks at a local checkpoint's files before they are loaded, so that a damaged one is named in one line."""
+"""Checks a local checkpoint's files before they are loaded, so that one line names a damaged file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOKENIZER = (
 
 
 def check_config(folder: Path) -> None:
-    """Raise ModelError for a config.json that is no configuration, or whose dtype PyTorch does not know."""
+    """Raise ModelError for a config.json that holds no JSON object, or a dtype that PyTorch does not know."""
     path = folder / "config.json"
     for dtype in _dtypes(_read_object(path)):
         import torch
@@ -33,12 +33,12 @@ def check_config(folder: Path) -> None:
 
 
 def lacks_model_type(folder: Path) -> bool:
-    """Whether a configuration does not say of which architecture it is."""
+    """Whether a folder's config.json names no architecture."""
     return not isinstance(_read_object(folder / "config.json").get("model_type"), str)
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Raise ModelError for a tokenizer file that is not there in whole, or that is not JSON and should be."""
+    """Raise ModelError for a tokenizer file that is empty, a Git LFS pointer, or not the JSON that it should be."""
     for path in sorted({path for pattern in _TOKENIZER for path in folder.glob(pattern) if path.is_file()}):
         if path.suffix == ".json":
             _read_object(path)
@@ -47,7 +47,7 @@ def check_tokenizer(folder: Path) -> None:
 
 
 def check_weights(folder: Path) -> None:
-    """Raise ModelError for weight files that are missing from those their index names, or that are cut short."""
+    """Raise ModelError for a weight file that is damaged or cut short, or that an index names and is missing."""
     for name in _SINGLE:
         index = folder / f"{name}.index.json"
         if (folder / name).is_file():
@@ -82,7 +82,7 @@ def _check_weight_file(path: Path) -> None:
 
 
 def _check_safetensors(path: Path) -> None:
-    """The header says where the last tensor ends: there the file must end as well."""
+    """Raise ModelError if a file does not end where, by its header, its last tensor ends."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

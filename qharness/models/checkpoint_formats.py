@@ -1,4 +1,4 @@
-"""Checkpoints that are already quantized: whose format they are in, and how their layers run."""
+"""Formats of checkpoints that are already quantized, and the kernels that run their layers."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 MEMORY = "QHARNESS_UNPACK_MB"
-_MEMORY_SHARE = 0.5  # of what is free; keys and values need some too
+_MEMORY_SHARE = 0.5  # of the free memory; keys and values need some too
 
 
 @dataclass(frozen=True)
-class Hosted:
-    """Bytes of a model's weights before any were unpacked to run faster, and how many layers run by each kernel."""
+class WeightFootprint:
+    """Bytes of a model's weights before any were unpacked to run faster, and the number of layers by kernel."""
 
     weight_bytes: int
     layers: Mapping[str, int]
 
 
 def formats() -> Iterator[CheckpointFormat]:
-    """The formats that the installed quantizers come with, each once."""
+    """Yield the formats of the installed quantizers, each once."""
     found: dict[str, CheckpointFormat] = {}
     for entry in get_registry().quantizers.values():
         checkpoint = getattr(entry.value, "checkpoint", None)
@@ -50,7 +50,7 @@ def _accept_settle(kind: Any) -> None:
         kind.select_kernels = kind.settle
 
 
-def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:
+def _quantization_settings(config: PretrainedConfig) -> dict[str, object] | None:
     """A checkpoint's `quantization_config`; None if it is not quantized."""
     for each in (config, config.get_text_config(decoder=True)):
         settings: Any = getattr(each, "quantization_config", None)
@@ -60,8 +60,8 @@ def quantization_settings(config: PretrainedConfig) -> dict[str, Any] | None:
 
 
 def quant_method(config: PretrainedConfig) -> str | None:
-    """How a checkpoint is quantized, as its configuration says; None if it is not."""
-    settings = quantization_settings(config)
+    """The name of the method by which a checkpoint is quantized; None if it is not."""
+    settings = _quantization_settings(config)
     if settings is None:
         return None
     method = settings.get("quant_method", "unknown")
@@ -69,16 +69,16 @@ def quant_method(config: PretrainedConfig) -> str | None:
 
 
 def check_loads(config: PretrainedConfig) -> None:
-    """Raise ValueError for a quantization that transformers does not know: it would make weights up instead."""
+    """Raise ValueError for a method that transformers does not know: it would make weights up instead."""
     from transformers.quantizers.auto import AutoHfQuantizer
 
-    settings = quantization_settings(config)
+    settings = _quantization_settings(config)
     if settings is not None and not AutoHfQuantizer.supports_quant_method(settings):
         raise ValueError(f"it is quantized by {quant_method(config)}, which this version of transformers does not load")
 
 
 def find_format(config: PretrainedConfig) -> CheckpointFormat | None:
-    """The format of a checkpoint that is already quantized, where a quantizer comes with it."""
+    """The format of a quantized checkpoint; None if it is not quantized, or no quantizer has its format."""
     method = quant_method(config)
     return next((each for each in formats() if method in (each.quant_method, *_former(each))), None)
 

@@ -1,6 +1,6 @@
-"""What models expect of their input, applied.
+"""Applies the conventions of presets to models, tokenizers and prompts.
 
-A model keeps its preset's name in its configuration, so that checkpoints made of it are prompted as it is itself.
+A model's configuration holds its preset's name, so that checkpoints made of it are prompted as the model itself.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ KEY = "qharness_preset"
 
 
 def mark(config: PretrainedConfig, model: str) -> None:
-    """Note the preset of a name or an id in the configuration, where a folder may have noted it already."""
+    """Write the preset of a model's name or id into its configuration, if it has one."""
     if preset := preset_of(model):
         setattr(config, KEY, preset.name)
 
 
 def marked(config: PretrainedConfig) -> Convention:
-    """The convention of the preset that a configuration names."""
+    """The convention of the preset that a configuration names, the plain one if it names none."""
     name = getattr(config, KEY, None)
     return convention_of(name) if isinstance(name, str) else PLAIN
 
 
 def follow(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Set the tokenizer's options, and the token that a decoder starts with. Raises ModelError for no token."""
+    """Set the tokenizer's options and the decoder's start token. Raises ModelError for a token that is missing."""
     convention = marked(model.config)
     for option, value in convention.tokenizer.items():
         setattr(tokenizer, option, value)
-    if convention.begin:
-        token_id(tokenizer, convention.begin)
-    if convention.decoder_start and model.generation_config is not None:
-        model.generation_config.decoder_start_token_id = token_id(tokenizer, convention.decoder_start)
+    if convention.bos_token:
+        token_id(tokenizer, convention.bos_token)
+    if convention.decoder_start_token and model.generation_config is not None:
+        model.generation_config.decoder_start_token_id = token_id(tokenizer, convention.decoder_start_token)
 
 
-def begun(ids: list[int], convention: Convention, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """A prompt's tokens, with the one that begins it if the tokenizer has not put it there."""
-    if not convention.begin:
+def with_bos_token(ids: list[int], convention: Convention, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """A prompt's tokens, after the convention's bos token if they do not begin with it already."""
+    if not convention.bos_token:
         return ids
-    begin = token_id(tokenizer, convention.begin)
-    return ids if ids[:1] == [begin] else [begin, *ids]
+    bos_token_id = token_id(tokenizer, convention.bos_token)
+    return ids if ids[:1] == [bos_token_id] else [bos_token_id, *ids]
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    """A token's number; raise ModelError where the tokenizer has no such token."""
+    """The number of a token; raise ModelError if the tokenizer has none of that text."""
     number = tokenizer.convert_tokens_to_ids(token)
     if not isinstance(number, int) or number == tokenizer.unk_token_id:
         raise ModelError(f"the tokenizer has no token {token}, which this model's preset asks for")

@@ -1,4 +1,4 @@
-"""Models whose weights all stand in `nn.Linear`s, as far as that is the same arithmetic, and the way back.
+"""Converts transformers' own forms of linear layers into `nn.Linear`s of the same arithmetic, and back.
 
 Quantizers look for `nn.Linear`. transformers has two other forms of it: GPT-2's `Conv1D`, whose weight is transposed,
 and the fused parameters of experts. Both are replaced before a model is quantized or sized.
@@ -16,7 +16,7 @@ from qharness.models.experts import SplitExperts, is_fused, linear_from
 def to_linears(model: nn.Module) -> None:
     """Replace every Conv1D and all fused experts of a model, in place. Weights keep their memory.
 
-    A model without either, or on which this was called before, stays as it is.
+    A model without either, or one that was converted before, stays as it is.
     """
     for name, module in list(model.named_modules()):
         if not name:
@@ -28,7 +28,7 @@ def to_linears(model: nn.Module) -> None:
 
 
 def first_converted(model: nn.Module) -> str | None:
-    """The name of the first module that `to_linears` would replace; None of a model that it leaves as it is."""
+    """The name of the first module that `to_linears` would replace; None if it would replace none."""
     return next((name for name, module in model.named_modules() if type(module) is Conv1D or is_fused(module)), None)
 
 

@@ -1,4 +1,4 @@
-"""How tokens are chosen and where a completion ends."""
+"""Settings of decoding: how tokens are chosen and where a completion ends."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _ALIASES = {"max_new_tokens": "max_gen_toks", "max_tokens": "max_gen_toks", "sto
 
 @dataclass(frozen=True)
 class Decoding:
-    """How to choose tokens, and when to stop. Temperature 0 is greedy, or searches with `num_beams`.
+    """Settings by which tokens are chosen and completions end. Temperature 0 is greedy, or a search with `num_beams`.
 
-    `early_stopping`: a search ends when it has as many whole texts as beams, and looks for no better ones.
+    `until`: stop sequences, which are no part of a completion. `early_stopping`: a search ends as soon as it has as
+    many ended texts as beams.
     """
 
     temperature: float
@@ -31,8 +32,10 @@ class Decoding:
 
     @classmethod
     def from_lm_eval(cls, arguments: Mapping[str, Any], default_max_new_tokens: int) -> Decoding:
-        """Read a task's generation_kwargs; raise ModelError for one that would be ignored, SettingError for a
-        number out of its bounds."""
+        """Read a task's generation_kwargs.
+
+        Raises ModelError for one that would be ignored, SettingError for a number out of its bounds.
+        """
         given = {_ALIASES.get(key, key): value for key, value in arguments.items()}
         if unknown := sorted(set(given) - _KNOWN):
             raise ModelError(f"generation option {unknown[0]!r} is not supported; known: {', '.join(sorted(_KNOWN))}")
@@ -54,7 +57,7 @@ class Decoding:
         )
 
 
-def _check_types(given: Mapping[str, Any]) -> None:
+def _check_types(given: Mapping[str, object]) -> None:
     """Raise SettingError or ModelError for a value that no option of this name can have."""
     for name, value in given.items():
         if (setting := _BOUNDED.get(name)) and value is not None:
@@ -76,6 +79,6 @@ def prompt_sha(prompt: str) -> str:
 
 
 def cut_at_stop(text: str, until: Sequence[str]) -> str:
-    """`text` up to the first of the stop sequences."""
+    """The part of a text before the first of the stop sequences; empty ones do not count."""
     ends = [position for stop in until if stop and (position := text.find(stop)) >= 0]
     return text[: min(ends)] if ends else text

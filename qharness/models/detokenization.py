@@ -1,7 +1,7 @@
-"""The text of a completion: what its tokens add to the prompt's text.
+"""Turns tokens into text. A completion's text is that of prompt and completion together, less that of the prompt.
 
-A tokenizer's decoder may drop the first space of whatever it decodes (Llama 2's does), and may need several tokens for
-one character. So no completion is decoded alone: its text is that of prompt and completion, less that of the prompt.
+It cannot be decoded alone: a tokenizer's decoder may drop the first space of any text (Llama 2's does), and may need
+several tokens for one character.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ _MOST_PENDING = 3  # tokens that can hold bytes of a character that is not whole
 
 
 class Detokenizer:
-    """Turns tokens into text. Special tokens and numbers that the tokenizer lacks add nothing."""
+    """Decodes tokens. Special tokens and numbers that the tokenizer lacks add nothing."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self.special = SpecialTokens(tokenizer)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens by themselves, spaces before punctuation and all."""
+        """The text of tokens by themselves, with the spaces before punctuation."""
         plain = [token for token in tokens if self.special.is_text(token)]
         return str(self._tokenizer.decode(plain, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def added_text(self, context: Sequence[int], tokens: Sequence[int]) -> str:
-        """What `tokens` add to the text of `context`. A character that both hold bytes of belongs to what is added."""
+        """The text that `tokens` add to that of `context`, with any character that has bytes in both."""
         before, whole = self.decode(context), self.decode([*context, *tokens])
         if whole.startswith(before):
             return whole[len(before) :]
@@ -48,7 +48,7 @@ class Detokenizer:
 
 
 class CompletionText:
-    """The texts of one prompt's completions. `prompt_ids`: nothing for a decoder after an encoder."""
+    """The texts of one prompt's completions. `prompt_ids` is empty for an encoder-decoder model."""
 
     def __init__(self, detokenizer: Detokenizer, prompt_ids: Sequence[int]) -> None:
         self._detokenizer = detokenizer
@@ -66,7 +66,7 @@ class CompletionText:
 
 
 def _context(detokenizer: Detokenizer, ids: Sequence[int]) -> Sequence[int]:
-    """The end of a prompt that decodes, with what follows, as the whole would: it begins with a whole character."""
+    """The shortest end of a prompt that begins with a whole character and decodes as it does in the whole."""
     whole, size = detokenizer.decode(ids), _WINDOW
     while size < len(ids):
         text = detokenizer.decode(ids[-size:])

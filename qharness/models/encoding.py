@@ -1,4 +1,4 @@
-"""Texts as tokens for a model to read: the one place where prompts and calibration texts are tokenized.
+"""Tokenizes prompts and calibration texts, all of which pass through here.
 
 A tokenizer may put an end token after every text (`add_eos_token`): right for an encoder, but a causal model that reads
 it has nothing to complete. It may put a begin token where the text has one already, or two.
@@ -18,14 +18,14 @@ _PROBE = "a"
 
 @dataclass(frozen=True)
 class AddedTokens:
-    """The special tokens that a tokenizer puts before and after each text, one of a kind if it repeats them."""
+    """The special tokens that a tokenizer puts before and after each text; of repeated ones, one."""
 
     before: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> AddedTokens:
-        """Found by tokenizing a letter with and without them."""
+        """Find a tokenizer's by tokenizing a letter with and without them."""
         before, after = _around(tokenizer)
         return cls(_once(before), _once(after))
 
@@ -38,15 +38,15 @@ def encode_text(
     special: bool = True,
     max_length: int | None = None,
 ) -> list[int]:
-    """A text's tokens, begun as the tokenizer begins texts, once; ended as it ends them if an encoder is to read them.
+    """A text's token ids, the first `max_length` of them if that is given.
 
-    No more than `max_length` tokens, from the text's beginning. `special` false: neither begun nor ended.
+    The tokenizer's begin tokens come first, once, and for an encoder its end tokens last; none if not `special`.
     """
     if not special:
         return _ids(tokenizer, text, special=False)[:max_length]
     added = AddedTokens.of(tokenizer)
     body = _without(_ids(tokenizer, text, special=True), *_around(tokenizer))
-    if body[: len(added.before)] == list(added.before):  # the text itself begins so
+    if body[: len(added.before)] == list(added.before):  # the text itself begins with them
         body = body[len(added.before) :]
     if encoder and added.after and body[-len(added.after) :] == list(added.after):
         body = body[: -len(added.after)]
@@ -57,7 +57,7 @@ def encode_text(
 
 
 def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
-    """What stands before and after a letter's own tokens; nothing where they are not found among them."""
+    """The tokens before and after those of a letter; none where the letter's own are not found."""
     plain, whole = (_ids(tokenizer, _PROBE, special=special) for special in (False, True))
     for start in range(len(whole) - len(plain) + 1) if plain else ():
         if whole[start : start + len(plain)] == plain:
@@ -66,7 +66,7 @@ def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
 
 
 def _ids(tokenizer: PreTrainedTokenizerBase, text: str, *, special: bool) -> list[int]:
-    # Of a length that is cut later, it would warn.
+    # Not verbose, or it would warn of a length that is cut later.
     ids: list[int] = tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
     return ids
 

@@ -1,4 +1,18 @@
-"""Continuous batching: as many completions at a time as there are places; finished ones leave and others take over."""
+"""Continuous batching: a completion that ends leaves its slot to the next one, while the others go on.
+
+Three prompts A, B, C with two samples each in four slots; `*` is a completion's last token:
+
+    step       1   2      3   4      5   6
+    slot 0     A0  A0*    A1  A1     A1  A1
+    slot 1     A1  A1     B0  B0     B0  B0*
+    slot 2     B0  B0     B1  B1*    C0  C0
+    slot 3     B1  B1     C0  C0     C1  C1
+    prefill    A, B       C          none: C1 starts from a copy of C's state
+
+A slot is a row of the batch. Rows that go on move up and new ones join below them, once a quarter of the slots is idle;
+until then, the rows of ended completions stand still. Where the model's state cannot be joined, slots are filled when
+all of them are free.
+"""
 
 from __future__ import annotations
 
@@ -12,188 +26,193 @@ from transformers import PreTrainedModel
 
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
-from qharness.models.kv_cache import Rows
+from qharness.models.kv_cache import KeyValueState
 from qharness.models.model_step import BatchState, ModelStep
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
-from qharness.models.sampling import Draw, choose
+from qharness.models.sampling import SampleKey, sample_next_token
 from qharness.models.special_tokens import EndTokens
 
-_STOPS_EVERY = 4  # tokens of a row between looks for a stop sequence
-_IDLE_SHARE = 4  # places change hands when one in so many is idle
+_STOP_CHECK_STEPS = 4  # tokens of a completion between searches for a stop sequence
+_IDLE_SHARE = 4  # slots are refilled when one in so many is idle
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids, fitted to the model, and the completions to make of them."""
+    """A prompt's token ids, short enough for the model, and the samples to make of it."""
 
     ids: tuple[int, ...]
-    draws: tuple[Draw, ...]
+    samples: tuple[SampleKey, ...]
 
 
 @dataclass
 class _Completion:
-    """One completion in flight."""
+    """One completion in flight, of the prompt of that number."""
 
     prompt: int
-    draw: Draw
-    limit: int
+    key: SampleKey
+    max_new_tokens: int
     tokens: list[int] = field(default_factory=list)
     done: bool = False
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What all completions share. `ends`: tokens that end one; `first`: what a decoder after an encoder begins with.
+class GenerationSettings:
+    """Settings of all completions. `max_length`: tokens of the context, of which an encoder's prompt takes none.
 
-    `encodes`: an encoder reads the prompt, which takes no room in the decoder's context.
+    `decoder_start_token_id`: the token before a completion of an encoder-decoder model.
     """
 
     decoding: Decoding
     seed: int
     max_length: int
-    ends: EndTokens
-    pad: int
-    first: int = 0
-    encodes: bool = False
+    end_tokens: EndTokens
+    encoder_decoder: bool = False
+    decoder_start_token_id: int = 0
 
 
-class Batch:
-    """The completions in flight and their rows, and those that wait, in the prompts' order."""
+class Slots:
+    """The completions in flight with their batch, and the samples that wait, in the prompts' order."""
 
-    def __init__(self, stepper: ModelStep, prompts: Sequence[Prompt], places: int, settings: Settings) -> None:
-        self._stepper, self._prompts, self._places, self._settings = stepper, prompts, places, settings
-        self._waiting = deque((number, draw) for number, prompt in enumerate(prompts) for draw in prompt.draws)
-        self._held: tuple[int, BatchState] | None = None  # a prompt some of whose completions still wait
-        self._rows: BatchState | None = None
+    def __init__(self, step: ModelStep, prompts: Sequence[Prompt], size: int, settings: GenerationSettings) -> None:
+        self._step, self._prompts, self._size, self._settings = step, prompts, size, settings
+        self._waiting = deque((number, key) for number, prompt in enumerate(prompts) for key in prompt.samples)
+        self._prefilled: tuple[int, BatchState] | None = None  # the last prompt to start: samples of it may wait
+        self._batch: BatchState | None = None
         self.flight: list[_Completion] = []
 
     @property
-    def rows(self) -> BatchState:
-        """The rows of the completions in flight."""
-        assert self._rows is not None
-        return self._rows
+    def batch(self) -> BatchState:
+        """The batch, whose row i belongs to completion i of `flight`."""
+        assert self._batch is not None
+        return self._batch
 
-    def refresh(self) -> bool:
-        """Let others have the places of the finished once enough are; whether anything is in flight."""
+    def refill(self) -> bool:
+        """Give the slots of ended completions to others if enough are idle; return whether any is in flight."""
         idle = sum(each.done for each in self.flight)
         if idle * _IDLE_SHARE >= len(self.flight):
-            self._thin()
-            if self._stepper.joins or not self.flight:
-                self._fill()
+            self._remove_ended()
+            if self._step.joins or not self.flight:
+                self._start_waiting()
         return bool(self.flight)
 
     def advance(self, tokens: torch.Tensor) -> None:
-        """Feed each row its token int64 [rows]; rows of finished completions stand still."""
+        """Append tokens int64 [rows] to their rows; rows of ended completions stand still."""
         alive = [not each.done for each in self.flight]
         if any(alive):
-            self._rows = self._stepper.step(self.rows, tokens, torch.tensor(alive, device=tokens.device))
+            self._batch = self.batch.advance(tokens, torch.tensor(alive, device=tokens.device))
 
-    def _thin(self) -> None:
-        kept = [place for place, each in enumerate(self.flight) if not each.done]
-        if len(kept) < len(self.flight):
-            self._rows = self.rows.take(kept) if kept else None
-            self.flight = [self.flight[place] for place in kept]
+    def _remove_ended(self) -> None:
+        rows = [row for row, each in enumerate(self.flight) if not each.done]
+        if len(rows) < len(self.flight):
+            self._batch = self.batch.take(rows) if rows else None
+            self.flight = [self.flight[row] for row in rows]
 
-    def _fill(self) -> None:
-        taken = [self._waiting.popleft() for _ in range(min(self._places - len(self.flight), len(self._waiting)))]
-        if not self._stepper.joins:
-            together = self._together(taken)
-            self._waiting.extendleft(reversed(taken[together:]))  # these cannot join those before them
-            taken = taken[:together]
-        counts = Counter(number for number, _ in taken)
-        if self._held and (old := counts.pop(self._held[0], 0)):
-            self._add(self._held[1].take([0] * old))
+    def _start_waiting(self) -> None:
+        """Put waiting samples into the free slots. New prompts are prefilled together, once for all their samples."""
+        starting = [self._waiting.popleft() for _ in range(min(self._size - len(self.flight), len(self._waiting)))]
+        if not self._step.joins:
+            together = self._startable_together(starting)
+            self._waiting.extendleft(reversed(starting[together:]))
+            starting = starting[:together]
+        counts = Counter(number for number, _ in starting)
+        if self._prefilled and (count := counts.pop(self._prefilled[0], 0)):
+            self._join(self._prefilled[1].take([0] * count))
         if counts:
-            started = self._stepper.start([self._prompts[number].ids for number in counts], self._settings.first)
-            self._add(started.take([place for place, count in enumerate(counts.values()) for _ in range(count)]))
-            self._held = next(reversed(counts)), started.take([len(counts) - 1])
-        self.flight += [_Completion(number, draw, self._limit(self._prompts[number])) for number, draw in taken]
+            new = self._step.prefill(
+                [self._prompts[number].ids for number in counts], self._settings.decoder_start_token_id
+            )
+            self._join(new.take([row for row, count in enumerate(counts.values()) for _ in range(count)]))
+            self._prefilled = next(reversed(counts)), new.take([len(counts) - 1])
+        self.flight += [_Completion(number, key, self._max_new_tokens(number)) for number, key in starting]
 
-    def _together(self, taken: Sequence[tuple[int, Draw]]) -> int:
-        """How many of these, from the first, may begin together where none joins later."""
-        if not taken:
+    def _startable_together(self, starting: Sequence[tuple[int, SampleKey]]) -> int:
+        """How many of these, from the first, can start at once in a batch that none joins later."""
+        if not starting:
             return 0
-        first = taken[0][0]
-        if self._held and self._held[0] == first:
-            return sum(number == first for number, _ in taken)
-        if not self._stepper.equal_lengths:
-            return len(taken)
+        first = starting[0][0]
+        if self._prefilled and self._prefilled[0] == first:
+            return sum(number == first for number, _ in starting)
+        if not self._step.equal_lengths:
+            return len(starting)
         length = len(self._prompts[first].ids)
-        alike = itertools.takewhile(lambda each: len(self._prompts[each[0]].ids) == length, taken)
+        alike = itertools.takewhile(lambda each: len(self._prompts[each[0]].ids) == length, starting)
         return sum(1 for _ in alike)
 
-    def _add(self, rows: BatchState) -> None:
-        if self._rows is None:
-            self._rows = rows
+    def _join(self, rows: BatchState) -> None:
+        if self._batch is None:
+            self._batch = rows
         else:
-            assert isinstance(self._rows, Rows)
-            assert isinstance(rows, Rows)
-            self._rows = self._rows.join(rows)
+            assert isinstance(self._batch, KeyValueState)
+            assert isinstance(rows, KeyValueState)
+            self._batch = self._batch.join(rows)
 
-    def _limit(self, prompt: Prompt) -> int:
-        room = self._settings.max_length - (1 if self._settings.encodes else len(prompt.ids))
-        return min(self._settings.decoding.max_new_tokens, room)
+    def _max_new_tokens(self, number: int) -> int:
+        used = 1 if self._settings.encoder_decoder else len(self._prompts[number].ids)
+        return min(self._settings.decoding.max_new_tokens, self._settings.max_length - used)
 
 
 class Engine:
-    """Completes prompts with one model. Each prompt is prefilled once, whatever the number of its completions.
+    """Completes prompts with one model. Each prompt is prefilled once, whatever the number of its samples.
 
     A completion does not depend on which others share its batch, up to ties that rounding decides.
     """
 
-    def __init__(self, model: PreTrainedModel, step: ModelStep, detokenizer: Detokenizer, settings: Settings) -> None:
-        self._model = model
-        self._detokenizer = detokenizer
-        self._causal = not model.config.is_encoder_decoder
-        self._settings = settings
-        self._stepper = step
-        self._window = max((len(stop.encode()) for stop in settings.decoding.until), default=0) + 8 + _STOPS_EVERY
+    def __init__(
+        self, model: PreTrainedModel, step: ModelStep, detokenizer: Detokenizer, settings: GenerationSettings
+    ) -> None:
+        self._model, self._step, self._detokenizer, self._settings = model, step, detokenizer, settings
+        longest = max((len(stop.encode()) for stop in settings.decoding.until), default=0)
+        self._window = longest + 8 + _STOP_CHECK_STEPS
 
     @torch.inference_mode()
-    def complete(self, prompts: Sequence[Prompt], places: int) -> Iterator[tuple[int, Draw, str]]:
-        """Yield (number of the prompt, draw, text) as completions end, at most `places` in flight."""
-        batch = Batch(self._stepper, prompts, places, self._settings)
-        texts = [CompletionText(self._detokenizer, prompt.ids if self._causal else ()) for prompt in prompts]
-        while batch.refresh():
-            self._require_finite(batch, prompts)
-            tokens = self._chosen(batch)
-            for each, token in zip(batch.flight, tokens.tolist(), strict=True):
+    def complete(self, prompts: Sequence[Prompt], size: int) -> Iterator[tuple[int, SampleKey, str]]:
+        """Yield (number of the prompt, sample, text) as completions end, from at most `size` slots.
+
+        Raises ModelError for logits that are not finite.
+        """
+        slots = Slots(self._step, prompts, size, self._settings)
+        causal = not self._settings.encoder_decoder
+        texts = [CompletionText(self._detokenizer, prompt.ids if causal else ()) for prompt in prompts]
+        while slots.refill():
+            self._require_finite(slots, prompts)
+            tokens = self._next_tokens(slots)
+            for each, token in zip(slots.flight, tokens.tolist(), strict=True):
                 if not each.done and self._ends(each, token, texts[each.prompt]):
                     each.done = True
-                    yield each.prompt, each.draw, self._text(each, texts[each.prompt])
-            batch.advance(tokens)
+                    text = cut_at_stop(texts[each.prompt].of(each.tokens), self._settings.decoding.until)
+                    yield each.prompt, each.key, text
+            slots.advance(tokens)
 
-    def _require_finite(self, batch: Batch, prompts: Sequence[Prompt]) -> None:
+    def _require_finite(self, slots: Slots, prompts: Sequence[Prompt]) -> None:
         """Raise ModelError, naming a layer, if the logits of a completion in flight are no distribution."""
-        for row in rows_not_finite(batch.rows.logits):
-            each = batch.flight[row]
+        for row in rows_not_finite(slots.batch.logits):
+            each = slots.flight[row]
             if not each.done:
-                inputs = whole_text(self._model, prompts[each.prompt].ids, each.tokens, self._settings.first)
+                start = self._settings.decoder_start_token_id
+                inputs = whole_text(self._model, prompts[each.prompt].ids, each.tokens, start)
                 raise nonfinite_error(self._model, inputs)
 
-    def _chosen(self, batch: Batch) -> torch.Tensor:
-        logits, decoding = batch.rows.logits, self._settings.decoding
-        keys = [(each.draw.document, each.draw.sample, len(each.tokens)) for each in batch.flight]
-        return choose(
-            logits, torch.tensor(keys, device=logits.device), self._settings.seed, decoding.temperature, decoding.top_p
+    def _next_tokens(self, slots: Slots) -> torch.Tensor:
+        """The next token of each row, int64 [rows]."""
+        logits, decoding = slots.batch.logits, self._settings.decoding
+        keys = torch.tensor(
+            [(each.key.document, each.key.sample, len(each.tokens)) for each in slots.flight], device=logits.device
         )
+        return sample_next_token(logits, keys, self._settings.seed, decoding.temperature, decoding.top_p)
 
     def _ends(self, each: _Completion, token: int, text: CompletionText) -> bool:
-        """Add a token to a completion; whether that ends it."""
-        if self._settings.ends.ends(each.tokens, token):
+        """Append a token to a completion, unless it is an end token; return whether the completion ends."""
+        if self._settings.end_tokens.ends(each.tokens, token):
             return True
         each.tokens.append(token)
-        if len(each.tokens) >= each.limit:
+        if len(each.tokens) >= each.max_new_tokens:
             return True
-        if not self._settings.decoding.until or len(each.tokens) % _STOPS_EVERY:
+        if not self._settings.decoding.until or len(each.tokens) % _STOP_CHECK_STEPS:
             return False
-        # A token that adds to the text adds at least one of its bytes, so a stop sequence that has come whole since
-        # the last look lies within as many tokens as it has bytes, and those since then.
+        # A token that adds to the text adds at least one byte. So a stop sequence that was completed since the last
+        # search lies within as many tokens as it has bytes, and those since then.
         tail = text.last(each.tokens, self._window)
         return self._stops(tail) and self._stops(text.of(each.tokens))  # a window may cut a character
 
     def _stops(self, text: str) -> bool:
         return any(stop in text for stop in self._settings.decoding.until)
-
-    def _text(self, each: _Completion, text: CompletionText) -> str:
-        return cut_at_stop(text.of(each.tokens), self._settings.decoding.until)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 _CONVENTION = ("has_gate", "has_bias", "has_post_expert_norm", "is_transposed", "_apply_gate", "down_proj")
-"""What `transformers.integrations.moe.use_experts_implementation` gives a class of experts."""
+"""Attributes that `transformers.integrations.moe.use_experts_implementation` gives a class of experts."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SplitExperts(nn.Module):
         return [cast(nn.ModuleDict, module) for name, module in self.named_children() if name != "shell"]
 
     def forward(self, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor) -> Tensor:
-        """Weighted sums [tokens, width] of what `top_k_index` [tokens, k] chose; `hidden_states` is [tokens, width].
+        """Weighted sums [tokens, width] of the outputs of the experts `top_k_index` [tokens, k] for `hidden_states`.
 
         An index beyond the last expert contributes nothing. A row's result does not depend on other rows.
         """
@@ -58,8 +58,8 @@ class SplitExperts(nn.Module):
         outputs = hidden_states.new_zeros(len(chosen), hidden_states.shape[-1])
         for index in cast("list[int]", chosen.unique().tolist()):
             if index < len(experts):
-                places = (chosen == index).nonzero().squeeze(1)
-                outputs[places] = self._expert(experts[index], hidden_states[places // k]).to(outputs.dtype)
+                rows = (chosen == index).nonzero().squeeze(1)
+                outputs[rows] = self._expert(experts[index], hidden_states[rows // k]).to(outputs.dtype)
         weighted = outputs * top_k_weights.reshape(-1, 1)
         return weighted.view(tokens, k, -1).sum(dim=1).to(hidden_states.dtype)
 
@@ -86,9 +86,9 @@ class SplitExperts(nn.Module):
 
 
 def is_fused(module: nn.Module) -> bool:
-    """Whether a module follows transformers' convention for experts, and holds no other parameters in full precision.
+    """Whether a module follows transformers' convention for experts, in full precision and without other parameters.
 
-    Another parameter would be one that a forward pass of the module's own uses in a way that is not known.
+    Another parameter would mean a forward pass of the module's own, which `SplitExperts` does not run.
     """
     if not all(hasattr(module, name) for name in _CONVENTION):
         return False
@@ -101,7 +101,7 @@ def is_fused(module: nn.Module) -> bool:
 
 
 def projections(experts: nn.Module) -> tuple[Projection, Projection]:
-    """The projections into an expert's inner width and out of it."""
+    """The projections of experts, into their inner width and out of it."""
     names = ("gate_up_proj" if experts.has_gate else "up_proj", "down_proj")
     up, down = (Projection(name, f"{name}_bias" if experts.has_bias else None) for name in names)
     return up, down

@@ -1,4 +1,4 @@
-"""What a model is given when it reads a text: one way for calibration, training and measuring."""
+"""The inputs of a model that reads a text, the same for calibration, training and measuring."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ModelInputs(TypedDict, total=False):
-    """Keyword arguments of one forward pass: token ids int64 [n, length]. `decoder_input_ids`: encoder-decoder only."""
+    """Keyword arguments of one forward pass: token ids int64 [n, length]. Encoder-decoders read `decoder_input_ids`."""
 
     input_ids: Tensor
     decoder_input_ids: Tensor
@@ -22,14 +22,14 @@ class ModelInputs(TypedDict, total=False):
 def model_inputs(model: PreTrainedModel, ids: Tensor) -> ModelInputs:
     """The forward pass in which a model reads texts int64 [n, length], on the model's device.
 
-    A causal model gets the tokens as they are. An encoder-decoder model gets each text as it would get a prompt with
-    its completion: the encoder reads the first half (the longer one, of an odd number), and the decoder is taught the
-    second by teacher forcing: it reads the token that begins a completion, then the half without its last token, so
-    that position i predicts token i of the half. The last token is predicted and never read, as when the model
-    generates. Of a text of one token, the decoder reads the first token alone.
+    A causal model gets the tokens as they are. An encoder-decoder model gets each text as a prompt with its completion:
+    the encoder reads the first half (the longer one, of an odd number), and the decoder, by teacher forcing, its start
+    token and the second half without the last token, so that position i predicts token i of the half. Of a text of one
+    token, the decoder reads its start token alone.
 
-    Whoever runs texts through a model takes this: quantizers then calibrate on the same activations that are trained
-    and measured on. Raises ModelError for texts without tokens, and for a decoder that begins with no known token.
+    Calibration, training and measuring all take their inputs from here, so that they see the same activations.
+
+    Raises ModelError for texts without tokens, and for a decoder that begins with no known token.
     """
     import torch
 
@@ -38,7 +38,7 @@ def model_inputs(model: PreTrainedModel, ids: Tensor) -> ModelInputs:
     ids = ids.to(model.device)
     if not model.config.is_encoder_decoder:
         return {"input_ids": ids, "use_cache": False}
-    start = decoder_start(model)
+    start = decoder_start_token_id(model)
     if start is None:
         raise ModelError(f"{type(model).__name__}: its configuration has no decoder_start_token_id")
     source, target = ids.tensor_split([(ids.shape[1] + 1) // 2], dim=1)
@@ -46,8 +46,8 @@ def model_inputs(model: PreTrainedModel, ids: Tensor) -> ModelInputs:
     return {"input_ids": source.contiguous(), "decoder_input_ids": read, "use_cache": False}
 
 
-def decoder_start(model: PreTrainedModel) -> int | None:
-    """The token that a decoder begins with, as transformers' `generate` finds it; None if nothing names one."""
+def decoder_start_token_id(model: PreTrainedModel) -> int | None:
+    """The token that a decoder begins with, as transformers' `generate` finds it; None if no setting names one."""
     for config, name in (
         (model.generation_config, "decoder_start_token_id"),
         (model.config, "decoder_start_token_id"),

@@ -1,13 +1,12 @@
-"""Rows of a batch in flight: their key-value cache, joined and thinned out as completions begin and end.
+"""The key-value cache of the completions in flight, a row each, which rows join and leave as completions begin and end.
 
-Rows end at the same place and begin where their prompts are long enough to: they are padded on the left, so that rows
-of any length can join.
+All rows end at the same position. They are padded on the left, so that rows of any length can join.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -18,162 +17,150 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-_ROOM = 64  # positions that a cache's buffer grows by at least
+_LEAST_GROWTH = 64  # positions
 
 
 class GrowingLayer(DynamicLayer):
-    """A layer of a cache that writes new positions in place, where transformers' own copies all it has each step."""
+    """A layer of a cache that writes new positions in place; transformers' own copies all earlier ones at each step."""
 
     _buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append keys and values [rows, heads, new positions, width]; all of them so far."""
+        """Append keys and values [rows, heads, new positions, width]; return those of all positions."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
-        held = cast(Tensor, self.keys), cast(Tensor, self.values)
-        start, end = held[0].shape[-2], held[0].shape[-2] + key_states.shape[-2]
+        old = cast(Tensor, self.keys), cast(Tensor, self.values)
+        start, end = old[0].shape[-2], old[0].shape[-2] + key_states.shape[-2]
         if self._buffers is None or self._buffers[0].shape[-2] < end:
-            room = end + max(_ROOM, end // 4) - start
-            self._buffers = padded(held[0], (0, 0, 0, room)), padded(held[1], (0, 0, 0, room))
+            growth = end + max(_LEAST_GROWTH, end // 4) - start
+            self._buffers = padded(old[0], (0, 0, 0, growth)), padded(old[1], (0, 0, 0, growth))
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[..., start:end, :] = new
         self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
         return self.keys, self.values
 
 
-def new_cache(encoder_decoder: bool) -> Cache:
-    """An empty cache, of any number of layers."""
-    own = Cache(layer_class_to_replicate=GrowingLayer)
-    return EncoderDecoderCache(own, Cache(layer_class_to_replicate=GrowingLayer)) if encoder_decoder else own
-
-
-def cache_bytes(cache: Cache) -> int:
-    """The size of all keys and values in a cache."""
-    return sum(int(t.nbytes) for half in _halves(cache) for pair in _tensors(half) for t in pair)
-
-
 @dataclass(frozen=True)
-class Rows:
-    """Completions in flight, or prompts that wait to become some.
+class KeyValueState:
+    """Completions in flight, or prefilled prompts, a row each.
 
-    `mask` int64 [rows, length] is 1 where the cache holds a token of the row; `logits` [rows, vocabulary] are of the
-    next token; `source` is an encoder's output [rows, source, width] with its mask [rows, source].
+    `mask` int64 [rows, length] is 1 where the cache holds a token of the row; `logits` [rows, vocabulary] predict the
+    next token; `encoded` is an encoder's output [rows, source length, width] with its mask [rows, source length].
     """
 
+    step: KeyValueStep
     cache: Cache
     mask: Tensor
     logits: Tensor
-    source: tuple[Tensor, Tensor] | None = None
+    encoded: tuple[Tensor, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.logits)
 
-    def take(self, indices: Sequence[int]) -> Rows:
-        """These rows, in this order; one may be taken several times. Padding that all of them share is dropped."""
+    def advance(self, tokens: Tensor, alive: Tensor) -> KeyValueState:
+        """Append tokens int64 [rows], masked out where `alive`, bool [rows], is false."""
+        return self.step.forward(self, tokens[:, None], alive[:, None].to(torch.int64))
+
+    def take(self, indices: Sequence[int]) -> KeyValueState:
+        """These rows, in this order, some perhaps several times. Padding that all of them share is dropped."""
         chosen = torch.tensor(indices, device=self.logits.device)
         mask = self.mask[chosen]
-        start = int(mask.any(dim=0).int().argmax()) if self.source is None else 0
-        cache = _changed(
-            self.cache, lambda t: t.index_select(0, chosen)[..., start:, :], lambda t: t.index_select(0, chosen)
-        )
-        source = (self.source[0][chosen], self.source[1][chosen]) if self.source else None
-        return Rows(cache, mask[:, start:], self.logits[chosen], source)
+        start = int(mask.any(dim=0).int().argmax()) if self.encoded is None else 0
+        halves = [
+            _cache_of([t.index_select(0, chosen)[..., skipped:, :] for t in pair] for pair in _keys_and_values(half))
+            for half, skipped in zip(_halves(self.cache), (start, 0), strict=False)
+        ]
+        cache = EncoderDecoderCache(*halves) if len(halves) > 1 else halves[0]
+        encoded = (self.encoded[0][chosen], self.encoded[1][chosen]) if self.encoded else None
+        return KeyValueState(self.step, cache, mask[:, start:], self.logits[chosen], encoded)
 
-    def join(self, others: Rows) -> Rows:
-        """All rows of both; not for encoder-decoder models, whose decoders count positions from the first."""
+    def join(self, others: KeyValueState) -> KeyValueState:
+        """The rows of both; not for encoder-decoder models, whose decoders count positions from the first."""
         length = max(self.mask.shape[1], others.mask.shape[1])
-        mine, theirs = (length - rows.mask.shape[1] for rows in (self, others))
-        cache = new_cache(encoder_decoder=False)
-        for layer, pairs in enumerate(zip(_tensors(self.cache), _tensors(others.cache), strict=True)):
-            keys, values = (
-                torch.cat([padded(a, (0, 0, mine, 0)), padded(b, (0, 0, theirs, 0))])
-                for a, b in zip(*pairs, strict=True)
-            )
-            cache.update(keys, values, layer)
+        mine, theirs = (length - state.mask.shape[1] for state in (self, others))
+        cache = _cache_of(
+            [torch.cat([padded(a, (0, 0, mine, 0)), padded(b, (0, 0, theirs, 0))]) for a, b in zip(*both, strict=True)]
+            for both in zip(_keys_and_values(self.cache), _keys_and_values(others.cache), strict=True)
+        )
         mask = torch.cat([padded(self.mask, (mine, 0)), padded(others.mask, (theirs, 0))])
-        return Rows(cache, mask, torch.cat([self.logits, others.logits]))
+        return KeyValueState(self.step, cache, mask, torch.cat([self.logits, others.logits]))
 
 
-class Stepper:
+class KeyValueStep:
     """Runs a model whose state is keys and values, over rows of any length."""
 
     label = "shared batches"
     equal_lengths, caches = False, True
 
-    def __init__(self, model: PreTrainedModel, pad: int) -> None:
-        self._model = model
-        self._pad = pad
+    def __init__(self, model: PreTrainedModel, pad_token_id: int) -> None:
+        self._model, self._pad_token_id = model, pad_token_id
         self.joins = not model.config.is_encoder_decoder
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
         self._last_only: dict[str, int] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
 
-    def start(self, prompts: Sequence[Sequence[int]], first: int = 0) -> Rows:
-        """One row a prompt; `first` is the token that a decoder begins with, where there is an encoder."""
+    def prefill(self, prompts: Sequence[Sequence[int]], decoder_start_token_id: int = 0) -> KeyValueState:
+        """Read prompts, one row each; an encoder-decoder model's decoder reads `decoder_start_token_id`."""
         device = self._model.device
         # A decoder goes on where its prompt ends; an encoder counts positions from where it begins.
-        ids, mask = rectangle(prompts, self._pad, device, left=self.joins)
-        empty = torch.zeros((len(prompts), 0), dtype=torch.int64, device=device)
+        ids, mask = padded_rows(prompts, self._pad_token_id, device, left=self.joins)
+        nothing = torch.zeros((len(prompts), 0), dtype=torch.int64, device=device)
+        empty = KeyValueState(self, _cache_of(()), nothing, torch.empty(0))
         if self.joins:
-            return self._advanced(Rows(new_cache(encoder_decoder=False), empty, torch.empty(0)), ids, mask)
+            return self.forward(empty, ids, mask)
         states = self._model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        begin = torch.full((len(prompts), 1), first, device=device)
-        rows = Rows(new_cache(encoder_decoder=True), empty, torch.empty(0), (states, mask))
-        return self._advanced(rows, begin, torch.ones_like(begin))
-
-    def step(self, rows: Rows, tokens: Tensor, alive: Tensor) -> Rows:
-        """One token int64 [rows] more in each row; those not `alive` stand still."""
-        return self._advanced(rows, tokens[:, None], alive[:, None].to(torch.int64))
+        start = torch.full((len(prompts), 1), decoder_start_token_id, device=device)
+        cache = EncoderDecoderCache(_cache_of(()), _cache_of(()))
+        return self.forward(replace(empty, cache=cache, encoded=(states, mask)), start, torch.ones_like(start))
 
     def row_bytes(self, length: int) -> int:
-        """Keys and values of so many tokens."""
+        """Bytes of the keys and values of so many tokens."""
         with torch.inference_mode():
-            return length * cache_bytes(self.start([[self._pad]]).cache)
+            halves = _halves(self.prefill([[self._pad_token_id]]).cache)
+        return length * sum(int(t.nbytes) for half in halves for pair in _keys_and_values(half) for t in pair)
 
-    def _advanced(self, rows: Rows, ids: Tensor, new: Tensor) -> Rows:
-        mask = torch.cat([rows.mask, new], dim=1)
-        given: dict[str, Any] = {"past_key_values": rows.cache, "use_cache": True, **self._last_only}
-        if rows.source:
-            given |= {"encoder_outputs": BaseModelOutput(last_hidden_state=rows.source[0]), "decoder_input_ids": ids}
-            given |= {"attention_mask": rows.source[1]}
+    def forward(self, state: KeyValueState, ids: Tensor, new_mask: Tensor) -> KeyValueState:
+        """Append token ids int64 [rows, new] with their mask int64 [rows, new] to a state, whose cache is changed."""
+        mask = torch.cat([state.mask, new_mask], dim=1)
+        if state.encoded:
+            encoder_outputs = BaseModelOutput(last_hidden_state=state.encoded[0])
+            inputs = {"encoder_outputs": encoder_outputs, "decoder_input_ids": ids, "attention_mask": state.encoded[1]}
         else:
-            given |= {"input_ids": ids, "attention_mask": mask}
+            inputs = {"input_ids": ids, "attention_mask": mask}
             if self._takes_positions:
-                given["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        logits = self._model(**given).logits[:, -1]
-        return replace(rows, mask=mask, logits=logits)
+                inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        output = self._model(past_key_values=state.cache, use_cache=True, **inputs, **self._last_only)
+        return replace(state, mask=mask, logits=output.logits[:, -1])
 
 
-def rectangle(rows: Sequence[Sequence[int]], pad: int, device: torch.device, *, left: bool) -> tuple[Tensor, Tensor]:
+def padded_rows(
+    rows: Sequence[Sequence[int]], pad_token_id: int, device: torch.device, *, left: bool
+) -> tuple[Tensor, Tensor]:
     """(ids, mask), int64 [rows, longest], padded on the left or on the right."""
     width = max(map(len, rows))
     short = [width - len(row) for row in rows]
-    ids = [[pad] * n + list(row) if left else list(row) + [pad] * n for n, row in zip(short, rows, strict=True)]
+    pad = [pad_token_id]
+    ids = [pad * n + list(row) if left else list(row) + pad * n for n, row in zip(short, rows, strict=True)]
     mask = [[0] * n + [1] * (width - n) if left else [1] * (width - n) + [0] * n for n in short]
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
+def _cache_of(layers: Iterable[Sequence[Tensor]]) -> Cache:
+    """A cache of the (keys, values) of each layer; layers that are not given are added at their first update."""
+    cache = Cache(layer_class_to_replicate=GrowingLayer)
+    for number, (keys, values) in enumerate(layers):
+        cache.update(keys, values, number)
+    return cache
+
+
 def _halves(cache: Cache) -> tuple[Cache, ...]:
-    """The caches of a cache: a decoder's own, and that of its encoder's states."""
-    return (
-        (cache.self_attention_cache, cache.cross_attention_cache)
-        if isinstance(cache, EncoderDecoderCache)
-        else (cache,)
-    )
+    """A decoder's own cache, and that of its encoder's states if there is one."""
+    if isinstance(cache, EncoderDecoderCache):
+        return cache.self_attention_cache, cache.cross_attention_cache
+    return (cache,)
 
 
-def _tensors(cache: Cache) -> list[tuple[Tensor, Tensor]]:
+def _keys_and_values(cache: Cache) -> list[tuple[Tensor, Tensor]]:
     """(keys, values) of each layer."""
     return [(layer.keys, layer.values) for layer in cast(list[Any], cache.layers)]
-
-
-def _changed(cache: Cache, own: Any, cross: Any) -> Cache:
-    """A new cache with its tensors changed by these functions."""
-    halves = []
-    for half, change in zip(_halves(cache), (own, cross), strict=False):
-        new = new_cache(encoder_decoder=False)
-        for number, (keys, values) in enumerate(_tensors(half)):
-            new.update(change(keys), change(values), number)
-        halves.append(new)
-    return EncoderDecoderCache(*halves) if len(halves) > 1 else halves[0]

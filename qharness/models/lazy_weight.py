@@ -1,6 +1,6 @@
-"""A weight that is computed when it is used, for layers that keep theirs in another form.
+"""A weight that is computed when it is used, for layers that hold codes instead of weights.
 
-Some models ask a Linear for its `weight`: T5 for the dtype, Mamba to multiply with it.
+Some models read a Linear's `weight`: T5 its dtype, Mamba to multiply with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _WITHOUT_VALUES = frozenset([*(getattr(Tensor, name).__get__ for name in _DESCRI
 
 
 class LazyWeight(Tensor):
-    """Stands for the tensor that `compute()` returns: shape, dtype and device are known, values are made when used.
+    """A tensor of known shape, dtype and device whose values `compute()` returns at each use.
 
-    Whatever is done with it is done with that tensor, gradients included. Nothing is cached.
+    Every operation on it is one on the computed tensor, gradients included. Nothing is cached.
     """
 
     _compute: Callable[[], Tensor]
@@ -36,17 +36,9 @@ class LazyWeight(Tensor):
     ) -> Self:
         """`compute` returns a tensor of this shape, dtype and device."""
         where = device or torch.device("cpu")
-        return Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
-
-    def __init__(
-        self,
-        compute: Callable[[], Tensor],
-        shape: tuple[int, ...],
-        dtype: torch.dtype,
-        device: torch.device | None = None,
-    ) -> None:
-        super().__init__()
-        self._compute = compute
+        made = Tensor._make_wrapper_subclass(cls, torch.Size(shape), dtype=dtype, device=where)
+        made._compute = compute
+        return made
 
     @classmethod
     def __torch_function__(
@@ -54,9 +46,9 @@ class LazyWeight(Tensor):
         func: Callable[..., Any],
         types: tuple[type, ...],
         args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
-        """Answer from what is known, or put the computed tensor in this one's place."""
+        """Answer from shape, dtype and device, or run the operation on the computed tensor."""
         with torch._C.DisableTorchFunctionSubclass():
             if func in _WITHOUT_VALUES:
                 return func(*args, **(kwargs or {}))
@@ -69,14 +61,14 @@ class LazyWeight(Tensor):
         func: Callable[..., Any],
         types: tuple[type, ...],
         args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
+        kwargs: Mapping[str, object] | None = None,
     ) -> Any:
-        """As above, where PyTorch comes to it from within."""
+        """Run an operation from within PyTorch on the computed tensor."""
         values, named = tree_map(_computed, (args, dict(kwargs or {})))
         return func(*values, **named)
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
-        """Without values."""
+        """Shape and dtype, without values."""
         return f"LazyWeight(shape={tuple(self.shape)}, dtype={self.dtype})"
 
 

@@ -15,8 +15,8 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
 from qharness.bounds import check_setting, parse_number
-from qharness.models.checkpoint_formats import Hosted, select_kernels
-from qharness.models.conventions import begun, marked
+from qharness.models.checkpoint_formats import WeightFootprint, select_kernels
+from qharness.models.conventions import marked, with_bos_token
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
@@ -24,7 +24,7 @@ from qharness.models.generation import Generation
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
-from qharness.models.sampling import Draw
+from qharness.models.sampling import SampleKey
 from qharness.models.weight_footprint import resident_bytes
 from qharness.progress import counter
 
@@ -39,13 +39,13 @@ class _Job:
     prompt: Prompt
     sha: str
     decoding: Decoding
-    places: Mapping[Draw, int]
+    places: Mapping[SampleKey, int]
 
-    def key(self, draw: Draw) -> Key:
+    def key(self, draw: SampleKey) -> Key:
         return draw.document, draw.sample, self.sha
 
-    def only(self, draws: Sequence[Draw]) -> _Job:
-        return replace(self, prompt=replace(self.prompt, draws=tuple(draws)))
+    def only(self, draws: Sequence[SampleKey]) -> _Job:
+        return replace(self, prompt=replace(self.prompt, samples=tuple(draws)))
 
 
 class LoadedLM(HFLM):  # type: ignore[misc]
@@ -58,8 +58,10 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         check_setting("seed", seed)
         self.asked = parse_batch_size(batch_size)
         self.batch_dependent = False
-        loaded.hosted = loaded.hosted or Hosted(resident_bytes(loaded.model), select_kernels(loaded.model))
-        self.hosted = loaded.hosted
+        loaded.footprint = loaded.footprint or WeightFootprint(
+            resident_bytes(loaded.model), select_kernels(loaded.model)
+        )
+        self.footprint = loaded.footprint
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
@@ -103,8 +105,8 @@ class LoadedLM(HFLM):  # type: ignore[misc]
             request = requests[places[0]]
             text, arguments = request.args
             decoding = Decoding.from_lm_eval(arguments, self.max_gen_toks)
-            ids = self.generation.fit(self._prompt(text, request.doc), decoding)
-            by_draw = {Draw(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
+            ids = self.generation.truncate_prompt(self._prompt(text, request.doc), decoding)
+            by_draw = {SampleKey(request.doc_id or 0, sample): place for sample, place in enumerate(places)}
             jobs.append(_Job(Prompt(ids, tuple(by_draw)), prompt_sha(text), decoding, by_draw))
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
@@ -118,27 +120,29 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         if most is not None and len(ids) > most:
             self.generation.shortened += 1
             ids = encode_text(self.tokenizer, whole, encoder=encoder, max_length=most)
-        return begun(ids, self.convention, self.tokenizer)
+        return with_bos_token(ids, self.convention, self.tokenizer)
 
     def _texts(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         """(place among the requests, text) of each completion, known or made."""
         if self.batch_dependent:
             self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
             for batch in _batches(jobs, self.at_a_time):
-                self.batches.append([(draw.document, draw.sample) for job in batch for draw in job.prompt.draws])
-                whole = all(job.key(draw) in self.known for job in batch for draw in job.prompt.draws)
+                self.batches.append([(draw.document, draw.sample) for job in batch for draw in job.prompt.samples])
+                whole = all(job.key(draw) in self.known for job in batch for draw in job.prompt.samples)
                 yield from self._known(batch) if whole else self._made(batch)
             return
         yield from self._known(jobs)
-        left = [job.only([draw for draw in job.prompt.draws if job.key(draw) not in self.known]) for job in jobs]
-        left = [job for job in left if job.prompt.draws]
+        left = [job.only([draw for draw in job.prompt.samples if job.key(draw) not in self.known]) for job in jobs]
+        left = [job for job in left if job.prompt.samples]
         if left:
-            self.at_a_time = self.asked or self.generation.room([job.prompt for job in left], left[0].decoding)
+            self.at_a_time = self.asked or self.generation.max_batch_size(
+                [job.prompt for job in left], left[0].decoding
+            )
             yield from self._made(left)
 
     def _known(self, jobs: Sequence[_Job]) -> Iterator[tuple[int, str]]:
         for job in jobs:
-            for draw in job.prompt.draws:
+            for draw in job.prompt.samples:
                 if job.key(draw) in self.known:
                     yield job.places[draw], self.known[job.key(draw)]
 
@@ -147,7 +151,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         decoding = jobs[0].decoding
         done: list[Completion] = []
         prompts = [job.prompt for job in jobs]
-        together = sum(len(job.prompt.draws) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
+        together = sum(len(job.prompt.samples) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
         for number, draw, text in self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent):
             done.append((*jobs[number].key(draw), text))
             if len(done) >= together:
@@ -172,7 +176,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
     @property
     def prefix_token_id(self) -> int:
         """The token that a text without a context is conditioned on."""
-        return self.generation.first_token()
+        return self.generation.start_token_id()
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
@@ -194,10 +198,10 @@ class LoadedLM(HFLM):  # type: ignore[misc]
             notes.append(f"the checkpoint's own generation settings are not used: {', '.join(unused)}")
         if self.generation.step.equal_lengths:
             notes.append(f"the model's state is no key-value cache: {self.generation.step.label}")
-        if self.hosted.layers:
-            notes.append(f"quantized layers ran so: {json.dumps(self.hosted.layers)}")
+        if self.footprint.layers:
+            notes.append(f"quantized layers ran so: {json.dumps(self.footprint.layers)}")
         resident = resident_bytes(self.model)
-        weights, layers = self.hosted.weight_bytes, self.hosted.layers
+        weights, layers = self.footprint.weight_bytes, self.footprint.layers
         return Facts(str(self.device), str(self.model.dtype), resident, weights, layers, notes)
 
     def get_model_info(self) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def parse_batch_size(size: int | str | None) -> int | None:
 
 def _batches(jobs: Sequence[_Job], size: int) -> Iterator[list[_Job]]:
     """Jobs of `size` completions together, in order."""
-    pairs = [(job, draw) for job in jobs for draw in job.prompt.draws]
+    pairs = [(job, draw) for job in jobs for draw in job.prompt.samples]
     for start in range(0, len(pairs), size):
         chunk = itertools.groupby(pairs[start : start + size], key=lambda pair: id(pair[0]))
         yield [some[0][0].only([draw for _, draw in some]) for some in (list(pairs) for _, pairs in chunk)]

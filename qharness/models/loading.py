@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint import Checkpoint, find_preset, locate, refuse_own_code
 from qharness.models.checkpoint_files import check_tokenizer, check_weights
-from qharness.models.checkpoint_formats import Hosted, check_loads, find_format, quant_method
+from qharness.models.checkpoint_formats import WeightFootprint, check_loads, find_format, quant_method
 from qharness.models.conventions import follow
 from qharness.models.presets import convention_of
 from qharness.models.untouched import Untouched
@@ -35,14 +35,14 @@ _TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "merges")
 class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
-    `hosted`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is not
-    there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
+    `footprint`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is
+    not there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
-    hosted: Hosted | None = None
+    footprint: WeightFootprint | None = None
     device: torch.device | None = None
     untouched: Untouched | None = None
 

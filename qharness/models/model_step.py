@@ -1,14 +1,14 @@
-"""How a model is run a token at a time: with a cache of keys and values, with transformers' own cache, or with none.
+"""Steps run a model a token at a time: with a cache of keys and values, with transformers' own cache, or with none.
 
-The first of these that fits is chosen by the model's signature and by the cache that transformers makes for it. Where
-that does not settle it, a short text must show that steps give what the whole text gives.
+The first of these that fits a model's signature, and the cache that transformers makes for it, is chosen. Where that is
+no proof, the steps must give a short text the logits that the whole text has.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,9 +26,9 @@ from transformers.cache_utils import (
 )
 
 from qharness.errors import ModelError, first_line
-from qharness.models.kv_cache import Stepper
+from qharness.models.fallback_steps import RecomputeStep, TransformersCacheStep
+from qharness.models.kv_cache import KeyValueStep
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
-from qharness.models.whole_steps import OwnCacheStep, RecomputeStep
 from qharness.progress import note
 
 _KEYS_AND_VALUES = frozenset({DynamicLayer, DynamicSlidingWindowLayer})
@@ -45,7 +45,7 @@ _TOLERANCE = 0.25  # relative; a lost state is about 1, rounding of activations 
 
 
 class BatchState(Protocol):
-    """Completions in flight, or prompts that wait to become some; `logits` [rows, vocabulary] are of the next token."""
+    """Completions in flight, or prefilled prompts, a row each."""
 
     @property
     def logits(self) -> Tensor:
@@ -55,12 +55,16 @@ class BatchState(Protocol):
     def __len__(self) -> int: ...
 
     def take(self, indices: Sequence[int]) -> BatchState:
-        """These rows, in this order; one may be taken several times."""
+        """These rows, in this order, some perhaps several times."""
+        ...
+
+    def advance(self, tokens: Tensor, alive: Tensor) -> BatchState:
+        """Append one token to each row, int64 [rows]; rows not `alive`, bool [rows], are never looked at again."""
         ...
 
 
 class ModelStep(Protocol):
-    """Runs one model over rows.
+    """Runs one model over rows, a token at a time.
 
     `joins`: rows may begin while others are in flight; `equal_lengths`: prompts that start together must be equally
     long; `caches`: a step computes the new token only; `label` names it in a run's notes and in the docs.
@@ -71,84 +75,84 @@ class ModelStep(Protocol):
     equal_lengths: bool
     caches: bool
 
-    def start(self, prompts: Sequence[Sequence[int]], first: int = 0) -> BatchState:
-        """One row a prompt; `first` is the token that a decoder begins with, where there is an encoder."""
-        ...
-
-    def step(self, rows: Any, tokens: Tensor, alive: Tensor) -> BatchState:
-        """One token int64 [rows] more in each row of a state of this kind; those not `alive` may stay."""
+    def prefill(self, prompts: Sequence[Sequence[int]], decoder_start_token_id: int = 0) -> BatchState:
+        """Read prompts, one row each; an encoder-decoder model's decoder reads `decoder_start_token_id`."""
         ...
 
     def row_bytes(self, length: int) -> int:
-        """What a row of so many tokens takes in memory, logits aside."""
+        """Bytes of a row of so many tokens, without its logits."""
         ...
 
 
-def choose_step(model: PreTrainedModel, pad: int, text: Sequence[int], first: int) -> ModelStep:
-    """The way to run a model; `text` is token ids to try it on, `first` the token that a decoder begins with.
+def choose_step(
+    model: PreTrainedModel, pad_token_id: int, text: Sequence[int], decoder_start_token_id: int
+) -> ModelStep:
+    """The fastest step that is right for a model; `text` is token ids to try it on.
 
-    Steps that are not trusted must give the logits of the whole text; where they do not, nothing is cached, which is
-    slow. Raises ModelError for a model that cannot be run on text at all.
+    A step that is not trusted must give the logits of the whole text; if it does not, nothing is cached, which is slow.
+    Raises ModelError for a model that cannot be run on text at all.
     """
-    chosen, recompute = candidate_step(model, pad), RecomputeStep(model, pad)
+    chosen, recompute = candidate_step(model, pad_token_id), RecomputeStep(model, pad_token_id)
     if isinstance(chosen, RecomputeStep) or _is_trusted(model, chosen):
         return chosen
-    # Of one token over and over, a row that took another's place would not show.
+    # In a text of equal tokens, a row in another's place would not show.
     text = list(dict.fromkeys([*text, *range(_PROMPT + _NEW)]))[: _PROMPT + _NEW]
     with torch.inference_mode():
-        require_runs(model, recompute, text, first)
-        if step_difference(chosen, recompute, text, first) <= _TOLERANCE:
+        require_runs(model, recompute, text, decoder_start_token_id)
+        if step_difference(chosen, recompute, text, decoder_start_token_id) <= _TOLERANCE:
             return chosen
     note(f"{type(model).__name__}: {chosen.label} do not give what whole texts give: {recompute.label}, slowly")
     return recompute
 
 
-def candidate_step(model: PreTrainedModel, pad: int) -> ModelStep:
-    """The fastest way to run a model that its signature and transformers' cache for it allow; nothing is computed."""
+def candidate_step(model: PreTrainedModel, pad_token_id: int) -> ModelStep:
+    """The fastest step that a model's signature and transformers' cache for it allow; nothing is computed."""
     layers, name = _layer_types(model), cache_name(model)
     if name == "past_key_values" and layers <= _KEYS_AND_VALUES:
-        return Stepper(model, pad)
+        return KeyValueStep(model, pad_token_id)
     if name and layers <= _MOVABLE and not model.config.is_encoder_decoder:
-        return OwnCacheStep(model, name)
-    return RecomputeStep(model, pad)
+        return TransformersCacheStep(model, name)
+    return RecomputeStep(model, pad_token_id)
 
 
 @torch.inference_mode()
-def require_runs(model: PreTrainedModel, step: ModelStep, text: Sequence[int], first: int) -> None:
+def require_runs(model: PreTrainedModel, step: ModelStep, text: Sequence[int], decoder_start_token_id: int) -> None:
     """Run a short text; raise ModelError for a model that cannot, or that gives no logits of a next token."""
     name = type(model).__name__
     try:
-        logits = step.start([text], first).logits
-    except Exception as error:  # whatever a model's code raises of plain text
+        logits = step.prefill([text], decoder_start_token_id).logits
+    except Exception as error:  # a model's code may raise anything
         raise ModelError(f"{name} cannot complete plain text: {first_line(error)}") from None
     if logits.dim() != 2 or len(logits) != 1:
         raise ModelError(f"{name} cannot complete plain text: its logits have the shape {[*logits.shape]}")
     if rows_not_finite(logits):
-        raise nonfinite_error(model, whole_text(model, text, (), first))
+        raise nonfinite_error(model, whole_text(model, text, (), decoder_start_token_id))
 
 
-def step_difference(step: ModelStep, reference: ModelStep, text: Sequence[int], first: int = 0) -> float:
-    """How far the logits of two ways are apart after a few tokens, relatively; infinite if `step` fails."""
+def step_difference(
+    step: ModelStep, reference: ModelStep, text: Sequence[int], decoder_start_token_id: int = 0
+) -> float:
+    """The relative distance between two steps' logits after a few tokens; infinite if `step` fails."""
     shorter = text[1:_PROMPT] if not step.equal_lengths else text[1 : _PROMPT + 1]
     prompts = [list(text[:_PROMPT]), list(shorter)]
-    expected = [reference.start([prompt], first) for prompt in prompts]
+    expected = [reference.prefill([prompt], decoder_start_token_id) for prompt in prompts]
     try:
-        rows = step.start(prompts, first).take([1, 0])
+        state = step.prefill(prompts, decoder_start_token_id).take([1, 0])
         for token in text[-_NEW:]:
-            tokens = rows.logits.new_full((2,), token, dtype=torch.int64)
-            rows = step.step(rows, tokens, torch.ones_like(tokens, dtype=torch.bool))
-            expected = [reference.step(row, tokens[:1], torch.ones_like(tokens[:1])) for row in expected]
+            tokens = state.logits.new_full((2,), token, dtype=torch.int64)
+            state = state.advance(tokens, torch.ones_like(tokens, dtype=torch.bool))
+            expected = [each.advance(tokens[:1], torch.ones_like(tokens[:1])) for each in expected]
     except Exception:
         return float("inf")
     wanted = torch.cat([expected[1].logits, expected[0].logits]).float()
     wanted = wanted - wanted.mean(dim=-1, keepdim=True)
-    found = rows.logits.float() - rows.logits.float().mean(dim=-1, keepdim=True)
+    found = state.logits.float() - state.logits.float().mean(dim=-1, keepdim=True)
     worst = ((found - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp(min=1e-30)).max()
     return float(worst.nan_to_num(float("inf")))
 
 
 def cache_name(model: PreTrainedModel) -> str | None:
-    """The parameter that a model takes transformers' cache by; None if by none."""
+    """The name of the parameter by which a model takes transformers' cache; None if it takes none."""
     supports = getattr(model, "_supports_default_dynamic_cache", None)
     if supports is not None and not supports():
         return None
@@ -166,9 +170,9 @@ def _layer_types(model: PreTrainedModel) -> frozenset[type]:
 
 
 def _is_trusted(model: PreTrainedModel, step: ModelStep) -> bool:
-    """Whether a class is transformers' own, keeps nothing but keys and values, and is told its tokens' positions.
+    """Whether a class is transformers' own, has no state but keys and values, and is told its tokens' positions.
 
-    Others may count positions wrongly where a row is padded, or keep a state in their modules, beside the cache.
+    Others may count positions wrongly where a row is padded, or have a state in their modules, beside the cache.
     """
     told = model.config.is_encoder_decoder or "position_ids" in inspect.signature(model.forward).parameters
     return told and not step.equal_lengths and type(model).__module__.startswith("transformers.models.")

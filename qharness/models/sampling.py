@@ -16,8 +16,8 @@ _FIRST_CANDIDATES = 64
 
 
 @dataclass(frozen=True)
-class Draw:
-    """Which completion a row of the batch is."""
+class SampleKey:
+    """A sample of a document, which no two completions share; both numbers count from 0."""
 
     document: int
     sample: int
@@ -51,7 +51,7 @@ def gumbel(seed: int, keys: Tensor, tokens: Tensor) -> Tensor:
     return -torch.log(-torch.log(uniform))
 
 
-def choose(logits: Tensor, keys: Tensor, seed: int, temperature: float, top_p: float) -> Tensor:
+def sample_next_token(logits: Tensor, keys: Tensor, seed: int, temperature: float, top_p: float) -> Tensor:
     """The next token of each row: logits [rows, vocabulary], keys int64 [rows, 3] to token ids int64 [rows].
 
     The argmax of the warped logits and Gumbel noise is a sample from their softmax (the Gumbel-max trick). Temperature

@@ -1,4 +1,4 @@
-"""Which tokens are no text: those that mark something, those a tokenizer lacks, and those that end a completion."""
+"""Tokens that are no text: special ones, numbers that the tokenizer lacks, and those that end a completion."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class SpecialTokens:
 
     @cached_property
     def ids(self) -> frozenset[int]:
-        """The special tokens that mark something, the unknown token not among them."""
+        """The special tokens, without the unknown token and those of white space."""
         return frozenset(number for number, text in self._marked() if text.strip()) - {self.unknown_id}
 
     @cached_property
     def unknown_id(self) -> int | None:
-        """The token that stands for characters that the tokenizer has no tokens for.
+        """The token for characters that have no tokens; None of a tokenizer that has tokens for all bytes.
 
-        One that has tokens for all bytes may name a token all the same, as the one that ends documents.
+        Such a tokenizer may name an unknown token all the same, for one the token that ends documents.
         """
         number = self._tokenizer.unk_token_id
         written = self._tokenizer(_RARE, add_special_tokens=False)["input_ids"]
         return number if number in written else None
 
     def named(self, text: str) -> int | None:
-        """The special token that is written so."""
+        """The number of the special token of that text; None if there is none."""
         return next((number for number, content in self._marked() if content == text), None)
 
     def is_text(self, token: int) -> bool:
-        """Whether a token can add to a text. One that the tokenizer lacks, as padded embeddings have them, cannot."""
+        """Whether a token can add to a text. One that only padded embeddings have, and no tokenizer, cannot."""
         return token not in self.ids and token != self.unknown_id and self._exists(token)
 
     def _marked(self) -> Iterator[tuple[int, str]]:
@@ -68,7 +68,7 @@ class SpecialTokens:
 
 @dataclass(frozen=True)
 class EndTokens:
-    """The tokens that end a completion: `always`, or `after_text`.
+    """The tokens that end a completion: `always`, or once it holds a token that is not in `after_text`.
 
     A decoder after an encoder may write special tokens before its text (a begin token, a language), which end nothing.
     """
@@ -80,23 +80,18 @@ class EndTokens:
     def of(
         cls, special: SpecialTokens, eos_token_ids: frozenset[int], until: Sequence[str], *, encoder_decoder: bool
     ) -> EndTokens:
-        """A model's end tokens, special tokens that stop sequences name, and all other special tokens."""
+        """Take a model's end tokens, the special tokens that stop sequences name, and all other special tokens."""
         named = frozenset(number for stop in until if (number := special.named(stop)) is not None)
         if encoder_decoder:
             return cls(eos_token_ids | named, special.ids)
         return cls(eos_token_ids | named | special.ids)
 
     def ends(self, tokens: Sequence[int], token: int) -> bool:
-        """Whether a token ends the completion that `tokens` are."""
+        """Whether a token ends a completion of these tokens."""
         if token in self.always:
             return True
         return token in self.after_text and any(each not in self.after_text for each in tokens)
 
     def cut(self, tokens: Sequence[int]) -> list[int]:
-        """Tokens up to the first that ends a completion."""
-        kept: list[int] = []
-        for token in tokens:
-            if self.ends(kept, token):
-                break
-            kept.append(token)
-        return kept
+        """The tokens before the first that ends the completion."""
+        return next((list(tokens[:n]) for n, token in enumerate(tokens) if self.ends(tokens[:n], token)), list(tokens))

@@ -1,4 +1,4 @@
-"""What a quantizer leaves in full precision of a model's blocks: found by holding the model after against before."""
+"""Measures the part of a model's blocks that a quantizer leaves in full precision, by the model before and after."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from qharness.models.blocks import block_linears, find_blocks
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-SAID_FROM = 0.10  # a larger share is said on the terminal
-REFUSED_FROM = 0.50  # a larger one is an error unless asked for
+NOTED_ABOVE = 0.10  # a larger share is noted on the terminal
+REFUSED_ABOVE = 0.50  # a larger one is an error unless asked for
 _SAMPLE = 256  # values of a parameter by which it is recognised
 _NAMED = 3  # modules in a message
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
@@ -26,9 +26,9 @@ _NUMBER = re.compile(r"(?<=\.)\d+(?=\.|$)")
 
 @dataclass(frozen=True)
 class Untouched:
-    """The share of the blocks' parameters that stayed in full precision, 0 to 1, and of which modules they are.
+    """The share of the blocks' parameters that stayed in full precision, 0 to 1, in all and by module.
 
-    `modules`: the share by module, the largest first; `model.layers.*.mlp` is that module of all layers.
+    `modules`: the largest first; `model.layers.*.mlp` is that module of all layers.
     """
 
     share: float
@@ -36,40 +36,31 @@ class Untouched:
 
     @classmethod
     def of_counts(cls, names: Iterable[str], counts: Mapping[str, int]) -> Self:
-        """From the parameters that were left alone, and how many numbers each parameter of the blocks has."""
+        """Count the named parameters; `counts`: the numbers in each parameter of the blocks."""
         total = sum(counts.values())
         found = Counter[str]()
         for name in names:
             found[_NUMBER.sub("*", name.rpartition(".")[0])] += counts[name]
         return cls(sum(found.values()) / total, {name: count / total for name, count in found.most_common()})
 
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any] | None) -> Self | None:
-        """From what `document` gave; None stays None."""
-        return None if document is None else cls(document["share"], document["modules"])
-
-    def document(self) -> dict[str, Any]:
-        """As it stands in a run's document."""
-        return {"share": self.share, "modules": dict(self.modules)}
-
     @property
     def notable(self) -> bool:
-        """Whether there is so much of it that a reader of figures must know."""
-        return self.share > SAID_FROM
+        """Whether the share is so large that a reader of figures must know."""
+        return self.share > NOTED_ABOVE
 
     def __str__(self) -> str:
         largest = ", ".join(f"{name} ({share:.0%})" for name, share in list(self.modules.items())[:_NAMED])
         return f"{self.share:.0%} of the blocks' parameters stay in full precision: {largest}"
 
     def require_less_than_half(self, quantizer: str) -> None:
-        """Raise ModelError if more than half was left alone."""
-        if self.share > REFUSED_FROM:
+        """Raise ModelError if more than half stayed in full precision."""
+        if self.share > REFUSED_ABOVE:
             raise ModelError(f"{quantizer} quantizes too little of this model: {self}; --allow-untouched runs it so")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The parameters of a model's blocks before it is quantized, by name: how large, and some values of each."""
+    """The parameters of a model's blocks before it is quantized, by name: size, shape and some of the values."""
 
     counts: Mapping[str, int]
     samples: Mapping[str, Tensor]
@@ -77,7 +68,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, model: PreTrainedModel) -> Self:
-        """Look at a model; of one without blocks, at everything but embeddings and the output head."""
+        """Record a model's blocks; if it has none, everything but embeddings and the output head."""
         parameters = dict(_block_parameters(model))
         return cls(
             {name: each.numel() for name, each in parameters.items()},
@@ -86,11 +77,10 @@ class Snapshot:
         )
 
     def untouched(self, model: nn.Module) -> Untouched:
-        """What is left of it in full precision in the quantized model.
+        """The part that is still in full precision in the quantized model.
 
-        A quantizer that replaces weights by others (by codes, by integers) may train the rest: whatever is still a
-        plain tensor of real numbers is left in full precision. If it replaced none, it simulates: what has the very
-        values that it had is left alone.
+        A quantizer that replaces weights (by codes, by integers) may train the rest: every parameter that is still a
+        plain tensor of real numbers counts. One that replaces none simulates: every parameter of the old values counts.
         """
         now = dict(model.named_buffers()) | dict(model.named_parameters())
         plain = {name: now[name] for name, shape in self.shapes.items() if name in now and _is_plain(now[name], shape)}
@@ -100,14 +90,14 @@ class Snapshot:
 
 
 def least_untouched(model: PreTrainedModel) -> Untouched:
-    """What is left alone by a quantizer that takes every Linear of the blocks, and nothing else."""
+    """The part that a quantizer leaves which takes every Linear of the blocks, and nothing else."""
     counts = {name: each.numel() for name, each in _block_parameters(model)}
     weights = {f"{name}.weight" for name in block_linears(model)}
     return Untouched.of_counts([name for name in counts if name not in weights], counts)
 
 
 def require_finite(model: nn.Module) -> None:
-    """Raise ModelError that names the first parameter with a value that is NaN or infinite."""
+    """Raise ModelError, naming the first parameter that holds NaN or infinity, if there is one."""
     for name, parameter in model.named_parameters():
         if parameter.is_meta or not _is_plain(parameter, parameter.shape) or not parameter.numel():
             continue
@@ -129,18 +119,18 @@ def _block_parameters(model: PreTrainedModel) -> Iterable[tuple[str, nn.Paramete
 
 
 def _is_plain(tensor: Tensor, shape: torch.Size) -> bool:
-    """Whether it is real numbers of 16 bits or more, and no library's own kind of tensor."""
+    """Whether a tensor holds real numbers of 16 bits or more, and is no library's own kind."""
     ordinary = type(tensor) in (Tensor, nn.Parameter) and tensor.is_floating_point() and tensor.dtype.itemsize > 1
     return ordinary and tensor.shape == shape
 
 
 def _sample(tensor: Tensor) -> Tensor:
-    """Values spread over a tensor, in its dtype, on the CPU."""
+    """At most 256 values, spread over a tensor, in its dtype, on the CPU."""
     tensor = tensor.detach().reshape(1) if tensor.dim() == 0 else tensor.detach()
     if not tensor.numel():
         return tensor.cpu()
-    places = torch.linspace(0, tensor.numel() - 1, min(_SAMPLE, tensor.numel()), dtype=torch.float64).long()
-    return tensor[torch.unravel_index(places.to(tensor.device), tensor.shape)].cpu()
+    indices = torch.linspace(0, tensor.numel() - 1, min(_SAMPLE, tensor.numel()), dtype=torch.float64).long()
+    return tensor[torch.unravel_index(indices.to(tensor.device), tensor.shape)].cpu()
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

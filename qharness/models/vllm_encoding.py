@@ -6,7 +6,7 @@ from typing import Any
 
 from lm_eval.models.vllm_causallms import VLLM
 
-from qharness.models.conventions import begun
+from qharness.models.conventions import with_bos_token
 from qharness.models.encoding import encode_text
 from qharness.models.presets import Convention
 
@@ -27,7 +27,7 @@ class EncodingVLLM(VLLM):  # type: ignore[misc]
 
     def _encode(self, text: str, special: bool) -> list[int]:
         ids = encode_text(self.tokenizer, text, encoder=False, special=special) if text else []
-        return begun(ids, self.convention, self.tokenizer) if special and ids else ids
+        return with_bos_token(ids, self.convention, self.tokenizer) if special and ids else ids
 
     @property
     def eot_token_id(self) -> int | list[int]:

@@ -16,13 +16,13 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def weight_file_bytes(folder: Path) -> int | None:
-    """What a checkpoint's weight files take together; None where there are none."""
+    """The bytes of a checkpoint's weight files together; None where there are none."""
     files = weight_files(folder) if folder.is_dir() else []
     return sum(path.stat().st_size for path in files) or None
 
 
 def source_bytes(source: Path) -> int | None:
-    """The same of a model as it is named: a folder, or an id of the Hub's whose files are in its cache."""
+    """The bytes of a model's weight files: of a folder, or of a Hub id whose files are in the Hub's cache; or None."""
     if source.is_dir():
         return weight_file_bytes(source)
     from huggingface_hub import try_to_load_from_cache

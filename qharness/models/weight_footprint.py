@@ -1,10 +1,11 @@
-"""How many bytes a model's weights take: one in memory, and one that is known by its configuration only."""
+"""Counts the bytes of a model's weights: in memory, or in a checkpoint, from its configuration alone."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,48 @@ from qharness.models.conversion import to_linears
 from qharness.models.loading import model_class, own_dtype
 from qharness.models.weight_files import source_bytes
 from qharness.spec import unbind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class BitsPerParam:
+    """Bits per quantized weight: of its code, of all that a file stores for it, and of that with codes packed tight."""
+
+    nominal: float
+    stored: float
+    packed: float
+
+
+@dataclass(frozen=True)
+class CheckpointFootprint:
+    """The bytes of a quantized model's checkpoint by part, as `footprint --json` prints them.
+
+    `packed_total_bytes`: the total if codes took no more than their true bits. `quantized_weights`: numbers in all
+    quantized layers. `parameters`: numbers in the model, tied ones once.
+    """
+
+    model: str
+    quantizer: str
+    dtype: str
+    parameters: int
+    total_bytes: int
+    codes_bytes: int
+    codebooks_bytes: int
+    scales_bytes: int
+    unquantized_bytes: int
+    packed_total_bytes: int
+    quantized_weights: int
+    bits_per_param: BitsPerParam
+
+
+@dataclass(frozen=True)
+class CheckpointFigures:
+    """Bytes of a checkpoint as it would be written, and its model's parameters; None where unknown."""
+
+    storage_bytes: int | None
+    parameters: int | None
 
 
 def resident_bytes(model: nn.Module) -> int:
@@ -44,72 +87,61 @@ def _inner(tensor: Tensor) -> Iterator[Tensor]:
             yield from _inner(getattr(tensor, name))
 
 
-def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto") -> dict[str, Any]:
+def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto") -> CheckpointFootprint:
     """Bytes of a model's checkpoint once it is quantized, from its configuration alone: no weight is read or made.
 
     `dtype` is that of the weights that are not quantized, and of codebooks and scales; `auto`: the checkpoint's own.
-    Bits are per quantized weight: `nominal` of the codes alone, `stored` of all that a file keeps for it, `packed` the
-    same with codes at their true bits. Raises ModelError.
+    Raises ModelError for a model that is quantized already, or whose layers are not known.
     """
     if method := quant_method(checkpoint.config):
         raise ModelError(f"model {checkpoint.name!r} is already quantized ({method}): name its full-precision parent")
     element = own_dtype(checkpoint, dtype)
-    empty = skeleton(checkpoint)
+    empty = meta_model(checkpoint)
     to_linears(empty)
     linears = block_linears(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
         linears |= head_linear(empty)
     layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
-    parts = (quantizer if isinstance(quantizer, SizedQuantizer) else _AsTheyAre()).weight_bytes(
-        layers, element.itemsize
-    )
+    weight_bytes = quantizer.weight_bytes if isinstance(quantizer, SizedQuantizer) else _unchanged
+    parts = weight_bytes(layers, element.itemsize)
     unquantized = _written_bytes(empty, element.itemsize) - parts.weights * element.itemsize
     stored = parts.codes + parts.codebooks + parts.scales
-    return {
-        "model": checkpoint.name,
-        "quantizer": str(unbind(quantizer)),
-        "dtype": str(element).removeprefix("torch."),
-        "parameters": sum(tensor.numel() for tensor in empty.parameters()),
-        "total_bytes": unquantized + stored,
-        "codes_bytes": parts.codes,
-        "codebooks_bytes": parts.codebooks,
-        "scales_bytes": parts.scales,
-        "unquantized_bytes": unquantized,
-        "packed_total_bytes": unquantized + parts.packed,
-        "quantized_weights": parts.weights,
-        "bits_per_param": {
-            "nominal": parts.nominal_bits,
-            "stored": 8 * stored / parts.weights,
-            "packed": 8 * parts.packed / parts.weights,
-        },
-    }
+    return CheckpointFootprint(
+        model=checkpoint.name,
+        quantizer=str(unbind(quantizer)),
+        dtype=str(element).removeprefix("torch."),
+        parameters=sum(tensor.numel() for tensor in empty.parameters()),
+        total_bytes=unquantized + stored,
+        codes_bytes=parts.codes,
+        codebooks_bytes=parts.codebooks,
+        scales_bytes=parts.scales,
+        unquantized_bytes=unquantized,
+        packed_total_bytes=unquantized + parts.packed,
+        quantized_weights=parts.weights,
+        bits_per_param=BitsPerParam(parts.nominal_bits, 8 * stored / parts.weights, 8 * parts.packed / parts.weights),
+    )
 
 
-def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> dict[str, int | None]:
-    """`storage_bytes` of the checkpoint as it would be written, and the model's `parameters`; None where unknown.
-
-    A folder that is quantized already has the size of its files.
-    """
-    if quant_method(checkpoint.config) is None:
-        try:
-            found = footprint(checkpoint, quantizer)
-        except ModelError:  # of an architecture whose layers are not known
-            return {"storage_bytes": None, "parameters": None}
-        return {"storage_bytes": found["total_bytes"], "parameters": found["parameters"]}
-    return {"storage_bytes": source_bytes(checkpoint.source), "parameters": None}
+def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> CheckpointFigures:
+    """Size a checkpoint by its footprint; a folder that is quantized already by its files."""
+    if quant_method(checkpoint.config) is not None:
+        return CheckpointFigures(source_bytes(checkpoint.source), None)
+    try:
+        found = footprint(checkpoint, quantizer)
+    except ModelError:  # of an architecture whose layers are not known
+        return CheckpointFigures(None, None)
+    return CheckpointFigures(found.total_bytes, found.parameters)
 
 
-class _AsTheyAre:
-    """Weights of a quantizer that does not say what they take: none, or one that simulates."""
-
-    def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
-        weights = sum(rows * columns for rows, columns in layers.values())
-        size = weights * element_bytes
-        return WeightBytes(weights, codes=size, codebooks=0, scales=0, packed=size, nominal_bits=8 * element_bytes)
+def _unchanged(layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:
+    """The bytes of weights that a quantizer leaves in their dtype: it is `none`, or simulates."""
+    weights = sum(rows * columns for rows, columns in layers.values())
+    size = weights * element_bytes
+    return WeightBytes(weights, codes=size, codebooks=0, scales=0, packed=size, nominal_bits=8 * element_bytes)
 
 
 def _written_bytes(model: nn.Module, element_bytes: int) -> int:
-    """Bytes of what a checkpoint of a model in full precision holds: parameters, tied ones once, and some buffers."""
+    """Bytes of a full-precision checkpoint: parameters, tied ones once, and the buffers that are saved."""
     written = model.state_dict().keys()
     buffers = [buffer for name, buffer in model.named_buffers() if name in written]
     return sum(
@@ -118,11 +150,12 @@ def _written_bytes(model: nn.Module, element_bytes: int) -> int:
     )
 
 
-def skeleton(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> Any:
-    """The model without memory for its weights, in its configuration's dtype unless another is given."""
+def meta_model(checkpoint: Checkpoint, dtype: torch.dtype | None = None) -> PreTrainedModel:
+    """The model without memory for its weights, on the meta device. `dtype` None: its configuration's."""
     config = copy.deepcopy(checkpoint.config)  # from_config changes it
     if dtype is not None:
         config.dtype = dtype
-    trusted = checkpoint.trust_remote_code
+    make, trusted = model_class(config).from_config, checkpoint.trust_remote_code
     with torch.device("meta"):
-        return model_class(config).from_config(config, trust_remote_code=trusted)  # type: ignore[no-untyped-call]
+        model: PreTrainedModel = make(config, trust_remote_code=trusted)  # type: ignore[no-untyped-call]
+    return model

@@ -21,7 +21,7 @@ from qharness.models.checkpoint_formats import find_format, quant_method
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.loading import LoadedModel, own_dtype
 from qharness.models.weight_files import source_bytes, weight_file_bytes
-from qharness.models.weight_footprint import skeleton
+from qharness.models.weight_footprint import meta_model
 from qharness.progress import note
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, resolve
@@ -65,7 +65,7 @@ def export_checkpoint(bound: BoundModel, output: Path) -> Exported:
     """
     model = resolve(bound)
     quantizer, checkpoint = model.quantizer, model.checkpoint
-    original = skeleton(checkpoint)
+    original = meta_model(checkpoint)
     replaces = isinstance(quantizer, SavingQuantizer) and isinstance(quantizer, SizedQuantizer)  # it replaces Linears
     if replaces and (name := first_converted(original)):
         raise _not_loaded(name, original, quantizer)

@@ -22,7 +22,7 @@ from qharness.errors import DataError, first_line
 from qharness.models.blocks import replace_module
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
-from qharness.models.weight_footprint import skeleton
+from qharness.models.weight_footprint import meta_model
 from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.disk_errors import is_full
@@ -219,7 +219,7 @@ def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
     """The model as its class makes it, with a Linear for each weight, and without memory for its weights."""
     from transformers import GenerationConfig
 
-    model = cast("PreTrainedModel", skeleton(checkpoint, getattr(torch, layout.dtype)))
+    model = meta_model(checkpoint, getattr(torch, layout.dtype))
     to_linears(model)
     model.eval()
     if layout.generation is not None:

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from qharness.api.quantizers import CacheableQuantizer, LayerForm
@@ -120,7 +120,7 @@ class Models:
         lost = False
         if seconds >= self._cached_from_s:
             about = {**about, "seconds": round(seconds, 1), "composition": composition, "log": said}
-            untouched = {"untouched": loaded.untouched.document()} if loaded.untouched else {}
+            untouched = {"untouched": asdict(loaded.untouched)} if loaded.untouched else {}
             lost = not _write(loaded, model, key, about | untouched)
         return QuantizedModel(loaded, composition, said, lost)
 
@@ -148,9 +148,9 @@ def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> Quantiz
         return None
     try:
         about = cached.about()
-        untouched = Untouched.of_document(about.get("untouched"))
-        if untouched is None:
+        if about.get("untouched") is None:
             return None
+        untouched = Untouched(**about["untouched"])
         read = read_model(cached.folder, model.checkpoint, _forms(model))
         cached.use()
     except (DataError, OSError, LookupError, TypeError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -85,7 +86,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         hosting=HostingRecord(
             resident_bytes=facts.resident_bytes,
             weight_bytes=facts.weight_bytes,
-            **checkpoint_figures(run.model.checkpoint, run.model.quantizer),
+            **dataclasses.asdict(checkpoint_figures(run.model.checkpoint, run.model.quantizer)),
             layers=facts.layers,
         ),
         timings=Timings(round(total, 3), round(lm.seconds, 3)),

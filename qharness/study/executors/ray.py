@@ -167,6 +167,6 @@ def _memory(model: str, dtype: str, trust_remote_code: bool) -> float:
 
     try:
         found = footprint(Checkpoint(model, trust_remote_code), get_registry().quantizer("none"), dtype)
-        return MEMORY_FACTOR * float(found["total_bytes"])
+        return MEMORY_FACTOR * found.total_bytes
     except QHarnessError:  # not a model, which its run will say; or one whose layers are not known
         return 0.0
