@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness import CheckpointReaders, ModelError
-from qharness.plugins.int8.schemes import Scheme, Schemes, read_compressed, read_former
+from qharness.plugins.int8.schemes import METHOD, Scheme, Schemes, read_compressed, read_former
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from qharness.plugins.int8.linear import Int8Linear
 
 COMPRESSED = "compressed-tensors"
-METHOD = "qharness-int8"  # the name in older checkpoints, and the one that our loader is registered under
 
 
 class Int8Checkpoint:

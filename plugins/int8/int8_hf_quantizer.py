@@ -11,9 +11,8 @@ from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from qharness import replace_module
-from qharness.plugins.int8.int8_checkpoint import METHOD
 from qharness.plugins.int8.linear import Int8Linear
-from qharness.plugins.int8.schemes import Scheme, Schemes
+from qharness.plugins.int8.schemes import METHOD, Scheme, Schemes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

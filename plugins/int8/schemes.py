@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 if TYPE_CHECKING:
     from torch import nn
 
+METHOD = "qharness-int8"  # the name in older checkpoints, and the one that our loader is registered under
 FORMAT = "int-quantized"  # X.weight int8, X.weight_scale [out, 1] or [1], X.input_scale [1]
 _FORMATS = (FORMAT, "naive-quantized", None)
 _ACTIVATION_BITS = (8, 4)

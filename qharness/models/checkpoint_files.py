@@ -1,4 +1,4 @@
-"""Checks a local checkpoint's files before they are loaded, so that one line names a damaged file."""
+"""Checks a local checkpoint's files before they are loaded, so that one line names a damaged one; sums their bytes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qharness.errors import ModelError
 _POINTER = b"version https://git-lfs"
 _AGAIN = "download it again"
 _SINGLE = ("model.safetensors", "pytorch_model.bin")  # in the order in which transformers looks, each before its index
+_WEIGHT_SUFFIXES = (".safetensors", ".bin")  # in the same order
 _TOKENIZER = (
     "tokenizer*.json",
     "vocab*.json",
@@ -126,3 +127,21 @@ def _dtypes(config: Mapping[str, object]) -> Iterator[object]:
             yield value
         elif key.endswith("_config") and key != "quantization_config" and isinstance(value, dict):
             yield from _dtypes(value)
+
+
+def weight_file_bytes(folder: Path) -> int | None:
+    """The bytes of the weight files that transformers loads from a folder; None where there are none."""
+    for suffix in _WEIGHT_SUFFIXES:
+        if sizes := [path.stat().st_size for path in folder.glob(f"*{suffix}") if path.is_file()]:
+            return sum(sizes) or None
+    return None
+
+
+def source_bytes(source: Path) -> int | None:
+    """The bytes of a model's weight files: of a folder, or of a Hub id whose files are in the Hub's cache; or None."""
+    if source.is_dir():
+        return weight_file_bytes(source)
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(source.as_posix(), "config.json")
+    return weight_file_bytes(Path(config).parent) if isinstance(config, str) else None

@@ -14,10 +14,10 @@ from qharness.api.quantizers import HeadQuantizer, Quantizer, SizedQuantizer, We
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.checkpoint_files import source_bytes
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.loading import model_class, own_dtype
-from qharness.models.weight_files import source_bytes
 from qharness.spec import unbind
 
 if TYPE_CHECKING:

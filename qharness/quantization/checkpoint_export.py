@@ -17,10 +17,10 @@ from qharness.api.quantizers import (
 )
 from qharness.errors import DiskError, ModelError
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.checkpoint_files import source_bytes, weight_file_bytes
 from qharness.models.checkpoint_formats import find_format, quant_method
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.loading import LoadedModel, own_dtype
-from qharness.models.weight_files import source_bytes, weight_file_bytes
 from qharness.models.weight_footprint import meta_model
 from qharness.progress import note
 from qharness.quantization.quantized_models import Models
