@@ -1,13 +1,30 @@
 """What does quantizing this code model cost, and what does it save?
 
-Plugins import from here and from nowhere else in the package. Names that need torch or lm-eval load on first use.
+Plugins import from this module and from no other of the package. Names that need torch or lm-eval load on first use.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.calibration_sets import Calibration, CalibrationSet
+from qharness.api.hooks import hookimpl, option
+from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
+from qharness.api.perturbations import Perturbation
+from qharness.api.quantizers import (
+    BlockwiseQuantizer,
+    CheckpointFormat,
+    CheckpointReaders,
+    LayerForm,
+    LoadCheckpoint,
+    QuantizationContext,
+    QuantizedLinear,
+    Quantizer,
+    WeightBytes,
+)
+from qharness.api.tasks import Document, Span, TaskFamily, TaskSource
 from qharness.errors import (
     CacheError,
     DataError,
@@ -23,42 +40,13 @@ from qharness.errors import (
     StudyError,
     UnknownNameError,
 )
-from qharness.hookspecs import hookimpl
 from qharness.metrics import pass_at_k
-from qharness.offers import (
-    BlockwiseQuantizer,
-    CheckpointFormat,
-    CheckpointReaders,
-    LayerForm,
-    Load,
-    QuantizedLinear,
-    TaskFamily,
-    TestsNeed,
-    WeightBytes,
-)
 from qharness.specs import RunSpec
 from qharness.storage.artifacts import cached_folder
 from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
 from qharness.storage.json_reader import JsonError, parse_json
 from qharness.syntax_trees import syntax_parser
-from qharness.types import (
-    Calibration,
-    CalibrationSet,
-    Document,
-    Language,
-    Limits,
-    Outcome,
-    Perturbation,
-    Program,
-    QuantizationContext,
-    Quantizer,
-    Span,
-    Status,
-    TaskSource,
-    Toolchain,
-    option,
-)
 
 if TYPE_CHECKING:
     from qharness.evaluate import score
@@ -88,6 +76,7 @@ _LATE = {
     "run": "qharness.study",
     "score": "qharness.evaluate",
 }
+_RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
     "BenchmarkFile",
@@ -106,7 +95,7 @@ __all__ = [
     "LayerForm",
     "LazyWeight",
     "Limits",
-    "Load",
+    "LoadCheckpoint",
     "MissingDependencyError",
     "ModelError",
     "ModelInputs",
@@ -159,6 +148,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        warnings.warn(f"qharness.{name} is now qharness.{_RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return globals()[_RENAMED[name]]
     if name not in _LATE:
         raise AttributeError(f"module 'qharness' has no attribute {name!r}")
     return getattr(importlib.import_module(_LATE[name]), name)

@@ -1,8 +1,8 @@
-"""What a code task's YAML names: lm-eval filters that cut completions and run programs, and the metric.
+"""The functions that a task's YAML names: lm-eval filters that cut completions and run programs, and metrics.
 
-A code task's documents hold `task_id`, `prompt`, `language` and `tests`, and may hold `joint` (text that stands
-between prompt and completion in the program), `entry_class`, `packages` (which the program may import), and anything
-else. All of these work in the stock lm-eval command line too.
+The documents of a task of programs hold `task_id`, `prompt`, `language` and `tests`. They may hold `joint` (the
+separator of prompt and completion in the program), `entry_class`, `packages` (that the program may import), and any
+other field. All functions work in the stock lm-eval command line too.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired, TypedDict
 
+from qharness.api.languages import Outcome, Program, Toolchain
+from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
@@ -22,18 +24,26 @@ from qharness.metrics import pass_at_k as estimate
 from qharness.metrics.table import TEXT_METRICS
 from qharness.progress import counter
 from qharness.registry import get_registry
-from qharness.types import Document, Program, Toolchain
 
-Verdict = dict[str, Any]
-"""completion, status, passed, detail, seconds, cached, in_process: what became of one completion."""
+
+class Verdict(TypedDict):
+    """One completion and the outcome of its program; a dict, because lm-eval writes it to its log as JSON."""
+
+    completion: str
+    status: str
+    passed: bool
+    detail: str
+    seconds: float
+    cached: NotRequired[bool]
+    in_process: bool
 
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """How programs are run; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides.
+    """The way to run programs; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides.
 
-    `cache`: whether programs that were judged before keep their verdicts, and new verdicts are kept. `toolchains`: by
-    language, of programs that ask for these `packages`, where they have been looked for already.
+    `cache`: whether the verdict cache answers for programs that were run before, and stores new verdicts. `toolchains`:
+    by language, for programs that ask for `packages`, where they have been found already.
     """
 
     allow_unsandboxed: bool = False
@@ -48,7 +58,7 @@ _options: ContextVar[ExecutionOptions] = ContextVar("execution_options", default
 
 @contextmanager
 def execution_options(options: ExecutionOptions) -> Iterator[None]:
-    """Run programs this way inside."""
+    """Make `run_programs` use these options inside a `with` block."""
     token = _options.set(options)
     try:
         yield
@@ -57,9 +67,9 @@ def execution_options(options: ExecutionOptions) -> Iterator[None]:
 
 
 def check_document(doc: Document, place: str, *, named: bool = False) -> None:
-    """Raise DataError, naming its place, for a document that no program can be made of: it is no model's failure.
+    """Raise DataError, with the place, for a document that makes no program: that would count as the model's failure.
 
-    `named`: it must have a `task_id`, by which verdicts are found again.
+    `named`: the document must also have a `task_id`, by which its verdicts are found again.
     """
     for name in ("language", "prompt", "tests"):
         if not isinstance(doc.get(name), str) or (name != "prompt" and not doc[name].strip()):
@@ -69,7 +79,7 @@ def check_document(doc: Document, place: str, *, named: bool = False) -> None:
 
 
 def program_of(doc: Document, completion: str) -> Program:
-    """The program that tests one completion of a document's prompt. Raises DataError for want of a field."""
+    """Return the program that tests a completion of a document's prompt. Raises DataError if a field is missing."""
     check_document(doc, f"document {doc.get('task_id')!r}")
     source = doc["prompt"] + (doc.get("joint") or "") + completion
     packages = tuple(doc.get("packages") or ())
@@ -101,7 +111,7 @@ def function_body(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> l
 
 
 def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Verdict]]:
-    """lm-eval filter: run the programs of all documents at once, in parallel; a verdict for each completion."""
+    """lm-eval filter: run the programs of all documents in parallel, and return a verdict for each completion."""
     options = _options.get()
     isolation = choose_isolation(options.allow_unsandboxed)
     verdicts = verdict_cache() if options.cache else None
@@ -112,25 +122,23 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
             programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
         )
     outcomes = iter(found)
-    return [
-        [
-            {
-                "completion": text,
-                "status": str(outcome.status),
-                "passed": outcome.passed,
-                "detail": outcome.detail,
-                "seconds": outcome.seconds,
-                "cached": outcome.cached,
-                "in_process": outcome.in_process,
-            }
-            for text, outcome in zip(texts, outcomes, strict=False)
-        ]
-        for texts in resps
-    ]
+    return [[_verdict(text, next(outcomes)) for text in texts] for texts in resps]
+
+
+def _verdict(text: str, outcome: Outcome) -> Verdict:
+    return {
+        "completion": text,
+        "status": str(outcome.status),
+        "passed": outcome.passed,
+        "detail": outcome.detail,
+        "seconds": outcome.seconds,
+        "cached": outcome.cached,
+        "in_process": outcome.in_process,
+    }
 
 
 def executed(in_process: Iterable[bool | None]) -> dict[str, int]:
-    """Counts of verdicts whose tests ran apart from the program, and in its process; None is left out."""
+    """Count verdicts of tests that ran apart from the program (`isolated`) and in its process; None does not count."""
     counts = Counter("in-process" if each else "isolated" for each in in_process if each is not None)
     return {name: counts[name] for name in ("isolated", "in-process")}
 

@@ -1,4 +1,4 @@
-"""Finds plugins and answers for their names. Built-ins register exactly as a third party's do, only earlier."""
+"""Finds plugins and makes their offers by name. Built-in plugins register as third parties' do, but earlier."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import Any, Generic, TypeVar
 
 import pluggy
 
-from qharness import hookspecs
+from qharness.api import hooks
+from qharness.api.calibration_sets import CalibrationSet
+from qharness.api.languages import Language
+from qharness.api.perturbations import Perturbation
+from qharness.api.quantizers import Quantizer
+from qharness.api.tasks import TaskFamily, TaskSource
 from qharness.errors import PluginError, UnknownNameError
-from qharness.offers import TaskFamily
 from qharness.spec import Spec, bind, parse
-from qharness.types import CalibrationSet, Language, Perturbation, Quantizer, TaskSource
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ DEFAULT_PLUGINS = (
 
 @dataclass(frozen=True)
 class Offer(Generic[T]):
-    """One thing a plugin offers, and which plugin does."""
+    """Something that a plugin offers, with the plugin's name and the version of its distribution."""
 
     value: T
     plugin: str
@@ -51,7 +54,7 @@ class Offer(Generic[T]):
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """One lm-eval YAML of a task source. `packages`: those that its programs may import, as requirements."""
+    """An lm-eval YAML of a task source. `packages`: the packages that its programs may import, as requirements."""
 
     path: Path
     source: TaskSource
@@ -61,7 +64,7 @@ class TaskEntry:
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """A third-party plugin that could not be imported, and why in one line."""
+    """A third-party plugin that could not be imported, and the reason in one line."""
 
     name: str
     reason: str
@@ -69,7 +72,7 @@ class BrokenPlugin:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything the plugins offer, by name. `plugins` maps a plugin's name to its distribution's version."""
+    """All offers of the plugins, by name. `plugins` maps a plugin's name to its distribution's version."""
 
     quantizers: Mapping[str, Offer[type[Quantizer]]]
     calibration_sets: Mapping[str, Offer[type[CalibrationSet]]]
@@ -78,42 +81,44 @@ class Registry:
     tasks: Mapping[str, Offer[TaskEntry]]
     plugins: Mapping[str, str]
     families: Mapping[str, Offer[TaskFamily]] = field(default_factory=dict)
-    broken: Sequence[BrokenPlugin] = field(default=())
+    broken: Sequence[BrokenPlugin] = ()
 
     def quantizer(self, spec: str) -> Quantizer:
-        """Make the quantizer a spec string names."""
+        """Make the quantizer that a spec string names."""
         return _make(spec, self.quantizers, "quantizer")
 
     def calibration_set(self, spec: str) -> CalibrationSet:
-        """Make the calibration set a spec string names."""
+        """Make the calibration set that a spec string names."""
         return _make(spec, self.calibration_sets, "calibration set")
 
     def perturbation(self, spec: str | Spec) -> Perturbation:
-        """Make the perturbation a spec names."""
+        """Make the perturbation that a spec names."""
         return _make(spec, self.perturbations, "perturbation")
 
     def family(self, task: str) -> TaskFamily | None:
-        """The family whose task this name is, if it is one's."""
+        """Return the family that this task's name begins with, or None."""
         entry = self.families.get(task.partition(":")[0]) if ":" in task.partition("@")[0] else None
         return entry.value if entry else None
 
     def language(self, name: str) -> Language:
-        """Make the language a document names; a name is no spec string, so that it may hold any character."""
-        if name not in self.languages:
-            raise UnknownNameError("language", name, self.languages)
-        return self.languages[name].value()
+        """Make the language that a document names, with its default options: `c++` is a name and no spec string."""
+        return _find(name, self.languages, "language")()
 
 
-def _make(spec: str | Spec, entries: Mapping[str, Offer[type[T]]], kind: str) -> T:
+def _make(spec: str | Spec, offers: Mapping[str, Offer[type[T]]], kind: str) -> T:
     parsed = parse(spec) if isinstance(spec, str) else spec
-    if parsed.name not in entries:
-        raise UnknownNameError(kind, parsed.name, entries)
-    return bind(parsed, entries[parsed.name].value)
+    return bind(parsed, _find(parsed.name, offers, kind))
+
+
+def _find(name: str, offers: Mapping[str, Offer[T]], kind: str) -> T:
+    if name not in offers:
+        raise UnknownNameError(kind, name, offers)
+    return offers[name].value
 
 
 @cache
 def get_registry() -> Registry:
-    """The registry of this process: built-ins and installed plugins."""
+    """Return the registry of this process: built-in and installed plugins."""
     return build_registry()
 
 
@@ -121,15 +126,15 @@ def build_registry(
     defaults: Iterable[str] = DEFAULT_PLUGINS,
     entry_points: Iterable[importlib.metadata.EntryPoint] | None = None,
 ) -> Registry:
-    """Load plugins and collect what they offer.
+    """Load plugins and collect their offers.
 
-    `entry_points` defaults to the installed ones of group `qharness`. One that fails to import is set aside in
-    `broken`. Raises PluginError for a hook that does not exist and for two plugins that offer one name.
+    `entry_points` defaults to the installed ones of group `qharness`; those that fail to import end in `broken`. Raises
+    PluginError for a hook that does not exist and for two plugins that offer one name.
     """
     if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=hookspecs.PROJECT)
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+        entry_points = importlib.metadata.entry_points(group=hooks.PROJECT)
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(hooks)
     versions = {}
     for name in defaults:
         manager.register(importlib.import_module(name), name)
@@ -145,13 +150,13 @@ def build_registry(
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        known = ", ".join(n for n in vars(hookspecs) if n.startswith("qharness_"))
+        known = ", ".join(n for n in vars(hooks) if n.startswith("qharness_"))
         raise PluginError(f"{' '.join(str(error).split())}; the hooks are {known}") from None
     return _collect(manager, versions, broken)
 
 
 def own_version() -> str:
-    """qharness's version, as it was installed."""
+    """Return the version of the installed qharness."""
     try:
         return importlib.metadata.version("qharness")
     except importlib.metadata.PackageNotFoundError:
@@ -159,26 +164,22 @@ def own_version() -> str:
 
 
 def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: list[BrokenPlugin]) -> Registry:
-    def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, Any]]]) -> dict[str, Offer[Any]]:
-        found: dict[str, Offer[Any]] = {}
+    def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, T]]]) -> dict[str, Offer[T]]:
+        found: dict[str, Offer[T]] = {}
         for implementation in getattr(manager.hook, hook).get_hookimpls():
             plugin = implementation.plugin_name
-            for offered in implementation.function():
-                for name, value in names(offered):
-                    if name in found:
-                        both = f"{found[name].plugin} and {plugin}"
-                        raise PluginError(f"{kind} {name!r} is offered by two plugins, {both}: uninstall one")
-                    found[name] = Offer(value, plugin, versions[plugin])
+            for name, value in (each for offered in implementation.function() for each in names(offered)):
+                if name in found:
+                    both = f"{found[name].plugin} and {plugin}"
+                    raise PluginError(f"{kind} {name!r} is offered by two plugins, {both}: uninstall one")
+                found[name] = Offer(value, plugin, versions[plugin])
         return dict(sorted(found.items()))
 
-    def by_class(cls: Any) -> Iterable[tuple[str, Any]]:
-        return [(cls.name, cls)]
-
     return Registry(
-        quantizers=gather("qharness_quantizers", "quantizer", by_class),
-        calibration_sets=gather("qharness_calibration_sets", "calibration set", by_class),
-        perturbations=gather("qharness_perturbations", "perturbation", by_class),
-        languages=gather("qharness_languages", "language", by_class),
+        quantizers=gather("qharness_quantizers", "quantizer", _named),
+        calibration_sets=gather("qharness_calibration_sets", "calibration set", _named),
+        perturbations=gather("qharness_perturbations", "perturbation", _named),
+        languages=gather("qharness_languages", "language", _named),
         tasks=gather("qharness_tasks", "task", _task_entries),
         families=gather("qharness_tasks", "family of tasks", _families),
         plugins=versions,
@@ -186,8 +187,12 @@ def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: li
     )
 
 
-def declared_packages(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    """The packages in a task's metadata; TypeError for what is no list of names."""
+def _named(offered: Any) -> Iterable[tuple[str, Any]]:
+    return [(offered.name, offered)]
+
+
+def declared_packages(metadata: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the packages in a task's metadata. Raises TypeError for anything but a list of names."""
     declared = metadata.get("packages") or []
     if not isinstance(declared, list) or not all(isinstance(each, str) for each in declared):
         raise TypeError(f"metadata's packages are {declared!r}, and must be a list such as [numpy]")
@@ -199,13 +204,13 @@ def _families(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskFamily
 
 
 def _task_entries(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskEntry]]:
-    """(name, entry) of each YAML in a source's folder; raise PluginError naming a file that is none."""
+    """Yield (name, entry) of each YAML in a source's folder. Raises PluginError, with the path, for any other."""
     if isinstance(source, TaskFamily):
         return
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Reads lm-eval's YAMLs without importing the functions they name."""
+        """Reads lm-eval's YAMLs without importing the functions that they name."""
 
     Loader.add_constructor("!function", lambda loader, node: str(node.value))
     for path in sorted(source.folder.glob("*.yaml")):

@@ -1,11 +1,11 @@
-"""Finds the natural language in a code prompt: docstrings and comments less their examples, and less the code, names
-and values that stand in their sentences."""
+"""Finds the natural language in a prompt of code: docstrings and comments, without their examples, and without code,
+names and values in their sentences."""
 
 from __future__ import annotations
 
 import re
 
-from qharness import Span
+from qharness import Document, Span
 
 _EXAMPLE_HEAD = re.compile(
     r"^\W*(for )?(example|sample|test case|case)s?( cases?)?( \d+)?\s*[:.]?\s*$"  # a heading
@@ -14,11 +14,11 @@ _EXAMPLE_HEAD = re.compile(
 )
 _HEADING = re.compile(r"^\w+:$")
 _CODE_LIKE = re.compile(r"->|=>|==|➞|\breturns? +[\[({\"'\d-]|^\w+\(.*\)|^\w+ = ")
-# What stands before the prose of a line: comment marks, a bullet, a tag or a parameter's name and type.
+# The part of a line before its prose: comment marks, a bullet, a tag or a parameter's name and type.
 _OPENING = r"\s*(/\*\*|\*(?!/)|//)?\s*"
 _MARKS = re.compile(_OPENING + r"([-*•]\s+)?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
 _JAVA_COMMENT = re.compile(r"/\*\*.*?\*/|(?:^[ \t]*//[^\n]*\n(?:[ \t]*\n)*)+", re.DOTALL | re.MULTILINE)
-# What is no prose in the middle of a sentence.
+# The parts of a sentence that are not prose.
 _INLINE = re.compile(
     r""" "[^"\n]*" | `+[^`\n]*`+ | (?<!\w)'[^'\n]*'(?!\w)                  # a value or a name in quotes
     | \[[^\]\[\n]*\] | \{[^{}\n]*\}                                    # a list, a set
@@ -31,25 +31,34 @@ _INLINE = re.compile(
     re.VERBOSE,
 )
 _LABEL = re.compile(r"\w+:(?=\s)")
-_PROSE = re.compile(r"\(?[^\W\d_].*\S|\(?[^\W\d_]", re.DOTALL)  # without what stands before its first word
+_PROSE = re.compile(r"\(?[^\W\d_].*\S|\(?[^\W\d_]", re.DOTALL)  # from its first word on
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _DOCSTRING = re.compile(r'("""|\'\'\')(.*?)(\1|\Z)', re.DOTALL)
 
 
+def prose_spans(doc: Document) -> list[Span]:
+    """Return the prose of the docstring or comment of the function to complete; none without a language.
+
+    Examples in the docstring are left out.
+    """
+    of_language = {"python": docstring_spans, "java": java_comment_spans}.get(doc.get("language", ""))
+    return of_language(doc["prompt"]) if of_language else []
+
+
 def docstring_spans(prompt: str, field: str = "prompt") -> list[Span]:
-    """The prose of the last docstring of a Python prompt."""
+    """Return the prose of the last docstring of a Python prompt."""
     found = list(_DOCSTRING.finditer(prompt))
     return _prose_lines(prompt, found[-1].start(2), found[-1].end(2), field) if found else []
 
 
 def java_comment_spans(prompt: str, field: str = "prompt") -> list[Span]:
-    """The prose of the last comment of a Java prompt: Javadoc, or lines that begin with `//`."""
+    """Return the prose of the last comment of a Java prompt: Javadoc, or lines that begin with `//`."""
     found = list(_JAVA_COMMENT.finditer(prompt))
     return _prose_lines(prompt, found[-1].start(), found[-1].end(), field) if found else []
 
 
 def sentence_spans(prompt: str, start: int, end: int, field: str = "prompt") -> list[Span]:
-    """The stretches of prose of lines that are sentences: what is left when code, names and values are taken out."""
+    """Return the prose of lines that are sentences: the stretches between code, names and values."""
     spans: list[Span] = []
     position = start
     for line in prompt[start:end].splitlines(keepends=True):
@@ -59,7 +68,7 @@ def sentence_spans(prompt: str, start: int, end: int, field: str = "prompt") -> 
 
 
 def _sentence(line: str, position: int, field: str) -> list[Span]:
-    """The prose of one line (or rest of a line) that stands at `position`."""
+    """Return the prose of a line, or of the rest of one, that begins at `position`."""
     label = _LABEL.match(line)
     left, spans = label.end() if label else 0, []
     for right, end in [*(match.span() for match in _INLINE.finditer(line, left)), (len(line), len(line))]:
@@ -71,10 +80,10 @@ def _sentence(line: str, position: int, field: str) -> list[Span]:
 
 
 def _prose_lines(prompt: str, start: int, end: int, field: str) -> list[Span]:
-    """The prose of the lines between two positions, without indentation, comment marks, tags and names.
+    """Return the prose of the lines between two positions, without indentation, comment marks, tags and names.
 
-    From the first line of an example on, everything up to the next blank line is left out; so is a line that looks
-    like code, and one that does not begin with a letter, unless its sentence goes on after a value or a parenthesis.
+    The lines from the beginning of an example to the next blank line are left out; so is a line that looks like code,
+    and one that does not begin with a letter, unless its sentence goes on after a value or a parenthesis.
     """
     spans: list[Span] = []
     position, in_example = start, False

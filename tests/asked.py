@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from qharness.api.calibration_sets import Calibration
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.loading import LoadedModel
 from qharness.models.weight_footprint import footprint
@@ -13,7 +14,6 @@ from qharness.quantization.calibration import calibrate
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.registry import get_registry
 from qharness.specs import ModelSpec
-from qharness.types import Calibration
 
 
 def bound(model: Path | str, quant: str = "none", **options: Any) -> BoundModel:

@@ -16,6 +16,7 @@ from qharness.evaluate.interchange.sample_formats import FORMATS
 from qharness.evaluate.interchange.samples import ExportedRun
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.filters import ExecutionOptions, execution_options, run_programs
+from qharness.results import RunRecord, SampleRow
 from tests.multiple_java import TUPLES
 
 WRITTEN = ["human-eval", "evalplus", "multipl-e"]  # lm-eval's is in test_lm_eval_samples
@@ -32,7 +33,7 @@ def write_anything(finished: ExportedRun, kind: str, folder: Path) -> Path:
     for name, text in chosen.write(finished):
         content = gzip.compress(text.encode()) if name.endswith(".gz") else text.encode()
         (folder / kind / (name or "samples.jsonl")).write_bytes(content)
-    return folder / kind if chosen.files else folder / kind / "samples.jsonl"
+    return folder / kind if chosen.many_files else folder / kind / "samples.jsonl"
 
 
 def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str]]) -> ExportedRun:
@@ -42,13 +43,16 @@ def judged(task: str, data_dir: Path, texts: Callable[[dict[str, Any]], list[str
     with execution_options(ExecutionOptions(cache=True)):  # what is read back are the same programs then, or it shows
         verdicts = run_programs([texts(doc) for doc in docs], docs)
     samples = [
-        ({**verdict, "task": task, "doc_id": number, "task_id": doc["task_id"]}, doc)
+        (
+            SampleRow.of_documents([{**verdict, "task": task, "doc_id": number, "task_id": doc["task_id"]}], "here")[0],
+            doc,
+        )
         for number, (doc, found) in enumerate(zip(docs, verdicts, strict=True))
         for verdict in found
     ]
-    spec = {"temperature": 0.2, "top_p": 0.95, "max_new_tokens": 512}
-    document = {"spec": spec, "generation": {task: loaded.get_config("generation_kwargs")}}
-    return ExportedRun(document, {"date": 1.0}, samples, {})
+    spec = RunSpec(task, temperature=0.2, top_p=0.95, max_new_tokens=512)
+    record = RunRecord(spec, generation={task: loaded.get_config("generation_kwargs")})
+    return ExportedRun(record, {"date": 1.0}, samples, {})
 
 
 def statuses(samples: list[dict[str, Any]]) -> list[tuple[str, str]]:
@@ -84,7 +88,7 @@ def test_canonical_solutions_and_wrong_ones(task: str, data_dir: Path, tmp_path:
     finished = judged(task, data_dir, texts)
     for kind in WRITTEN:
         scored = score(task, write_anything(finished, kind, tmp_path), data_dir=data_dir)
-        assert statuses(scored.samples) == statuses([dict(row) for row, _ in finished.samples]), kind
+        assert statuses(scored.samples) == statuses([vars(row) for row, _ in finished.samples]), kind
         assert 0.4 < scored.document["pass@1"] <= 0.5
         assert scored.document["cached"] == scored.document["n_samples"]
 
@@ -93,7 +97,7 @@ def test_multipl_e_in_java(data_dir: Path, tmp_path: Path) -> None:
     finished = judged("multiple-java", data_dir, lambda doc: list(TUPLES.get(doc["task_id"], ())))
     for kind in WRITTEN:
         scored = score("multiple-java", write_anything(finished, kind, tmp_path), data_dir=data_dir)
-        assert statuses(scored.samples) == statuses([dict(row) for row, _ in finished.samples]), kind
+        assert statuses(scored.samples) == statuses([vars(row) for row, _ in finished.samples]), kind
         assert scored.document["passed"] == len(TUPLES) == scored.document["n_samples"] / 2
         assert scored.document["cached"] == scored.document["n_samples"]
 

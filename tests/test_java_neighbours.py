@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import pytest
 
 from qharness import Program, SandboxError, Status
+from qharness.api.languages import Limits
 from qharness.execution import choose_isolation
 from qharness.execution.process import encoded
 from qharness.execution.servers import Compiled, Server, StrayLineError, compile_program
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
-from qharness.types import Limits
 
 IMPORTS = "import java.util.*; import java.time.*; import java.time.format.*; "
 

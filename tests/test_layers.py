@@ -8,10 +8,9 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 LAYERS = [
-    {"errors", "types", "offers", "bounds", "specs", "syntax_trees", "visible_text"},
+    {"errors", "api", "bounds", "specs", "syntax_trees", "visible_text"},
     {"figure_style", "progress", "spec", "storage"},
     {"results"},
-    {"hookspecs"},
     {"registry"},
     {"execution"},
     {"metrics"},

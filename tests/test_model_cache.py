@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from qharness import RunSpec
+from qharness.api.quantizers import LayerForm
 from qharness.models.checkpoint import Checkpoint
-from qharness.offers import LayerForm
 from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.quantization.model_cache import UncacheableError, read_model, write_model
 from qharness.quantization.quantized_artifacts import quantized_dir

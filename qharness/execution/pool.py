@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from types import MappingProxyType
 
+from qharness.api.languages import Language, Limits, Outcome, Program, Toolchain
 from qharness.bounds import parse_number
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import VerdictCache, verdict_key
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
-from qharness.types import Language, Limits, Outcome, Program, Toolchain
 
 CORES = "QHARNESS_CORES"
 """The environment variable that holds how many programs run at a time; where it is not set, one per core."""
@@ -40,9 +40,9 @@ def run_programs(
     """Run each distinct program once, `workers` at a time, and return the outcomes in the programs' order.
 
     `workers` is QHARNESS_CORES by default, or one per core. A program whose verdict is in `verdicts` is not run; new
-    verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`:
-    by language and packages, those under the languages' own limits that were found before. Raises
-    MissingDependencyError where a compiler, an interpreter or a package is missing, before any program runs.
+    verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`: known
+    toolchains under the languages' own limits, by language and packages. Raises MissingDependencyError where a
+    compiler, an interpreter or a package is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
     needs = {(program.language, program.packages): None for program in distinct}

@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from qharness.api.languages import Limits, Toolchain
 from qharness.errors import SandboxError
 from qharness.execution.jail.messages import header, new_nonce
 from qharness.execution.jail.system_calls import filter_for
-from qharness.types import Limits, Toolchain
 
 _SYSTEM_DIRECTORIES = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")
 _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives")

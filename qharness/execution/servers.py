@@ -19,10 +19,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qharness.api.languages import Outcome, Program, Status
 from qharness.errors import SandboxError
 from qharness.execution.jail.process_tree import patience
 from qharness.execution.process import dispose, encoded, kill, start
-from qharness.types import Outcome, Program, Status
 
 _STARTING_SECONDS = 60.0
 _LONGEST_ANSWER = 64 << 20

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qharness.api.languages import Language, Limits, PackageLanguage, Toolchain
 from qharness.errors import QHarnessError
-from qharness.offers import PackageLanguage
-from qharness.types import Language, Limits, Toolchain
 
 
 def find_toolchain(language: Language, packages: Sequence[str] = (), limits: Limits | None = None) -> Toolchain:

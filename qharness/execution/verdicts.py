@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict
 
+from qharness.api.languages import Limits, Outcome, Program, Status, Toolchain
 from qharness.execution.sandbox import Isolation
 from qharness.progress import note
 from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.storage.json_values import without_lone_surrogates
 from qharness.storage.ownership import close_to_others
-from qharness.types import Limits, Outcome, Program, Status, Toolchain
 
 _LASTING = frozenset({Status.PASSED, Status.FAILED, Status.ERROR, Status.COMPILE_ERROR, Status.EARLY_EXIT})
 """The verdicts that another run would find too. Time, memory and output ran out on this machine, this time."""

@@ -7,14 +7,13 @@ import json
 import signal
 from dataclasses import asdict, dataclass
 
+from qharness.api.languages import CheckedLanguage, Language, Limits, Outcome, Program, Status, Toolchain
 from qharness.errors import SandboxError
 from qharness.execution.jail.messages import SEPARATOR, header, new_nonce
 from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
 from qharness.execution.servers import STOPPED, Server, compile_program, run_shared
 from qharness.execution.toolchains import find_toolchain
-from qharness.offers import CheckedLanguage
-from qharness.types import Language, Limits, Outcome, Program, Status, Toolchain
 
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
 _CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import torch
 
+from qharness.api.quantizers import CheckpointFormat, RenamedCheckpointFormat
 from qharness.bounds import parse_number
-from qharness.offers import CheckpointFormat, RenamedCheckpointFormat
 from qharness.registry import get_registry
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from qharness.api.quantizers import HeadQuantizer, Quantizer, SizedQuantizer, WeightBytes
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, head_linear
 from qharness.models.checkpoint import Checkpoint
@@ -17,9 +18,7 @@ from qharness.models.checkpoint_files import source_bytes
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.loading import model_class, own_dtype
-from qharness.offers import HeadQuantizer, SizedQuantizer, WeightBytes
 from qharness.spec import unbind
-from qharness.types import Quantizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

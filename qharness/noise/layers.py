@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from qharness.offers import QuantizedLinear
+from qharness.api.quantizers import QuantizedLinear
 
 _PROBE_ROWS = 256
 _PROPORTIONAL = 1e-5  # float32 rounding is well below this, a rounded activation well above

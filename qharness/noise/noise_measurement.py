@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from qharness.api.calibration_sets import CalibrationSet
 from qharness.errors import DataError
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
@@ -24,7 +25,6 @@ from qharness.results.measured import InputSet, MeanNoise
 from qharness.spec import unbind
 from qharness.specs import ModelSpec
 from qharness.storage.benchmark_files import cache_path
-from qharness.types import CalibrationSet
 
 SEQUENCES, TOKENS = 8, 512  # of the inputs, where none are named: hidden states of all blocks are kept
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from qharness.api.calibration_sets import Calibration
+from qharness.api.quantizers import BlockwiseQuantizer, QuantizationContext, Quantizer, SizedQuantizer
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.untouched import Snapshot, least_untouched, require_finite
-from qharness.offers import BlockwiseQuantizer, SizedQuantizer
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.resolution import BoundModel, bind_model
 from qharness.specs import ModelSpec
-from qharness.types import Calibration, QuantizationContext, Quantizer
 
 if TYPE_CHECKING:
     from torch import nn

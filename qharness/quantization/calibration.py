@@ -12,13 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.calibration_sets import CacheableCalibrationSet, Calibration, CalibrationSet, FittingCalibrationSet
 from qharness.errors import DataError, DiskError, first_line
-from qharness.offers import FittingCalibrationSet, KeptCalibrationSet
 from qharness.progress import note
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
-from qharness.types import Calibration, CalibrationSet
 
 if TYPE_CHECKING:
     from qharness.models.loading import LoadedModel
@@ -49,7 +48,7 @@ def calibrate(
     model's context, and none shorter than that and `seqlen` if the set wants them full. The sequences of a set that
     takes long to draw are cached. Raises DataError if the set runs out of documents.
     """
-    if not isinstance(calibration_set, KeptCalibrationSet):
+    if not isinstance(calibration_set, CacheableCalibrationSet):
         return _draw(loaded, calibration_set, seed, data_dir)
     about = {
         "set": str(unbind(calibration_set)),

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.quantizers import (
+    CheckpointReaders,
+    DescribedCheckpoint,
+    Quantizer,
+    SavingQuantizer,
+    SizedQuantizer,
+)
 from qharness.errors import DiskError, ModelError
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_files import source_bytes, weight_file_bytes
@@ -15,12 +22,10 @@ from qharness.models.checkpoint_formats import find_format, quant_method
 from qharness.models.conversion import first_converted, from_linears
 from qharness.models.loading import LoadedModel, own_dtype
 from qharness.models.weight_footprint import meta_model
-from qharness.offers import CheckpointReaders, DescribedCheckpoint, SavingQuantizer, SizedQuantizer
 from qharness.progress import note
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, resolve
 from qharness.storage.whole_folder import new_folder
-from qharness.types import Quantizer
 
 if TYPE_CHECKING:
     import torch

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from qharness.api.quantizers import LayerForm
 from qharness.errors import DataError, first_line
 from qharness.models.blocks import replace_module
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
 from qharness.models.weight_footprint import meta_model
-from qharness.offers import LayerForm
 from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.disk_errors import is_full

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from qharness.api.quantizers import CacheableQuantizer, LayerForm
 from qharness.errors import DataError, DiskError, first_line
 from qharness.models.conventions import follow
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model, load_tokenizer, resolve_device
 from qharness.models.untouched import Untouched
-from qharness.offers import CacheableQuantizer, LayerForm
 from qharness.progress import note
 from qharness.quantization.application import quantize_loaded
 from qharness.quantization.calibration import calibrate

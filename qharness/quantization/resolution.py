@@ -6,10 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qharness.api.calibration_sets import CalibrationSet
+from qharness.api.quantizers import Quantizer
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.specs import ModelSpec
-from qharness.types import CalibrationSet, Quantizer
 
 if TYPE_CHECKING:
     from qharness.models.checkpoint import Checkpoint

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qharness.offers import MissingNames
+from qharness.api.languages import MissingNames, Status
 from qharness.registry import get_registry
 from qharness.results import SampleRow
 from qharness.results.paired import ChangedProblem
 from qharness.stats.pairing import Pairs, by_problem, passes
-from qharness.types import Status
 
 MISSING_NAME = "missing-name"
 """The kind of a program that uses a name, method or package which does not exist."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.tasks import Document
 from qharness.errors import DataError, first_line
 from qharness.storage.atomic_writer import write_bytes
 from qharness.storage.disk_errors import named
@@ -74,7 +75,7 @@ def recording() -> Iterator[dict[str, str]]:
         _files_read.reset(token)
 
 
-def test_split(rows: Iterable[Row], packages: Sequence[str] = ()) -> dict[str, Dataset]:
+def test_split(rows: Iterable[Document], packages: Sequence[str] = ()) -> dict[str, Dataset]:
     """Return documents as lm-eval takes them: a Hugging Face dataset of one split, `test`.
 
     `packages`: the packages that the programs of all these documents import, as in the task's YAML.

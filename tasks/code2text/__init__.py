@@ -1,7 +1,7 @@
 """Code summarization: CodeXGLUE's code-to-text (Lu et al. 2021), Python's test split of 14,918 functions.
 
-Each model reads functions as its authors wrote them: CodeT5 as tokens with a space between them, PLBART with its marks
-for lines and indentation, and a causal model as source code with a comment that asks for the summary.
+Each model reads functions in the form that its authors chose: CodeT5 reads tokens with a space between them, PLBART
+reads marks for lines and indentation, and a causal model reads source code with a comment that asks for the summary.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import BenchmarkFile, DataError, Document, Span, TaskSource, hookimpl, test_split
+from qharness import BenchmarkFile, DataError, Document, TaskSource, hookimpl, test_split
 from qharness.tasks.code2text.sources import spaced_tokens, with_layout_marks, without_docstring
+from qharness.tasks.prose import prose_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -29,22 +30,22 @@ _LONGEST = 256  # tokens of a function that CodeT5 and PLBART read
 
 
 def dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """Functions as CodeT5 reads them: 256 tokens, the two special ones among them. lm-eval passes all metadata."""
+    """Return functions as CodeT5 reads them: 256 tokens, with two special ones. lm-eval passes all metadata."""
     return _dataset(spaced_tokens, data_dir, _LONGEST)
 
 
 def plbart_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """Functions as PLBART reads them: 256 tokens, an end and a language's code after them."""
+    """Return functions as PLBART reads them: 256 tokens, an end and a language's code after them."""
     return _dataset(with_layout_marks, data_dir, _LONGEST + 2)
 
 
 def comment_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """Functions without their docstrings, and a comment to be continued."""
+    """Return functions without their docstrings, and a comment to be continued."""
     return _dataset(lambda row: f"{without_docstring(row)}\n\n# Summary:", data_dir)
 
 
 def _dataset(
-    source: Callable[[dict[str, Any]], str], data_dir: str | None, max_source_tokens: int | None = None
+    source: Callable[[Document], str], data_dir: str | None, max_source_tokens: int | None = None
 ) -> dict[str, Dataset]:
     rows = FILE.rows(data_dir)
     if missing := sorted({field for row in rows for field in _FIELDS if field not in row}):
@@ -58,11 +59,6 @@ def _dataset(
         }
         for number, row in enumerate(rows)
     )
-
-
-def prose_spans(doc: Document) -> list[Span]:
-    """None: a function to summarize is code."""
-    return []
 
 
 @hookimpl

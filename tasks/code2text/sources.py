@@ -1,13 +1,12 @@
-"""A function of CodeXGLUE's as each kind of model reads it, without its docstring."""
+"""CodeXGLUE's functions in the form that each kind of model reads, without their docstrings."""
 
 from __future__ import annotations
 
 import io
 import tokenize
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qharness import syntax_parser
+from qharness import Document, syntax_parser
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -17,16 +16,16 @@ _UNSEEN = {tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER, tokenize.ENCODING}
 _BEFORE_A_VALUE = {"=", "(", ","}
 
 
-def spaced_tokens(row: Mapping[str, Any]) -> str:
-    """CodeT5's input: `code_tokens`, which hold no docstring and no comments, with one space between them."""
+def spaced_tokens(row: Document) -> str:
+    """Return CodeT5's input: `code_tokens`, which hold no docstring and no comments, with one space between them."""
     return " ".join(" ".join(row["code_tokens"]).split()).replace("</s>", "<unk>")
 
 
-def with_layout_marks(row: Mapping[str, Any]) -> str:
-    """PLBART's input: the tokens of `code`, with NEW_LINE, INDENT and DEDENT for its layout.
+def with_layout_marks(row: Document) -> str:
+    """Return PLBART's input: the tokens of `code`, with NEW_LINE, INDENT and DEDENT for its layout.
 
-    Strings in triple quotes are left out unless they are an argument's or a variable's value. Code that Python's own
-    tokenizer refuses falls back to `code_tokens`, as PLBART's scripts do; Python's versions differ a little in what.
+    Strings in triple quotes are left out unless they are the value of an argument or a variable. For code that Python's
+    own tokenizer refuses, the result is `code_tokens`, as in PLBART's scripts; Python's versions differ in which.
     """
     tokens: list[str] = []
     before = ""
@@ -46,8 +45,8 @@ def with_layout_marks(row: Mapping[str, Any]) -> str:
     return " ".join(tokens or row["code_tokens"]).replace("\n", " ").strip()
 
 
-def without_docstring(row: Mapping[str, Any]) -> str:
-    """`code` less its docstring, layout and comments kept; `code_tokens` where no docstring can be made out."""
+def without_docstring(row: Document) -> str:
+    """Return `code` without its docstring, with its layout and comments; `code_tokens` if it has no docstring."""
     source: bytes = row["code"].encode()
     found = _docstring(syntax_parser("python").parse(source).root_node)
     if found is None:
@@ -58,7 +57,7 @@ def without_docstring(row: Mapping[str, Any]) -> str:
 
 
 def _docstring(node: Node) -> Node | None:
-    """The statement that is the docstring of the first function."""
+    """Find the statement that is the docstring of the first function."""
     if node.type != "function_definition":
         return next((found for child in node.named_children if (found := _docstring(child))), None)
     body = node.child_by_field_name("body")

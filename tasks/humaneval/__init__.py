@@ -19,11 +19,11 @@ FILE = BenchmarkFile(
 
 
 def dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The problems, for lm-eval, which passes a task's whole metadata."""
+    """Return the problems, for lm-eval, which passes a task's whole metadata."""
     return test_split(_document(row) for row in FILE.rows(data_dir))
 
 
-def _document(row: dict[str, Any]) -> dict[str, Any]:
+def _document(row: Document) -> Document:
     return {
         "task_id": row["task_id"],
         "prompt": row["prompt"],
@@ -34,7 +34,7 @@ def _document(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def prose_spans(doc: Document) -> list[Span]:
-    """The docstring of the function to complete, less its examples."""
+    """Return the prose of the docstring of the function to complete, without its examples."""
     return docstring_spans(doc["prompt"])
 
 

@@ -11,8 +11,8 @@ from qharness.tasks.prose import sentence_spans
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Copies differ in their line ends, and the upstream commit of the one we checked is unknown: so the checksum is of
-# the problems.
+# Copies differ in their line ends, and the upstream commit of the checked one is unknown, so the checksum is of the
+# problems.
 FILE = BenchmarkFile(
     "mbpp/mbpp.jsonl",
     "https://raw.githubusercontent.com/google-research/google-research/master/mbpp/mbpp.jsonl",
@@ -24,16 +24,16 @@ _QUOTES = '"""\n'
 
 
 def dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """All 974 problems, for lm-eval, which passes a task's whole metadata."""
+    """Return all 974 problems, for lm-eval, which passes a task's whole metadata."""
     return test_split(_document(row) for row in FILE.rows(data_dir))
 
 
 def test_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The 500 problems of upstream's test split."""
+    """Return the 500 problems of upstream's test split."""
     return test_split(_document(row) for row in FILE.rows(data_dir) if row["task_id"] in TEST_SPLIT)
 
 
-def _document(row: dict[str, Any]) -> dict[str, Any]:
+def _document(row: Document) -> Document:
     return {
         "task_id": f"MBPP/{row['task_id']}",
         "prompt": f"{_QUOTES}{row['text']}\n{row['test_list'][0]}\n{_QUOTES}",
@@ -45,12 +45,12 @@ def _document(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unix(code: str) -> str:
-    """`code` with a line feed at the end of each line; upstream's were written on Windows."""
+    """Return `code` with a line feed at the end of each line; upstream's was written on Windows."""
     return code.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def prose_spans(doc: Document) -> list[Span]:
-    """The problem's text, which opens the docstring; the assertion below it is code."""
+    """Return the prose of the problem's text, which opens the docstring; the assertion below it is code."""
     return sentence_spans(doc["prompt"], len(_QUOTES), doc["prompt"].rindex("\nassert"))
 
 

@@ -1,7 +1,7 @@
 """McEval (Chai et al. 2024), Python and Java, as Giagnorio et al. 2025 use it.
 
-Upstream's files, with the changes that paper's copy makes: eight Python problems that HumanEval has too are left out,
-the Java class is called `Problem` and is not public, and two problems whose tests test nothing are mended.
+The files are upstream's, changed as in that paper's copy: eight Python problems that are in HumanEval too are left out,
+the Java class is called `Problem` and is not public, and two problems whose tests test nothing are corrected.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import BenchmarkFile, DataError, Document, Span, TaskSource, hookimpl, test_split
-from qharness.tasks.prose import docstring_spans, java_comment_spans
+from qharness import BenchmarkFile, DataError, Document, TaskSource, hookimpl, test_split
+from qharness.tasks.prose import prose_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -47,23 +47,23 @@ MENDED_TESTS = {
 
 
 def python_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The 42 Python problems, for lm-eval, which passes a task's whole metadata."""
+    """Return the 42 Python problems, for lm-eval, which passes a task's whole metadata."""
     rows = (row for row in PYTHON.rows(data_dir) if row["task_id"] not in IN_HUMANEVAL)
     return test_split(_document(row, "python", row["prompt"], _tests(row)) for row in rows)
 
 
 def java_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The 53 Java problems, for lm-eval, which passes a task's whole metadata."""
+    """Return the 53 Java problems, for lm-eval, which passes a task's whole metadata."""
     return test_split(_java_document(row) for row in JAVA.rows(data_dir))
 
 
-def _java_document(row: dict[str, Any]) -> dict[str, Any]:
+def _java_document(row: Document) -> Document:
     prompt = row["prompt"].replace("public class Solution", "class Solution").replace("Solution", "Problem")
     document = _document(row, "java", prompt, _tests(row).replace("Solution", "Problem"))
     return {**document, "entry_class": "Problem"}
 
 
-def _tests(row: dict[str, Any]) -> str:
+def _tests(row: Document) -> str:
     tests: str = row["test"]
     for old, new in MENDED_TESTS.get(row["task_id"], ()):
         if old not in tests:
@@ -72,7 +72,7 @@ def _tests(row: dict[str, Any]) -> str:
     return tests
 
 
-def _document(row: dict[str, Any], language: str, prompt: str, tests: str) -> dict[str, Any]:
+def _document(row: Document, language: str, prompt: str, tests: str) -> Document:
     return {
         "task_id": row["task_id"],
         "prompt": prompt,
@@ -83,11 +83,6 @@ def _document(row: dict[str, Any], language: str, prompt: str, tests: str) -> di
         "canonical_solution": row["canonical_solution"],
         "level": row["level"],
     }
-
-
-def prose_spans(doc: Document) -> list[Span]:
-    """The docstring or Javadoc comment of what is to complete, less its examples."""
-    return (java_comment_spans if doc["language"] == "java" else docstring_spans)(doc["prompt"])
 
 
 @hookimpl

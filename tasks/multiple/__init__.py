@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import BenchmarkFile, DataError, Document, Span, TaskSource, hookimpl, test_split
-from qharness.tasks.prose import docstring_spans, java_comment_spans
+from qharness import BenchmarkFile, DataError, Document, TaskSource, hookimpl, test_split
+from qharness.tasks.prose import prose_spans
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,18 +31,18 @@ JAVA = BenchmarkFile(
 
 
 def python_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The 161 Python problems, for lm-eval, which passes a task's whole metadata."""
+    """Return the 161 Python problems, for lm-eval, which passes a task's whole metadata."""
     return test_split({**_document(row), "language": "python"} for row in _rows(PYTHON, data_dir))
 
 
 def java_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
-    """The 158 Java problems, for lm-eval, which passes a task's whole metadata."""
+    """Return the 158 Java problems, for lm-eval, which passes a task's whole metadata."""
     java = {"language": "java", "entry_class": "Problem"}
     return test_split({**_document(row), **java} for row in _rows(JAVA, data_dir))
 
 
-def _rows(file: BenchmarkFile, data_dir: str | None) -> list[dict[str, Any]]:
-    """The rows, from a mirror. No URL serves them as JSON lines, so there is nothing to fetch: say how to make them."""
+def _rows(file: BenchmarkFile, data_dir: str | None) -> Iterable[Document]:
+    """Read the rows from a mirror. Raises DataError, which tells how to make the file, without one: no URL has it."""
     if not data_dir and not os.environ.get("QHARNESS_DATA_DIR"):
         config = "-".join(Path(file.path).stem.split("-")[:2])
         raise DataError(
@@ -51,13 +52,8 @@ def _rows(file: BenchmarkFile, data_dir: str | None) -> list[dict[str, Any]]:
     return file.rows(data_dir)
 
 
-def _document(row: dict[str, Any]) -> dict[str, Any]:
+def _document(row: Document) -> Document:
     return {"task_id": row["name"], "prompt": row["prompt"], "tests": row["tests"]}
-
-
-def prose_spans(doc: Document) -> list[Span]:
-    """The docstring or comment of what is to complete, less its examples."""
-    return (java_comment_spans if doc["language"] == "java" else docstring_spans)(doc["prompt"])
 
 
 @hookimpl

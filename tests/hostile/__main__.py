@@ -14,9 +14,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from qharness import Program, SandboxError, Status, cache_dir
+from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
 from qharness.registry import get_registry
-from qharness.types import Outcome
 from tests.hostile import BROKEN_IN, LIMITS, Hostile, Places, corpus
 
 HARMLESS = {

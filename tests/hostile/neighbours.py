@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qharness import Program, Status, cache_dir
+from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
 from qharness.execution.verdicts import VerdictCache
 from qharness.registry import get_registry
-from qharness.types import Outcome
 from tests.hostile import LIMITS, Places
 from tests.hostile.families import families
 

@@ -1,1 +1,1 @@
-"""Samples in other harnesses' formats: read, scored, exported."""
+"""Samples in the formats of other harnesses: read, scored, exported."""

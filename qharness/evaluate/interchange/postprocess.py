@@ -1,21 +1,24 @@
-"""Cuts what a model said as its task does: at the stop sequences, then by the filters before the one that runs it."""
+"""Cuts a model's responses as their task does: at its stop sequences, then by the filters before the one that runs."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
+from qharness.api.tasks import Document
 from qharness.evaluate.interchange.samples import Extent, Sample
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
 from qharness.filters import run_programs
-from qharness.types import Document
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
 
 _Filter = Callable[[Sequence[Sequence[str]], Sequence[Document]], list[list[str]]]
 
 
 def cut_texts(loaded: LoadedTask, samples: Sequence[tuple[Document, Sample]]) -> list[str]:
-    """The texts of samples, each with its document; those that are yet to be cut are, the others are as they were."""
+    """Return the texts of samples, each of which comes with its document; cut those that are not cut yet."""
     texts = [sample.text for _, sample in samples]
     uncut = [n for n, (_, sample) in enumerate(samples) if sample.extent is Extent.UNCUT]
     if not uncut:
@@ -33,7 +36,7 @@ def cut_texts(loaded: LoadedTask, samples: Sequence[tuple[Document, Sample]]) ->
     return texts
 
 
-def _filters(task: Any) -> list[_Filter]:
+def _filters(task: Task) -> list[_Filter]:
     steps = (task.get_config("filter_list") or [{"filter": []}])[0]["filter"]
     functions = (step["filter_fn"] for step in steps if step.get("function") == "custom")
     return list(itertools.takewhile(lambda function: function is not run_programs, functions))

@@ -1,21 +1,25 @@
-"""The formats in which other harnesses keep samples: a row each."""
+"""The formats in which other harnesses store samples: a row each, with the functions that write and read it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
+from qharness.api.languages import Status
 from qharness.errors import SamplesError
 from qharness.evaluate.interchange.samples import ExportedRun, Extent, Problems, Sample, SampleFormat
-from qharness.filters import program_of
 from qharness.metrics import pass_at_k
 from qharness.storage.json_values import json_safe, json_text
-from qharness.types import Document, Status
+
+if TYPE_CHECKING:
+    from qharness.api.tasks import Document
+    from qharness.results import SampleRow
+    from qharness.storage.json_values import JsonObject
 
 _Files = Iterator[tuple[str, str]]
 
-# MultiPL-E's own words, where they are not ours: a language by the ending of its files, and how a program ended.
+# Where MultiPL-E names things otherwise: languages by their files' endings, and statuses, with its exit codes.
 _LANGUAGES = {"python": "py", "javascript": "js"}
 _STATUSES = {
     Status.PASSED: ("OK", 0),
@@ -25,22 +29,29 @@ _STATUSES = {
 _OTHERWISE = ("Exception", 1)
 
 
-def _text(row: Mapping[str, Any], field: str) -> str:
+def _source(doc: Document, completion: str) -> str:
+    """Return the source of the program that was run for a completion."""
+    from qharness.filters import program_of  # with the sandbox, which the command line's choices do not need
+
+    return program_of(doc, completion).source
+
+
+def _text(row: JsonObject, field: str) -> str:
     if not isinstance(row[field], str):
         raise ValueError(f": {field!r} is no text")
     return str(row[field])
 
 
-def _completion(row: Mapping[str, Any], problems: Problems) -> list[Sample]:
+def _completion(row: JsonObject, problems: Problems) -> list[Sample]:
     return [Sample(row["task_id"], _text(row, "completion"), Extent.COMPLETION, row)]
 
 
 def _completions(run: ExportedRun) -> _Files:
-    yield "", _lines({"task_id": row["task_id"], "completion": row["completion"]} for row, _ in run.samples)
+    yield "", _lines({"task_id": row.task_id, "completion": row.completion} for row, _ in run.samples)
 
 
-def _solution(row: Mapping[str, Any], problems: Problems) -> list[Sample]:
-    """EvalPlus spells MBPP's ids another way, so case does not count."""
+def _solution(row: JsonObject, problems: Problems) -> list[Sample]:
+    """EvalPlus spells MBPP's ids another way, so ids are compared without regard to case."""
     task_id = _text(row, "task_id")
     if task_id not in problems:
         task_id = next((ours for ours in problems if ours.casefold() == task_id.casefold()), task_id)
@@ -48,13 +59,17 @@ def _solution(row: Mapping[str, Any], problems: Problems) -> list[Sample]:
 
 
 def _solutions(run: ExportedRun) -> _Files:
-    ids = (row["task_id"].replace("MBPP/", "Mbpp/") for row, _ in run.samples)
-    sources = (program_of(doc, row["completion"]).source for row, doc in run.samples)
-    yield "", _lines({"task_id": each, "solution": source} for each, source in zip(ids, sources, strict=True))
+    yield (
+        "",
+        _lines(
+            {"task_id": str(row.task_id).replace("MBPP/", "Mbpp/"), "solution": _source(doc, row.completion)}
+            for row, doc in run.samples
+        ),
+    )
 
 
-def _results(document: Mapping[str, Any], problems: Problems) -> list[Sample]:
-    """The programs of one of MultiPL-E's files, less the tests that stand at their end."""
+def _results(document: JsonObject, problems: Problems) -> list[Sample]:
+    """Read the programs of one of MultiPL-E's files, without the tests at their end."""
     name = _text(document, "name")
     if not isinstance(document["results"], list):
         raise ValueError(": 'results' is no list")
@@ -72,92 +87,93 @@ def _results(document: Mapping[str, Any], problems: Problems) -> list[Sample]:
 
 
 def _result_files(run: ExportedRun) -> _Files:
-    """A file a problem, as MultiPL-E's evaluator writes it after its completions' file."""
+    """Write a file for each problem, as MultiPL-E's evaluator does."""
     for samples in run.by_problem():
         row, doc = samples[0]
         document = {
-            "name": row["task_id"],
+            "name": row.task_id,
             "language": _LANGUAGES.get(doc["language"], doc["language"]),
-            "temperature": run.document["spec"]["temperature"],
-            "top_p": run.document["spec"]["top_p"],
-            "max_tokens": run.document["spec"]["max_new_tokens"],
+            "temperature": run.record.spec.temperature,
+            "top_p": run.record.spec.top_p,
+            "max_tokens": run.record.spec.max_new_tokens,
             "prompt": doc["prompt"],
             "tests": doc["tests"],
-            "stop_tokens": (run.document["generation"][row["task"]] or {}).get("until", []),
+            "stop_tokens": (run.record.generation[row.task] or {}).get("until", []),
             "results": [_result(row, doc, int(run.results["date"])) for row, doc in samples],
         }
-        name = row["task_id"].replace("/", "_")
+        name = str(row.task_id).replace("/", "_")
         yield f"{name}.results.json.gz", json_text(document, indent=2)
 
 
-def _result(row: Mapping[str, Any], doc: Document, date: int) -> dict[str, Any]:
-    status, code = _STATUSES.get(Status(row["status"]), _OTHERWISE)
+def _result(row: SampleRow, doc: Document, date: int) -> JsonObject:
+    status, code = _STATUSES.get(Status(str(row.status)), _OTHERWISE)
     return {
-        "program": f"{program_of(doc, row['completion']).source}\n{doc['tests']}",
+        "program": f"{_source(doc, row.completion)}\n{doc['tests']}",
         "timestamp": date,
         "exit_code": code,
         "status": status,
-        "stdout": "",  # of what programs print we keep nothing
-        "stderr": row.get("detail", ""),
+        "stdout": "",  # the programs' own output is not stored
+        "stderr": row.detail or "",
     }
 
 
-def _logged(row: Mapping[str, Any], problems: Problems) -> list[Sample]:
-    """A line of lm-eval's own log: the responses of one document, as the model gave them."""
+def _logged(row: JsonObject, problems: Problems) -> list[Sample]:
+    """Read a line of lm-eval's log: the model's responses to one document."""
     task_id = row["doc"].get("task_id") if isinstance(row["doc"], dict) else None
     responses = row["resps"][0] if isinstance(row["resps"], list) and row["resps"] else None
     if task_id is None:
         raise ValueError(": 'doc' has no 'task_id'")
     if not isinstance(responses, list) or not all(isinstance(text, str) for text in responses):
         raise ValueError(": 'resps' are no texts")
-    kept = {"task_id": task_id, "doc_id": row["doc_id"], "filter": row.get("filter")}
-    return [Sample(task_id, text, Extent.UNCUT, {**kept, "sample": n}) for n, text in enumerate(responses)]
+    common = {"task_id": task_id, "doc_id": row["doc_id"], "filter": row.get("filter")}
+    return [Sample(task_id, text, Extent.UNCUT, {**common, "sample": n}) for n, text in enumerate(responses)]
 
 
 def _log_files(run: ExportedRun) -> _Files:
-    """The two files that `lm-eval run --log_samples` leaves, the second once a task. Its tools find them by name."""
+    """Write the files of `lm-eval run --log_samples`, which its tools find by name: results, and a log per task."""
     from lm_eval.utils import sanitize_model_name
 
     date = datetime.fromtimestamp(run.results["date"], UTC).replace(tzinfo=None)
     stamp = date.isoformat(timespec="microseconds").replace(":", "-")
-    model = run.document["spec"]["model"]
+    model = run.record.spec.model
     names = {"model_source": "qharness", "model_name": model, "model_name_sanitized": sanitize_model_name(model)}
     yield f"results_{stamp}.json", json_text({**run.results, **names}, indent=2)
-    logs: dict[str, list[dict[str, Any]]] = {}
+    logs: dict[str, list[JsonObject]] = {}
     for samples in run.by_problem():
-        logs.setdefault(samples[0][0]["task"], []).append(_log_line(run, samples))
+        logs.setdefault(samples[0][0].task, []).append(_log_line(run, samples))
     for task, rows in logs.items():
         yield f"samples_{task}_{stamp}.jsonl", _lines(rows)
 
 
-def _log_line(run: ExportedRun, samples: list[tuple[Mapping[str, Any], Document]]) -> dict[str, Any]:
+def _log_line(run: ExportedRun, samples: list[tuple[SampleRow, Document]]) -> JsonObject:
     row, doc = samples[0]
-    rates = [name for name in run.results["results"][row["task"]] if name.startswith("pass@") and "stderr" not in name]
-    passed = sum(each["passed"] for each, _ in samples)
+    rates = [name for name in run.results["results"][row.task] if name.startswith("pass@") and "stderr" not in name]
+    passed = sum(bool(each.passed) for each, _ in samples)
     metrics = {name.split(",")[0]: pass_at_k(len(samples), passed, int(name[5:].split(",")[0])) for name in rates}
-    keys = [(each["doc_id"], each["sample"], each["prompt_sha"]) for each, _ in samples]
+    keys = [(each.doc_id, each.sample, str(each.prompt_sha)) for each, _ in samples]
     if lost := [key for key in keys if key not in run.uncut]:
         raise SamplesError(f"the run's journal.jsonl lacks sample {lost[0][1]} of document {lost[0][0]}")
     return {
-        "doc_id": row["doc_id"],
+        "doc_id": row.doc_id,
         "doc": dict(doc),
         "target": doc["tests"],
-        "arguments": {"gen_args_0": {"arg_0": row["prompt"], "arg_1": run.document["generation"][row["task"]]}},
+        "arguments": {"gen_args_0": {"arg_0": row.prompt, "arg_1": run.record.generation[row.task]}},
         "resps": [[run.uncut[key] for key in keys]],
-        "filtered_resps": [[each["completion"] for each, _ in samples]],
+        "filtered_resps": [[each.completion for each, _ in samples]],
         "filter": next((name.split(",")[1] for name in rates), "none"),
         "metrics": list(metrics),
         **json_safe(metrics),
     }
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+def _lines(rows: Iterable[Mapping[str, object]]) -> str:
     return "".join(json_text(row) + "\n" for row in rows)
 
 
-FORMATS = (
-    SampleFormat("human-eval", ("task_id", "completion"), _completion, _completions),
-    SampleFormat("evalplus", ("task_id", "solution"), _solution, _solutions),
-    SampleFormat("multipl-e", ("name", "results"), _results, _result_files, files=True),
-    SampleFormat("lm-eval", ("doc_id", "doc", "resps"), _logged, _log_files, files=True),
+FORMATS: tuple[SampleFormat, ...] = (
+    SampleFormat("human-eval", _completions, fields=("task_id", "completion"), read=_completion),
+    SampleFormat("evalplus", _solutions, fields=("task_id", "solution"), read=_solution),
+    SampleFormat("multipl-e", _result_files, many_files=True, fields=("name", "results"), read=_results),
+    SampleFormat("lm-eval", _log_files, many_files=True, fields=("doc_id", "doc", "resps"), read=_logged),
 )
+"""The choices of `export --format`; `score` tries their fields in this order."""

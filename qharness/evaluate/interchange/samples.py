@@ -1,4 +1,4 @@
-"""Completions of whatever harness, read from its files."""
+"""Samples of code models: a format's row, the samples that are read from files, and a run to be exported."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qharness.errors import SamplesError
 from qharness.storage.json_reader import JsonError, json_lines, parse_json, read_text
-from qharness.types import Document
 
-Problems = Mapping[str, Document]
+if TYPE_CHECKING:
+    from qharness.api.tasks import Document
+    from qharness.results import RunRecord, SampleRow
+    from qharness.storage.json_values import JsonObject
+
+Problems = Mapping[str, "Document"]
 """A task's documents by `task_id`."""
-# Of a folder's files; MultiPL-E keeps the completions it has not run beside its results, lm-eval its own results.
+# Endings of the files that are read from a folder. Beside its results, MultiPL-E has completions that it has not run,
+# and lm-eval its results.json.
 _IN_FOLDERS = (".results.json.gz", ".results.json", ".jsonl.gz", ".jsonl")
 
 
 class Extent(Enum):
-    """What a sample's text is: it follows its prompt, or holds it, or follows it and is yet to be cut by its task."""
+    """The extent of a sample's text: without its prompt, with it, or without it and not yet cut as its task does."""
 
     COMPLETION = "completion"
     SOLUTION = "solution"
@@ -29,57 +34,62 @@ class Extent(Enum):
 
 @dataclass(frozen=True)
 class Sample:
-    """One completion to run. `row`: its line, to which its verdict is added."""
+    """A completion to run. `row`: the line of the samples file that it came from, to which its verdict is added."""
 
     task_id: str
     text: str
     extent: Extent
-    row: Mapping[str, Any]
+    row: JsonObject
 
 
-@dataclass(frozen=True)
-class SampleFormat:
-    """How a harness writes samples.
-
-    `fields`: what every line has, or every file of one document. `files`: a run is a folder of files, not one file.
-    `read`: the samples of one line or document; raises ValueError with what is wrong with it.
-    `write`: (name, content) of each file that a run is; names ending in .gz are packed.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    read: Callable[[Mapping[str, Any], Problems], list[Sample]]
-    write: Callable[[ExportedRun], Iterator[tuple[str, str]]]
-    files: bool = False
+_Read = Callable[["JsonObject", Problems], list[Sample]]
 
 
 @dataclass(frozen=True)
 class ExportedRun:
-    """A run's document, lm-eval's own, and the lines of its samples.jsonl, each with its problem.
+    """A finished run: its record, lm-eval's results, and the lines of its samples.jsonl, each with its problem.
 
-    `uncut`: what the model said, by document, sample and prompt_sha.
+    `uncut`: the model's own responses, by document, sample and prompt_sha.
     """
 
-    document: Mapping[str, Any]
-    results: Mapping[str, Any]
-    samples: Sequence[tuple[Mapping[str, Any], Document]]
+    record: RunRecord
+    results: JsonObject
+    samples: Sequence[tuple[SampleRow, Document]]
     uncut: Mapping[tuple[int, int, str], str]
 
-    def by_problem(self) -> Iterator[list[tuple[Mapping[str, Any], Document]]]:
-        """The samples of one problem after another."""
-        for _, group in groupby(self.samples, key=lambda sample: (sample[0]["task"], sample[0]["doc_id"])):
+    def by_problem(self) -> Iterator[list[tuple[SampleRow, Document]]]:
+        """Yield the samples of one problem after another."""
+        for _, group in groupby(self.samples, key=lambda sample: (sample[0].task, sample[0].doc_id)):
             yield list(group)
 
 
-def read_samples(path: Path, formats: Sequence[SampleFormat], problems: Problems, task: str) -> list[Sample]:
-    """All samples of a file, or of a folder of files; each line's (or file's) fields tell which format it is.
+@dataclass(frozen=True)
+class SampleFormat:
+    """A format of samples: a choice of `qharness export --format`, and one that `qharness score` reads.
 
-    Raises SamplesError, naming file and line, for what is in none of them or is no sample of these problems.
+    `write(run)` yields the (name, content) of each file; names ending in .gz are packed. `many_files`: the files go
+    into a folder; otherwise there is one, whose name is ignored. `read(document, problems)` returns the samples of a
+    line, or of a file that is one document, and raises ValueError with the fault; None: the format is only written.
+    `fields`: the fields of every such line or document, which tell it from those of other formats.
     """
+
+    name: str
+    write: Callable[[ExportedRun], Iterator[tuple[str, str]]]
+    many_files: bool = False
+    fields: tuple[str, ...] = ()
+    read: _Read | None = None
+
+
+def read_samples(path: Path, formats: Sequence[SampleFormat], problems: Problems, task: str) -> list[Sample]:
+    """Read the samples of a file, or of a folder of files; the fields of each line (or file) tell its format.
+
+    Raises SamplesError, with file and line, for a line in none of the formats or of none of these problems.
+    """
+    readers = [(each, each.read) for each in formats if each.read]
     found: list[Sample] = []
     for place, row in _documents(path):
         try:
-            samples = _format_of(row, formats).read(row, problems)
+            samples = _reader(row, readers)(row, problems)
         except ValueError as error:
             raise SamplesError(f"{place}{error}") from None
         for sample in samples:
@@ -91,19 +101,19 @@ def read_samples(path: Path, formats: Sequence[SampleFormat], problems: Problems
     return found
 
 
-def _format_of(row: Any, formats: Sequence[SampleFormat]) -> SampleFormat:
-    """The first format all of whose fields are there; ValueError names what the nearest lacks."""
+def _reader(row: object, readers: Sequence[tuple[SampleFormat, _Read]]) -> _Read:
+    """Return the reader of the first format whose fields are all there. ValueError names a field that is missing."""
     names = set(row) if isinstance(row, dict) else set()
-    for each in formats:
+    for each, read in readers:
         if names.issuperset(each.fields):
-            return each
-    nearest = max(formats, key=lambda each: len(names.intersection(each.fields)))
+            return read
+    nearest = max((each for each, _ in readers), key=lambda each: len(names.intersection(each.fields)))
     missing = next(field for field in nearest.fields if field not in names)
     raise ValueError(f" has no {missing!r}: {nearest.name}'s fields are {', '.join(nearest.fields)}")
 
 
-def _documents(path: Path) -> Iterator[tuple[str, Any]]:
-    """(where it stands, document) of each line of a .jsonl file, or of each file of another kind."""
+def _documents(path: Path) -> Iterator[tuple[str, JsonObject]]:
+    """Yield (place, document) of each line of a .jsonl file, or of each file of another kind."""
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.name.endswith(_IN_FOLDERS))
         if not files:

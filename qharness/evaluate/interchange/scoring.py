@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from qharness.api.tasks import Document
 from qharness.errors import QHarnessError
 from qharness.evaluate.interchange.postprocess import cut_texts
 from qharness.evaluate.interchange.sample_formats import FORMATS
@@ -17,7 +18,6 @@ from qharness.filters import ExecutionOptions, Verdict, executed, execution_opti
 from qharness.metrics import pass_at_k
 from qharness.results import ScoreReport, ScoreResult
 from qharness.storage.json_values import JsonObject
-from qharness.types import Document
 
 _KS = (1, 5)
 
@@ -74,9 +74,8 @@ def _document(docs: Problems, sample: Sample) -> Document:
 
 
 def _row(sample: Sample, verdict: Verdict) -> JsonObject:
-    if sample.extent is Extent.SOLUTION:
-        verdict = {key: value for key, value in verdict.items() if key != "completion"}
-    return {**sample.row, **verdict}
+    left_out = "completion" if sample.extent is Extent.SOLUTION else None
+    return {**sample.row, **{key: value for key, value in verdict.items() if key != left_out}}
 
 
 def _pass_rates(passed: list[list[bool]]) -> dict[str, float]:

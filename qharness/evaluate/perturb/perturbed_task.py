@@ -10,13 +10,14 @@ from datasets import Dataset
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
+from qharness.api.perturbations import Perturbation
+from qharness.api.tasks import no_prose
 from qharness.errors import QHarnessError, SpecError, UnknownNameError
 from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
 from qharness.registry import TaskEntry, get_registry
 from qharness.spec import parse_task, unbind
 from qharness.specs import TaskName
 from qharness.storage.atomic_writer import write_text
-from qharness.types import Perturbation, no_prose
 
 _NAMED = "perturbed"  # in a task's metadata: the task and its perturbations, whatever the task's own name
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from qharness.api.perturbations import BatchPerturbation, Perturbation, SentencePerturbation
+from qharness.api.tasks import Document, Span
 from qharness.errors import PluginError
-from qharness.offers import BatchPerturbation, SentencePerturbation
-from qharness.types import Document, Perturbation, Span
 
 _LINE_BREAK = re.compile(r"[ \t]*\n[ \t]*(?:\*(?!/)|//)?[ \t]*")  # with a comment's mark
 _SENTENCE_END = tuple(".!?:;")

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from qharness.api.languages import Toolchain
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
 from qharness.registry import Registry, declared_packages, get_registry
 from qharness.specs import TaskName
-from qharness.types import Toolchain
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from qharness.api.languages import Status
 from qharness.figure_style import Style, finished, panels, plain, styles
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
@@ -14,7 +15,6 @@ from qharness.report.data.selection import by_task
 from qharness.report.figures.report_figure import ReportFigure, slug
 from qharness.report.tables.formatting import completions_text, sizes_caption
 from qharness.stats.analyses import Level, by_level, failure_kinds
-from qharness.types import Status
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

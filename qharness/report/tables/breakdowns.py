@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qharness.api.languages import Status
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import on_reference, unperturbed
@@ -9,7 +10,6 @@ from qharness.report.tables.columns import NOT_APPLICABLE, CellColumn, Column, T
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.stats.analyses import by_level, failure_kinds
-from qharness.types import Status
 
 
 def tables(collection: Collection) -> list[Table]:
