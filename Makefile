@@ -64,9 +64,10 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# docs/options.md, from the plugins' classes. A test says when it is stale.
+# docs/options.md, from the plugins' classes, and docs/house.svg, from the imports. Tests say when they are stale.
 docs-tables: install
 	$(BIN)/python docs/tools/options.py
+	$(BIN)/python docs/tools/house.py
 
 clean:
 	rm -rf build dist *.egg-info

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,15 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
 
     yield run
     server.close()
+
+
+def tool(name: str) -> Any:
+    """A module of docs/tools, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / f"docs/tools/{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def install_plugin(folder: Path, name: str, code: str) -> str:

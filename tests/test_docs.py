@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 from typing import Any
 
@@ -14,7 +13,7 @@ from typer.testing import CliRunner
 
 from qharness.cli import app
 from qharness.registry import Registry, build_registry
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, tool
 from tests.tiny_architectures import ARCHITECTURES
 
 DOCS = REPOSITORY / "docs"
@@ -54,15 +53,6 @@ def test_every_option_of_a_section_exists(name: str) -> None:
 def built_in() -> Registry:
     """What comes with qharness, whatever else is installed."""
     return build_registry(entry_points=())
-
-
-def tool(name: str) -> Any:
-    """A module of docs/tools, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"tools/{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_page_of_options_is_what_the_plugins_say(built_in: Registry) -> None:

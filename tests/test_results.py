@@ -16,7 +16,7 @@ from qharness.cli import app
 from qharness.evaluate.run.run_record import declared_metric
 from qharness.metrics.table import unit_of
 from qharness.results import Comparison, McNemar, Metric, PairedMeans, RunRecord, SampleRow
-from qharness.results.paired import Clustered
+from qharness.results.paired_results import Clustered
 from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_text
 

@@ -9,6 +9,8 @@ from typing import Any
 
 Document = Mapping[str, Any]
 """One problem of a task, as lm-eval holds it: a row of the task's data set."""
+TaskConfig = dict[str, Any]
+"""A task's configuration, as lm-eval's YAMLs have it."""
 Span = tuple[str, int, int]
 """(field, start, end): a stretch of natural language in a document's field, in characters."""
 

@@ -15,7 +15,7 @@ from qharness.cli.run import print_comparison
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from qharness.results.paired import Example, Failures, LevelComparison, ShownProgram
+    from qharness.results.paired_results import Example, Failures, LevelComparison, ShownProgram
 
 
 def compare(
@@ -71,7 +71,7 @@ def _print_levels(metric: str, levels: Mapping[str, LevelComparison]) -> None:
 
 
 def _print_example(example: Example) -> None:
-    from qharness.results.paired import ShownProgram
+    from qharness.results.paired_results import ShownProgram
 
     a, b = example.a, example.b
     if isinstance(a, ShownProgram) and isinstance(b, ShownProgram):

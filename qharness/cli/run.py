@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qharness.results import Comparison, McNemar, PairedMeans, RunRecord, RunResult
-    from qharness.results.paired import Bounds, RankTests
+    from qharness.results.paired_results import Bounds, RankTests
 
 
 def run(

@@ -144,7 +144,7 @@ _RANK_TESTS = ("p, Mann-Whitney", "p, Wilcoxon")
 
 
 def _rank_tests(row: RobustnessRow) -> tuple[str, str]:
-    from qharness.results.paired import PASS_RATE
+    from qharness.results.paired_results import PASS_RATE
 
     found = (row.against_full_precision or {}).get(PASS_RATE)
     return ("n/a", "n/a") if found is None else (number(found.mann_whitney, ".4f"), number(found.wilcoxon, ".4f"))

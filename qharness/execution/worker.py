@@ -91,7 +91,7 @@ class SandboxWorker:
             said, ending = self._spawned(json.dumps({**job, "in_process": True}))
         if ending is None:
             return self._undecided()
-        return _judge_checked(Verdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
+        return _judge_checked(CheckerVerdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
 
     def _run(self, *fields: str) -> Outcome:
         """Run the toolchain's command on these fields, and judge the program."""
@@ -150,7 +150,7 @@ class SandboxWorker:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckerVerdict:
     """What a checker reports."""
 
     status: str
@@ -158,7 +158,7 @@ class Verdict:
     in_process: bool
 
 
-def _judge_checked(verdict: Verdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
+def _judge_checked(verdict: CheckerVerdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
     """Return the checker's verdict, unless the program left it or was killed."""
     if verdict is None:
         return _left(ending, limits)

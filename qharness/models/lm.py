@@ -14,6 +14,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from qharness.api.tasks import Document
 from qharness.bounds import check_setting, parse_number
 from qharness.models.checkpoint_formats import WeightFootprint, select_kernels
 from qharness.models.conventions import marked, with_bos_token
@@ -111,7 +112,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         order = {decoding: n for n, decoding in enumerate(dict.fromkeys(job.decoding for job in jobs))}
         return sorted(jobs, key=lambda job: (order[job.decoding], len(job.prompt.ids)))
 
-    def _prompt(self, text: str, doc: Mapping[str, Any] | None) -> list[int]:
+    def _prompt(self, text: str, doc: Document | None) -> list[int]:
         """A prompt's tokens after the model's prefix; of an encoder's prompt at most as many as the task reads."""
         whole = self.convention.prefixes.get((doc or {}).get("language", ""), "") + text
         ids = self.tok_encode(whole)

@@ -18,6 +18,7 @@ from qharness.progress import note
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
+from qharness.storage.json_values import JsonObject
 
 if TYPE_CHECKING:
     from qharness.models.loading import LoadedModel
@@ -127,7 +128,7 @@ def _unended(loaded: LoadedModel) -> str:
     return " no end token" if ends else ""
 
 
-def _write(made: Calibration, cached: Artifact, about: dict[str, Any]) -> None:
+def _write(made: Calibration, cached: Artifact, about: JsonObject) -> None:
     import numpy as np
 
     document = {**about, "lengths": [len(sequence) for sequence in made.sequences], "composition": made.composition}

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qharness.api.quantizers import (
     CheckpointReaders,
@@ -25,6 +25,7 @@ from qharness.models.weight_footprint import meta_model
 from qharness.progress import note
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, resolve
+from qharness.storage.json_values import JsonObject
 from qharness.storage.whole_folder import new_folder
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Exported:
     bytes_before: int | None
     bytes_after: int | None
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """The JSON document."""
         return {
             "output": str(self.output),

@@ -27,6 +27,7 @@ from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.disk_errors import is_full
 from qharness.storage.json_reader import read_json
+from qharness.storage.json_values import JsonObject
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -45,7 +46,7 @@ class _Layer:
     """A layer of the quantizer's own: the name of its class, its settings besides tensors, the tensors' names."""
 
     kind: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     tensors: Sequence[str]
 
 
@@ -65,7 +66,7 @@ class _Layout:
     sha256: str = ""
 
     @classmethod
-    def of_document(cls, document: dict[str, Any]) -> Self:
+    def of_document(cls, document: JsonObject) -> Self:
         layers = {name: _Layer(**layer) for name, layer in document.pop("layers").items()}
         return cls(**document, layers=layers)
 

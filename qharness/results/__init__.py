@@ -16,7 +16,7 @@ from qharness.results.finished import (
     Versions,
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
-from qharness.results.paired import Comparison, McNemar, PairedMeans
+from qharness.results.paired_results import Comparison, McNemar, PairedMeans
 
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",

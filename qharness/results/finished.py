@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from qharness.errors import SamplesError
-from qharness.results.paired import Comparison
+from qharness.results.paired_results import Comparison
 from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
 from qharness.storage.json_values import JsonObject, defined

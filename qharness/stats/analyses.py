@@ -16,7 +16,7 @@ import numpy as np
 from qharness.api.languages import MissingNames, Status
 from qharness.registry import get_registry
 from qharness.results import SampleRow
-from qharness.results.paired import ChangedProblem
+from qharness.results.paired_results import ChangedProblem
 from qharness.stats.pairing import Pairs, by_problem, passes
 
 MISSING_NAME = "missing-name"

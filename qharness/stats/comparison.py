@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qharness.errors import SamplesError
 from qharness.metrics import pass_at_k
 from qharness.results import SampleRow
-from qharness.results.paired import (
+from qharness.results.paired_results import (
     PASS_RATE,
     Comparison,
     Example,

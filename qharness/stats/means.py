@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qharness.results.paired import Intervals, PairedMeans
+from qharness.results.paired_results import Intervals, PairedMeans
 from qharness.stats.analyses import relative_decrease
 from qharness.stats.intervals import mean_interval
 

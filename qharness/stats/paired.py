@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from qharness.results.paired import Clustered, Detectable, McNemar
+from qharness.results.paired_results import Clustered, Detectable, McNemar
 from qharness.stats.intervals import AT_A_TIME, LEVEL, RESAMPLES, TIE, all_equal, mean_interval
 
 POWER = 0.8

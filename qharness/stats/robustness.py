@@ -13,7 +13,7 @@ from scipy import stats
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import SampleRow
-from qharness.results.paired import RankTests
+from qharness.results.paired_results import RankTests
 from qharness.stats.pairing import all_run, passes
 
 SOLVED = 0.5

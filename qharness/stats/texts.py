@@ -8,7 +8,7 @@ import numpy as np
 
 from qharness.errors import SamplesError
 from qharness.results import SampleRow
-from qharness.results.paired import Comparison, Example, ShownText
+from qharness.results.paired_results import Comparison, Example, ShownText
 from qharness.stats.means import paired_means
 from qharness.stats.paired import DETECTABLE, clustered, smallest_detectable_difference
 from qharness.stats.pairing import Key, RunRows

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import BusyError, DataError, DiskError
 from qharness.progress import note
@@ -16,6 +15,7 @@ from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import cache_path
 from qharness.storage.disk_errors import named
 from qharness.storage.json_reader import read_json
+from qharness.storage.json_values import JsonObject
 from qharness.storage.locks import lock_file, locked
 from qharness.storage.ownership import close_to_others, make_private, require_ours
 from qharness.storage.whole_folder import whole_folder
@@ -43,7 +43,7 @@ class Artifact:
         """Whether the folder has been made."""
         return (self.folder / ABOUT).is_file()
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> JsonObject:
         """Read its document; raise DataError if it is missing or damaged, CacheError if others can change it."""
         require_ours(self.folder, inside=True)
         found = read_json(self.folder / ABOUT, DataError)

@@ -48,7 +48,7 @@ class Lines:
 
 
 @dataclass
-class _Row:
+class _LiveRow:
     state: str = "waiting"
     value: str = ""
     began: float | None = None
@@ -66,7 +66,7 @@ class LiveTable:
     """A table with a row a job; lines of the processes appear above it."""
 
     def __init__(self, jobs: Sequence[Job], write: Callable[[str], None], height: int) -> None:
-        self._rows = {job: _Row() for job in jobs}
+        self._rows = {job: _LiveRow() for job in jobs}
         self._write, self._height = write, max(3, height - _ROWS_BESIDES)
 
     def began(self, job: Job) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task
 from qharness.results import RunResult, SampleRow
-from qharness.results.paired import PASS_RATE, RankTests
+from qharness.results.paired_results import PASS_RATE, RankTests
 from qharness.specs import RunSpec
 from qharness.stats.robustness import flips, pass_rates, percentage_drop, rank_tests, sampled
 from qharness.storage.json_codec import SPLICED, encode

@@ -11,7 +11,7 @@ from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from qharness.api.perturbations import Perturbation
-from qharness.api.tasks import no_prose
+from qharness.api.tasks import TaskConfig, no_prose
 from qharness.errors import QHarnessError, SpecError, UnknownNameError
 from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
 from qharness.registry import TaskEntry, get_registry
@@ -28,7 +28,7 @@ class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
     Its metadata say how: `perturbed`, the name, and `seed`, 0 by default.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: TaskConfig) -> None:
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config.get("metadata") or {}
         bound = bind_perturbations(str(metadata.get(_NAMED) or config["task"]))
@@ -96,13 +96,13 @@ def bind_perturbations(name: str) -> BoundPerturbations:
     return BoundPerturbations(base, entry, tuple(registry.perturbation(spec) for spec in specs))
 
 
-def configuration(name: str) -> dict[str, Any]:
+def configuration(name: str) -> TaskConfig:
     """The configuration from which lm-eval's TaskManager makes the task of a perturbed task's name."""
     base = load_yaml(bind_perturbations(name).entry.path, resolve_func=True)
     return {**base, "task": name, "class": PerturbedTask, "metadata": _metadata(base, name)}
 
 
-def _metadata(base: dict[str, Any], name: str) -> dict[str, Any]:
+def _metadata(base: TaskConfig, name: str) -> TaskConfig:
     return {**(base.get("metadata") or {}), _NAMED: name}
 
 

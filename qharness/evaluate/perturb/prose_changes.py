@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 from qharness.api.perturbations import BatchPerturbation, Perturbation, SentencePerturbation
 from qharness.api.tasks import Document, Span
@@ -30,8 +29,8 @@ _DANGEROUS = ('"', "'''", "\\", "*/")
 class ProseChange:
     """A document before and after. `kept`: stretches whose perturbation would have broken the code round them."""
 
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Document
+    after: Document
     stretches: int
     kept: int = 0
 
@@ -193,7 +192,7 @@ def _spread(line: Sequence[_Stretch], text: str) -> None:
     line[-1].text = text[start:]
 
 
-def _rebuilt(doc: Document, stretches: Sequence[_Stretch]) -> dict[str, Any]:
+def _rebuilt(doc: Document, stretches: Sequence[_Stretch]) -> Document:
     after = dict(doc)
     for stretch in reversed(stretches):  # from the right: what is left of a stretch stays where it is
         name, start, end = stretch.span

@@ -7,8 +7,8 @@ import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from qharness.api.tasks import TaskConfig
 from qharness.errors import MissingDependencyError, PluginError, UnknownNameError, first_line
 from qharness.evaluate.perturb.perturbed_task import configuration as perturbed_configuration
 from qharness.evaluate.perturb.perturbed_task import write_yaml as write_perturbed
@@ -16,7 +16,7 @@ from qharness.registry import get_registry
 from qharness.specs import TaskName
 
 
-def configuration(name: str) -> dict[str, Any] | None:
+def configuration(name: str) -> TaskConfig | None:
     """The configuration from which lm-eval's TaskManager makes the task of such a name; None for any other.
 
     Raises MissingDependencyError where a family's package is not installed, PluginError where it does not import,

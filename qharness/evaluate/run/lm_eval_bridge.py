@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.api.languages import Toolchain
+from qharness.api.tasks import TaskConfig
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
@@ -135,7 +136,7 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     with quiet():
         named = configuration(name)
     ours = name in registry.tasks or named is not None
-    metadata: dict[str, Any] = {"data_dir": str(data_dir)} if data_dir else {}
+    metadata: TaskConfig = {"data_dir": str(data_dir)} if data_dir else {}
     if "@" in name:
         metadata["seed"] = seed
     with quiet():

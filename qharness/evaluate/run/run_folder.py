@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from qharness.errors import SamplesError
 from qharness.progress import note
 from qharness.storage.atomic_writer import append_lines
 from qharness.storage.json_reader import JsonError, json_lines, parse_json, read_json, read_text
+from qharness.storage.json_values import JsonObject
 
 RUN = "run.json"
 RESULTS = "results.json"
@@ -36,7 +36,7 @@ _FIELDS: Mapping[str, tuple[type, bool]] = {
 _NOUNS = {str: "text", int: "whole number", bool: "true or false"}
 
 
-def folder_name(parts: Sequence[str], key: Mapping[str, Any], extent: Mapping[str, Any]) -> str:
+def folder_name(parts: Sequence[str], key: Mapping[str, object], extent: Mapping[str, object]) -> str:
     """`part--part--...--hash`: parts for people, and a hash of all that they leave out.
 
     The hash's last digits are of `extent`, how many completions are made; the others of `key`, which decides each.
@@ -53,7 +53,7 @@ def relatives(folder: Path) -> list[Path]:
     return sorted(path for path in folder.parent.glob(alike) if path != folder)
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
+def read_run(folder: Path) -> JsonObject | None:
     """The run's document if the folder is whole, else None."""
     try:
         return require_run(folder)
@@ -61,7 +61,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def require_run(folder: Path) -> dict[str, Any]:
+def require_run(folder: Path) -> JsonObject:
     """The document of a finished run; raises SamplesError with the reason where the folder is none."""
     path = folder / RUN
     if not path.exists():
@@ -70,11 +70,11 @@ def require_run(folder: Path) -> dict[str, Any]:
     parts = [document] if not isinstance(document, dict) else [document.get(name, {}) for name in ("spec", "metrics")]
     if not all(isinstance(part, dict) for part in parts):
         raise SamplesError(f"{path} cannot be read: it is no run's document")
-    found: dict[str, Any] = document
+    found: JsonObject = document
     return found
 
 
-def read_lines(path: Path, required: Sequence[str]) -> list[dict[str, Any]]:
+def read_lines(path: Path, required: Sequence[str]) -> list[JsonObject]:
     """JSON lines, each an object with the `required` fields; raises SamplesError naming the file and the line."""
     rows = []
     for place, row in json_lines(read_text(path, SamplesError), path, SamplesError):

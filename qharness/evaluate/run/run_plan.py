@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
@@ -17,6 +17,7 @@ from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.progress import note
 from qharness.quantization.resolution import ResolvedModel
 from qharness.specs import RunSpec, Sampling
+from qharness.storage.json_values import JsonObject
 from qharness.storage.locks import locked
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, obj
 
 
 @contextmanager
-def claimed(run: PlannedRun, *, wait: bool) -> Iterator[dict[str, Any] | None]:
+def claimed(run: PlannedRun, *, wait: bool) -> Iterator[JsonObject | None]:
     """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError.
 
     Gives the run's document if it was made meanwhile; None if it is still to be made.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
-from qharness.results.paired import PASS_RATE
+from qharness.results.paired_results import PASS_RATE
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
 

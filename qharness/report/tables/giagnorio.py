@@ -15,7 +15,7 @@ from qharness.report.data.spec_options import count_unusual, quantizer_options, 
 from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
 from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.results.paired import PASS_RATE
+from qharness.results.paired_results import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 

@@ -14,7 +14,7 @@ from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
 from qharness.results import Comparison, CostProfile
-from qharness.results.paired import PASS_RATE
+from qharness.results.paired_results import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval

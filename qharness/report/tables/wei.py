@@ -16,7 +16,7 @@ from qharness.report.tables.columns import Cell, CellColumn, Column, Table, numb
 from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.results import CostProfile
-from qharness.results.paired import PASS_RATE
+from qharness.results.paired_results import PASS_RATE
 from qharness.study.study_robustness import Robustness
 
 PAPER = "Wei et al. 2023"
