@@ -21,7 +21,7 @@ from qharness import (
     UnknownNameError,
     run,
 )
-from qharness.cli.listing import ListedKind, _document
+from qharness.cli.listing import ListedKind, _offers
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.registry import build_registry, get_registry
 from tests.conftest import REPOSITORY
@@ -53,7 +53,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def listed() -> list[str]:
-    return [row["name"] for row in _document(get_registry())[ListedKind.TASKS]]
+    return [row.name for row in _offers(get_registry())[ListedKind.TASKS]]
 
 
 def test_where_it_is_not_installed() -> None:

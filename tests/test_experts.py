@@ -149,8 +149,8 @@ def test_noise_is_measured_of_them(name: str, tmp_path: Path) -> None:
     (document,) = measure_noise(
         [bound(folder, "int8-dynamic", device="cpu")], NoiseInputs.of(None, "stdlib:n=1,seqlen=48")
     )
-    assert len(document["layers"]) == len(block_linears(quantized_names(name)))
-    assert all(0 < layer["weight_noise"] < 0.01 for layer in document["layers"])
+    assert len(document.layers) == len(block_linears(quantized_names(name)))
+    assert all(0 < layer.weight_noise < 0.01 for layer in document.layers)
 
 
 def quantized_names(name: str) -> nn.Module:

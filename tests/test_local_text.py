@@ -10,7 +10,7 @@ import pytest
 from qharness import DataError, SpecError
 from qharness.models.loading import LoadedModel
 from qharness.plugins.local_text import Files, Prose, Stdlib
-from qharness.quantization import calibration
+from qharness.quantization.resolution import DEFAULT_SET
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from tests.asked import calibrated
@@ -103,7 +103,7 @@ def test_a_seed_repeats_and_sequences_are_cut(
 
 def test_stdlib_is_the_default(loaded: LoadedModel) -> None:
     made = calibrated(loaded, None, seed=0)
-    assert Stdlib.name == calibration.DEFAULT and len(made.sequences) == Stdlib().n
+    assert Stdlib.name == DEFAULT_SET and len(made.sequences) == Stdlib().n
     assert {len(s) for s in made.sequences} == {CONTEXT}
     assert {"modules", "asyncio"} <= set(made.composition)
 

@@ -26,7 +26,7 @@ from qharness import (
     score,
 )
 from qharness.cli.doctor import _task_packages
-from qharness.cli.listing import ListedKind, _document
+from qharness.cli.listing import ListedKind, _offers
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.evaluate.run.run_folder import read_run
 from qharness.execution import choose_isolation, run_programs, sandbox
@@ -269,8 +269,8 @@ def test_doctor_and_list_show_them(tasks: Path) -> None:
     checks = {check.name: check for check in _task_packages(get_registry())}
     assert (checks["packages of asks"].ok, checks["packages of asks"].found) == (True, f"numpy {np.__version__}")
     assert (checks["packages of lost"].ok, checks["packages of lost"].fix) == (False, "pip install no-such-thing")
-    listed = {row["name"]: row for row in _document(get_registry())[ListedKind.TASKS]}
-    assert listed["asks"]["packages"] == ["numpy"] and listed["humaneval"]["packages"] == []
+    listed = {row.name: row for row in _offers(get_registry())[ListedKind.TASKS]}
+    assert listed["asks"].packages == ("numpy",) and listed["humaneval"].packages == ()
 
 
 def test_plain_lm_eval_loads_the_yaml(tasks: Path) -> None:

@@ -147,7 +147,7 @@ FORGERS = [
     *forger("/proc/self/mem", MEMORY + "data = memory('self')"),
     *forger("ctypes.string_at", _CTYPES),
     *forger("a child reads its parent's memory", f"WHAT = {MEMORY!r}\n" + _CHILD),
-    python("a forked child reports", "if os.fork() == 0:\n  import time\n  for _ in range(20): forge(); time.sleep(0.01)\nos._exit(0)", EARLY),
+    python("a forked child reports", "if os.fork() == 0:\n  import time\n  for _ in range(20): forge(); time.sleep(0.01)\nos._exit(0)", EARLY, ERROR),
     python("a child reports, the parent is wrong", "if os.fork() == 0:\n  forge()\n  os._exit(0)\nos.wait()", FAILED, ERROR),
     python("a pass before the tests", "forge()", FAILED, ERROR),
     python("the harness's own functions", r'''
