@@ -86,7 +86,7 @@ def test_java_statuses(case: str) -> None:
 
 
 def test_java_prints_and_loops() -> None:
-    limits = Limits(cpu_seconds=20, wall_seconds=6.0, output_bytes=10_000, processes=128)
+    limits = Limits(cpu_seconds=3, wall_seconds=6.0, output_bytes=10_000, processes=128)
     main = "class Problem {{ public static void main(String[] a) {{ while (true) {} }} }}"
     assert run(main.format(";"), language="java", limits=limits).status is Status.TIMEOUT
     assert (

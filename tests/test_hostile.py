@@ -181,7 +181,10 @@ def leftovers(mark: str) -> list[str]:
     return found
 
 
-@pytest.fixture(scope="module", params=USERS)
+ROOT_IS_SLOW = [pytest.mark.slow] if os.geteuid() == 0 else []  # an ordinary user runs the same then
+
+
+@pytest.fixture(scope="module", params=[pytest.param(USERS[0], marks=ROOT_IS_SLOW), USERS[1]])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """One run of the whole corpus."""
     tmp_path = tmp_path_factory.mktemp("hostile")

@@ -69,6 +69,7 @@ run(spec)
 """
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_ten_moments_ends_with_the_same_samples(memorized: Path, tmp_path: Path) -> None:
     """With SIGKILL, wherever it is."""
     done = subprocess.run(
