@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from qharness import Language, hookimpl
+from qharness.plugins.languages.c import C
 from qharness.plugins.languages.java import Java
+from qharness.plugins.languages.javascript import JavaScript
 from qharness.plugins.languages.python import Python
 
 
 @hookimpl
 def qharness_languages() -> list[type[Language]]:
-    """Offer `python` and `java`."""
-    return [Python, Java]
+    """Offer the built-in languages."""
+    return [Python, Java, C, JavaScript]

@@ -62,6 +62,7 @@ class Isolation:
             "preload": toolchain.preload,
             "readable_below_tmp": outermost,
             "command": toolchain.command,
+            "executable_files": toolchain.executable_files,
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
             "uid": next_uid() if self.own_user else None,

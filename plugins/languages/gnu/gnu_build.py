@@ -1,0 +1,100 @@
+"""Compiles a C or C++ program by GCC, in the sandbox; runs none of it.
+
+SETTINGS, a constant of the module `native_settings`, holds `compile` (the command that compiles standard input), `libraries` (that it links),
+`between` (the source between solution and tests) and `suffix` (of the solution's file).
+"""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+
+from qharness.plugins.languages.native_settings import SETTINGS
+
+_MOST_MEMORY = 1 << 30
+_NO_RETURN = re.compile(r"solution\.\w+:(\d+):(\d+): warning: (no return statement in|control reaches end of non-void) function")
+_LEAVES = re.compile(r"\b(return|for|while|goto|throw|asm|\w*exit\w*|abort|\w*jmp|\w*unreachable)\b")
+_MOST_WORDS = 1 << 16  # of the compiler's messages
+
+
+class CompileError(Exception):
+    """There is no executable: a status, and the reason."""
+
+    def __init__(self, status, detail):
+        super().__init__(status, detail)
+        self.status, self.detail = status, detail
+
+
+def build(source, tests, token, cpu_seconds):
+    """Return the executable of `source` and `tests`, which signs its end with `token`; raise CompileError."""
+    folder = tempfile.mkdtemp(dir="/tmp")  # noqa: S108 - the sandbox's own
+    try:
+        return _built(folder, source, tests, token, cpu_seconds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _built(folder, source, tests, token, cpu_seconds):
+    solution, made, words = (os.path.join(folder, name) for name in ("solution" + SETTINGS["suffix"], "a", "words"))
+    with open(solution, "wb") as file:
+        file.write(source.encode("utf-8", "surrogatepass") + b"\n")
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+
+    with open(words, "w+b") as said:
+        done = subprocess.run(
+            [*SETTINGS["compile"], "-o", made, "-", *SETTINGS["libraries"]],
+            input=_program(solution, tests, token).encode("utf-8", "surrogatepass"),
+            stdout=said,
+            stderr=said,
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": folder},
+            preexec_fn=limit,
+            check=False,
+        )
+        said.seek(0)
+        text = said.read(_MOST_WORDS).decode("utf-8", "replace").replace(folder + "/", "")
+    if done.returncode:
+        raise CompileError(*_reason(text, cpu_seconds))
+    _refuse_chance(text, source)
+    with open(made, "rb") as file:
+        return file.read()
+
+
+def _program(solution, tests, token):
+    """Return the text to compile. The solution is a file of its own, so nothing that it leaves open takes the tests in."""
+    word, key = os.urandom(8).hex(), os.urandom(32)
+    hidden = bytes(a ^ b for a, b in zip(token.encode(), key, strict=True))
+    status = "failed the tests returned no zero" if tests else "early-exit exit status of main"
+    between = SETTINGS["between"].replace("@R@", word).replace("@NONZERO@", status)
+    between = between.replace("@HIDDEN@", ",".join(map(str, hidden))).replace("@KEY@", ",".join(map(str, key)))
+    renamed = f"#define main main_{word}\n" if tests else ""
+    return f'{renamed}#include "{solution}"\n#line 1 "between"\n{between}\n#line 1 "tests"\n{tests}\n'
+
+
+def _refuse_chance(text, source):
+    """Refuse a function that has a value to return and no `return`: it would return what a register happens to hold.
+
+    At this place that is often its argument. GCC warns of it at the brace that ends the function.
+    """
+    lines = source.split("\n")
+    for found in _NO_RETURN.finditer(text):
+        line, column = int(found[1]), int(found[2])
+        before = "\n".join([*lines[: line - 1], lines[line - 1].encode()[: column - 1].decode("utf-8", "replace")])
+        depth, start = 1, len(before)
+        while depth and start:
+            start -= 1
+            depth += {"}": 1, "{": -1}.get(before[start], 0)
+        if not _LEAVES.search(before, start):
+            raise CompileError("compile-error", f"{found[0]}, and none leaves it")
+
+
+def _reason(text, cpu_seconds):
+    if "CPU time limit exceeded" in text or "Killed signal terminated" in text:
+        return "timeout", f"{cpu_seconds} s of compiling"
+    lines = [line for line in text.splitlines() if "error:" in line or "undefined reference" in line]
+    return "compile-error", (lines or text.strip().splitlines() or ["the compiler died of it"])[0]
