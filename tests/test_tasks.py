@@ -23,6 +23,8 @@ TASKS = {
     "mbpp-test": 500,
     "mceval-python": 42,
     "mceval-java": 53,
+    "mceval-c": 50,
+    "mceval-javascript": 50,
     "multiple-py": 161,
     "multiple-java": 158,
 }

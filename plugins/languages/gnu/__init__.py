@@ -11,11 +11,12 @@ from qharness import MissingDependencyError, Toolchain
 from qharness.plugins.languages.native import native_modules
 
 _HERE = Path(__file__).parent
-_FLAGS = ("-Wl,--wrap=main", "-Wreturn-type", "-fmax-errors=3", "-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
+_SAYS = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
+_FLAGS = ("-Wl,--wrap=main", "-Wreturn-type", "-fmax-errors=3", *_SAYS)
 
 
 def gnu_toolchain(compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = ()) -> Toolchain:
-    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, if it is missing."""
+    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, without it."""
     found = shutil.which(compiler)
     if not found:
         raise MissingDependencyError(f"{compiler} on PATH", fix)

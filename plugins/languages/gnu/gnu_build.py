@@ -1,7 +1,7 @@
 """Compiles a C or C++ program by GCC, in the sandbox; runs none of it.
 
-SETTINGS, a constant of the module `native_settings`, holds `compile` (the command that compiles standard input), `libraries` (that it links),
-`between` (the source between solution and tests) and `suffix` (of the solution's file).
+SETTINGS, a constant of the module `native_settings`, holds `compile` (the command that compiles standard input),
+`libraries` (that it links), `between` (the source between solution and tests) and `suffix` (of the solution's file).
 """
 
 import os
@@ -14,7 +14,10 @@ import tempfile
 from qharness.plugins.languages.native_settings import SETTINGS
 
 _MOST_MEMORY = 1 << 30
-_NO_RETURN = re.compile(r"solution\.\w+:(\d+):(\d+): warning: (no return statement in|control reaches end of non-void) function")
+_NO_RETURN = re.compile(
+    r"solution\.\w+:(\d+):(\d+): warning: (no return statement in function|control reaches end of non-void function)"
+)
+_ERROR = re.compile("(?i)error:|undefined reference|multiple definition")
 _LEAVES = re.compile(r"\b(return|for|while|goto|throw|asm|\w*exit\w*|abort|\w*jmp|\w*unreachable)\b")
 _MOST_WORDS = 1 << 16  # of the compiler's messages
 
@@ -29,7 +32,7 @@ class CompileError(Exception):
 
 def build(source, tests, token, cpu_seconds):
     """Return the executable of `source` and `tests`, which signs its end with `token`; raise CompileError."""
-    folder = tempfile.mkdtemp(dir="/tmp")  # noqa: S108 - the sandbox's own
+    folder = tempfile.mkdtemp(dir="/tmp")
     try:
         return _built(folder, source, tests, token, cpu_seconds)
     finally:
@@ -43,7 +46,9 @@ def _built(folder, source, tests, token, cpu_seconds):
 
     def limit():
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 1))
-        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
+        most = resource.getrlimit(resource.RLIMIT_AS)[1]
+        if most == resource.RLIM_INFINITY or most > _MOST_MEMORY:
+            resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
 
     with open(words, "w+b") as said:
         done = subprocess.run(
@@ -66,7 +71,7 @@ def _built(folder, source, tests, token, cpu_seconds):
 
 
 def _program(solution, tests, token):
-    """Return the text to compile. The solution is a file of its own, so nothing that it leaves open takes the tests in."""
+    """Return the text to compile. The solution is a file of its own: nothing that it leaves open takes the tests in."""
     word, key = os.urandom(8).hex(), os.urandom(32)
     hidden = bytes(a ^ b for a, b in zip(token.encode(), key, strict=True))
     status = "failed the tests returned no zero" if tests else "early-exit exit status of main"
@@ -96,5 +101,5 @@ def _refuse_chance(text, source):
 def _reason(text, cpu_seconds):
     if "CPU time limit exceeded" in text or "Killed signal terminated" in text:
         return "timeout", f"{cpu_seconds} s of compiling"
-    lines = [line for line in text.splitlines() if "error:" in line or "undefined reference" in line]
+    lines = [line for line in text.splitlines() if _ERROR.search(line)]
     return "compile-error", (lines or text.strip().splitlines() or ["the compiler died of it"])[0]

@@ -19,15 +19,19 @@ _FLAGS = ("--stack-size=984", "--no-warnings", "--v8-pool-size=1")
 _LEAST_VERSION = 18
 
 
-@cache
 def find_node() -> tuple[str, str]:
     """Return the path of Node.js and its version; raise MissingDependencyError if there is none, or only an old one."""
     node = shutil.which("node") or shutil.which("nodejs")
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout if node else ""
-    version = said.strip().removeprefix("v")
+    version = _version(node) if node else ""
     if not node or not version or int(version.split(".")[0]) < _LEAST_VERSION:
         raise MissingDependencyError(f"Node.js {_LEAST_VERSION} or newer (node on PATH)", "apt-get install nodejs")
     return str(Path(node).resolve()), version
+
+
+@cache
+def _version(node: str) -> str:
+    done = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+    return done.stdout.strip().removeprefix("v")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class JavaScript:
 
     name: ClassVar[str] = "javascript"
     limits: ClassVar[Limits] = Limits(processes=64)
-    missing_names: ClassVar[str] = r"(ReferenceError: .* is not defined|TypeError: .* is not a function|Error: Cannot find module)"
+    missing_names: ClassVar[str] = (
+        r"(ReferenceError: .* is not defined|TypeError: .* is not a function|Error: Cannot find module)"
+    )
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Return Node.js with our harness; raise MissingDependencyError if there is none, or only an old one."""

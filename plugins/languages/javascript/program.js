@@ -71,6 +71,14 @@ for (const [name, value] of Object.entries({ require, module: module_, exports: 
   __filename: "/tmp/solution.js", __dirname: "/tmp" })) {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 }
+for (const name of ["stdout", "stderr"]) { // what is printed leaves at once: no event comes while the tests call
+  const { get: original } = Object.getOwnPropertyDescriptor(process, name);
+  Object.defineProperty(process, name, { configurable: true, enumerable: true, get() {
+    const stream = apply(original, process, []);
+    stream._handle?.setBlocking?.(true);
+    return stream;
+  } });
+}
 let script = null;
 try {
   script = new Script(source, { filename: "solution.js", importModuleDynamically: undefined });

@@ -93,8 +93,9 @@ function judge(tests) {
   const job = { inProcess: false, failure: null };
   try {
     const first = JSON.parse(receive());
-    if (first[0] === "end") return ["passed", "failed", "error", "compile-error"].includes(first[1])
-      ? [first[1], String(first[2]), first[1] !== "compile-error"] : ["error", "nonsense", true];
+    if (first[0] !== "loaded") { // it says why it is not; only the tests can say that it passes
+      return [["failed", "compile-error"].includes(first[1]) ? first[1] : "error", String(first[2]), false];
+    }
     run(tests, job);
   } catch (error) {
     if (error instanceof Gone) return ["gone", "", job.inProcess];
