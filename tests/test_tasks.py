@@ -24,6 +24,7 @@ TASKS = {
     "mceval-python": 42,
     "mceval-java": 53,
     "mceval-c": 50,
+    "mceval-cpp": 50,
     "mceval-javascript": 50,
     "multiple-py": 161,
     "multiple-java": 158,

@@ -54,7 +54,8 @@ class Look(NamedTuple):
 class ProcessTree:
     """A process, its descendants, even those that others have adopted, and its checker's processes.
 
-    The `checker`, where there is one, serves many programs: its CPU time before the first look does not count.
+    The `checker`, where there is one, serves many programs: its CPU time before the first look, its children's with it, does not
+    count.
     """
 
     def __init__(self, root: int, checker: int = 0) -> None:
@@ -71,7 +72,7 @@ class ProcessTree:
         busy = _runnable()
         living = self._living()
         if self._before is None:
-            self._before = sum(each.own for each in living.values() if each.pid == self._checker)
+            self._before = sum(each.own + each.waited for each in living.values() if each.pid == self._checker)
         self._count(living)
         states = [state for process in living.values() for state in _states(process)]
         runnable = states.count(b"R")
