@@ -103,6 +103,7 @@ class Toolchain:
     `search_path`: folders that the harness's interpreter imports from, after the standard library. `preload`: modules
     that it imports before the harness, so that no program waits for them.
     `executable_files`: whether a program's process may start files that it has written itself.
+    `checker_bytes`: the memory, in bytes, that a checker's own processes may hold beyond `Limits.memory_bytes`.
     `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes`. A JVM reserves far more than
     it uses, so for it this is false, and its command must carry the limit.
     """
@@ -115,6 +116,7 @@ class Toolchain:
     compiler: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
     executable_files: bool = False
+    checker_bytes: int = 0
     limit_address_space: bool = True
     packages: tuple[tuple[str, str], ...] = ()
     search_path: tuple[Path, ...] = ()

@@ -16,7 +16,9 @@ class Cpp:
 
     name: ClassVar[str] = "cpp"
     limits: ClassVar[Limits] = Limits()
-    missing_names: ClassVar[str] = r".*(was not declared|undefined reference|does not name a type|has no member|No such file or directory)"
+    missing_names: ClassVar[str] = (
+        r".*(was not declared|undefined reference|does not name a type|has no member|No such file or directory)"
+    )
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Return g++ with our harness."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 import shutil
 import subprocess
-from functools import cache
+import sys
+from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 
-from qharness import MissingDependencyError, Toolchain
+from qharness import DiskError, MissingDependencyError, SandboxError, Toolchain, cached_folder
 from qharness.plugins.languages.native import native_modules
 
 _HERE = Path(__file__).parent
 _SAYS = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
 _FLAGS = ("-Wl,--wrap=main", "-Wreturn-type", "-fmax-errors=3", *_SAYS)
+_PRELOAD = "fork_at_open.so"
+_COMPILERS_BYTES = 1536 << 20  # of memory that the compilers which have read headers may hold
 
 
 def gnu_toolchain(compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = ()) -> Toolchain:
@@ -20,20 +26,75 @@ def gnu_toolchain(compiler: str, language: str, suffix: str, fix: str, libraries
     found = shutil.which(compiler)
     if not found:
         raise MissingDependencyError(f"{compiler} on PATH", fix)
-    settings = {
+    folder = _preloaded(found)
+    settings: dict[str, object] = {
         "compile": [found, "-x", language, *_FLAGS],
         "libraries": list(libraries),
         "between": (_HERE / "gnu_report.c").read_text(encoding="utf-8"),
         "suffix": suffix,
+        "preload": "",
+        **_steps(found, language, libraries, folder),
     }
     prefix = Path(found).resolve().parent.parent
     return Toolchain(
         command=(),
-        readable=() if prefix == Path("/usr") else (prefix,),
+        readable=(folder,) if prefix == Path("/usr") else (prefix, folder),
         version=_version(found),
-        checked_harness=native_modules(_HERE / "gnu_build.py", settings),
+        checked_harness=native_modules([_HERE / f"gnu_{name}.py" for name in ("servers", "build")], settings),
         executable_files=True,
+        checker_bytes=_COMPILERS_BYTES,
     )
+
+
+@cache
+def _steps(compiler: str, language: str, libraries: tuple[str, ...], folder: Path) -> Mapping[str, object]:
+    """Return the commands that the compiler would start; none where that is not what we know.
+
+    The assembler makes `o` of `s`, and the linker makes `a` of that: gold, where there is one, takes half the time.
+    """
+    if sys.platform != "linux" or not (folder / _PRELOAD).stat().st_size:
+        return {}
+    command = [compiler, "-###", "-x", language, *_FLAGS, "-", "-o", "a", *libraries]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    lines = [shlex.split(line) for line in done.stderr.splitlines() if line.startswith(" ")]
+    if len(lines) != 3 or not Path(lines[0][0]).name.startswith("cc1"):
+        return {}
+    first, second, third = lines
+    made, assembled = first[first.index("-o") + 1], second[second.index("-o") + 1]
+    names = {made: "s", assembled: "o"}
+    linker = shutil.which("ld.gold") or shutil.which("ld")
+    assembler = shutil.which(second[0])
+    if not linker or not assembler:
+        return {}
+    link = [names.get(word, word) for word in third[1:]]
+    plugin = {link.index("-plugin"), link.index("-plugin") + 1} if "-plugin" in link else set()
+    return {
+        "compiler": [word for word in first[: first.index("-o")] if word != "-"],
+        "assembler": [assembler, *(names.get(word, word) for word in second[1:])],
+        "linker": [linker, *(w for n, w in enumerate(link) if n not in plugin and not w.startswith("-plugin"))],
+        "preload": str(folder / _PRELOAD),
+    }
+
+
+@cache
+def _preloaded(compiler: str) -> Path:
+    """Return the folder of the library that has compilers fork, which is compiled once; it is empty where that fails."""
+    source = _HERE / "fork_at_open.c"
+    key = f"gnu-{hashlib.sha256(source.read_bytes() + _version(compiler).encode()).hexdigest()[:16]}"
+    try:
+        return cached_folder("toolchains", key, partial(_compile, compiler, source))
+    except DiskError as error:
+        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+
+
+def _compile(compiler: str, source: Path, folder: Path) -> None:
+    made = folder / _PRELOAD
+    done = subprocess.run(
+        [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source], capture_output=True, check=False
+    )
+    if done.returncode:
+        made.write_bytes(b"")
+    made.chmod(0o644)
 
 
 @cache

@@ -1,7 +1,8 @@
 """Compiles a C or C++ program by GCC, in the sandbox; runs none of it.
 
 SETTINGS, a constant of the module `native_settings`, holds `compile` (the command that compiles standard input),
-`libraries` (that it links), `between` (the source between solution and tests) and `suffix` (of the solution's file).
+`libraries` (that it links), `between` (the source between solution and tests) and `suffix` (of the solution's file); and,
+for the quick way, `compiler`, `assembler` and `linker` (commands), and `preload` (empty where there is no quick way).
 """
 
 import os
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 
+from qharness.plugins.languages.gnu_servers import compiled
 from qharness.plugins.languages.native_settings import SETTINGS
 
 _MOST_MEMORY = 1 << 30
@@ -40,7 +42,40 @@ def build(source, tests, token, cpu_seconds):
 
 
 def _built(folder, source, tests, token, cpu_seconds):
-    solution, made, words = (os.path.join(folder, name) for name in ("solution" + SETTINGS["suffix"], "a", "words"))
+    word = os.urandom(8).hex()
+    renamed = f"#define main main_{word}\n" if tests else ""
+    rest = f'#line 1 "between"\n{_between(tests, token, word)}\n#line 1 "tests"\n{tests}\n'
+    words = _built_quickly(folder, source, renamed, rest, cpu_seconds) if SETTINGS["preload"] else None
+    if words is None:
+        words = _built_slowly(folder, source, renamed, rest, cpu_seconds)
+    _refuse_chance(words, source)
+    with open(f"{folder}/a", "rb") as file:
+        return file.read()
+
+
+def _built_quickly(folder, source, renamed, rest, cpu_seconds):
+    """Make the file `a` of the folder; return the compiler's warnings, or None where it did not get there."""
+    if not compiled(folder, source, renamed, rest, cpu_seconds):
+        return None
+    os.rename(f"{folder}/out", f"{folder}/s")
+    for command in (SETTINGS["assembler"], SETTINGS["linker"]):
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if done.returncode:
+            return None
+    with open(f"{folder}/words", "rb") as said:
+        return said.read(_MOST_WORDS).decode("utf-8", "replace")
+
+
+def _built_slowly(folder, source, renamed, rest, cpu_seconds):
+    """Make the file `a` of the folder by processes that have seen no other program; return the warnings."""
+    solution = f"{folder}/solution{SETTINGS['suffix']}"
     with open(solution, "wb") as file:
         file.write(source.encode("utf-8", "surrogatepass") + b"\n")
 
@@ -50,10 +85,11 @@ def _built(folder, source, tests, token, cpu_seconds):
         if most == resource.RLIM_INFINITY or most > _MOST_MEMORY:
             resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
 
-    with open(words, "w+b") as said:
+    # The solution is a file of its own: nothing that it leaves open takes the tests in.
+    with open(f"{folder}/words", "w+b") as said:
         done = subprocess.run(
-            [*SETTINGS["compile"], "-o", made, "-", *SETTINGS["libraries"]],
-            input=_program(solution, tests, token).encode("utf-8", "surrogatepass"),
+            [*SETTINGS["compile"], "-o", f"{folder}/a", "-", *SETTINGS["libraries"]],
+            input=f'{renamed}#include "{solution}"\n{rest}'.encode("utf-8", "surrogatepass"),
             stdout=said,
             stderr=said,
             cwd=folder,
@@ -65,20 +101,16 @@ def _built(folder, source, tests, token, cpu_seconds):
         text = said.read(_MOST_WORDS).decode("utf-8", "replace").replace(folder + "/", "")
     if done.returncode:
         raise CompileError(*_reason(text, cpu_seconds))
-    _refuse_chance(text, source)
-    with open(made, "rb") as file:
-        return file.read()
+    return text
 
 
-def _program(solution, tests, token):
-    """Return the text to compile. The solution is a file of its own: nothing that it leaves open takes the tests in."""
-    word, key = os.urandom(8).hex(), os.urandom(32)
+def _between(tests, token, word):
+    """Return the text between solution and tests."""
+    key = os.urandom(32)
     hidden = bytes(a ^ b for a, b in zip(token.encode(), key, strict=True))
     status = "failed the tests returned no zero" if tests else "early-exit exit status of main"
     between = SETTINGS["between"].replace("@R@", word).replace("@NONZERO@", status)
-    between = between.replace("@HIDDEN@", ",".join(map(str, hidden))).replace("@KEY@", ",".join(map(str, key)))
-    renamed = f"#define main main_{word}\n" if tests else ""
-    return f'{renamed}#include "{solution}"\n#line 1 "between"\n{between}\n#line 1 "tests"\n{tests}\n'
+    return between.replace("@HIDDEN@", ",".join(map(str, hidden))).replace("@KEY@", ",".join(map(str, key)))
 
 
 def _refuse_chance(text, source):
