@@ -20,6 +20,7 @@ from qharness import (
     QuantizationContext,
     Quantizer,
     UnknownNameError,
+    first_line,
     hookimpl,
     option,
 )
@@ -198,8 +199,7 @@ def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTraine
     try:
         return scheme.quantize(model)
     except (ImportError, RuntimeError, ValueError, OSError, NotImplementedError, AssertionError) as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"{scheme.package} could not quantize the model: {line}") from error
+        raise ModelError(f"{scheme.package} could not quantize the model: {first_line(error)}") from error
 
 
 @hookimpl

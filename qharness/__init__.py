@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from qharness.api.calibration_sets import Calibration, CalibrationSet
-from qharness.api.hooks import hookimpl, option
+from qharness.api.hooks import CheckedOptions, hookimpl, option
 from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import (
@@ -39,6 +39,7 @@ from qharness.errors import (
     SpecError,
     StudyError,
     UnknownNameError,
+    first_line,
 )
 from qharness.metrics import pass_at_k
 from qharness.specs import RunSpec
@@ -84,6 +85,7 @@ __all__ = [
     "CacheError",
     "Calibration",
     "CalibrationSet",
+    "CheckedOptions",
     "CheckpointFormat",
     "CheckpointReaders",
     "Comparison",
@@ -130,6 +132,7 @@ __all__ = [
     "compare",
     "execute_programs",
     "find_blocks",
+    "first_line",
     "head_linear",
     "hookimpl",
     "mirror_dir",

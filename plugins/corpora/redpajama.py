@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from qharness import DataError, mirror_dir, option
+from qharness import CheckedOptions, DataError, mirror_dir, option
 from qharness.plugins.corpora.shards import KINDS, ShardRow, fetch, mirrored, rows, state
 
 UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
@@ -181,7 +181,7 @@ def _origin(sources: Sequence[_Source], data_dir: Path | None) -> str:
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(CheckedOptions):
     """RedPajama's documents of all kinds, in the proportions that Giagnorio et al. 2025 drew (table 2)."""
 
     name: ClassVar[str] = "random"

@@ -136,7 +136,7 @@ def _write(made: Calibration, cached: Artifact, about: JsonObject) -> None:
         with cached.writing(document) as folder:
             np.save(folder / _SEQUENCES, np.concatenate([s.numpy() for s in made.sequences]).astype(np.int32))
     except DiskError as error:
-        note(f"the calibration sequences could not be kept for other runs: {error}")
+        note(f"the calibration sequences could not be cached for other runs: {error}")
 
 
 def _read(cached: Artifact) -> Calibration | None:

@@ -172,6 +172,6 @@ def _write(loaded: LoadedModel, model: ResolvedModel, key: str, about: dict[str,
         with quantized(key).writing(about) as folder:
             write_model(loaded.model, model.checkpoint, _forms(model), folder)
     except (UncacheableError, DiskError) as error:
-        note(f"the quantized model could not be kept for other runs: {str(error).partition('; make room')[0]}")
+        note(f"the quantized model could not be cached for other runs: {str(error).partition('; make room')[0]}")
         return False
     return True
