@@ -101,6 +101,8 @@ def _int4(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
+    """Return a function that replaces the blocks' Linears by HQQ's, in place."""
+
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
 

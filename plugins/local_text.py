@@ -169,6 +169,7 @@ def _own_documents(pattern: str, seqlen: int) -> Iterator[tuple[str, str]]:
 
 
 def _json_lines(path: Path) -> Iterator[str]:
+    """Yield the field `text` of each line of a file. Raises DataError for a line without one."""
     advice = "each line of a .jsonl must be an object with a string in its field 'text'"
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):

@@ -164,6 +164,8 @@ def own_version() -> str:
 
 
 def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: list[BrokenPlugin]) -> Registry:
+    """Call the hooks of all plugins; raise PluginError where two plugins offer one name."""
+
     def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, T]]]) -> dict[str, Offer[T]]:
         found: dict[str, Offer[T]] = {}
         for implementation in getattr(manager.hook, hook).get_hookimpls():

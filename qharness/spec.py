@@ -64,6 +64,8 @@ def parse(text: str) -> Spec:
 
 
 def _parse_tokens(tokens: list[tuple[bool, str]], text: str) -> Spec:
+    """Parse the tokens of one spec; `text` is the whole string, which the message of a SpecError quotes."""
+
     def fail(reason: str) -> typing.NoReturn:
         raise SpecError(f"spec {text!r} does not parse: {reason}; the form is name:value,key=value")
 

@@ -88,7 +88,8 @@ def _draw(
     # A generator for each, so that a draw from one source does not shift another's.
     own = [random.Random(rng.getrandbits(64)) for _ in sources]  # noqa: S311
     streams = [
-        _of(source, generator, data_dir, fits, repositories) for source, generator in zip(sources, own, strict=True)
+        _source_texts(source, generator, data_dir, fits, repositories)
+        for source, generator in zip(sources, own, strict=True)
     ]
     drawn = Counter[str]()
     for i in in_turn([source.share for source in sources]):
@@ -103,9 +104,10 @@ def _draw(
         yield source.label, text
 
 
-def _of(
+def _source_texts(
     source: _Source, rng: random.Random, data_dir: Path | None, fits: Fits, repositories: set[str]
 ) -> Iterator[str]:
+    """Yield a source's texts that fit in random order, none of a repository that is among `repositories` already."""
     places = _places(source.subset, data_dir)
     if mirror_dir(data_dir) is None:
         places = rng.sample(places, min(len(places), _SHARDS))

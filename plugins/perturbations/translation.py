@@ -111,6 +111,7 @@ def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -
 
 
 def _load(model: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Load a translation model and its tokenizer, on a GPU if there is one. Raises ModelError in one line."""
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 

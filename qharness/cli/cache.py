@@ -52,6 +52,7 @@ def cache(
 
 
 def _remove(entries: Sequence[Path], older_than: float | None) -> None:
+    """Remove these entries, or those unused for that many days, but for models that a process is at; print how many."""
     removed = 0
     remove(path for kind in _KINDS for path in unfinished(cache_dir() / kind))
     for entry in entries:

@@ -152,6 +152,7 @@ def _rank_tests(row: RobustnessRow) -> tuple[str, str]:
 
 
 def _plan(jobs: Sequence[Job], json: bool) -> int:
+    """Print the jobs and which of them are done; return exit code 1 where one has an error."""
     from qharness.study.sweep import plan
 
     plans = list(plan(jobs))

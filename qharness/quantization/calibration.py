@@ -74,6 +74,7 @@ def _length(loaded: LoadedModel, calibration_set: CalibrationSet) -> int:
 
 
 def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_dir: Path | None) -> Calibration:
+    """Draw a set's documents and cut each to a sequence of token ids, int64 [length], until there are `n`."""
     import torch
 
     from qharness.models.encoding import encode_text

@@ -97,6 +97,7 @@ class Models:
     def _make(
         self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]
     ) -> QuantizedModel:
+        """Load a model, calibrate and quantize it; write it to the cache if that took long."""
         spec, chosen = model.spec, model.calibration_set
         loaded = load_model(model.checkpoint, spec.device, spec.dtype, spec.parent, placed=False)
         start = time.monotonic()

@@ -122,6 +122,7 @@ class Robustness:
         return [perturbed.result.folder for _, perturbed in self._pairs]
 
     def _row(self, original: _Run, perturbed: _Run) -> RobustnessRow:
+        """Compare a perturbed run with the original one, over the problems that both have."""
         both = sorted(original.rates.keys() & perturbed.rates.keys())
         before, after = (float(np.mean([run.rates[n] for n in both])) for run in (original, perturbed))
         spec, flipped = perturbed.spec, flips(original.rates, perturbed.rates)
