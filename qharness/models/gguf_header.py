@@ -7,6 +7,7 @@ The layout is that of GGUF versions 2 and 3, little-endian: magic, version, numb
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _MAGIC, _VERSIONS, _ALIGNMENT = b"GGUF", (2, 3), 32
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9  # types of settings besides numbers
 _MOST_DIMENSIONS = 4
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class GgufTensor:
     def weights(self) -> int:
         """The number of its values."""
         return prod(self.shape)
+
+    @property
+    def code_bits(self) -> int:
+        """The bits of a value's code alone, without scales: the first number in its type's name."""
+        found = _NUMBER.search(self.kind)
+        return int(found[0]) if found else 8 * self.n_bytes // self.weights
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class GgufHeader:
         return str(self.settings["general.architecture"])
 
     @property
-    def kinds(self) -> dict[str, int]:
+    def type_bytes(self) -> dict[str, int]:
         """Bytes of the tensors by type, the largest first."""
         found: dict[str, int] = {}
         for tensor in self.tensors:
