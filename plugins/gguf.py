@@ -60,8 +60,15 @@ class Gguf:
         taken = _divisible(shapes, _block(kind)[0])
         if left := sorted(shapes.keys() - taken.keys()):
             context.log(f"gguf: {len(left)} of {len(shapes)} layers are left in full precision: {left[0]}, ...")
+        changed = False
         for name in taken:
-            linears[name].weight.copy_(rounded(linears[name].weight, kind))
+            new = rounded(linears[name].weight, kind)
+            changed = changed or not new.equal(linears[name].weight)
+            linears[name].weight.copy_(new)
+        if not changed:
+            raise ModelError(
+                f"gguf:{self.type} changes nothing: all weights of the model's blocks are such codes already"
+            )
         return model
 
     def weight_bytes(self, layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:

@@ -78,13 +78,9 @@ def read_header(path: Path) -> GgufHeader:
     check_content(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            header = _parse(path, _Cursor(content, path))
+            return _parse(path, _Cursor(content, path))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    parts = header.settings.get("split.count", 1)
-    if isinstance(parts, int) and parts > 1:
-        raise ModelError(f"{path} is one of {parts} files: join them with `llama-gguf-split --merge FIRST OUTPUT`")
-    return header
 
 
 def require_gguf() -> None:
@@ -163,6 +159,9 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
         _read_setting(cursor, settings, lengths)
     if not isinstance(settings.get("general.architecture"), str):
         raise ModelError(f"{path} names no architecture (general.architecture): {AGAIN}")
+    parts = settings.get("split.count", 1)
+    if isinstance(parts, int) and parts > 1:
+        raise ModelError(f"{path} is one of {parts} files: join them with `llama-gguf-split --merge FIRST OUTPUT`")
     found = [(each, offset) for each, offset in _tensors(cursor, n_tensors)]
     alignment = settings.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:

@@ -38,8 +38,9 @@ _TOKENIZER = ("tokenizer", "vocab", "spiece", "sentencepiece", "merges")
 class LoadedModel:
     """A model with its tokenizer. `model` is replaced by its quantized form in place.
 
-    `remarks`: what a reader of its figures must know. `footprint`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is
+    `footprint`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is
     not there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
+    `remarks`: what a reader of its figures must know of the form of its weights.
     """
 
     model: PreTrainedModel
