@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from qharness.api.calibration_sets import Calibration, CalibrationSet
-from qharness.api.hooks import hookimpl, option
+from qharness.api.hooks import CheckedOptions, hookimpl, option
 from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import (
@@ -39,6 +39,7 @@ from qharness.errors import (
     SpecError,
     StudyError,
     UnknownNameError,
+    first_line,
 )
 from qharness.metrics import pass_at_k
 from qharness.specs import RunSpec
@@ -79,72 +80,17 @@ _LATE = {
 _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
-    "BenchmarkFile",
-    "BlockwiseQuantizer",
-    "CacheError",
-    "Calibration",
-    "CalibrationSet",
-    "CheckpointFormat",
-    "CheckpointReaders",
-    "Comparison",
-    "DataError",
-    "DiskError",
-    "Document",
-    "JsonError",
-    "Language",
-    "LayerForm",
-    "LazyWeight",
-    "Limits",
-    "LoadCheckpoint",
-    "MissingDependencyError",
-    "ModelError",
-    "ModelInputs",
-    "Outcome",
-    "Perturbation",
-    "PluginError",
-    "Program",
-    "QHarnessError",
-    "QuantizationContext",
-    "QuantizedLinear",
-    "Quantizer",
-    "RunResult",
-    "RunSpec",
-    "SamplesError",
-    "SandboxError",
-    "ScoreResult",
-    "SettingError",
-    "Span",
-    "SpecError",
-    "Status",
-    "StudyError",
-    "TaskFamily",
-    "TaskSource",
-    "TestsNeed",
-    "Toolchain",
-    "UnknownNameError",
-    "WeightBytes",
-    "block_linears",
-    "cache_dir",
-    "cache_path",
-    "cached_folder",
-    "compare",
-    "execute_programs",
-    "find_blocks",
-    "head_linear",
-    "hookimpl",
-    "mirror_dir",
-    "model_inputs",
-    "option",
-    "parse_json",
-    "pass_at_k",
-    "quantize",
-    "replace_module",
-    "run",
-    "score",
-    "syntax_parser",
-    "test_split",
+    "BenchmarkFile", "BlockwiseQuantizer", "CacheError", "Calibration", "CalibrationSet", "CheckedOptions",
+    "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError", "DiskError", "Document", "JsonError",
+    "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint", "MissingDependencyError", "ModelError",
+    "ModelInputs", "Outcome", "Perturbation", "PluginError", "Program", "QHarnessError", "QuantizationContext",
+    "QuantizedLinear", "Quantizer", "RunResult", "RunSpec", "SamplesError", "SandboxError", "ScoreResult",
+    "SettingError", "Span", "SpecError", "Status", "StudyError", "TaskFamily", "TaskSource", "TestsNeed", "Toolchain",
+    "UnknownNameError", "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder", "compare",
+    "execute_programs", "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir", "model_inputs",
+    "option", "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score", "syntax_parser", "test_split",
     "whole_file",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

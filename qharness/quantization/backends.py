@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 class Backend:
     """`check` raises, before anything is made, for a model that it does not run; `make` makes a model ready to run.
 
-    The number is how many completions the user wants at a time; None where that is open.
+    The number is how many completions the user wants at a time; None where that is open. `coupled`: whether completions
+    are drawn from our counter-based noise, so that two runs of one seed draw with common random numbers.
     """
 
     check: Callable[[ResolvedModel], None]
     make: Callable[[Models, ResolvedModel, int | None], Made]
+    coupled: bool = False
 
 
 def _check_vllm(model: ResolvedModel) -> None:
@@ -42,7 +44,7 @@ def _make_vllm(models: Models, model: ResolvedModel, batch_size: int | None) -> 
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "hf": Backend(lambda _: None, lambda models, model, _: models.get(model)),
+    "hf": Backend(lambda _: None, lambda models, model, _: models.get(model), coupled=True),
     "vllm": Backend(_check_vllm, _make_vllm),
 }
 
