@@ -78,10 +78,20 @@ def check_document(doc: Document, place: str, *, named: bool = False) -> None:
         raise DataError(f"{place} has no 'task_id': its verdicts cannot be found again")
 
 
+class Solution(str):
+    """The code of an answer: a whole source, which stands for prompt, joint and completion."""
+
+
+def extract_code(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Solution]]:
+    """lm-eval filter: take the code out of each answer, which begins with a fence."""
+    return [[Solution(text.partition("\n")[2].partition("\n```")[0] + "\n") for text in texts] for texts in resps]
+
+
 def program_of(doc: Document, completion: str) -> Program:
     """Return the program that tests a completion of a document's prompt. Raises DataError if a field is missing."""
     check_document(doc, f"document {doc.get('task_id')!r}")
-    source = doc["prompt"] + (doc.get("joint") or "") + completion
+    whole = isinstance(completion, Solution)
+    source = completion if whole else doc["prompt"] + (doc.get("joint") or "") + completion
     packages = tuple(doc.get("packages") or ())
     return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)
 

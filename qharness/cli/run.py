@@ -52,6 +52,11 @@ def run(
     device: Device = "auto",
     dtype: RunDType = "auto",
     backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
+    no_think: Annotated[
+        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
+    ] = False,
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
@@ -91,6 +96,9 @@ def run(
             output=output,
             baseline=baseline,
             compare=not no_baseline,
+            chat=chat,
+            system=system,
+            think=not no_think,
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
