@@ -46,7 +46,9 @@ class ChatPrompt:
             raise PluginError(f"task {task!r}: its metadata's chat has no instruction")
         for name, value in found.items():
             if name not in known or not isinstance(value, known[name]):
-                raise PluginError(f"task {task!r}: its metadata's chat has {name}: {value!r}; known: {', '.join(known)}")
+                raise PluginError(
+                    f"task {task!r}: its metadata's chat has {name}: {value!r}; known: {', '.join(known)}"
+                )
         return cls(**{**found, **({"until": tuple(found["until"])} if "until" in found else {})})
 
     def request(self, doc: Document) -> str:
@@ -125,4 +127,6 @@ class ChatTask(ConfigurableTask):  # type: ignore[misc]
 
     def _whole_answers(self, resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[str]]:
         """lm-eval filter: the assistant's answers with the text that they were begun with."""
-        return [[(self.doc_to_prefix(doc) or "") + text for text in texts] for texts, doc in zip(resps, docs, strict=True)]
+        return [
+            [(self.doc_to_prefix(doc) or "") + text for text in texts] for texts, doc in zip(resps, docs, strict=True)
+        ]

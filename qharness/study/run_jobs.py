@@ -156,8 +156,9 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
         return whole
     task = run.spec.task_name
     metric = result.record.main_metric_name
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric))
+    prompting = run.spec.prompting
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, prompting)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric, prompting))
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole
