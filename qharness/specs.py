@@ -78,8 +78,8 @@ class RunSpec:
 
     `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
     than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
-    code that a checkpoint brings. `chat`: put the problems to the model through its tokenizer's chat template, after the
-    `system` text if there is one; without `think`, with the template's switch for thinking off.
+    code that a checkpoint brings. `chat`: put the problems to the model through its tokenizer's chat template, after
+    the `system` text if there is one; without `think`, with the template's switch for thinking off.
     """
 
     task: str

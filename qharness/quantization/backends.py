@@ -29,7 +29,7 @@ def _own_tokenizer(model: ResolvedModel) -> PreTrainedTokenizerBase:
 class Backend:
     """`check` raises, before anything is made, for a model that it does not run; `make` makes a model ready to run.
 
-    The number is how many completions the user wants at a time; None where that is open. `tokenizer` loads the tokenizer
+    The number is how many completions the user wants at a time; None where that is open. `tokenizer` loads the one
     whose chat template renders a chat; it returns None where a server renders it.
     """
 

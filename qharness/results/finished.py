@@ -143,9 +143,9 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of tasks that run programs themselves.
-    Programs that were run have `status`, `passed`,
-    `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
+    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
+    `in_process`; texts have their document's `metrics` and `reference` instead.
     """
 
     task: str = ""

@@ -58,7 +58,7 @@ class Labels:
         return ", ".join([self.model_name(run.model), *self.varying_settings(run)])
 
     def varying_settings(self, run: FinishedRun) -> list[str]:
-        """A text for each setting of the run in which the runs of its benchmark differ; a chat always says that it is."""
+        """A text for each setting of the run in which the runs of its benchmark differ; a chat always says so."""
         varying = self._varying.get((run.benchmark, run.perturbation), set())
         if run.setting.prompting != RAW:
             varying = varying | {"prompting"}
