@@ -131,15 +131,17 @@ def test_reference_solutions_in_a_chat_pass(task: str, data_dir: Path) -> None:
 
 
 def test_every_task_of_programs_says_what_it_asks(data_dir: Path) -> None:
-    names = [name for name in get_registry().tasks if not name.startswith("code2text")]
+    offers = get_registry().tasks.items()
+    names = [name for name, offer in offers if offer.plugin.startswith("qharness.tasks.") and "code2text" not in name]
     assert {"humaneval", "mceval-java", "multiple-py", "tiny-summary"} <= set(names)
     for name in names:
         (task,) = load_task(name, data_dir).tasks.values()
         assert isinstance(task, ChatTask) and task.chat is not None
         doc = task.eval_docs[0]
         request = task.chat.request(doc)
-        inside = doc["prompt"].strip().strip('"').strip()
+        inside = doc["prompt"].partition("\n# Summary")[0].strip().strip('"').strip()
         assert inside in request and "{{" not in request
+        assert "# Summary" not in request
         assert doc["tests" if "tests" in doc else "summary"] not in request
 
 
@@ -248,7 +250,8 @@ def test_models_that_take_no_chat_are_refused_in_one_line(in_process: Cli, rando
     ):
         folder = tiny_models.save_model(architecture, tmp_path / architecture)
         done = in_process("run", "--task", "tiny-python", "--model", folder, "--chat", "--output", tmp_path / "runs")
-        assert done.returncode == 2 and words in one_line(done.stderr)
+        assert words in done.stderr
+        one_line(done)
     assert not (tmp_path / "runs").exists()
 
 
