@@ -66,13 +66,21 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, its task, its main metric and the form of its prompts."""
+    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric.
+
+    `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`: as RunSpec has it.
+    """
 
     folder: Path
     task: TaskName
     rows: Sequence[SampleRow]
     metric: str | None = None
+    noise: int | None = None
     prompting: str = RAW
+
+    def coupled(self, other: RunRows) -> bool:
+        """Whether both runs drew with common random numbers."""
+        return self.noise is not None and self.noise == other.noise
 
     @cached_property
     def texts(self) -> list[SampleRow]:
@@ -83,8 +91,8 @@ class RunRows:
 def read_run_rows(folder: Path) -> RunRows:
     """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
-    spec = record.spec
-    return RunRows(folder, spec.task_name, read_rows(folder), record.main_metric_name, spec.prompting)
+    spec, rows = record.spec, read_rows(folder)
+    return RunRows(folder, spec.task_name, rows, record.main_metric_name, record.noise, spec.prompting)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

@@ -157,8 +157,8 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
     task = run.spec.task_name
     metric = result.record.main_metric_name
     prompting = run.spec.prompting
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, prompting)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric, prompting))
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, baseline.record.noise, prompting)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric, result.record.noise, prompting))
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole
