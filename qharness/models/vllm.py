@@ -67,14 +67,15 @@ def _cpu_arguments() -> dict[str, Any]:
 
     A cache of a quarter of the free memory: by default it wants 92% of all memory, and ends where that is not free.
     Prompts in one piece: a prompt in several makes it set back the generators of requests with a seed, which torch's
-    generators on a CPU cannot do ("CPU Generator does not use offset").
+    generators on a CPU cannot do ("CPU Generator does not use offset"). Nothing compiled: that takes minutes, and a
+    C++ compiler.
     """
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():
         return {}
     cache = {} if "VLLM_CPU_KVCACHE_SPACE" in os.environ else {"kv_cache_memory_bytes": virtual_memory().available // 4}
-    return {"enable_chunked_prefill": False, **cache}
+    return {"enable_chunked_prefill": False, "enforce_eager": True, **cache}
 
 
 def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) -> ServedModel:
