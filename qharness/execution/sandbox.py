@@ -78,6 +78,7 @@ def _resident_bytes(toolchain: Toolchain, limits: Limits) -> int:
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
+    """Return bwrap's argv, user and capabilities aside: no network, `readable` and /usr to read, an empty /tmp."""
     argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     argv += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     argv += ["--ro-bind", "/usr", "/usr"]
