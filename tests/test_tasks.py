@@ -26,6 +26,7 @@ TASKS = {
     "mceval-c": 50,
     "mceval-cpp": 50,
     "mceval-javascript": 50,
+    "mceval-typescript": 50,
     "multiple-py": 161,
     "multiple-java": 158,
 }

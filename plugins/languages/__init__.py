@@ -8,9 +8,10 @@ from qharness.plugins.languages.cpp import Cpp
 from qharness.plugins.languages.java import Java
 from qharness.plugins.languages.javascript import JavaScript
 from qharness.plugins.languages.python import Python
+from qharness.plugins.languages.typescript import TypeScript
 
 
 @hookimpl
 def qharness_languages() -> list[type[Language]]:
     """Offer the built-in languages."""
-    return [Python, Java, C, Cpp, JavaScript]
+    return [Python, Java, C, Cpp, JavaScript, TypeScript]

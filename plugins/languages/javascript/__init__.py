@@ -46,24 +46,40 @@ class JavaScript:
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Return Node.js with our harness; raise MissingDependencyError if there is none, or only an old one."""
-        node, version = find_node()
-        heap = f"--max-old-space-size={3 * limits.memory_bytes >> 20}"  # the supervisor's limit comes first
-        settings = {
-            "program": [node, *_FLAGS, heap, str(_HERE / "program.js")],
-            "tests": [node, *_FLAGS, str(_HERE / "tests.js")],
-        }
-        texts = [("javascript_settings", f"SETTINGS = {settings!r}")]
-        texts += [(path.stem, path.read_text(encoding="utf-8")) for path in _HARNESS]
-        prefix = Path(node).resolve().parent.parent
-        scripts = "".join(path.read_text(encoding="utf-8") for path in sorted(_HERE.glob("*.js")))
-        return Toolchain(
-            command=(),
-            readable=(_HERE,) if prefix == Path("/usr") else (prefix, _HERE),
-            version=f"node {version}, harness {hashlib.sha256(scripts.encode()).hexdigest()[:8]}",
-            checked_harness=tuple((f"qharness.plugins.languages.{name}", text) for name, text in texts),
-            limit_address_space=False,
-        )
+        return node_toolchain(limits)
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the brace that closes the function which the prompt has begun, and helpers of it that follow."""
         return cut_after_function("javascript", prompt, completion, helpers_follow=True)
+
+
+def node_toolchain(
+    limits: Limits,
+    version: str = "",
+    readable: tuple[Path, ...] = (),
+    compiler: Path | None = None,
+    folder: Path | None = None,
+) -> Toolchain:
+    """Return Node.js with our harness. `version` and `readable` are added to its own.
+
+    `compiler`: a script whose export prepares a program's source and tests; `folder`: that of the compiler it takes.
+    """
+    node, own_version = find_node()
+    heap = f"--max-old-space-size={3 * limits.memory_bytes >> 20}"  # the supervisor's limit comes first
+    settings = {
+        "program": [node, *_FLAGS, heap, str(_HERE / "program.js")],
+        "tests": [node, *_FLAGS, str(_HERE / "tests.js"), *([str(compiler)] if compiler else [])],
+        "environment": {"QHARNESS_TYPESCRIPT": str(folder)} if folder else {},
+    }
+    texts = [("javascript_settings", f"SETTINGS = {settings!r}")]
+    texts += [(path.stem, path.read_text(encoding="utf-8")) for path in _HARNESS]
+    prefix = Path(node).resolve().parent.parent
+    files = [*sorted(_HERE.glob("*.js")), *([compiler] if compiler else [])]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:8]
+    return Toolchain(
+        command=(),
+        readable=(*(() if prefix == Path("/usr") else (prefix,)), _HERE, *readable),
+        version=f"{version}node {own_version}, harness {digest}",
+        checked_harness=tuple((f"qharness.plugins.languages.{name}", text) for name, text in texts),
+        limit_address_space=False,
+    )

@@ -1,6 +1,7 @@
 """The checker of JavaScript: it passes lines between a program and the process of the tests, which alone judges.
 
-SETTINGS, a constant of the module `javascript_settings`, holds `tests` (the command of the tests' process).
+SETTINGS, a constant of the module `javascript_settings`, holds `tests` (the command of the tests' process)
+and `environment` (what is added to its environment).
 """
 
 import itertools
@@ -24,40 +25,15 @@ class _Tests:
 
 
 def check(job, channel, cpu_seconds):
-    """Send a job's `source` to the program, have its `tests` run, and return (status, detail, in process)."""
-    token = os.urandom(16).hex()
-    first = {"source": job["source"], "tests": bool(job["tests"]), "token": token}
-    try:
-        _write(channel, json.dumps(first).encode() + b"\n")
-    except OSError:
-        return "gone", "", False
-    return _judged(job["tests"], channel) if job["tests"] else _whole(channel, token)
-
-
-def _whole(channel, token):
-    """Return the verdict on a program without tests, which signs its own end."""
-    lines = _Lines(channel)
-    while (line := lines.next()) is not None:
-        try:
-            word, status, said = json.loads(line)
-        except ValueError:
-            continue
-        if word == "end" and status == "passed" and said == token:
-            return "passed", "", True
-        if word == "end" and status in ("failed", "error", "compile-error"):
-            return status, str(said)[:300], status != "compile-error"
-    return "gone", "", True
-
-
-def _judged(tests, channel):
+    """Have a job's `source` and `tests` judged, and return (status, detail, in process)."""
     number = str(next(_numbers))
     node = _tests_process()
-    _write(node.stdin.fileno(), f"job {number} {json.dumps({'tests': tests})}\n".encode())
+    texts = {"source": job["source"], "tests": job["tests"], "token": os.urandom(16).hex()}
+    _write(node.stdin.fileno(), f"job {number} {json.dumps(texts)}\n".encode())
     said, heard = _Lines(node.stdout.fileno()), _Lines(channel)
     open_ = True
     while True:
-        reading = [node.stdout, channel] if open_ else [node.stdout]
-        ready = select.select(reading, (), ())[0]
+        ready = select.select([node.stdout, channel] if open_ else [node.stdout], (), ())[0]
         if node.stdout in ready:
             for line in said.read():
                 word, to, text = line.split(b" ", 2)
@@ -66,18 +42,23 @@ def _judged(tests, channel):
                 if word == b"end":
                     status, detail, in_process = json.loads(text)
                     return status, detail[:300], in_process
-                try:
-                    _write(channel, text + b"\n")
-                except OSError:
-                    open_ = False
-                    _write(node.stdin.fileno(), f"gone {number}\n".encode())
+                open_ = open_ and _written(channel, text + b"\n")
         if open_ and channel in ready:
             lines = heard.read()
             for line in lines or ():
                 _write(node.stdin.fileno(), b"from %s %s\n" % (number.encode(), line))
-            if lines is None:
-                open_ = False
-                _write(node.stdin.fileno(), f"gone {number}\n".encode())
+            open_ = lines is not None
+        if not open_:
+            _write(node.stdin.fileno(), f"gone {number}\n".encode())
+
+
+def _written(channel, data):
+    """Write to the program; return whether it is still there."""
+    try:
+        _write(channel, data)
+    except OSError:
+        return False
+    return True
 
 
 def _tests_process():
@@ -85,7 +66,13 @@ def _tests_process():
         if _Tests.process is not None:
             _Tests.process.kill()
             _Tests.process.wait()
-        _Tests.process = subprocess.Popen(SETTINGS["tests"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        _Tests.process = subprocess.Popen(
+            SETTINGS["tests"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            env=os.environ | SETTINGS["environment"],
+        )
         _Tests.served = 0
     _Tests.served += 1
     return _Tests.process
@@ -95,7 +82,7 @@ class _Lines:
     """Lines that arrive on a descriptor."""
 
     def __init__(self, descriptor):
-        self._descriptor, self._kept, self._ready = descriptor, b"", []
+        self._descriptor, self._kept = descriptor, b""
 
     def read(self):
         """Return the lines that are whole after one more piece; None at the end, or where a line is too long."""
@@ -107,15 +94,6 @@ class _Lines:
             return None
         *lines, self._kept = (self._kept + piece).split(b"\n")
         return lines
-
-    def next(self):
-        """Return the next line; None at the end."""
-        while not self._ready:
-            lines = self.read()
-            if lines is None:
-                return None
-            self._ready = lines
-        return self._ready.pop(0)
 
 
 def _write(descriptor, data):

@@ -1,6 +1,6 @@
 // The tests' process: it runs the tests of one program after another, each in a realm of its own, and judges.
 //
-// It reads lines "job N {tests}", and "from N LINE" with the lines of program N, or "gone N" at its end. It writes lines
+// It reads lines "job N {source, tests, token}", and "from N LINE" with the lines of program N, or "gone N" at its end. It writes lines
 // "to N LINE" for the program, and "end N [status, detail, in process]". The program's values are made anew in the
 // tests' realm.
 "use strict";
@@ -14,6 +14,7 @@ const codec = new vm.Script(readFileSync(path.join(__dirname, "values.js"), "utf
 const NAME = /[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*/gu;
 const MODULES = new Set(["assert", "assert/strict", "util", "node:assert", "node:assert/strict", "node:util"]);
 const MOST_ASKED = 4000;
+const prepare = process.argv.length > 2 ? require(process.argv[2]) : null;
 
 class Gone extends Error {}
 
@@ -89,9 +90,13 @@ const STAND_INS = new vm.Script(`(peer, job) => (target, number, isFunction, dir
   return made;
 }`, { filename: "stand-ins.js" });
 
-function judge(tests) {
+function judge(given) {
   const job = { inProcess: false, failure: null };
+  const { source, tests, error } = prepare ? prepare(given.source, given.tests) : given;
+  if (error) return ["compile-error", error, false];
   try {
+    send(JSON.stringify({ source, tests: tests !== "", token: given.token }));
+    if (tests === "") return whole(given.token);
     const first = JSON.parse(receive());
     if (first[0] !== "loaded") { // it says why it is not; only the tests can say that it passes
       return [["failed", "compile-error"].includes(first[1]) ? first[1] : "error", String(first[2]), false];
@@ -102,6 +107,16 @@ function judge(tests) {
     return [...judged(error, job), job.inProcess];
   }
   return job.failure === null ? ["passed", "", job.inProcess] : ["failed", job.failure, job.inProcess];
+}
+
+// A program without tests signs its own end.
+function whole(token) {
+  for (;;) {
+    const [word, status, said] = JSON.parse(receive());
+    if (word !== "end") continue;
+    if (status === "passed" && said === token) return ["passed", "", true];
+    if (["failed", "error", "compile-error"].includes(status)) return [status, String(said), status !== "compile-error"];
+  }
 }
 
 function run(tests, job) {
@@ -179,5 +194,5 @@ for (;;) {
   const [word, job, text] = [...line.split(" ", 2), line.slice(line.indexOf(" ", 4) + 1)];
   if (word !== "job") continue; // what an earlier program has said after its end
   number = job;
-  channel.write(`end ${number} ${JSON.stringify(judge(JSON.parse(text).tests))}`);
+  channel.write(`end ${number} ${JSON.stringify(judge(JSON.parse(text)))}`);
 }
