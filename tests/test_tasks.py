@@ -25,6 +25,7 @@ TASKS = {
     "mceval-java": 53,
     "mceval-c": 50,
     "mceval-cpp": 50,
+    "mceval-go": 50,
     "mceval-javascript": 50,
     "mceval-typescript": 50,
     "multiple-py": 161,

@@ -11,8 +11,9 @@ _HERE = Path(__file__).parent
 def native_modules(build: Sequence[Path], settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     """Return the modules of a checked harness for such a language.
 
-    `build`: the files of modules, each after those that it imports. The last has `CompileError` and
-    `build(source, tests, token, cpu_seconds)`, which returns the executable. They find `settings` as the constant
+    `build`: the files of modules, each after those that it imports. The last has `CompileError`,
+    `build(source, tests, token, cpu_seconds)`, which returns the executable, and `in_process(source, tests)`, which
+    says whether the program could forge a pass. They find `settings` as the constant
     SETTINGS of the module `native_settings`.
     """
     *helpers, last = build

@@ -6,7 +6,7 @@ that only this program's code holds.
 
 import os
 
-from qharness.plugins.languages.native_build import CompileError, build
+from qharness.plugins.languages.native_build import CompileError, build, in_process
 
 _LENGTH, _LONGEST = 12, 1 << 16
 
@@ -18,13 +18,14 @@ def check(job, channel, cpu_seconds):
         image = build(job["source"], job["tests"], token, max(cpu_seconds // 2, 1))
     except CompileError as error:
         return error.status, error.detail[:300], False
+    reaches = in_process(job["source"], job["tests"])
     try:
         data = memoryview(f"{len(image):{_LENGTH}}".encode() + image)
         while data:
             data = data[os.write(channel, data) :]
-        return (*_reported(channel, token), True)
+        return (*_reported(channel, token), reaches)
     except OSError:
-        return "gone", "", True
+        return "gone", "", reaches
 
 
 def _reported(channel, token):

@@ -30,6 +30,7 @@ JAVA = BenchmarkFile(
 OTHERS = {
     "c": ("C", "1155876f8a3e2b8392ace6825a6917f7277bc46a78068b5dc25c08ab53182239"),
     "cpp": ("CPP", "e303524cf0f73b1d6875a91166f7c9c98417188674c40bd5af7976ff5c24c811"),
+    "go": ("Go", "c25d91c8e4ca59fe0e82828845b32a6130bba8e801f43b5562b0e2d65ecb6131"),
     "javascript": ("JavaScript", "fcdf0c4cd1dbc7b4e0ec05190203cfa320ecd3db47bce3c12ec1a8f40038496b"),
     "typescript": ("TypeScript", "8b4ae969d8ec72929fe44c0ddbd5b431feff5947d58a38fbbb5ac5db061451b7"),
 }

@@ -15,10 +15,12 @@ from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
 from qharness.registry import get_registry
 
-OTHERS = ("c", "cpp", "javascript")
+OTHERS = ("c", "cpp", "go", "javascript", "typescript")
 LIMITS = {
     "c": Limits(cpu_seconds=2, wall_seconds=3.0, memory_bytes=256 << 20, output_bytes=100_000, processes=24),
     "cpp": Limits(cpu_seconds=4, wall_seconds=4.0, memory_bytes=512 << 20, output_bytes=100_000, processes=24),
+    "go": Limits(cpu_seconds=4, wall_seconds=4.0, memory_bytes=256 << 20, output_bytes=100_000, processes=40),
+    "typescript": Limits(cpu_seconds=4, wall_seconds=4.0, memory_bytes=384 << 20, output_bytes=100_000, processes=40),
     "javascript": Limits(cpu_seconds=2, wall_seconds=3.0, memory_bytes=256 << 20, output_bytes=100_000, processes=40),
 }
 

@@ -41,6 +41,11 @@ def build(source, tests, token, cpu_seconds):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def in_process(source, tests):
+    """Return whether the program could forge a pass: in C and C++ nothing of a process is out of its reach."""
+    return True
+
+
 def _built(folder, source, tests, token, cpu_seconds):
     word = os.urandom(8).hex()
     renamed = f"#define main main_{word}\n" if tests else ""
