@@ -15,7 +15,6 @@ OWN = {
     "terminate": "static auto g = std::set_terminate([] { std::_Exit(0); });\nint f(int x) { throw 1; }",
     "an exit in a static object": "struct A { A() { exit(0); } } a;\n" + WRONG,
     "an exit in a destructor": "struct A { ~A() { _exit(0); } } a;\n" + WRONG,
-    "equal to all": "struct A { bool operator==(int) const { return true; } };\nA f(int x) { return {}; }",
     "converts to bool": "struct A { A operator==(int) { return *this; } operator bool() { exit(0); } };\nA f(int x) { return {}; }",
     "a main of its own in a namespace": "namespace n { int main() { return 0; } }\nusing namespace n;\n" + WRONG,
     "operator new": "void *operator new(std::size_t) { exit(0); }\nint f(int x) { return *new int; }",
@@ -48,5 +47,8 @@ COMPILING = {
 }
 QUICK = {**{name: text for name, text in c_programs.QUICK.items() if "poison" not in name}, **OWN}
 SLOW = {**c_programs.SLOW, **COMPILING}
-FORGEABLE = c_programs.FORGEABLE
+FORGEABLE = {
+    **c_programs.FORGEABLE,
+    "equal to all": "struct A { bool operator==(int) const { return true; } };\nA f(int x) { return {}; }",
+}
 IN_PROCESS = True

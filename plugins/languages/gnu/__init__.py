@@ -16,23 +16,32 @@ from qharness.plugins.languages.native import native_modules
 
 _HERE = Path(__file__).parent
 _SAYS = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
-_FLAGS = ("-Wl,--wrap=main", "-Wreturn-type", "-fmax-errors=3", *_SAYS)
-_PRELOAD = "fork_at_open.so"
+_COMPILE = ("-Wreturn-type", "-fmax-errors=3", *_SAYS)
+_FLAGS = ("-Wl,--wrap=main", *_COMPILE)
+_NO_COLLECTION = ("--param=ggc-min-heapsize=1000000", "--param=ggc-min-expand=1000")
+"""A compiler that has just been forked should not go through all the memory that it shares, to find garbage."""
+_PRELOAD, _HEADER = "fork_at_open.so", "first.h"
 _COMPILERS_BYTES = 1536 << 20  # of memory that the compilers which have read headers may hold
 
 
-def gnu_toolchain(compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = ()) -> Toolchain:
-    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, without it."""
+def gnu_toolchain(
+    compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = (), precompiled: str = ""
+) -> Toolchain:
+    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, without it.
+
+    `precompiled`: a header that is compiled once, for programs that begin with it.
+    """
     found = shutil.which(compiler)
     if not found:
         raise MissingDependencyError(f"{compiler} on PATH", fix)
-    folder = _preloaded(found)
+    folder = _prepared(found, language, precompiled)
     settings: dict[str, object] = {
         "compile": [found, "-x", language, *_FLAGS],
         "libraries": list(libraries),
         "between": (_HERE / "gnu_report.c").read_text(encoding="utf-8"),
         "suffix": suffix,
         "preload": "",
+        "precompiled": {f"#include <{precompiled}>": str(folder / _HEADER)} if precompiled else {},
         **_steps(found, language, libraries, folder),
     }
     prefix = Path(found).resolve().parent.parent
@@ -69,7 +78,7 @@ def _steps(compiler: str, language: str, libraries: tuple[str, ...], folder: Pat
     link = [names.get(word, word) for word in third[1:]]
     plugin = {link.index("-plugin"), link.index("-plugin") + 1} if "-plugin" in link else set()
     return {
-        "compiler": [word for word in first[: first.index("-o")] if word != "-"],
+        "compiler": [*(word for word in first[: first.index("-o")] if word != "-"), *_NO_COLLECTION],
         "assembler": [assembler, *(names.get(word, word) for word in second[1:])],
         "linker": [linker, *(w for n, w in enumerate(link) if n not in plugin and not w.startswith("-plugin"))],
         "preload": str(folder / _PRELOAD),
@@ -77,24 +86,31 @@ def _steps(compiler: str, language: str, libraries: tuple[str, ...], folder: Pat
 
 
 @cache
-def _preloaded(compiler: str) -> Path:
-    """Return the folder of the library that has compilers fork, which is compiled once; it is empty where that fails."""
+def _prepared(compiler: str, language: str, header: str) -> Path:
+    """Return the folder of what is compiled once: the library that has compilers fork, and a header.
+
+    Each is empty, or missing, where that fails: then programs compile more slowly.
+    """
     source = _HERE / "fork_at_open.c"
-    key = f"gnu-{hashlib.sha256(source.read_bytes() + _version(compiler).encode()).hexdigest()[:16]}"
+    parts = (source.read_bytes(), _version(compiler).encode(), header.encode(), " ".join(_FLAGS).encode())
+    key = f"gnu-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}"
     try:
-        return cached_folder("toolchains", key, partial(_compile, compiler, source))
+        return cached_folder("toolchains", key, partial(_prepare, compiler, language, source, header))
     except DiskError as error:
         raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
 
 
-def _compile(compiler: str, source: Path, folder: Path) -> None:
+def _prepare(compiler: str, language: str, source: Path, header: str, folder: Path) -> None:
     made = folder / _PRELOAD
-    done = subprocess.run(
-        [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source], capture_output=True, check=False
-    )
-    if done.returncode:
+    shared = [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source]
+    if subprocess.run(shared, capture_output=True, check=False).returncode:
         made.write_bytes(b"")
-    made.chmod(0o644)
+    if header:
+        (folder / _HEADER).write_text(f"#include <{header}>\n", encoding="utf-8")
+        compiled = [compiler, "-x", f"{language}-header", *_COMPILE, folder / _HEADER, "-o", folder / f"{_HEADER}.gch"]
+        subprocess.run(compiled, capture_output=True, check=False)
+    for path in folder.iterdir():
+        path.chmod(0o644)
 
 
 @cache

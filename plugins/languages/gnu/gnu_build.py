@@ -1,8 +1,9 @@
 """Compiles a C or C++ program by GCC, in the sandbox; runs none of it.
 
 SETTINGS, a constant of the module `native_settings`, holds `compile` (the command that compiles standard input),
-`libraries` (that it links), `between` (the source between solution and tests) and `suffix` (of the solution's file); and,
-for the quick way, `compiler`, `assembler` and `linker` (commands), and `preload` (empty where there is no quick way).
+`libraries` (that it links), `between` (the source between solution and tests), `suffix` (of the solution's file) and,
+for the quick way, `compiler`, `assembler` and `linker` (commands), `preload` (empty where there is no quick way)
+and `precompiled` (files that stand for `#include <...>` lines at a program's beginning).
 """
 
 import os

@@ -1,8 +1,8 @@
 """Compilers that have read a program's headers before the program comes, in the sandbox.
 
-Each serves the programs that begin with the same `#include <...>` lines: it has compiled these, and forks where the rest
-is to be read (`fork_at_open.c`). No program's text reaches the process that goes on. What such a compiler refuses is no
-verdict: the caller compiles it once more in the ordinary way.
+Each serves the programs that begin with the same `#include <...>` lines: it has compiled these, and forks where the
+rest is to be read (`fork_at_open.c`). No program's text reaches the process that goes on. What such a compiler refuses
+is no verdict: the caller compiles it once more in the ordinary way.
 """
 
 import os
@@ -29,7 +29,10 @@ class _Server:
         os.mkdir(self.folder, 0o700)
         at, also = f"{self.folder}/solution{SETTINGS['suffix']}", f"{self.folder}/{os.urandom(8).hex()}"
         once = f"#ifdef once_{word}\n#error\n#endif\n#define once_{word}\n"
-        text = f'{once}{headers}\n#include "{at}"\n#include "{also}"\n'
+        for line, path in SETTINGS["precompiled"].items():
+            if headers.partition("\n")[0] == line:
+                headers = f'#include "{path}"\n' + headers.partition("\n")[2]
+        text = f'{headers}\n{once}#include "{at}"\n#include "{also}"\n'
         main, out = f"{self.folder}/main{SETTINGS['suffix']}", f"{self.folder}/out"
         with open(main, "w") as file:
             file.write(text)

@@ -28,9 +28,9 @@ func main() {
 """
 """What makes a program without tests sign its end."""
 _PREDECLARED = (
-    "true false nil iota append cap close complex copy delete imag len make new panic print println real recover any bool"
-    " byte comparable complex64 complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8 uint16"
-    " uint32 uint64 uintptr"
+    "true false nil iota append cap close complex copy delete imag len make new panic print println real recover any"
+    " bool byte comparable complex64 complex128 error float32 float64 int int8 int16 int32 int64 rune string uint uint8"
+    " uint16 uint32 uint64 uintptr"
 ).replace(" ", "|")
 _REACHES = re.compile(
     r"[\"`](?:unsafe|C|syscall|runtime/\w+|plugin|os|os/\w+|log/syslog|\w*\\[^\"]*)[\"`]"  # imports

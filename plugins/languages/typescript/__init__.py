@@ -28,7 +28,8 @@ class TypeScript:
     name: ClassVar[str] = "typescript"
     limits: ClassVar[Limits] = Limits(cpu_seconds=15, processes=64)
     missing_names: ClassVar[str] = (
-        r"line \d+: error TS(2304|2339|2552|2551|2307|2305)\b|(ReferenceError|TypeError): .* is not (defined|a function)"
+        r"line \d+: error TS(2304|2339|2552|2551|2307|2305)\b"
+        r"|(ReferenceError|TypeError): .* is not (defined|a function)"
     )
 
     def toolchain(self, limits: Limits) -> Toolchain:

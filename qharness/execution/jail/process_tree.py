@@ -54,8 +54,8 @@ class Look(NamedTuple):
 class ProcessTree:
     """A process, its descendants, even those that others have adopted, and its checker's processes.
 
-    The `checker`, where there is one, serves many programs: its CPU time before the first look, its children's with it, does not
-    count.
+    The `checker`, where there is one, serves many programs: its CPU time before the first look, with its
+    children's, does not count.
     """
 
     def __init__(self, root: int, checker: int = 0) -> None:
