@@ -23,6 +23,7 @@ from qharness.plugins.gguf import rounded as our_rounded
 from qharness.quantization.application import quantize
 from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
+from qharness.spec import unbind
 from tests.aqlm_models import logits
 from tests.asked import bound, sizes
 from tests.conftest import REPOSITORY
@@ -310,6 +311,9 @@ def test_layers_whose_rows_are_no_whole_blocks_are_left() -> None:
 def test_specs() -> None:
     quantizer = get_registry().quantizer
     assert quantizer("gguf:q4_0") == quantizer("gguf:type=q4_0") == Gguf("q4_0")
+    with pytest.raises(SpecError, match="write gguf:q8_0"):
+        quantizer("gguf")
+    assert str(unbind(quantizer("gguf:q8_0"))) == "gguf:q8_0"
     with pytest.raises(SpecError, match="q8_0 or q5_1 or q5_0 or q4_1 or q4_0"):
         quantizer("gguf:q9")
     for kind in ("q4_k", "Q4_K_M", "iq2_xs", "mxfp4"):
