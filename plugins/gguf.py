@@ -46,8 +46,8 @@ class Gguf:
             raise SpecError(f"gguf needs a type, {', '.join(_BITS)}: write gguf:q8_0")
         if self.type.lower().startswith(_READ_ONLY):
             raise SpecError(
-                f"gguf:{self.type} can be read and not made here: such a file is a model of its own, name it by --model, "
-                "and what to compare it with by --baseline"
+                f"gguf:{self.type} can be read and not made here: such a file is a model of its own, name it by "
+                "--model, and what to compare it with by --baseline"
             )
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:

@@ -106,6 +106,17 @@ def test_text_is_cut_as_the_file_says(tmp_path: Path, capsys: pytest.CaptureFixt
     assert len(noted) == 1 and "unheard-of" in noted[0]
 
 
+def test_what_transformers_does_not_take_is_said(llama: Path, tmp_path: Path) -> None:
+    scaled = (
+        header(settings=2, tensors=1) + NAMED + text("llama.rope.scaling.type") + struct.pack("<I", 8) + text("yarn")
+    )
+    scaled += text("rope_freqs.weight") + struct.pack("<IQIQ", 1, 8, 0, 0) + bytes(96)
+    (tmp_path / "model.gguf").write_bytes(scaled)
+    remarks = Checkpoint(str(tmp_path / "model.gguf")).remarks
+    assert len(remarks) == 2 and "long texts: llama.rope.scaling.type, rope_freqs.weight" in remarks[1]
+    assert len(Checkpoint(str(llama)).remarks) == 1
+
+
 @pytest.mark.parametrize("architecture", SAVE)
 def test_llama_cpp_computes_and_cuts_text_the_same(architecture: str, tmp_path: Path) -> None:
     """llama.cpp takes the file, and gives its next token as the dequantized model does."""
