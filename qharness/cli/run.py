@@ -24,7 +24,7 @@ from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
-from qharness.specs import DEFAULT_MODEL, RunSpec
+from qharness.specs import DEFAULT_MODEL, RAW, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,11 @@ def run(
     device: Device = "auto",
     dtype: RunDType = "auto",
     backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
+    no_think: Annotated[
+        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
+    ] = False,
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
@@ -91,6 +96,9 @@ def run(
             output=output,
             baseline=baseline,
             compare=not no_baseline,
+            chat=chat,
+            system=system,
+            think=not no_think,
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
@@ -125,7 +133,7 @@ def print_result(result: RunResult) -> None:
     record, baseline = result.record, _baseline(result)
     columns = [record] if baseline is None else [baseline, record]
     spec = record.spec
-    echo(f"{spec.task}: {spec.model}")
+    echo(f"{spec.task}: {', '.join([spec.model, *([] if spec.prompting == RAW else [spec.prompting])])}")
     rows = [
         *(
             (name, *(number(each.metrics.get(spec.task, {}).get(name), ".4f") for each in columns))
@@ -177,6 +185,7 @@ def print_comparison(comparison: Comparison) -> None:
     print_table(
         ("paired comparison", ""),
         [
+            *([("prompts", f"{comparison.prompts.a} -> {comparison.prompts.b}")] if comparison.prompts else []),
             (name, f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"),
             (
                 "95% intervals of these",

@@ -159,6 +159,7 @@ class _Cursor:
 
 
 def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
+    """Read a file's header. Raises ModelError for another format or version, and for a file shorter than it says."""
     if (magic := struct.pack("<I", cursor.number("<I"))) != _MAGIC:
         raise ModelError(f"{path} is no GGUF file: it begins with {magic!r}, not {_MAGIC!r}")
     version = int(cursor.number("<I"))

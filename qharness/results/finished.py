@@ -100,12 +100,13 @@ class RunRecord(JsonRecord):
 
     `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
     were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
-    quantizer's log. `generation`: lm-eval's generation settings by task. `baseline`: the comparison with the baseline.
-    `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
-    vLLM.
+    quantizer's log. `generation`: lm-eval's generation settings by task. `chat`: whether prompts were put through the
+    tokenizer's chat template. `baseline`: the comparison with the baseline. `coupled`: whether completions were drawn
+    from our counter-based noise; records of before this field were, but on vLLM.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
+    chat: bool = False
     metrics: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     metric: Metric | None = field(default=None, metadata=LEFT_OUT)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -152,9 +153,9 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `program`: of tasks that run programs themselves.
-    Programs that were run have `status`, `passed`,
-    `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
+    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
+    `in_process`; texts have their document's `metrics` and `reference` instead.
     """
 
     task: str = ""
@@ -166,6 +167,7 @@ class SampleRow:
     level: object = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
+    solution: str | None = field(default=None, metadata=LEFT_OUT)
     program: object = field(default=None, metadata=LEFT_OUT)
     status: str | None = None
     passed: bool | None = None
