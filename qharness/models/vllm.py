@@ -48,6 +48,8 @@ def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
+    if checkpoint.gguf_file:
+        raise ModelError(f"--backend vllm: {spec.model!r} is a GGUF file, which --backend hf runs, dequantized")
     if checkpoint.config.is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
@@ -124,7 +126,7 @@ def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) ->
 
 def _reason(error: Exception) -> str:
     """The reason in one line; of pydantic's errors, whose first line only counts them, the first one's message."""
-    return first_line(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else first_line(error)
+    return first_line(ValueError(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else error)
 
 
 @dataclass(frozen=True)
