@@ -48,6 +48,8 @@ def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
+    if checkpoint.gguf_file:
+        raise ModelError(f"--backend vllm: {spec.model!r} is a GGUF file, which --backend hf runs, dequantized")
     if checkpoint.config.is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
