@@ -25,10 +25,9 @@ def problem_data(collection: Collection) -> JsonObject:
 
     `runs`: {label, task, full, against}; `against` is the number of the run it is compared with, None for none.
     `problems`, by task: {doc, name, level, reference, prompts, outcomes, runs}. An outcome is [completion, status,
-    detail, score, program]; the score of a program is 1 if it passed, else 0, that of a text is its first metric; the program
-    is what was run of an answer. A problem's `runs` map
-    the number of a run to the index of its prompt, and the index of the outcome of each sample. `metrics`: the name of
-    the metric that scores a task's texts, None for programs.
+    detail, score, program]; the score of a program is 1 if it passed, else 0, that of a text is its first metric; the
+    program is what was run of an answer. Its `runs` map the number of a run to the index of its prompt, and the index
+    of the outcome of each sample. `metrics`: the name of the metric that scores a task's texts, None for programs.
     """
     runs = [run for run in collection.largest if run.rows]
     numbers = {run: number for number, run in enumerate(runs)}
