@@ -78,6 +78,10 @@ class Checkpoint:
         mark(config, folder.as_posix())
         return config
 
+    def named(self, name: str) -> Checkpoint:
+        """Another model's checkpoint, trusted as much."""
+        return Checkpoint(name, self.trust_remote_code)
+
     def check(self) -> None:
         """Raise ModelError for what `load_model` would refuse without looking at a tensor."""
         _ = self.config

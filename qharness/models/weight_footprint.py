@@ -18,6 +18,7 @@ from qharness.models.checkpoint_files import source_bytes
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.loading import model_class, own_dtype
+from qharness.models.server_model import ServerModel
 from qharness.spec import unbind
 
 if TYPE_CHECKING:
@@ -122,8 +123,10 @@ def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto")
     )
 
 
-def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> CheckpointFigures:
-    """Size a checkpoint by its footprint; a folder that is quantized already by its files."""
+def checkpoint_figures(checkpoint: Checkpoint | ServerModel, quantizer: Quantizer) -> CheckpointFigures:
+    """Size a checkpoint by its footprint; a folder that is quantized already by its files; nothing of a server's."""
+    if isinstance(checkpoint, ServerModel):
+        return CheckpointFigures(None, None)
     if quant_method(checkpoint.config) is not None:
         return CheckpointFigures(source_bytes(checkpoint.source), None)
     try:

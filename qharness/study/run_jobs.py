@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.errors import ModelError, SandboxError
+from qharness.errors import ModelError, SamplesError, SandboxError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run
+from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.server_model import ServerModel
 from qharness.progress import note
-from qharness.quantization.backends import find_backend
+from qharness.quantization.backends import check_address, find_backend
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, resolve
@@ -56,6 +57,7 @@ def run_tasks(
             [_made(each, plan.files[each.spec.task], models, wait) for each in group]
             for group in (plan.baselines, plan.runs)
         )
+    baselines = baselines or list(plan.finished)
     if not baselines:
         return results
     return [_compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
@@ -63,10 +65,14 @@ def run_tasks(
 
 @dataclass(frozen=True)
 class _Plan:
-    """The runs, their baselines in the same order, or none, and by task the benchmark files that were read."""
+    """The runs, and by task the benchmark files that were read.
+
+    `baselines`: the runs to compare with, in the same order; or `finished` ones; or neither.
+    """
 
     runs: Sequence[PlannedRun]
     baselines: Sequence[PlannedRun]
+    finished: Sequence[RunResult]
     files: Mapping[str, Mapping[str, str]]
 
 
@@ -74,34 +80,61 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     """Find every mistake there is to find before a model is loaded."""
     model = resolve(bound)
     baseline = check_model(specs[0], model)
+    finished = _finished_baselines(specs)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
             loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
-    if not has_baseline(specs[0]):
-        return _Plan(runs, (), files)
-    full = model.full_precision(baseline)
-    return _Plan(runs, [plan_run(baseline_of(each.spec), full, each.task) for each in runs], files)
+    baselines: list[PlannedRun] = []
+    if has_baseline(specs[0]):
+        full = model.full_precision(baseline)
+        baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
+    _check_backends([*baselines, *runs])
+    return _Plan(runs, baselines, finished, files)
 
 
-def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint:
-    """The checkpoint that a run is compared with.
+def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel:
+    """The model that a run is compared with.
 
-    Raises QHarnessError for a model that could not be made, as far as that shows without its weights.
+    Raises QHarnessError for a model that could not be made, as far as that shows without its weights, or its server.
     """
+    check_address(spec.backend, spec.base_url)
     parent = model.spec.parent
-    other = Checkpoint(parent, spec.trust_remote_code) if parent else model.checkpoint
-    for checkpoint in dict.fromkeys((model.checkpoint, other)):
-        checkpoint.check()
-        context = stated_context(checkpoint.config)
+    other = model.source.named(parent) if parent else model.source
+    for source in dict.fromkeys((model.source, other)):
+        source.check()
+        context = stated_context(source.config) if isinstance(source, Checkpoint) else None
         if spec.max_new_tokens and context and spec.max_new_tokens > context:
             raise ModelError(
-                f"--max-new-tokens {spec.max_new_tokens}: model {checkpoint.name!r} takes {context} tokens in all"
+                f"--max-new-tokens {spec.max_new_tokens}: model {source.name!r} takes {context} tokens in all"
             )
-    find_backend(spec.backend).check(model)
     return other
+
+
+def _check_backends(runs: Sequence[PlannedRun]) -> None:
+    """Raise QHarnessError for a run that is still to be made, and that its backend cannot make."""
+    left = {(run.spec.backend, run.model.spec): run for run in runs if not (run.folder / RUN).is_file()}
+    for run in left.values():
+        find_backend(run.spec.backend).check(run.model)
+
+
+def _finished_baselines(specs: Sequence[RunSpec]) -> list[RunResult]:
+    """The finished run to compare with, for each spec; none where none is named.
+
+    Raises SamplesError for a folder that is no finished run, or one of another task.
+    """
+    found = []
+    for spec in specs:
+        if spec.baseline_run is None:
+            continue
+        result = RunResult(spec.baseline_run, require_run(spec.baseline_run))
+        task = result.record.spec.base_task
+        if task != spec.base_task:
+            raise SamplesError(f"--baseline {spec.baseline_run} is a run of task {task!r}, not of {spec.base_task!r}")
+        found.append(result)
+    return found
 
 
 def checked_task(spec: RunSpec) -> LoadedTask:
