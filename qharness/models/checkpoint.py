@@ -12,6 +12,7 @@ from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import mark
+from qharness.models.gguf_files import find_gguf, is_gguf_name
 from qharness.models.presets import PRESETS, Preset, hint
 from qharness.specs import DEFAULT_MODEL
 
@@ -51,8 +52,14 @@ class Checkpoint:
 
     @cached_property
     def source(self) -> Path:
-        """Its folder, or its id on the Hub."""
-        return locate(self.name)
+        """Its folder, its GGUF file, or its id on the Hub. Raises ModelError for a folder of several GGUF files."""
+        place = locate(self.name)
+        return find_gguf(place) or place
+
+    @cached_property
+    def gguf_file(self) -> Path | None:
+        """Its GGUF file; None of a checkpoint of another kind."""
+        return find_gguf(self.source)
 
     @cached_property
     def config(self) -> PretrainedConfig:
@@ -96,12 +103,13 @@ class Checkpoint:
 
     @property
     def _is_path(self) -> bool:
-        return self.name.startswith(("/", ".", "~")) or self.name.count("/") > 1
+        return self.name.startswith(("/", ".", "~")) or self.name.count("/") > 1 or is_gguf_name(self.name)
 
     @property
     def short_name(self) -> str:
-        """The name that files of the model bear: its id, or its folder's own name."""
-        return self.source.resolve().name if self.source.is_dir() else self.source.as_posix()
+        """The name that files of the model bear: its id, or its folder's or GGUF file's own name."""
+        local = self.source.is_dir() or self.gguf_file is not None
+        return self.source.resolve().name if local else self.source.as_posix()
 
     @cached_property
     def identity(self) -> str:
