@@ -13,6 +13,7 @@ from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import mark
 from qharness.models.gguf_files import find_gguf, is_gguf_name
+from qharness.models.gguf_header import GgufHeader, read_header
 from qharness.models.presets import PRESETS, Preset, hint
 from qharness.specs import DEFAULT_MODEL
 
@@ -62,15 +63,27 @@ class Checkpoint:
         return find_gguf(self.source)
 
     @cached_property
+    def gguf_header(self) -> GgufHeader | None:
+        """The header of its GGUF file; None of a checkpoint of another kind. Raises ModelError for a damaged file."""
+        return read_header(self.gguf_file) if self.gguf_file else None
+
+    @property
+    def folder(self) -> str:
+        """The folder, or the id on the Hub, in which transformers finds it."""
+        return (self.gguf_file.parent if self.gguf_file else self.source).as_posix()
+
+    @cached_property
     def config(self) -> PretrainedConfig:
         """Its configuration, shared: copy it before changing it. Raises ModelError, in one line, for no model."""
         from transformers import AutoConfig
 
         name, folder = self.name, self.source
+        if self.gguf_header:
+            return self._gguf_config(self.gguf_header)
         if folder.exists() and not (folder / "config.json").is_file():
             raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
         if not folder.exists() and self._is_path:
-            raise ModelError(f"model {name!r}: there is no such folder")
+            raise ModelError(f"model {name!r}: there is no such {'file' if is_gguf_name(name) else 'folder'}")
         if folder.exists():
             check_config(folder)
         try:
@@ -88,6 +101,13 @@ class Checkpoint:
     def named(self, name: str) -> Checkpoint:
         """Another model's checkpoint, trusted as much."""
         return Checkpoint(name, self.trust_remote_code)
+
+    def _gguf_config(self, header: GgufHeader) -> PretrainedConfig:
+        from qharness.models.gguf_loading import gguf_config
+
+        config = gguf_config(header)
+        mark(config, self.source.as_posix())
+        return config
 
     def check(self) -> None:
         """Raise ModelError for what `load_model` would refuse without looking at a tensor."""
@@ -113,15 +133,15 @@ class Checkpoint:
 
     @cached_property
     def identity(self) -> str:
-        """An id, or a folder's path with a SHA-256 of its files' names, sizes and times: equal for one model only.
+        """An id, or a path with a SHA-256 of the files' names, sizes and times: equal for one model only.
 
         Its Python files count where they are run.
         """
         folder = self.source
-        if not folder.is_dir():
+        if not folder.is_dir() and self.gguf_file is None:
             return folder.as_posix()
         patterns = (*_WEIGHTS, "*.py") if self.trust_remote_code else _WEIGHTS
-        files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        files = [folder] if self.gguf_file else sorted({path for each in patterns for path in folder.glob(each)})
         stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
         return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
 
