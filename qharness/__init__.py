@@ -9,6 +9,9 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from qharness.answers.names import NameRules, names_in
+from qharness.answers.syntax_table import SyntaxTable
+from qharness.api.answers import AnswerLanguage, AnswerSyntax, Opening, Piece, Role
 from qharness.api.calibration_sets import Calibration, CalibrationSet
 from qharness.api.hooks import hookimpl, option
 from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
@@ -79,6 +82,8 @@ _LATE = {
 _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
+    "AnswerLanguage",
+    "AnswerSyntax",
     "BenchmarkFile",
     "BlockwiseQuantizer",
     "CacheError",
@@ -99,14 +104,18 @@ __all__ = [
     "MissingDependencyError",
     "ModelError",
     "ModelInputs",
+    "NameRules",
+    "Opening",
     "Outcome",
     "Perturbation",
+    "Piece",
     "PluginError",
     "Program",
     "QHarnessError",
     "QuantizationContext",
     "QuantizedLinear",
     "Quantizer",
+    "Role",
     "RunResult",
     "RunSpec",
     "SamplesError",
@@ -117,6 +126,7 @@ __all__ = [
     "SpecError",
     "Status",
     "StudyError",
+    "SyntaxTable",
     "TaskFamily",
     "TaskSource",
     "TestsNeed",
@@ -134,6 +144,7 @@ __all__ = [
     "hookimpl",
     "mirror_dir",
     "model_inputs",
+    "names_in",
     "option",
     "parse_json",
     "pass_at_k",

@@ -62,6 +62,11 @@ def run(
     baseline: Annotated[
         str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
     ] = None,
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
+    no_think: Annotated[
+        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
+    ] = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
@@ -104,6 +109,9 @@ def run(
             baseline=None if finished else baseline,
             baseline_run=finished,
             compare=not no_baseline,
+            chat=chat,
+            system=system,
+            think=not no_think,
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]

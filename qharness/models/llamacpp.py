@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +129,7 @@ class LlamaCppRun(ConcurrentLM):
         self._ends = [text for text in self.tokenizer.convert_ids_to_tokens(special) if text]
         self._prompts: dict[int, list[int]] = {}
         self._truncated = 0
+        self.chat_template_args: dict[str, bool] = {}
 
     @property
     def tokenizer_name(self) -> str:
@@ -147,6 +147,7 @@ class LlamaCppRun(ConcurrentLM):
                 chat_history,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
+                **self.chat_template_args,
                 continue_final_message=not add_generation_prompt,
             )
         )

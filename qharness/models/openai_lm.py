@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from qharness.models.begun_answers import after_prefix
@@ -57,6 +57,7 @@ class OpenAIRun(ConcurrentLM):
         self._chat = False
         self._refused: set[str] = set()
         self._answers: list[Answer] = []
+        self.chat_template_args: dict[str, bool] = {}
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The messages as JSON: the server applies its own template. The last may be the answer's beginning."""
@@ -82,7 +83,8 @@ class OpenAIRun(ConcurrentLM):
                 if options == (options := self._options(request, begun)):
                     raise
         self._answers.append(answer)
-        return cut_at_stop(after_prefix(answer.text, begun), request.decoding.until)
+        text = after_prefix(answer.text, begun, may_continue=_CONTINUE.keys() <= options.keys())
+        return cut_at_stop(text, request.decoding.until)
 
     def _answer(self, prompt: str, messages: Sequence[Message], begun: str, options: Options) -> Answer:
         if not messages:
@@ -91,19 +93,19 @@ class OpenAIRun(ConcurrentLM):
         return self._client.chat(messages if continues or not begun else messages[:-1], options)
 
     def _options(self, request: CompletionRequest, begun: str) -> Options:
-        """The request's options by the names that the server takes.
-
-        In chat no fence ends an answer: a server that does not go on from the begun message opens its block with one.
-        """
-        decoding = request.decoding
-        stops = [stop for stop in decoding.until if stop and not (self._chat and _FENCE in stop)]
+        """The request's options by the names that the server takes."""
+        decoding, continues = request.decoding, bool(begun) and not _CONTINUE.keys() & self._refused
+        stops = [stop for stop in decoding.until if stop]
+        if self._chat:
+            stops = list(_stops_in_chat(stops, continues))
         wanted: Options = {
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
             **({"top_p": decoding.top_p} if decoding.temperature > 0 and decoding.top_p < 1 else {}),
             **({"seed": request.seed} if decoding.temperature > 0 else {}),
             **({"stop": stops[:_MOST_STOPS]} if stops else {}),
-            **(_CONTINUE if begun and not _CONTINUE.keys() & self._refused else {}),
+            **(_CONTINUE if continues else {}),
+            **({"chat_template_kwargs": self.chat_template_args} if self._chat and self.chat_template_args else {}),
         }
         named = ((name if name not in self._refused else _INSTEAD[name], value) for name, value in wanted.items())
         return {name: value for name, value in named if name}
@@ -116,6 +118,19 @@ class OpenAIRun(ConcurrentLM):
             f"the server refuses the option {name}, which was left out or renamed" for name in sorted(self._refused)
         ]
         return Facts(device=None, dtype=None, usage=usage_of(self._answers), notes=notes)
+
+
+def _stops_in_chat(stops: Sequence[str], continues: bool) -> Iterator[str]:
+    """The stop sequences that cannot end an answer before its block of code.
+
+    A server may ignore that it is to go on inside the block: then a tagged fence opens it, and a bare one closes it.
+    One that is known to write a message of its own may open it with either.
+    """
+    for stop in stops:
+        if _FENCE not in stop:
+            yield stop
+        elif continues and stop.endswith(_FENCE):
+            yield f"{stop}\n"
 
 
 def usage_of(answers: Sequence[Answer]) -> Usage | None:

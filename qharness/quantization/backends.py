@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Literal
 from qharness.errors import ModelError, UnknownNameError
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from qharness.models.lm_interface import Made
     from qharness.quantization.quantized_models import Models
     from qharness.quantization.resolution import ResolvedModel
+
+
+def _own_tokenizer(model: ResolvedModel) -> PreTrainedTokenizerBase:
+    from qharness.models.loading import load_tokenizer
+
+    return load_tokenizer(model.checkpoint, model.spec.parent)
 
 
 @dataclass(frozen=True)
@@ -23,12 +31,14 @@ class Backend:
 
     The number is how many completions the user wants at a time; None where that is open. `baseline_backend`: the
     backend that makes the run to compare with; None: the same. `at_address`: its models are a server's at --base-url.
+    `tokenizer` loads the tokenizer whose chat template renders a chat; it returns None where a server renders it.
     """
 
     check: Callable[[ResolvedModel], None]
     make: Callable[[Models, ResolvedModel, int | None], Made]
     baseline_backend: str | None = None
     at_address: bool = False
+    tokenizer: Callable[[ResolvedModel], PreTrainedTokenizerBase | None] = _own_tokenizer
 
 
 def _check_vllm(model: ResolvedModel) -> None:
@@ -72,7 +82,7 @@ def _make_openai(models: Models, model: ResolvedModel, _: int | None) -> Made:
 BACKENDS: Mapping[str, Backend] = {
     "hf": Backend(lambda _: None, lambda models, model, _: models.get(model)),
     "llamacpp": Backend(_check_llamacpp, _make_llamacpp, baseline_backend="hf"),
-    "openai": Backend(_check_openai, _make_openai, at_address=True),
+    "openai": Backend(_check_openai, _make_openai, at_address=True, tokenizer=lambda _: None),
     "vllm": Backend(_check_vllm, _make_vllm),
 }
 

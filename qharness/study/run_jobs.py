@@ -12,6 +12,7 @@ from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
+from qharness.models.chat_template import check_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.server_model import ServerModel
 from qharness.progress import note
@@ -81,6 +82,10 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     model = resolve(bound)
     baseline = check_model(specs[0], model)
     finished = _finished_baselines(specs)
+    full = model.full_precision(baseline)
+    check_prompting(specs[0], model)
+    if has_baseline(specs[0]):
+        check_prompting(baseline_of(specs[0]), full)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
@@ -89,7 +94,6 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
-        full = model.full_precision(baseline)
         baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
     _check_backends([*baselines, *runs])
     return _Plan(runs, baselines, finished, files)
@@ -135,6 +139,17 @@ def _finished_baselines(specs: Sequence[RunSpec]) -> list[RunResult]:
             raise SamplesError(f"--baseline {spec.baseline_run} is a run of task {task!r}, not of {spec.base_task!r}")
         found.append(result)
     return found
+
+
+def check_prompting(spec: RunSpec, model: ResolvedModel) -> None:
+    """Raise ModelError for a chat that the model's tokenizer cannot render."""
+    if not spec.chat:
+        return
+    tokenizer = find_backend(spec.backend).tokenizer(model)
+    if tokenizer is not None:
+        if model.checkpoint.config.is_encoder_decoder:
+            raise ModelError(f"--chat: {model.spec.model!r} is an encoder-decoder model, which takes no chat")
+        check_chat(tokenizer, model.spec.model, system=spec.system is not None, think=spec.think)
 
 
 def checked_task(spec: RunSpec) -> LoadedTask:

@@ -14,6 +14,7 @@ from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, executed, execution_options
 from qharness.metrics.table import unit_of
+from qharness.models.chat_template import THINKING_SWITCHES
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Facts, Made
 from qharness.models.weight_footprint import checkpoint_figures
@@ -51,6 +52,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     lm.known = journal.completions
     lm.on_batch = journal.append
     lm.batch_dependent = run.model.quantizer.batch_dependent
+    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
     start = time.monotonic()
     with execution_options(ExecutionOptions(run.spec.allow_unsandboxed, True, run.task.packages, run.task.toolchains)):
         results = lm_eval.simple_evaluate(
@@ -58,6 +60,9 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
             tasks=run.task.objects,
             task_manager=run.task.manager,
             limit=run.spec.limit,
+            apply_chat_template=run.spec.chat,
+            system_instruction=run.spec.system,
+            fewshot_as_multiturn=run.spec.chat,
             bootstrap_iters=0,
             confirm_run_unsafe_code=run.spec.allow_unsandboxed,
             random_seed=run.spec.seed,
@@ -77,6 +82,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     checkpoint = checkpoint_figures(run.model.source, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
+        chat=run.spec.chat,
         metrics=metrics,
         metric=declared_metric(run, metrics[run.spec.task]),
         seeds={"sampling": run.spec.seed},
