@@ -95,7 +95,7 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
         baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
-    _check_backends([*baselines, *runs])
+    _check_backends([*runs, *baselines])
     return _Plan(runs, baselines, finished, files)
 
 
