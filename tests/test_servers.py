@@ -75,8 +75,8 @@ def ask(lm: OpenAIRun, prompt: str, **options: Any) -> str:
     return str(text)
 
 
-def chat(lm: OpenAIRun, begun: str = "", **options: Any) -> str:
-    turns = [{"role": "user", "content": "Add a and b."}, *([{"role": "assistant", "content": begun}] if begun else [])]
+def chat(lm: OpenAIRun, begun: str = "", asked: str = "Add a and b.", **options: Any) -> str:
+    turns = [{"role": "user", "content": asked}, *([{"role": "assistant", "content": begun}] if begun else [])]
     return ask(lm, lm.apply_chat_template(turns, add_generation_prompt=not begun), **options)
 
 
@@ -233,11 +233,11 @@ def test_a_server_of_fewer_options(real: str) -> None:
     with faulty_server(real, [*refusing(*options), says("Sure:\n```\nreturn a\n```\n"), says("return a")]) as server:
         lm = model(server.url)
         assert chat(lm, "```python\n", until=["\n```", "\nclass"], temperature=0.5) == "return a"
-        assert chat(lm, "```python\n") == "return a"
+        assert chat(lm, "```python\n", "Subtract.") == "return a"
     last = server.bodies[4]
     assert not {"continue_final_message", "add_generation_prompt", "max_tokens", "seed", "stop"} & set(last)
     assert last["max_completion_tokens"] == 12 and last["messages"][-1]["role"] == "user"
-    assert len(server.bodies) == 6  # the second completion is asked for once
+    assert len(server.bodies) == 6  # the second completion is asked for once only
     assert sum("refuses the option" in note for note in lm.facts().notes) == 4
     with faulty_server(real, refusing("temperature")) as server, pytest.raises(ModelError, match="'temperature'"):
         chat(model(server.url))
