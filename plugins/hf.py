@@ -20,6 +20,7 @@ from qharness import (
     QuantizationContext,
     Quantizer,
     UnknownNameError,
+    first_line,
     hookimpl,
     option,
 )
@@ -100,6 +101,8 @@ def _int4(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
+    """Return a function that replaces the blocks' Linears by HQQ's, in place."""
+
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
 
@@ -198,8 +201,7 @@ def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTraine
     try:
         return scheme.quantize(model)
     except (ImportError, RuntimeError, ValueError, OSError, NotImplementedError, AssertionError) as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"{scheme.package} could not quantize the model: {line}") from error
+        raise ModelError(f"{scheme.package} could not quantize the model: {first_line(error)}") from error
 
 
 @hookimpl

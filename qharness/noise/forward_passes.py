@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,10 +131,9 @@ def _file(folder: Path, layer: str) -> Path:
     return folder / f"{layer}.pt"
 
 
-@contextmanager
 def _watching(
     layers: Mapping[str, nn.Module], enter: Watch, blocks: Mapping[str, nn.Module], leave: Watch
-) -> Iterator[None]:
+) -> ExitStack:
     """Call `enter` with each layer's input and `leave` with each block's hidden states, with the name."""
 
     def before(name: str) -> Callable[..., None]:
@@ -143,12 +142,9 @@ def _watching(
     def after(name: str) -> Callable[..., None]:
         return lambda _module, _args, output: leave(name, output if isinstance(output, Tensor) else output[0])
 
-    hooks = [
-        *(module.register_forward_pre_hook(before(name), with_kwargs=True) for name, module in layers.items()),
-        *(module.register_forward_hook(after(name)) for name, module in blocks.items()),
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    hooks = ExitStack()
+    for name, module in layers.items():
+        hooks.enter_context(module.register_forward_pre_hook(before(name), with_kwargs=True))
+    for name, module in blocks.items():
+        hooks.enter_context(module.register_forward_hook(after(name)))
+    return hooks

@@ -32,12 +32,15 @@ class Backend:
     The number is how many completions the user wants at a time; None where that is open. `baseline_backend`: the
     backend that makes the run to compare with; None: the same. `at_address`: its models are a server's at --base-url.
     `tokenizer` loads the tokenizer whose chat template renders a chat; it returns None where a server renders it.
+    `coupled`: whether completions are drawn from our counter-based noise, so that two runs of one seed draw with common
+    random numbers.
     """
 
     check: Callable[[ResolvedModel], None]
     make: Callable[[Models, ResolvedModel, int | None], Made]
     baseline_backend: str | None = None
     at_address: bool = False
+    coupled: bool = False
     tokenizer: Callable[[ResolvedModel], PreTrainedTokenizerBase | None] = _own_tokenizer
 
 
@@ -80,7 +83,7 @@ def _make_openai(models: Models, model: ResolvedModel, _: int | None) -> Made:
 
 
 BACKENDS: Mapping[str, Backend] = {
-    "hf": Backend(lambda _: None, lambda models, model, _: models.get(model)),
+    "hf": Backend(lambda _: None, lambda models, model, _: models.get(model), coupled=True),
     "llamacpp": Backend(_check_llamacpp, _make_llamacpp, baseline_backend="hf"),
     "openai": Backend(_check_openai, _make_openai, at_address=True, tokenizer=lambda _: None),
     "vllm": Backend(_check_vllm, _make_vllm),

@@ -115,6 +115,8 @@ class RunRecord(JsonRecord):
     were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
     quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
     `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
+    `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
+    vLLM.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
@@ -131,11 +133,20 @@ class RunRecord(JsonRecord):
     isolation: str | None = None
     executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)
     batches: Batches = Batches()
+    coupled: bool = True
     quantization: Sequence[str] = ()
     untouched: UntouchedShare | None = field(default=None, metadata=LEFT_OUT)
     generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
     baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coupled", self.coupled and self.spec.backend != "vllm")
+
+    @property
+    def noise(self) -> int | None:
+        """The seed of our noise that completions were drawn from, 0 of greedy ones; None of other backends' draws."""
+        return None if not self.coupled else 0 if self.spec.temperature == 0 else self.spec.seed
 
     @property
     def own_metrics(self) -> Mapping[str, float]:

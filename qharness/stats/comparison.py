@@ -70,6 +70,7 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
         b=str(b.folder),
         n_problems=len(problems),
         n_pairs=len(pairs),
+        coupled=a.coupled(b),
         means={PASS_RATE: main} | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest},
         paper=mcnemar(first, second),
         clustered=by_cluster,

@@ -66,12 +66,20 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric."""
+    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric.
+
+    `noise`: as RunRecord has it; runs of one noise drew with common random numbers.
+    """
 
     folder: Path
     task: TaskName
     rows: Sequence[SampleRow]
     metric: str | None = None
+    noise: int | None = None
+
+    def coupled(self, other: RunRows) -> bool:
+        """Whether both runs drew with common random numbers."""
+        return self.noise is not None and self.noise == other.noise
 
     @cached_property
     def texts(self) -> list[SampleRow]:
@@ -82,7 +90,7 @@ class RunRows:
 def read_run_rows(folder: Path) -> RunRows:
     """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
-    return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name)
+    return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name, record.noise)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

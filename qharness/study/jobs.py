@@ -66,7 +66,7 @@ class JobFunction(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a study: a run, or a measurement that is done once for a model. `remote`: where results are kept."""
+    """A job of a study: a run, or a measurement that is done once for a model. `remote`: where results are stored."""
 
     spec: RunSpec | Measurement
     kind: str = "run"

@@ -190,8 +190,8 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
         return whole
     task = run.spec.task_name
     metric = result.record.main_metric_name
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric))
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, baseline.record.noise)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric, result.record.noise))
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole

@@ -18,6 +18,7 @@ from qharness.models.chat_template import THINKING_SWITCHES
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Facts, Made
 from qharness.models.weight_footprint import checkpoint_figures
+from qharness.quantization.backends import find_backend
 from qharness.results import (
     Batches,
     DataFile,
@@ -101,6 +102,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
         batches=Batches(lm.at_a_time, lm.batches if lm.batch_dependent else None),
+        coupled=find_backend(run.spec.backend).coupled,
         quantization=list(made.log),
         untouched=UntouchedShare(made.untouched.share, made.untouched.modules) if made.untouched else None,
         generation={name: task.get_config("generation_kwargs") for name, task in run.task.tasks.items()},

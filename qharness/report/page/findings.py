@@ -14,6 +14,8 @@ from qharness.stats.intervals import LEVEL
 from qharness.stats.paired import POWER
 from qharness.storage.json_values import defined
 
+UNCOUPLED = "The two runs do not share their random numbers: the interval holds the noise of both draws."
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -92,13 +94,14 @@ def _smallest(loss: Loss, runs: int) -> str:
         else f"a difference of {100 * detectable:.1f} points or more could have been shown with power {POWER}"
     )
     samples = comparison.n_pairs // max(1, comparison.n_problems)
+    draws = "" if comparison.coupled else f" {UNCOUPLED}"
     low, high = means.ci95
     return (
         f"{loss.quant} is the smallest whose loss is not shown, of {plural(runs, 'quantized run')}: "
         f"{100 * means.b:.1f}% {comparison.main_metric} against {100 * means.a:.1f}%, {_points(loss.difference)} "
         f"points (95% interval {_points(low)} to {_points(high)}, p = {_number(comparison.clustered.p_value, '.3f')}), "
         f"in {loss.size / 1e6:,.1f} MB{less}. On {plural(comparison.n_problems, 'problem')} of "
-        f"{plural(samples, 'sample')}, {power}."
+        f"{plural(samples, 'sample')}, {power}.{draws}"
     )
 
 
