@@ -25,7 +25,7 @@ from qharness.evaluate.run.run_folder import is_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
-from qharness.specs import DEFAULT_MODEL, RunSpec
+from qharness.specs import DEFAULT_MODEL, RAW, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +146,7 @@ def print_result(result: RunResult) -> None:
     record, baseline = result.record, _baseline(result)
     columns = [record] if baseline is None else [baseline, record]
     spec = record.spec
-    echo(f"{spec.task}: {spec.model}")
+    echo(f"{spec.task}: {', '.join([spec.model, *([] if spec.prompting == RAW else [spec.prompting])])}")
     rows = [
         *(
             (name, *(number(each.metrics.get(spec.task, {}).get(name), ".4f") for each in columns))
@@ -198,6 +198,7 @@ def print_comparison(comparison: Comparison) -> None:
     print_table(
         ("paired comparison", ""),
         [
+            *([("prompts", f"{comparison.prompts.a} -> {comparison.prompts.b}")] if comparison.prompts else []),
             (name, f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"),
             (
                 "95% intervals of these",

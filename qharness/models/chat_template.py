@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qharness.errors import ModelError, first_line
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 THINKING_SWITCHES = ("enable_thinking", "thinking")
 """The variables by which templates let a model think or not, each true or false."""
 _SYSTEM, _USER, _ANSWER = "Be brief about 7919.", "What is 7907?", "```python\n"
-_Turn = dict[str, str]
+Turn = dict[str, str]
 
 
 def has_chat_template(tokenizer: object) -> bool:
@@ -27,7 +28,9 @@ def check_chat(tokenizer: PreTrainedTokenizerBase, model: str, *, system: bool, 
         raise ModelError(f"--chat: the tokenizer of {model!r} has no chat template; a base model runs without --chat")
     asked = {"role": "user", "content": _USER}
     try:
-        if _ANSWER.rstrip() not in _render(tokenizer, [asked, {"role": "assistant", "content": _ANSWER}]):
+        if _ANSWER.rstrip() not in render_chat(
+            tokenizer, [asked, {"role": "assistant", "content": _ANSWER}], {}, begun=True
+        ):
             raise ValueError("it leaves out the beginning of the answer")
     except Exception as error:  # a template raises whatever it likes
         raise ModelError(f"--chat: the chat template of {model!r} cannot be used: {first_line(error)}") from None
@@ -38,23 +41,24 @@ def check_chat(tokenizer: PreTrainedTokenizerBase, model: str, *, system: bool, 
         raise ModelError(f"--no-think: the chat template of {model!r} has no switch for thinking ({names})")
 
 
-def _shows_system(tokenizer: PreTrainedTokenizerBase, turns: list[_Turn]) -> bool:
+def _shows_system(tokenizer: PreTrainedTokenizerBase, turns: list[Turn]) -> bool:
     try:
-        return _SYSTEM in _render(tokenizer, turns)
-    except Exception:
+        return _SYSTEM in render_chat(tokenizer, turns, {}, begun=False)
+    except Exception:  # some templates raise at a system's turn
         return False
 
 
-def _switches(tokenizer: PreTrainedTokenizerBase, name: str, turns: list[_Turn]) -> bool:
+def _switches(tokenizer: PreTrainedTokenizerBase, name: str, turns: list[Turn]) -> bool:
     """Whether a variable changes what the template writes."""
-    on, off = (_render(tokenizer, turns, **{name: value}) for value in (True, False))
+    on, off = (render_chat(tokenizer, turns, {name: value}, begun=False) for value in (True, False))
     return on != off
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, turns: list[_Turn], **variables: bool) -> str:
-    """Render turns as lm-eval does: an assistant's last turn is to be continued."""
-    begun = turns[-1]["role"] == "assistant"
+def render_chat(
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], variables: Mapping[str, bool], *, begun: bool
+) -> str:
+    """Render turns as lm-eval's HFLM does, up to where the answer begins; `begun`: the last turn is its beginning."""
     text = tokenizer.apply_chat_template(
-        turns, tokenize=False, add_generation_prompt=not begun, continue_final_message=begun, **variables
+        list(turns), tokenize=False, add_generation_prompt=not begun, continue_final_message=begun, **variables
     )
     return str(text)

@@ -17,6 +17,7 @@ from lm_eval.api.model import LM
 from psutil import virtual_memory
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.completion_keys import DEFAULT_NEW_TOKENS, completion_seed, request_keys
 from qharness.models.conventions import marked
@@ -121,6 +122,17 @@ class VLLMRun(LM):  # type: ignore[misc]
         self.at_a_time: int | None = batch_size
         self.batches: list[list[tuple[int, int]]] = []
         self.seconds = 0.0
+        self.chat_template_args: dict[str, bool] = {}
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Render a chat, as `hf` does."""
+        return render_chat(self.tokenizer, chat_history, self.chat_template_args, begun=not add_generation_prompt)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The tokenizer's name, by which lm-eval tells its caches apart."""
+        name: str = self._inner.tokenizer_name
+        return name
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Ask lm-eval's class."""

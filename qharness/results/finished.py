@@ -168,9 +168,9 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `program`: of tasks that run programs themselves.
-    Programs that were run have `status`, `passed`,
-    `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
+    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
+    `in_process`; texts have their document's `metrics` and `reference` instead.
     """
 
     task: str = ""
@@ -182,6 +182,7 @@ class SampleRow:
     level: object = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
+    solution: str | None = field(default=None, metadata=LEFT_OUT)
     program: object = field(default=None, metadata=LEFT_OUT)
     status: str | None = None
     passed: bool | None = None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_lines, require_run
 from qharness.results import RunRecord, SampleRow
-from qharness.specs import TaskName
+from qharness.specs import RAW, TaskName
 
 Key = tuple[str, int]
 """A problem: its task, without a perturbation, and the number of its document."""
@@ -66,7 +66,7 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric.
+    """The rows of a finished run's samples.jsonl, in order, its task, its main metric and the form of its prompts.
 
     `noise`: as RunRecord has it; runs of one noise drew with common random numbers.
     """
@@ -76,6 +76,7 @@ class RunRows:
     rows: Sequence[SampleRow]
     metric: str | None = None
     noise: int | None = None
+    prompting: str = RAW
 
     def coupled(self, other: RunRows) -> bool:
         """Whether both runs drew with common random numbers."""
@@ -90,7 +91,13 @@ class RunRows:
 def read_run_rows(folder: Path) -> RunRows:
     """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
-    return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name, record.noise)
+    return run_rows(record, folder)
+
+
+def run_rows(record: RunRecord, folder: Path) -> RunRows:
+    """Read the rows of a run whose record has been read."""
+    spec = record.spec
+    return RunRows(folder, spec.task_name, read_rows(folder), record.main_metric_name, record.noise, spec.prompting)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

@@ -23,7 +23,7 @@ from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_mod
 from qharness.results import RunResult
 from qharness.specs import RunSpec
 from qharness.stats import comparable, compare_runs
-from qharness.stats.pairing import RunRows, read_rows
+from qharness.stats.pairing import run_rows
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording
 from qharness.storage.json_values import json_safe
@@ -186,12 +186,9 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
 def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
     """The result with the comparison with its baseline in its document, and in its run.json."""
     whole = RunResult(result.folder, result.document, baseline)
-    if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
+    if not (run.folder / SAMPLES).is_file() or not comparable((own := run_rows(result.record, run.folder)).rows):
         return whole
-    task = run.spec.task_name
-    metric = result.record.main_metric_name
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, baseline.record.noise)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric, result.record.noise))
+    found = compare_runs(run_rows(baseline.record, baseline.folder), own)
     comparison = json_safe(found.document)
     if result.document.get("baseline") == comparison:
         return whole

@@ -107,6 +107,7 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         stub("calibration set", lambda row: row.run.calib or ""),
         stub("task", lambda row: row.run.task),
         stub("perturbation", lambda row: row.run.perturbation),
+        stub("prompts", lambda row: row.run.setting.prompting),
         number("seed", "", lambda row: row.run.spec.seed, "d"),
         number("temperature", "", lambda row: row.run.spec.temperature, "g"),
         number("problems", "n", lambda row: row.run.n_problems or None, "d"),
