@@ -200,7 +200,7 @@ def test_what_is_wrong_is_said_before_anything_is_made(in_process: Cli, tmp_path
 def test_a_model_that_the_server_lacks(real: str, tmp_path: Path) -> None:
     """llama.cpp takes any name; one that answers 404 is told from it by a request for one token."""
     with faulty_server(real, [status(404, "model not found")]) as server:
-        with pytest.raises(ModelError, match="has no model 'huge': it offers tiny .model not found"):
+        with pytest.raises(ModelError, match=r"has no model 'huge': it offers tiny \(model not found\)"):
             run(spec(server.url, tmp_path / "runs", model="huge"))
         assert [body["max_tokens"] for body in server.bodies] == [1] and not (tmp_path / "runs").exists()
 

@@ -198,4 +198,4 @@ class LlamaCppRun(ConcurrentLM):
         notes = [f"completions are llama.cpp's (xllamacpp {version('xllamacpp')}), each with a seed of its own"]
         if self._truncated:
             notes.append(f"{self._truncated} prompts were cut from the left to fit {self._model.max_length} tokens")
-        return Facts(self._model.device, None, resident_bytes=size, weight_bytes=size, notes=notes)
+        return Facts(self._model.device, None, size, size, size, notes=notes)

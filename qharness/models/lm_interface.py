@@ -19,13 +19,14 @@ Key = tuple[int, int, str]
 class Facts:
     """The part of a run's document that its model tells; None where it is not known, as of a server.
 
-    `usage`: the tokens that a server counted.
+    `storage_bytes`: of its file, where that is what it runs; `usage`: the tokens that a server counted.
     """
 
     device: str | None
     dtype: str | None
     resident_bytes: int | None = None
     weight_bytes: int | None = None
+    storage_bytes: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     usage: Usage | None = None

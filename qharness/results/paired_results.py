@@ -174,8 +174,8 @@ class Comparison(Splicing, JsonRecord):
     """What `compare` found of run folder `b` against run folder `a`; undefined figures are NaN.
 
     `prompts`: where the two were asked differently, as a chat and not. `metric`: the score that texts are compared by;
-    None of programs. `means`: by the metric's name, the main one first. `coupled`: whether the two runs drew with common
-    random numbers. Of texts: `n_different`, the problems whose texts differ. Of programs: the rest that is None
+    None of programs. `means`: by the metric's name, the main one first. `coupled`: whether the two runs drew with
+    common random numbers. Of texts: `n_different`, the problems whose texts differ. Of programs: the rest that is None
     otherwise.
     """
 

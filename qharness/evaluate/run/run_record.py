@@ -99,7 +99,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         hosting=HostingRecord(
             resident_bytes=facts.resident_bytes,
             weight_bytes=facts.weight_bytes,
-            storage_bytes=checkpoint.storage_bytes,
+            storage_bytes=facts.storage_bytes or checkpoint.storage_bytes,
             parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
