@@ -27,6 +27,8 @@ class ConcurrentLM(LM):  # type: ignore[misc]
 
     backend = ""
     """Its name on the command line, for messages."""
+    ends_when_stopped = False
+    """Whether `complete` returns soon after `stopping` is set; an interrupted run waits for it then."""
 
     def __init__(self, seed: int, at_a_time: int) -> None:
         super().__init__()
@@ -59,7 +61,8 @@ class ConcurrentLM(LM):  # type: ignore[misc]
         if left:
             self.prepare(left)
         done = len(wanted) - len(left)
-        with counter("completions") as progress, closing(concurrently(self.complete, left, self._threads)) as made:
+        results = concurrently(self.complete, left, self._threads, wait=self.ends_when_stopped)
+        with counter("completions") as progress, closing(results) as made:
             for request, text in made:
                 self.known[request.key] = text
                 self.on_batch([(*request.key, text)])
@@ -78,12 +81,16 @@ class ConcurrentLM(LM):  # type: ignore[misc]
 
 
 def concurrently(
-    function: Callable[[CompletionRequest, threading.Event], str], items: Sequence[CompletionRequest], threads: int
+    function: Callable[[CompletionRequest, threading.Event], str],
+    items: Sequence[CompletionRequest],
+    at_a_time: int,
+    *,
+    wait: bool,
 ) -> Generator[tuple[CompletionRequest, str], None, None]:
-    """(item, result) of each item, in the order in which they are done; `threads` items at a time.
+    """(item, result) of each item, in the order in which they are done; `at_a_time` of them together.
 
     After an error no item is begun; the results of those in flight are given, and then the error is raised. Where the
-    caller goes away, by Ctrl-C too, nothing is waited for: the threads end with the process.
+    caller goes away, by Ctrl-C too, the threads are waited for if `wait`; otherwise they end with the process.
     """
     left: SimpleQueue[CompletionRequest] = SimpleQueue()
     done: SimpleQueue[tuple[CompletionRequest, str] | BaseException | None] = SimpleQueue()
@@ -102,11 +109,12 @@ def concurrently(
             done.put(error)
         done.put(None)
 
-    running = min(threads, len(items))
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(min(at_a_time, len(items)))]
+    running = len(workers)
     first_error: BaseException | None = None
     try:
-        for _ in range(running):
-            threading.Thread(target=work, daemon=True).start()
+        for worker in workers:
+            worker.start()
         while running:
             found = done.get()
             if found is None:
@@ -118,5 +126,7 @@ def concurrently(
                 yield found
     finally:
         stopping.set()
+        for worker in workers if wait else ():
+            worker.join()
     if first_error:
         raise first_error

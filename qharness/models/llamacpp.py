@@ -10,11 +10,12 @@ import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.completion_keys import CompletionRequest
 from qharness.models.concurrent_lm import ConcurrentLM
@@ -25,6 +26,7 @@ from qharness.models.lm_interface import Facts
 from qharness.models.loading import load_tokenizer
 from qharness.models.special_tokens import SpecialTokens
 from qharness.specs import ModelSpec
+from qharness.storage.json_values import JsonObject
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -97,29 +99,33 @@ class _Server:
         except RuntimeError as error:
             raise ModelError(f"llama.cpp does not run {model.checkpoint.gguf_file}: {first_line(error)}") from None
 
-    def complete(self, question: dict[str, object], stopping: threading.Event) -> str:
-        """The text that llama.cpp writes. Raises ModelError, also where `stopping` is set before it ends."""
-        parts: list[str] = []
-        errors: list[str] = []
+    def complete(self, question: Mapping[str, object], until: Sequence[str], stopping: threading.Event) -> str:
+        """The text that llama.cpp writes, cut at its stop sequences. Raises ModelError, also if `stopping` is set.
 
-        def take(chunk: dict[str, Any]) -> bool:
+        The sequences are looked for here: llama.cpp holds back text that may begin one, and drops it at the end.
+        """
+        text, error = "", ""
+
+        def take(chunk: JsonObject) -> bool:
             """Collect a part of the answer; True ends it."""
+            nonlocal text, error
             if "error" in chunk:
-                errors.append(chunk["error"].get("message", "it fails"))
+                error = first_line(chunk["error"].get("message", "")) or "it fails"
             else:
-                parts.append(chunk["choices"][0]["text"])
-            return stopping.is_set()
+                text += chunk["choices"][0]["text"]
+            return bool(error) or stopping.is_set() or cut_at_stop(text, until) != text
 
         self._engine.handle_completions({**question, "stream": True}, take)
-        if errors or stopping.is_set():
-            raise ModelError(f"llama.cpp: {first_line(errors[0]) if errors else 'interrupted'}")
-        return "".join(parts)
+        if error or stopping.is_set():
+            raise ModelError(f"llama.cpp: {error or 'interrupted'}")
+        return cut_at_stop(text, until)
 
 
 class LlamaCppRun(ConcurrentLM):
     """One run of a GGUF file by llama.cpp."""
 
     backend = "llamacpp"
+    ends_when_stopped = True
 
     def __init__(self, model: LlamaCppModel, seed: int, at_a_time: int) -> None:
         super().__init__(seed, at_a_time)
@@ -142,15 +148,7 @@ class LlamaCppRun(ConcurrentLM):
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The messages in the tokenizer's template; without a generation prompt the last one is left open."""
-        return str(
-            self.tokenizer.apply_chat_template(
-                chat_history,
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-                **self.chat_template_args,
-                continue_final_message=not add_generation_prompt,
-            )
-        )
+        return render_chat(self.tokenizer, chat_history, self.chat_template_args, begun=not add_generation_prompt)
 
     def prepare(self, requests: Sequence[CompletionRequest]) -> None:
         """Tokenize the prompts, and load the file with room for the longest text."""
@@ -175,7 +173,6 @@ class LlamaCppRun(ConcurrentLM):
     def complete(self, request: CompletionRequest, stopping: threading.Event) -> str:
         """Draw a completion with its own seed, or the likeliest tokens at temperature 0; no token is penalized."""
         decoding = request.decoding
-        ends = [*decoding.until, *self._ends]
         question = {
             "prompt": self._prompts[request.place],
             "max_tokens": decoding.max_new_tokens,
@@ -185,9 +182,8 @@ class LlamaCppRun(ConcurrentLM):
             "min_p": 0.0,
             "repeat_penalty": 1.0,
             "seed": request.seed,
-            "stop": ends,
         }
-        return cut_at_stop(self._engine.complete(question, stopping), ends)
+        return self._engine.complete(question, [*decoding.until, *self._ends], stopping)
 
     def facts(self) -> Facts:
         """The bytes of the file, which llama.cpp maps into memory, and the width of its weights."""
@@ -198,4 +194,4 @@ class LlamaCppRun(ConcurrentLM):
         notes = [f"completions are llama.cpp's (xllamacpp {version('xllamacpp')}), each with a seed of its own"]
         if self._truncated:
             notes.append(f"{self._truncated} prompts were cut from the left to fit {self._model.max_length} tokens")
-        return Facts(self._model.device, None, size, size, size, notes=notes)
+        return Facts(self._model.device, None, size, size, notes=notes, storage_bytes=size)

@@ -26,10 +26,10 @@ class Facts:
     dtype: str | None
     resident_bytes: int | None = None
     weight_bytes: int | None = None
-    storage_bytes: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
     usage: Usage | None = None
+    storage_bytes: int | None = None
 
 
 class RunLM(Protocol):
