@@ -51,7 +51,10 @@ def _again(settings: Callable[[torch.dtype], Any]) -> Callable[[PreTrainedModel]
 
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         if not model.name_or_path:
-            raise ModelError("this model was made in memory: transformers quantizes only what it can load")
+            raise ModelError(
+                "transformers quantizes only what it loads from a folder, and this model was made in memory or is of "
+                "a GGUF file: `qharness quantize --quant none` writes a folder"
+            )
         source, kind, dtype, device = model.name_or_path, type(model), model.dtype, model.device
         how = settings(dtype)
         model.to("meta")  # type: ignore[arg-type]  # frees the weights

@@ -28,6 +28,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.aqlm",
     "qharness.plugins.bigcode",
     "qharness.plugins.corpora",
+    "qharness.plugins.gguf",
     "qharness.plugins.int8",
     "qharness.plugins.hf",
     "qharness.plugins.rtn",

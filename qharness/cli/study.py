@@ -107,18 +107,7 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
         write_json(path, found.document())
     if print_tables:
         print_table(
-            (
-                "model",
-                "quant",
-                "task",
-                "perturbation",
-                "original",
-                "perturbed",
-                "drop, %",
-                "broken",
-                "mended",
-                *_RANK_TESTS,
-            ),
+            _ROBUSTNESS,
             [
                 (
                     *(row.model, row.quant, row.task, row.perturbation),
@@ -140,8 +129,10 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
     note(f"robustness, with the problems that flipped: {path}")
 
 
-_RANK_TESTS = ("p, Mann-Whitney", "p, Wilcoxon")
-"""Of pass rates on the perturbed prompts against full precision's."""
+_ROBUSTNESS = (
+    *("model", "quant", "task", "perturbation", "original", "perturbed", "drop, %", "broken", "mended"),
+    *("p, Mann-Whitney", "p, Wilcoxon"),  # of pass rates on the perturbed prompts against full precision's
+)
 
 
 def _rank_tests(row: RobustnessRow) -> tuple[str, str]:

@@ -68,6 +68,15 @@ class Checkpoint:
         return read_header(self.gguf_file) if self.gguf_file else None
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of its figures must know of the form of its weights."""
+        if self.gguf_header is None:
+            return ()
+        sizes = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in self.gguf_header.type_bytes.items())
+        whole = f"{self.gguf_header.file_bytes / 1e6:.1f} MB, of which {sizes}"
+        return (f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized",)
+
+    @property
     def folder(self) -> str:
         """The folder, or the id on the Hub, in which transformers finds it."""
         return (self.gguf_file.parent if self.gguf_file else self.source).as_posix()

@@ -139,7 +139,9 @@ def weight_file_bytes(folder: Path) -> int | None:
 
 
 def source_bytes(source: Path) -> int | None:
-    """The bytes of a model's weight files: of a folder, or of a Hub id whose files are in the Hub's cache; or None."""
+    """The bytes of a model's weight files: of a folder, a GGUF file, or an id that is in the Hub's cache; or None."""
+    if source.is_file():
+        return source.stat().st_size
     if source.is_dir():
         return weight_file_bytes(source)
     from huggingface_hub import try_to_load_from_cache

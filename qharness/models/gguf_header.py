@@ -7,6 +7,7 @@ The layout is that of GGUF versions 2 and 3, little-endian: magic, version, numb
 from __future__ import annotations
 
 import mmap
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _MAGIC, _VERSIONS, _ALIGNMENT = b"GGUF", (2, 3), 32
 _SCALARS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 _STRING, _ARRAY = 8, 9  # types of settings besides numbers
 _MOST_DIMENSIONS = 4
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ class GgufTensor:
     def weights(self) -> int:
         """The number of its values."""
         return prod(self.shape)
+
+    @property
+    def code_bits(self) -> int:
+        """The bits of a value's code alone, without scales: the first number in its type's name."""
+        found = _NUMBER.search(self.kind)
+        return int(found[0]) if found else 8 * self.n_bytes // self.weights
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class GgufHeader:
         return str(self.settings["general.architecture"])
 
     @property
-    def kinds(self) -> dict[str, int]:
+    def type_bytes(self) -> dict[str, int]:
         """Bytes of the tensors by type, the largest first."""
         found: dict[str, int] = {}
         for tensor in self.tensors:
@@ -70,13 +78,9 @@ def read_header(path: Path) -> GgufHeader:
     check_content(path)
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            header = _parse(path, _Cursor(content, path))
+            return _parse(path, _Cursor(content, path))
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from None
-    parts = header.settings.get("split.count", 1)
-    if isinstance(parts, int) and parts > 1:
-        raise ModelError(f"{path} is one of {parts} files: join them with `llama-gguf-split --merge FIRST OUTPUT`")
-    return header
 
 
 def require_gguf() -> None:
@@ -140,6 +144,7 @@ class _Cursor:
 
 
 def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
+    """Read a file's header. Raises ModelError for another format or version, and for a file shorter than it says."""
     if (magic := struct.pack("<I", cursor.number("<I"))) != _MAGIC:
         raise ModelError(f"{path} is no GGUF file: it begins with {magic!r}, not {_MAGIC!r}")
     version = int(cursor.number("<I"))
@@ -155,6 +160,9 @@ def _parse(path: Path, cursor: _Cursor) -> GgufHeader:
         _read_setting(cursor, settings, lengths)
     if not isinstance(settings.get("general.architecture"), str):
         raise ModelError(f"{path} names no architecture (general.architecture): {AGAIN}")
+    parts = settings.get("split.count", 1)
+    if isinstance(parts, int) and parts > 1:
+        raise ModelError(f"{path} is one of {parts} files: join them with `llama-gguf-split --merge FIRST OUTPUT`")
     found = [(each, offset) for each, offset in _tensors(cursor, n_tensors)]
     alignment = settings.get("general.alignment", _ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 1:

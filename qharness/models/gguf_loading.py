@@ -39,6 +39,7 @@ def gguf_config(header: GgufHeader) -> PretrainedConfig:
             if any(sign in str(error) for sign in _UNSUPPORTED):
                 raise ModelError(f"{what}, which transformers does not read from GGUF files") from None
             raise ModelError(f"{what}, but its settings are not: {type(error).__name__}: {first_line(error)}") from None
+    config.name_or_path = ""
     config.vocab_size = _vocabulary(header)
     config.dtype = _dtype(header)
     return config
@@ -46,7 +47,7 @@ def gguf_config(header: GgufHeader) -> PretrainedConfig:
 
 def _require_readable(header: GgufHeader) -> None:
     """Raise ModelError for tensors of a type that the package `gguf` does not turn into numbers."""
-    for kind in header.kinds:
+    for kind in header.type_bytes:
         number = GGMLQuantizationType[kind]
         try:
             dequantize(np.zeros((1, GGML_QUANT_SIZES[number][1]), np.uint8), number)
@@ -68,8 +69,10 @@ def _dtype(header: GgufHeader) -> torch.dtype:
     """The dtype of a file that holds no quantized tensor; float32 of one that does."""
     import torch
 
-    floats = set(header.kinds) <= {"F32", *_FLOATS}
-    found: torch.dtype = getattr(torch, next((_FLOATS[k] for k in _FLOATS if floats and k in header.kinds), "float32"))
+    floats = set(header.type_bytes) <= {"F32", *_FLOATS}
+    found: torch.dtype = getattr(
+        torch, next((_FLOATS[k] for k in _FLOATS if floats and k in header.type_bytes), "float32")
+    )
     return found
 
 

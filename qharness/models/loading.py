@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ class LoadedModel:
 
     `footprint`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is
     not there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
+    `remarks`: what a reader of its figures must know of the form of its weights.
     """
 
     model: PreTrainedModel
@@ -48,6 +49,7 @@ class LoadedModel:
     footprint: WeightFootprint | None = None
     device: torch.device | None = None
     untouched: Untouched | None = None
+    remarks: Sequence[str] = ()
 
     def place(self) -> None:
         """Move the model to the device where it will run."""
@@ -143,7 +145,7 @@ def load_model(
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     tokenizer = load_tokenizer(checkpoint, parent)
     follow(loaded, tokenizer)
-    return LoadedModel(loaded.eval(), tokenizer, name, device=where if later else None)
+    return LoadedModel(loaded.eval(), tokenizer, name, device=where if later else None, remarks=checkpoint.remarks)
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -186,6 +188,8 @@ def _from_pretrained(
         asks = "its header" if gguf else "config.json"
         raise ValueError(f"its checkpoint's {key} has the shape {list(has)}, and {asks} asks for {list(wanted)}")
     loaded: PreTrainedModel = model if quantized else model.to(where)
+    if gguf:  # transformers alone would load something else from that folder, or nothing
+        loaded.name_or_path = loaded.config.name_or_path = ""
     return loaded
 
 

@@ -163,7 +163,8 @@ def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> Quantiz
     if untouched.notable:
         log(f"{model.quantizer.name}: {untouched}")
     device = resolve_device(model.spec.device)
-    loaded = LoadedModel(read.eval(), tokenizer, model.spec.model, device=device, untouched=untouched)
+    remarks = model.checkpoint.remarks
+    loaded = LoadedModel(read.eval(), tokenizer, model.spec.model, device=device, untouched=untouched, remarks=remarks)
     return QuantizedModel(loaded, about.get("composition"), about.get("log", ()))
 
 

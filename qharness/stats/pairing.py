@@ -68,7 +68,7 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 class RunRows:
     """The rows of a finished run's samples.jsonl, in order, its task, its main metric and the form of its prompts.
 
-    `noise`: as RunRecord has it; runs of one noise drew with common random numbers.
+    `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`: as RunSpec has it.
     """
 
     folder: Path

@@ -100,7 +100,7 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
 
 
 def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel:
-    """The model that a run is compared with.
+    """Check a run's model and the one that it is compared with; return the latter.
 
     Raises QHarnessError for a model that could not be made, as far as that shows without its weights, or its server.
     """
