@@ -31,7 +31,7 @@ Message = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerAnswer:
     """A completion as a server gave it, with the tokens and US dollars that it counted; None where it counts none."""
 
     text: str
@@ -79,20 +79,20 @@ class OpenAIClient:
         except (openai.APIError, ValueError):  # of a model that does not chat, say: the run will tell
             pass
 
-    def text(self, prompt: str, options: Options) -> Answer:
+    def text(self, prompt: str, options: Options) -> ServerAnswer:
         """The completion of a text. Raises RefusedOptionError for an option that the server does not take."""
 
-        def ask() -> Answer:
+        def ask() -> ServerAnswer:
             found = self._client.completions.create(model=self.model.name, prompt=prompt, extra_body=dict(options))
             return _answer(found.choices[0].text, found.usage)
 
         return self._whole(ask, options)
 
-    def chat(self, messages: Sequence[Message], options: Options) -> Answer:
+    def chat(self, messages: Sequence[Message], options: Options) -> ServerAnswer:
         """The assistant's next message, or the rest of it. Raises RefusedOptionError, as `text` does."""
         given = cast("list[ChatCompletionMessageParam]", list(messages))
 
-        def ask() -> Answer:
+        def ask() -> ServerAnswer:
             found = self._client.chat.completions.create(
                 model=self.model.name, messages=given, extra_body=dict(options)
             )
@@ -100,7 +100,7 @@ class OpenAIClient:
 
         return self._whole(ask, options)
 
-    def _whole(self, ask: Callable[[], Answer], options: Options) -> Answer:
+    def _whole(self, ask: Callable[[], ServerAnswer], options: Options) -> ServerAnswer:
         """Ask, and again where the answer holds no completion: it is torn, or an error under status 200."""
         for _ in range(self._attempts):
             try:
@@ -114,10 +114,10 @@ class OpenAIClient:
         )
 
 
-def _answer(text: str | None, usage: CompletionUsage | None) -> Answer:
+def _answer(text: str | None, usage: CompletionUsage | None) -> ServerAnswer:
     """The text, empty where a model has only thought, and the server's counts; some give the price as `cost`."""
     cost = getattr(usage, "cost", None)
-    return Answer(
+    return ServerAnswer(
         text or "",
         getattr(usage, "prompt_tokens", None),
         getattr(usage, "completion_tokens", None),

@@ -12,7 +12,7 @@ from qharness.models.completion_keys import CompletionRequest
 from qharness.models.concurrent_lm import ConcurrentLM
 from qharness.models.decoding import cut_at_stop
 from qharness.models.lm_interface import Facts
-from qharness.models.openai_client import Answer, Message, OpenAIClient, Options
+from qharness.models.openai_client import ServerAnswer, Message, OpenAIClient, Options
 from qharness.models.openai_errors import RefusedOptionError
 from qharness.results import Usage
 
@@ -56,7 +56,7 @@ class OpenAIRun(ConcurrentLM):
         self._client = client
         self._chat = False
         self._refused: set[str] = set()
-        self._answers: list[Answer] = []
+        self._answers: list[ServerAnswer] = []
         self.chat_template_args: dict[str, bool] = {}
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -86,7 +86,7 @@ class OpenAIRun(ConcurrentLM):
         text = after_prefix(answer.text, begun, may_continue=_CONTINUE.keys() <= options.keys())
         return cut_at_stop(text, request.decoding.until)
 
-    def _answer(self, prompt: str, messages: Sequence[Message], begun: str, options: Options) -> Answer:
+    def _answer(self, prompt: str, messages: Sequence[Message], begun: str, options: Options) -> ServerAnswer:
         if not messages:
             return self._client.text(prompt, options)
         continues = _CONTINUE.keys() <= options.keys()
@@ -133,7 +133,7 @@ def _stops_in_chat(stops: Sequence[str], continues: bool) -> Iterator[str]:
             yield f"{stop}\n"
 
 
-def usage_of(answers: Sequence[Answer]) -> Usage | None:
+def usage_of(answers: Sequence[ServerAnswer]) -> Usage | None:
     """The sums over the answers whose tokens were counted; None where none was."""
     counted = [each for each in answers if each.prompt_tokens is not None]
     prices = [each.usd for each in counted if each.usd is not None]

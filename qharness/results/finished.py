@@ -114,7 +114,7 @@ class RunRecord(JsonRecord):
     `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
     were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
     quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
-    `chat`: whether prompts were put through the tokenizer's chat template. `baseline`: the comparison with the baseline.
+    `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
     `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
     vLLM.
     """
