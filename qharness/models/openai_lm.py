@@ -12,7 +12,7 @@ from qharness.models.completion_keys import CompletionRequest
 from qharness.models.concurrent_lm import ConcurrentLM
 from qharness.models.decoding import cut_at_stop
 from qharness.models.lm_interface import Facts
-from qharness.models.openai_client import ServerAnswer, Message, OpenAIClient, Options
+from qharness.models.openai_client import Message, OpenAIClient, Options, ServerAnswer
 from qharness.models.openai_errors import RefusedOptionError
 from qharness.results import Usage
 
