@@ -48,10 +48,14 @@ def completions(folder: Path) -> list[str]:
 
 
 def agree(own: Path, other: Path) -> bool:
-    """Whether two runs say the same, but for the end that llama.cpp holds back after bytes that are no characters."""
-    pairs = list(zip(completions(own), completions(other), strict=True))
-    assert len({text for _, text in pairs}) == len(pairs) == 4
-    return all(theirs.startswith(ours.rstrip("\ufffd")) and len(theirs) - len(ours) <= 4 for ours, theirs in pairs)
+    """Whether the completions of two runs begin alike.
+
+    After some twenty tokens llama.cpp's float16 cache may decide between two about as likely, and of bytes that are no
+    characters, which a random model says, it holds back the last few.
+    """
+    pairs = [[text.removeprefix("```python\n")[:10] for text in texts] for texts in map(completions, (own, other))]
+    assert all(len(set(texts)) == 4 for texts in pairs)
+    return pairs[0] == pairs[1]
 
 
 @pytest.mark.parametrize("chat", [False, True])
