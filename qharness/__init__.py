@@ -84,8 +84,8 @@ _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
     "AnswerLanguage", "AnswerSyntax", "BenchmarkFile", "BlockwiseQuantizer", "CacheError", "Calibration",
-    "CalibrationSet", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError", "DiskError",
-    "Document", "JsonError", "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint",
+    "CalibrationSet", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError",
+    "DiskError", "Document", "JsonError", "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint",
     "MissingDependencyError", "ModelError", "ModelInputs", "NameRules", "Opening", "Outcome", "Perturbation", "Piece",
     "PluginError", "Program", "QHarnessError", "QuantizationContext", "QuantizedLinear", "Quantizer", "Role",
     "RunResult", "RunSpec", "SamplesError", "SandboxError", "ScoreResult", "SettingError", "Span", "SpecError",
