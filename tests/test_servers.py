@@ -83,7 +83,7 @@ def chat(lm: OpenAIRun, begun: str = "", asked: str = "Add a and b.", **options:
 def test_a_whole_run(real: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samples repeat, tokens are counted, as many requests are in flight as are asked for, and the key stays secret."""
     monkeypatch.setenv("TINY_KEY", KEY)
-    with faulty_server(real, delay_s=0.1) as server:
+    with faulty_server(real, delay_s=0.3) as server:
         done = run(spec(server.url, tmp_path / "a", batch_size=3, api_key_env="TINY_KEY"))
         again = run(spec(server.url, tmp_path / "b", batch_size=1, api_key_env="TINY_KEY"))
     assert completions(done.folder) == completions(again.folder) and len(set(completions(done.folder))) == 4
