@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tomllib
 from functools import cache
 from typing import Any
@@ -49,3 +50,37 @@ def test_the_programs_pass() -> None:
     for (verdict,), (language, answer) in zip(verdicts, CASES, strict=True):
         found = f"{verdict['status']} {verdict['detail']}"
         assert verdict["status"] == answer.get("verdict", "passed"), f"{language}: {answer['title']}: {found}"
+
+
+HOSTILE = {
+    "backticks": "`" * 1_000_000,
+    "fences": "```\n" * 250_000,
+    "fences with tags": "```python\n" * 100_000,
+    "fences in a row": "```a" * 250_000,
+    "open brackets": "```python\n" + "(" * 1_000_000,
+    "open braces": "{" * 1_000_000,
+    "thoughts": "<think>\n" * 125_000,
+    "ends of thoughts": "</think>\n" * 110_000,
+    "elements": "<code" * 200_000,
+    "open elements": "<code>\n" * 140_000,
+    "strings": '{"a": "\\n' * 100_000,
+    "heads": "def add(a, b):\n" * 60_000,
+    "methods": "public static int add(int a, int b) {\n" * 25_000,
+    "quotes": '"""\n' * 250_000,
+    "control characters": "\x00\x1b[2J\x07\ud800" * 150_000,
+    "a long line": "add(" * 250_000,
+    "spaces": " " * 1_000_000,
+    "quotations": ">" * 1_000_000 + "```\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("language", MADE)
+def test_hostile_answers_take_little_time(language: str, name: str) -> None:
+    """Twice the text takes about twice the time: what is measured is a part of it, with a generous limit."""
+    answer = {"title": name, "problem": "add"}
+    text = HOSTILE[name][: len(HOSTILE[name]) // 8]
+    start = time.process_time()
+    ((found,),) = extract_code([[text]], [document(language, answer)])
+    assert isinstance(found, Solution)
+    assert time.process_time() - start < 20

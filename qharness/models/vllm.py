@@ -125,7 +125,7 @@ def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) ->
 
 def _reason(error: Exception) -> str:
     """The reason in one line; of pydantic's errors, whose first line only counts them, the first one's message."""
-    return first_line(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else first_line(error)
+    return first_line(ValueError(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else error)
 
 
 @dataclass(frozen=True)
