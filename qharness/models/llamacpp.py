@@ -110,7 +110,7 @@ class _Server:
             """Collect a part of the answer; True ends it."""
             nonlocal text, error
             if "error" in chunk:
-                error = first_line(chunk["error"].get("message", "")) or "it fails"
+                error = str(chunk["error"].get("message", "")).partition("\n")[0] or "it fails"
             else:
                 text += chunk["choices"][0]["text"]
             return bool(error) or stopping.is_set() or cut_at_stop(text, until) != text

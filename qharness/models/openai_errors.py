@@ -58,7 +58,7 @@ def said_by(error: openai.APIError, model: ServerModel) -> str:
     message = body.get("message") if isinstance(body, dict) else None
     if isinstance(message, dict):
         message = message.get("message")
-    text = first_line(str(message or body or error.message)) or type(error).__name__
+    text = str(message or body or error.message).strip().partition("\n")[0] or type(error).__name__
     return text.replace(model.api_key, "***") if model.api_key else text
 
 
