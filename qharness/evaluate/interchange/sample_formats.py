@@ -164,9 +164,7 @@ def _log_line(run: ExportedRun, samples: list[tuple[SampleRow, Document]]) -> Js
         "target": doc["tests"],
         "arguments": {"gen_args_0": {"arg_0": row.prompt, "arg_1": run.record.generation[row.task]}},
         "resps": [[run.uncut[key] for key in keys]],
-        "filtered_resps": [
-            [each.completion if each.solution is None else each.solution for each, _ in samples]
-        ],
+        "filtered_resps": [[each.completion if each.solution is None else each.solution for each, _ in samples]],
         "filter": next((name.split(",")[1] for name in rates), "none"),
         "metrics": list(metrics),
         **json_safe(metrics),
