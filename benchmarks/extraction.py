@@ -28,16 +28,10 @@ def sanitizer(folder: Path | None) -> Callable[[str, str], str]:
     """Import EvalPlus's `sanitize`, whose module also imports its data sets and command line, which it does not use."""
     if folder:
         sys.path.insert(0, str(folder))
+    unused = ("get_human_eval_plus", "get_mbpp_plus", "load_solutions", "write_directory", "write_jsonl", "tqdm")
     for name in ("evalplus.data", "evalplus.syncheck", "tqdm"):
         module = types.ModuleType(name)
-        for each in (
-            "get_human_eval_plus",
-            "get_mbpp_plus",
-            "load_solutions",
-            "write_directory",
-            "write_jsonl",
-            "tqdm",
-        ):
+        for each in unused:
             setattr(module, each, None)
         module.__dict__["syntax_check"] = parses
         sys.modules[name] = module
@@ -86,9 +80,7 @@ def main() -> None:
         print(f"{count:6} ours {a:14} EvalPlus's {b}")
     for row, (a, b), one, other in zip(rows, verdicts, ours, theirs, strict=True):
         if a["passed"] != b["passed"]:
-            print(
-                f"\n{'=' * 30} {row['task_id']}: ours {a['status']} {a['detail']}, theirs {b['status']} {b['detail']}"
-            )
+            print(f"\n===== {row['task_id']}: ours {a['status']} {a['detail']}, EvalPlus's {b['status']} {b['detail']}")
             print(row["completion"], "--- ours", one, "--- EvalPlus's", other, sep="\n")
 
 

