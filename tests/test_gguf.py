@@ -22,9 +22,11 @@ from qharness.plugins.gguf import Gguf
 from qharness.plugins.gguf import rounded as our_rounded
 from qharness.quantization.application import quantize
 from qharness.quantization.checkpoint_export import export_checkpoint
+from qharness.quantization.quantized_models import Models
 from qharness.registry import get_registry
+from qharness.spec import unbind
 from tests.aqlm_models import logits
-from tests.asked import bound, sizes
+from tests.asked import bound, resolved, sizes
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_gguf import CHAT_TEMPLATE, INNER, PLAIN, SPECIALS, VOCABULARY, WIDTH, rounded, save_llama, save_qwen2
@@ -103,6 +105,17 @@ def test_text_is_cut_as_the_file_says(tmp_path: Path, capsys: pytest.CaptureFixt
     assert tokens["gpt-2"] == tokens["unheard-of"] == ["ĠĠ", "Ġ", "Ġ", "7"]
     noted = capsys.readouterr().err.splitlines()
     assert len(noted) == 1 and "unheard-of" in noted[0]
+
+
+def test_what_transformers_does_not_take_is_said(llama: Path, tmp_path: Path) -> None:
+    scaled = (
+        header(settings=2, tensors=1) + NAMED + text("llama.rope.scaling.type") + struct.pack("<I", 8) + text("yarn")
+    )
+    scaled += text("rope_freqs.weight") + struct.pack("<IQIQ", 1, 8, 0, 0) + bytes(96)
+    (tmp_path / "model.gguf").write_bytes(scaled)
+    remarks = Checkpoint(str(tmp_path / "model.gguf")).remarks
+    assert len(remarks) == 2 and "long texts: llama.rope.scaling.type, rope_freqs.weight" in remarks[1]
+    assert len(Checkpoint(str(llama)).remarks) == 1
 
 
 @pytest.mark.parametrize("architecture", SAVE)
@@ -310,6 +323,9 @@ def test_layers_whose_rows_are_no_whole_blocks_are_left() -> None:
 def test_specs() -> None:
     quantizer = get_registry().quantizer
     assert quantizer("gguf:q4_0") == quantizer("gguf:type=q4_0") == Gguf("q4_0")
+    with pytest.raises(SpecError, match="write gguf:q8_0"):
+        quantizer("gguf")
+    assert str(unbind(quantizer("gguf:q8_0"))) == "gguf:q8_0"
     with pytest.raises(SpecError, match="q8_0 or q5_1 or q5_0 or q4_1 or q4_0"):
         quantizer("gguf:q9")
     for kind in ("q4_k", "Q4_K_M", "iq2_xs", "mxfp4"):
@@ -351,6 +367,16 @@ def test_a_plain_checkpoint_is_written(llama: Path, tmp_path: Path) -> None:
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "q")
     assert again.chat_template == CHAT_TEMPLATE
     assert again(TEXT)["input_ids"] == load_tokenizer(Checkpoint(str(llama)))(TEXT)["input_ids"]
+
+
+def test_the_cache_gives_it_back_to_the_last_bit(
+    llama: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path))
+    made, read = (Models(cached_from_s=0).get(resolved(llama, "int8-dynamic", device="cpu")) for _ in range(2))
+    assert "quantized before" in capsys.readouterr().err
+    assert torch.equal(logits(read.loaded.model), logits(made.loaded.model))
+    assert read.loaded.remarks == made.loaded.remarks and "dequantized" in read.loaded.remarks[0]
 
 
 def test_others_quantizers_say_what_to_do(llama: Path) -> None:

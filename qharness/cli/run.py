@@ -21,6 +21,7 @@ from qharness.cli.options import (
 )
 from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.evaluate.run.run_folder import is_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -51,13 +52,21 @@ def run(
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
-    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    backend: Annotated[
+        BackendName, typer.Option(help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.")
+    ] = "hf",
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.")
+    ] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
+    ] = None,
     chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
     system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
     no_think: Annotated[
         bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
     ] = False,
-    baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
@@ -73,6 +82,7 @@ def run(
     registry()
     if baseline and no_baseline:
         raise QHarnessError("--baseline and --no-baseline exclude each other")
+    finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
     specs = [
         RunSpec(
             task=name,
@@ -92,9 +102,12 @@ def run(
             allow_unsandboxed=allow_unsandboxed,
             allow_untouched=allow_untouched,
             trust_remote_code=trust_remote_code,
+            base_url=base_url,
+            api_key_env=api_key_env,
             data_dir=data_dir,
             output=output,
-            baseline=baseline,
+            baseline=None if finished else baseline,
+            baseline_run=finished,
             compare=not no_baseline,
             chat=chat,
             system=system,

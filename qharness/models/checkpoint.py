@@ -74,7 +74,10 @@ class Checkpoint:
             return ()
         sizes = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in self.gguf_header.type_bytes.items())
         whole = f"{self.gguf_header.file_bytes / 1e6:.1f} MB, of which {sizes}"
-        return (f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized",)
+        found = [f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized"]
+        if unread := self.gguf_header.position_settings:
+            found.append(f"transformers does not take what the file says of long texts: {', '.join(unread)}")
+        return tuple(found)
 
     @property
     def folder(self) -> str:
@@ -106,6 +109,10 @@ class Checkpoint:
             raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
         mark(config, folder.as_posix())
         return config
+
+    def named(self, name: str) -> Checkpoint:
+        """Another model's checkpoint, trusted as much."""
+        return Checkpoint(name, self.trust_remote_code)
 
     def _gguf_config(self, header: GgufHeader) -> PretrainedConfig:
         from qharness.models.gguf_loading import gguf_config

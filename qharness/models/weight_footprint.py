@@ -20,6 +20,7 @@ from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.gguf_header import GgufHeader
 from qharness.models.loading import model_class, own_dtype
+from qharness.models.server_model import ServerModel
 from qharness.spec import unbind
 
 if TYPE_CHECKING:
@@ -151,16 +152,25 @@ def gguf_footprint(header: GgufHeader) -> GgufFootprint:
     matrices = [tensor for tensor in header.tensors if "blk." in tensor.name and len(tensor.shape) > 1]
     weights = sum(tensor.weights for tensor in matrices)
     stored = sum(tensor.n_bytes for tensor in matrices)
-    bits = [math.nan] * 2
-    if weights:
-        bits = [sum(tensor.weights * tensor.code_bits for tensor in matrices) / weights, 8 * stored / weights]
+    nominal = sum(tensor.weights * tensor.code_bits for tensor in matrices) / weights if weights else math.nan
+    bits = 8 * stored / weights if weights else math.nan
     return GgufFootprint(
-        header.file_bytes, header.type_bytes, weights, stored, header.file_bytes - stored, BitsPerParam(*bits, bits[-1])
+        file_bytes=header.file_bytes,
+        type_bytes=header.type_bytes,
+        weights=weights,
+        weight_bytes=stored,
+        unquantized_bytes=header.file_bytes - stored,
+        bits_per_param=BitsPerParam(nominal, bits, bits),
     )
 
 
-def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> CheckpointFigures:
-    """Size a checkpoint by its footprint; one that is quantized already, or a GGUF file as it is, by its files."""
+def checkpoint_figures(checkpoint: Checkpoint | ServerModel, quantizer: Quantizer) -> CheckpointFigures:
+    """Size a checkpoint by its footprint; one that is quantized already, or a GGUF file as it is, by its files.
+
+    Nothing is known of a model that a server holds.
+    """
+    if isinstance(checkpoint, ServerModel):
+        return CheckpointFigures(None, None)
     if quant_method(checkpoint.config) is not None:
         return CheckpointFigures(source_bytes(checkpoint.source), None)
     try:

@@ -13,6 +13,7 @@ from qharness.results.finished import (
     ScoreResult,
     Timings,
     UntouchedShare,
+    Usage,
     Versions,
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
@@ -21,5 +22,5 @@ from qharness.results.paired_results import Comparison, McNemar, PairedMeans
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
     "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord", "RunResult",
-    "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Versions",
+    "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Usage", "Versions",
 ]  # fmt: skip

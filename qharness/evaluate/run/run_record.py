@@ -86,7 +86,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         write_lines(run.folder / SAMPLES, map(encode, rows))
     write_json(run.folder / RESULTS, results)
     metrics = metrics_of(run, results)
-    checkpoint = checkpoint_figures(run.model.checkpoint, run.model.quantizer)
+    checkpoint = checkpoint_figures(run.model.source, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
         chat=run.spec.chat,
@@ -99,11 +99,12 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         hosting=HostingRecord(
             resident_bytes=facts.resident_bytes,
             weight_bytes=facts.weight_bytes,
-            storage_bytes=checkpoint.storage_bytes,
+            storage_bytes=facts.storage_bytes or checkpoint.storage_bytes,
             parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
         timings=Timings(round(total, 3), round(lm.seconds, 3)),
+        usage=facts.usage,
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
         batches=Batches(lm.at_a_time, lm.batches if lm.batch_dependent else None),
