@@ -24,7 +24,7 @@ from tests.conftest import REPOSITORY
 from tests.hostile.others import OTHERS, among_honest, missing, module
 from tests.test_hostile import USERS, WAYS
 
-SAMPLE = 12
+SAMPLE = 6
 """How many hostile programs the quick test takes."""
 ENDS = ["", "\n\nThis { doesn't } end it.\n```\n"]
 
@@ -101,9 +101,10 @@ def test_a_missing_tool_is_told_with_its_command(language: str, monkeypatch: pyt
     assert "install" in missing(language)
 
 
-def test_canonical_solutions_pass_cut_or_not_and_empty_bodies_do_not(language: str, data_dir: Path) -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 12])
+def test_canonical_solutions_pass_cut_or_not_and_empty_bodies_do_not(step: int, language: str, data_dir: Path) -> None:
     (task,) = load_task(f"mceval-{language}", data_dir).tasks.values()
-    docs = list(task.eval_docs)
+    docs = list(task.eval_docs)[::step]
     stops = task.get_config("generation_kwargs")["until"]
     empty = module(language).EMPTY
     texts = [[doc["canonical_solution"] + end for end in ENDS] for doc in docs]

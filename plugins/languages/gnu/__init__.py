@@ -40,6 +40,7 @@ def gnu_toolchain(
         "libraries": list(libraries),
         "between": (_HERE / "gnu_report.c").read_text(encoding="utf-8"),
         "suffix": suffix,
+        "servers": 6 if precompiled else 16,  # so that they stay below _COMPILERS_BYTES: g++ takes 60 to 150 MB each
         "preload": "",
         "precompiled": {f"#include <{precompiled}>": str(folder / _HEADER)} if precompiled else {},
         **_steps(found, language, libraries, folder),
@@ -102,12 +103,13 @@ def _prepared(compiler: str, language: str, header: str) -> Path:
 
 def _prepare(compiler: str, language: str, source: Path, header: str, folder: Path) -> None:
     made = folder / _PRELOAD
-    shared = [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source]
+    shared: list[str | Path] = [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source]
     if subprocess.run(shared, capture_output=True, check=False).returncode:
         made.write_bytes(b"")
     if header:
         (folder / _HEADER).write_text(f"#include <{header}>\n", encoding="utf-8")
-        compiled = [compiler, "-x", f"{language}-header", *_COMPILE, folder / _HEADER, "-o", folder / f"{_HEADER}.gch"]
+        made = folder / f"{_HEADER}.gch"
+        compiled = [compiler, "-x", f"{language}-header", *_COMPILE, str(folder / _HEADER), "-o", str(made)]
         subprocess.run(compiled, capture_output=True, check=False)
     for path in folder.iterdir():
         path.chmod(0o644)

@@ -15,7 +15,6 @@ from qharness.plugins.languages.native_settings import SETTINGS
 
 _HEADERS = re.compile(r"(?:[ \t]*(?:#[ \t]*include[ \t]*<[\w./+-]+>[ \t]*)?(?://[^\n]*)?\n)+")
 _INCLUDE = re.compile(r"#[ \t]*include[ \t]*<[\w./+-]+>")
-_MOST_SERVERS = 16
 _LONGEST_SECONDS = 60.0
 _servers = {}
 
@@ -97,6 +96,6 @@ def compiled(folder, source, renamed, rest, seconds):
         server.close()
         return False
     _servers[headers] = server  # the last used is the last to go
-    if len(_servers) > _MOST_SERVERS:
+    if len(_servers) > SETTINGS["servers"]:
         _servers.pop(next(iter(_servers))).close()
     return status == 0

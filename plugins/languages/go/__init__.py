@@ -97,7 +97,7 @@ def _compile_packages(go: str, sources: Path, folder: Path) -> None:
     )
     if done.returncode:
         raise OSError(f"go list: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    lines = []
+    lines: list[str] = []
     for line in filter(None, done.stdout.splitlines()):
         name, _, made = line.removeprefix("packagefile ").partition("=")
         kept = folder / f"{len(lines)}.a"
