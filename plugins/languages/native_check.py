@@ -6,7 +6,8 @@ that only this program's code holds.
 
 import os
 
-from qharness.plugins.languages.native_build import CompileError, build, in_process
+from qharness.plugins.languages.native_build import build, in_process
+from qharness.plugins.languages.native_error import CompileError
 
 _LENGTH, _LONGEST = 12, 1 << 16
 

@@ -51,6 +51,7 @@ def gnu_toolchain(
         readable=(folder,) if prefix == Path("/usr") else (prefix, folder),
         version=_version(found),
         checked_harness=native_modules([_HERE / f"gnu_{name}.py" for name in ("servers", "build")], settings),
+        tool=found,
         executable_files=True,
         checker_bytes=_COMPILERS_BYTES,
     )

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 
 from qharness.plugins.languages.gnu_servers import compiled
+from qharness.plugins.languages.native_error import CompileError
 from qharness.plugins.languages.native_settings import SETTINGS
 
 _MOST_MEMORY = 1 << 30
@@ -23,14 +24,6 @@ _NO_RETURN = re.compile(
 _ERROR = re.compile("(?i)error:|undefined reference|multiple definition")
 _LEAVES = re.compile(r"\b(return|for|while|goto|throw|asm|\w*exit\w*|abort|\w*jmp|\w*unreachable)\b")
 _MOST_WORDS = 1 << 16  # of the compiler's messages
-
-
-class CompileError(Exception):
-    """There is no executable: a status, and the reason."""
-
-    def __init__(self, status, detail):
-        super().__init__(status, detail)
-        self.status, self.detail = status, detail
 
 
 def build(source, tests, token, cpu_seconds):

@@ -19,7 +19,7 @@ _LONGEST_SECONDS = 60.0
 _servers = {}
 
 
-class _Server:
+class _ForkingCompiler:
     """A compiler that has read some headers: its folder, its process, and our ends of its pipes."""
 
     def __init__(self, headers, seconds):
@@ -90,7 +90,7 @@ def compiled(folder, source, renamed, rest, seconds):
     for name, text in (("1", f'{renamed}#line 1 "solution{SETTINGS["suffix"]}"\n{source}\n'), ("2", rest)):
         with open(f"{folder}/{name}", "wb") as file:
             file.write(text.encode("utf-8", "surrogatepass"))
-    server = _servers.pop(headers, None) or _Server(headers, seconds)
+    server = _servers.pop(headers, None) or _ForkingCompiler(headers, seconds)
     status = server.compile(folder) if server.ready else None
     if status is None:
         server.close()

@@ -55,6 +55,7 @@ class Go:
             readable=(folder, *(each for each in (root, tools) if not each.is_relative_to("/usr"))),
             version=version,
             checked_harness=native_modules([_HERE / "go_build.py"], settings),
+            tool=go,
             executable_files=True,
             limit_address_space=False,
         )

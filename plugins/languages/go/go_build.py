@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 
+from qharness.plugins.languages.native_error import CompileError
 from qharness.plugins.languages.native_settings import SETTINGS
 
 _MOST_WORDS = 1 << 16  # of the compiler's messages
@@ -38,14 +39,6 @@ _REACHES = re.compile(
     rf"|\b(?:func|type|var|const)[ \t]+(?:{_PREDECLARED})\b|\b(?:{_PREDECLARED})\b[ \t]*(?:,[^=\n]*)?=(?!=)"
 )
 """What a solution must not have, so that its tests mean what they say and nothing of theirs can be read or replaced."""
-
-
-class CompileError(Exception):
-    """There is no executable: a status, and the reason."""
-
-    def __init__(self, status, detail):
-        super().__init__(status, detail)
-        self.status, self.detail = status, detail
 
 
 def build(source, tests, token, cpu_seconds):

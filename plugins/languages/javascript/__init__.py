@@ -81,5 +81,6 @@ def node_toolchain(
         readable=(*(() if prefix == Path("/usr") else (prefix,)), _HERE, *readable),
         version=f"{version}node {own_version}, harness {digest}",
         checked_harness=tuple((f"qharness.plugins.languages.{name}", text) for name, text in texts),
+        tool=node,
         limit_address_space=False,
     )
