@@ -6,9 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.bounds import check_fields
+from qharness.bounds import Bound, check_fields
+from qharness.errors import SettingError
 
 DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
+_MARGIN = Bound(float, 0, 99, above=True)  # percent, or percent points
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,36 @@ class TaskName:
 
 
 @dataclass(frozen=True)
+class MaxLoss:
+    """The greatest loss of pass@1 that the user can bear: points, or with `relative` percent of full precision's."""
+
+    amount: float = 2.0
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if complaint := _MARGIN.complaint(self.amount):
+            raise SettingError(f"--max-loss {complaint}")
+
+    @classmethod
+    def of(cls, text: str) -> MaxLoss:
+        """Parse `POINTS` or `PERCENT%`. Raises SettingError for anything else."""
+        number = text.strip().removesuffix("%")
+        try:
+            amount = float(number)
+        except ValueError:
+            raise SettingError(f"--max-loss must be points, as 2, or percent, as 5%, not {text!r}") from None
+        return cls(amount, text.strip().endswith("%"))
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}%" if self.relative else f"{self.amount:g}"
+
+    @property
+    def fraction(self) -> float:
+        """The amount as a fraction, 0 to 1."""
+        return self.amount / 100
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run: a model, quantized, on a task. None means the task's own default.
 
@@ -99,6 +131,7 @@ class RunSpec:
     output: Path = Path("runs")
     baseline: str | None = None
     compare: bool = True
+    max_loss: MaxLoss = MaxLoss()
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -17,9 +17,11 @@ from qharness.results.finished import (
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
 from qharness.results.paired_results import Comparison, McNemar, PairedMeans
+from qharness.results.verdict import LossBounds, Verdict, VerdictClass
 
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
-    "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord", "RunResult",
-    "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Versions",
+    "LossBounds", "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord",
+    "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Verdict", "VerdictClass",
+    "Versions",
 ]  # fmt: skip

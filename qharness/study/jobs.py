@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
 from qharness.results import RunResult
-from qharness.specs import ModelSpec, RunSpec, TaskName
+from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
@@ -124,14 +124,25 @@ def has_baseline(spec: RunSpec) -> bool:
 def baseline_of(spec: RunSpec) -> RunSpec:
     """The same run in full precision, of the model `spec.baseline` if one is named."""
     return dataclasses.replace(
-        spec, model=spec.baseline or spec.model, quant="none", calib=None, compare=False, baseline=None
+        spec,
+        model=spec.baseline or spec.model,
+        quant="none",
+        calib=None,
+        compare=False,
+        baseline=None,
+        max_loss=MaxLoss(),
     )
 
 
 def with_baselines(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """These runs after those that they are compared with, each once."""
     baselines = dict.fromkeys(baseline_of(spec) for spec in specs if has_baseline(spec))
-    return [*baselines, *(spec for spec in specs if dataclasses.replace(spec, compare=False) not in baselines)]
+    return [*baselines, *(spec for spec in specs if _alone(spec) not in baselines)]
+
+
+def _alone(spec: RunSpec) -> RunSpec:
+    """The same run, compared with nothing."""
+    return dataclasses.replace(spec, compare=False, max_loss=MaxLoss())
 
 
 def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_mod
 from qharness.results import RunResult
 from qharness.specs import RunSpec
 from qharness.stats import comparable, compare_runs
+from qharness.stats.judged_runs import ComparedRun, judge_models, verdict_of
 from qharness.stats.pairing import RunRows, read_rows
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording
@@ -136,7 +138,7 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
 
 
 def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
-    """The result with the comparison with its baseline in its document, and in its run.json."""
+    """The result with the comparison with its baseline, and the verdict, in its document and in its run.json."""
     whole = RunResult(result.folder, result.document, baseline)
     if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
         return whole
@@ -144,9 +146,13 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
     metric = result.record.main_metric_name
     first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
     found = compare_runs(first, RunRows(run.folder, task, rows, metric))
-    comparison = json_safe(found.document)
-    if result.document.get("baseline") == comparison:
-        return whole
-    document = {**result.document, "baseline": comparison}
-    write_json(run.folder / RUN, document)
+    record = dataclasses.replace(result.record, baseline=found)
+    ((judged,),) = judge_models([ComparedRun(record, baseline.record)], run.spec.max_loss).values()
+    verdict = verdict_of(judged)
+    added = {"baseline": json_safe(found.document)}
+    if verdict is not None:
+        added["verdict"] = json_safe(verdict.document)
+    document = {**result.document, **added}
+    if document != result.document:
+        write_json(run.folder / RUN, document)
     return RunResult(result.folder, document, baseline)

@@ -90,7 +90,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
             parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
-        timings=Timings(round(total, 3), round(lm.seconds, 3)),
+        timings=Timings(round(total, 3), round(lm.seconds, 3), journal.appended),
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
         batches=Batches(lm.at_a_time, lm.batches if lm.batch_dependent else None),

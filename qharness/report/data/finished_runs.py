@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
+from qharness.specs import MaxLoss
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
 
@@ -63,7 +64,13 @@ class FinishedRun:
     def __init__(self, result: RunResult) -> None:
         self.result, self.folder, record = result, result.folder, result.record
         self.spec = spec = dataclasses.replace(
-            record.spec, allow_unsandboxed=False, allow_untouched=False, output=Path(), data_dir=None, compare=True
+            record.spec,
+            allow_unsandboxed=False,
+            allow_untouched=False,
+            output=Path(),
+            data_dir=None,
+            compare=True,
+            max_loss=MaxLoss(),
         )
         self.model = spec.baseline or spec.model
         self.checkpoint = None if spec.model == self.model else spec.model
