@@ -27,6 +27,8 @@ def report(
     collection, findings = write_report(folders, output, title or TITLE, margin)
     verdicts = {finding.model: finding.judged for finding in findings}
     print_verdicts(verdicts)
+    if not verdicts:
+        echo("No verdict: no run of programs here is of a quantized model with full precision beside it.")
     for folder in collection.unfinished:
         note(f"not finished, and left out: {why_left_out(folder)}")
     echo(f"report of {len(collection.runs)} runs: {output / PAGE}")

@@ -17,11 +17,11 @@ from qharness.results.finished import (
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
 from qharness.results.paired_results import Comparison, McNemar, PairedMeans
-from qharness.results.verdict import LossBounds, Verdict, VerdictClass
+from qharness.results.verdict import LossBounds, LossVerdict, VerdictClass
 
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
-    "LossBounds", "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord",
-    "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Verdict", "VerdictClass",
+    "LossBounds", "LossVerdict", "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans",
+    "RunRecord", "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "VerdictClass",
     "Versions",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from qharness.errors import SamplesError
 from qharness.results.paired_results import Comparison
-from qharness.results.verdict import Verdict
+from qharness.results.verdict import LossVerdict
 from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
 from qharness.storage.json_values import JsonObject, defined
@@ -132,7 +132,7 @@ class RunRecord(JsonRecord):
     generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
     baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
-    verdict: Verdict | None = field(default=None, metadata=LEFT_OUT)
+    verdict: LossVerdict | None = field(default=None, metadata=LEFT_OUT)
 
     @property
     def own_metrics(self) -> Mapping[str, float]:

@@ -33,7 +33,7 @@ class LossBounds:
 
 
 @dataclass(frozen=True)
-class Verdict(JsonRecord):
+class LossVerdict(JsonRecord):
     """The verdict on one quantized model on one task, and the sentence that says it.
 
     `max_loss`: the margin, in the unit of `loss`. `relative`: that unit is percent of full precision's pass@1.

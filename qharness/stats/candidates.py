@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from qharness.results import Comparison
-from qharness.results.verdict import Verdict, VerdictClass
+from qharness.results.verdict import LossVerdict, VerdictClass
 from qharness.specs import MaxLoss
 from qharness.stats.adjustment import holm_levels
 from qharness.stats.intervals import LEVEL
@@ -23,7 +23,7 @@ class JudgedTask:
     task: str
     comparison: Comparison
     evidence: LossEvidence
-    verdict: Verdict
+    verdict: LossVerdict
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def judge(candidates: Sequence[Candidate], margin: MaxLoss) -> list[JudgedCandid
     ]
 
 
-def _verdict(evidence: LossEvidence, holds_level: float, loses_level: float, candidates: int) -> Verdict:
+def _verdict(evidence: LossEvidence, holds_level: float, loses_level: float, candidates: int) -> LossVerdict:
     """The verdict at these levels, without its sentence."""
     margin = evidence.margin
-    verdict = Verdict(
+    verdict = LossVerdict(
         _class(evidence, holds_level, loses_level),
         margin.amount,
         evidence.bounds(holds_level, loses_level),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qharness.evaluate.run.run_folder import read_run, require_run
 from qharness.results import Comparison, RunRecord, RunResult
-from qharness.results.verdict import Verdict
+from qharness.results.verdict import LossVerdict
 from qharness.specs import MaxLoss, RunSpec
 from qharness.stats.candidates import FULL_PRECISION, Candidate, JudgedCandidate, Savings, judge
 from qharness.stats.verdict_sentences import candidate_sentence
@@ -91,16 +91,16 @@ def judge_pair(comparison: Comparison, margin: MaxLoss) -> JudgedCandidate:
         RunRecord.of_document(require_run(Path(folder)), folder) for folder in (comparison.a, comparison.b)
     )
     name, reference = model_name(second.spec), model_name(first.spec)
-    if second.spec.quant == "none" and first.spec.quant != "none":
-        name = FULL_PRECISION
     if first.spec.quant == "none" and (second.spec.baseline or second.spec.model) == first.spec.model:
         reference = FULL_PRECISION
+    if second.spec.model_spec == first.spec.model_spec:  # on other prompts, or sampled otherwise
+        name, reference = Path(comparison.b).name, Path(comparison.a).name
     savings = ComparedRun(second, first).savings
     (judged,) = judge([Candidate(name, [(second.spec.task, comparison)], savings, reference)], margin)
     return judged
 
 
-def verdict_of(judged: JudgedCandidate) -> Verdict | None:
+def verdict_of(judged: JudgedCandidate) -> LossVerdict | None:
     """The verdict on a candidate's only task, with the sentence; None where it is not compared by its passes."""
     sentence = candidate_sentence(judged)
     return next((replace(each.verdict, sentence=sentence) for each in judged.tasks), None)
