@@ -100,12 +100,13 @@ def _rates(problems: Sequence[Pairs]) -> tuple[_Rates, _Rates]:
 
 def paired_counts(problems: Sequence[Pairs]) -> list[PairedCounts]:
     """Count the problems by how many of their pairs passed in which run; the counts are sorted."""
-    kinds: Counter[tuple[int, ...]] = Counter()
+    kinds: Counter[tuple[int, int, int, int]] = Counter()
     for each in problems:
         first, second = each.passed
         parts = (first & second, first & ~second, ~first & second, ~first & ~second)
-        kinds[tuple(int(part.sum()) for part in parts)] += 1
-    return [PairedCounts(*kind, problems=count) for kind, count in sorted(kinds.items())]
+        both, a_only, b_only, neither = (int(part.sum()) for part in parts)
+        kinds[both, a_only, b_only, neither] += 1
+    return [PairedCounts(*kind, count) for kind, count in sorted(kinds.items())]
 
 
 def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> PairedMeans:
