@@ -20,6 +20,7 @@ from qharness import (
     QuantizationContext,
     Quantizer,
     UnknownNameError,
+    first_line,
     hookimpl,
     option,
 )
@@ -50,7 +51,10 @@ def _again(settings: Callable[[torch.dtype], Any]) -> Callable[[PreTrainedModel]
 
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         if not model.name_or_path:
-            raise ModelError("this model was made in memory: transformers quantizes only what it can load")
+            raise ModelError(
+                "transformers quantizes only what it loads from a folder, and this model was made in memory or is of "
+                "a GGUF file: `qharness quantize --quant none` writes a folder"
+            )
         source, kind, dtype, device = model.name_or_path, type(model), model.dtype, model.device
         how = settings(dtype)
         model.to("meta")  # type: ignore[arg-type]  # frees the weights
@@ -100,6 +104,8 @@ def _int4(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
+    """Return a function that replaces the blocks' Linears by HQQ's, in place."""
+
     def quantize(model: PreTrainedModel) -> PreTrainedModel:
         from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
 
@@ -198,8 +204,7 @@ def _run(extra: str, scheme: LibraryScheme, model: PreTrainedModel) -> PreTraine
     try:
         return scheme.quantize(model)
     except (ImportError, RuntimeError, ValueError, OSError, NotImplementedError, AssertionError) as error:
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"{scheme.package} could not quantize the model: {line}") from error
+        raise ModelError(f"{scheme.package} could not quantize the model: {first_line(error)}") from error
 
 
 @hookimpl

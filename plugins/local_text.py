@@ -22,7 +22,7 @@ from itertools import groupby
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from qharness import CalibrationSet, DataError, JsonError, hookimpl, option, parse_json
+from qharness import CalibrationSet, CheckedOptions, DataError, JsonError, hookimpl, option, parse_json
 
 _CHARACTERS = 4  # to a token: rather too many, so that a document fills its sequence under most tokenizers
 _N, _SEQLEN = 128, 2048  # GPTQ's; AQLM's 1024 sequences of 4096 are more text than a standard library has
@@ -169,6 +169,7 @@ def _own_documents(pattern: str, seqlen: int) -> Iterator[tuple[str, str]]:
 
 
 def _json_lines(path: Path) -> Iterator[str]:
+    """Yield the field `text` of each line of a file. Raises DataError for a line without one."""
     advice = "each line of a .jsonl must be an object with a string in its field 'text'"
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
@@ -187,7 +188,7 @@ def _json_lines(path: Path) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Stdlib:
+class Stdlib(CheckedOptions):
     """The source of the running Python's standard library, without its tests; nothing is fetched."""
 
     name: ClassVar[str] = "stdlib"
@@ -201,13 +202,10 @@ class Stdlib:
 
 
 @dataclass(frozen=True)
-class Prose:
+class Prose(Stdlib):
     """The natural language of the running Python's standard library: docstrings, pydoc's manual, texts."""
 
     name: ClassVar[str] = "prose"
-
-    n: int = option(_N, "sequences", least=1)
-    seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
         """Yield pieces of prose, each with its package."""
@@ -215,7 +213,7 @@ class Prose:
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(CheckedOptions):
     """Files of your own: text, code, or JSON lines with a field `text`."""
 
     name: ClassVar[str] = "files"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from qharness import QuantizationContext, Quantizer, WeightBytes, hookimpl, option
+from qharness import CheckedOptions, QuantizationContext, Quantizer, WeightBytes, hookimpl, option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Rtn:
+class Rtn(CheckedOptions):
     """Weights rounded to the nearest of 2^bits levels between a group's least and greatest, activations as they are."""
 
     name: ClassVar[str] = "rtn"

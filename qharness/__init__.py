@@ -9,8 +9,11 @@ import importlib
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from qharness.answers.names import NameRules, names_in
+from qharness.answers.syntax_table import SyntaxTable
+from qharness.api.answers import AnswerLanguage, AnswerSyntax, Opening, Piece, Role
 from qharness.api.calibration_sets import Calibration, CalibrationSet
-from qharness.api.hooks import hookimpl, option
+from qharness.api.hooks import CheckedOptions, hookimpl, option
 from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import (
@@ -39,6 +42,7 @@ from qharness.errors import (
     SpecError,
     StudyError,
     UnknownNameError,
+    first_line,
 )
 from qharness.metrics import pass_at_k
 from qharness.specs import RunSpec
@@ -79,72 +83,18 @@ _LATE = {
 _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
-    "BenchmarkFile",
-    "BlockwiseQuantizer",
-    "CacheError",
-    "Calibration",
-    "CalibrationSet",
-    "CheckpointFormat",
-    "CheckpointReaders",
-    "Comparison",
-    "DataError",
-    "DiskError",
-    "Document",
-    "JsonError",
-    "Language",
-    "LayerForm",
-    "LazyWeight",
-    "Limits",
-    "LoadCheckpoint",
-    "MissingDependencyError",
-    "ModelError",
-    "ModelInputs",
-    "Outcome",
-    "Perturbation",
-    "PluginError",
-    "Program",
-    "QHarnessError",
-    "QuantizationContext",
-    "QuantizedLinear",
-    "Quantizer",
-    "RunResult",
-    "RunSpec",
-    "SamplesError",
-    "SandboxError",
-    "ScoreResult",
-    "SettingError",
-    "Span",
-    "SpecError",
-    "Status",
-    "StudyError",
-    "TaskFamily",
-    "TaskSource",
-    "TestsNeed",
-    "Toolchain",
-    "UnknownNameError",
-    "WeightBytes",
-    "block_linears",
-    "cache_dir",
-    "cache_path",
-    "cached_folder",
-    "compare",
-    "execute_programs",
-    "find_blocks",
-    "head_linear",
-    "hookimpl",
-    "mirror_dir",
-    "model_inputs",
-    "option",
-    "parse_json",
-    "pass_at_k",
-    "quantize",
-    "replace_module",
-    "run",
-    "score",
-    "syntax_parser",
-    "test_split",
+    "AnswerLanguage", "AnswerSyntax", "BenchmarkFile", "BlockwiseQuantizer", "CacheError", "Calibration",
+    "CalibrationSet", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError",
+    "DiskError", "Document", "JsonError", "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint",
+    "MissingDependencyError", "ModelError", "ModelInputs", "NameRules", "Opening", "Outcome", "Perturbation", "Piece",
+    "PluginError", "Program", "QHarnessError", "QuantizationContext", "QuantizedLinear", "Quantizer", "Role",
+    "RunResult", "RunSpec", "SamplesError", "SandboxError", "ScoreResult", "SettingError", "Span", "SpecError",
+    "Status", "StudyError", "SyntaxTable", "TaskFamily", "TaskSource", "TestsNeed", "Toolchain", "UnknownNameError",
+    "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder", "compare", "execute_programs",
+    "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir", "model_inputs", "names_in", "option",
+    "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score", "syntax_parser", "test_split",
     "whole_file",
-]
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

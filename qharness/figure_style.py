@@ -126,6 +126,9 @@ def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] 
         figure.legend(handles=list(handles.values()), labels=list(handles), loc="outside right upper", fontsize="small")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # or each file written would move the panels a little
+    for each in axes:  # the solver's last bits vary from process to process, and SVG's ids are hashes of all bits
+        left, low, width, height = (round(value, 12) for value in each.get_position().bounds)
+        each.set_position((left, low, width, height))
     _place(labels)
     return figure
 

@@ -14,6 +14,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
+from qharness.answers.extraction import take_out
+from qharness.answers.solution import Solution
+from qharness.api.answers import AnswerLanguage, Opening
 from qharness.api.languages import Outcome, Program, Toolchain
 from qharness.api.tasks import Document
 from qharness.errors import DataError
@@ -27,9 +30,13 @@ from qharness.registry import get_registry
 
 
 class Verdict(TypedDict):
-    """One completion and the outcome of its program; a dict, because lm-eval writes it to its log as JSON."""
+    """One completion and the outcome of its program; a dict, because lm-eval writes it to its log as JSON.
+
+    `solution`: the program that `extract_code` took out of the completion, which is an answer.
+    """
 
     completion: str
+    solution: NotRequired[str]
     status: str
     passed: bool
     detail: str
@@ -79,9 +86,13 @@ def check_document(doc: Document, place: str, *, named: bool = False) -> None:
 
 
 def program_of(doc: Document, completion: str) -> Program:
-    """Return the program that tests a completion of a document's prompt. Raises DataError if a field is missing."""
+    """Return the program that tests a completion of a document's prompt, or a Solution, which has the prompt in it.
+
+    Raises DataError if a field is missing.
+    """
     check_document(doc, f"document {doc.get('task_id')!r}")
-    source = doc["prompt"] + (doc.get("joint") or "") + completion
+    whole = isinstance(completion, Solution)
+    source = str(completion) if whole else doc["prompt"] + (doc.get("joint") or "") + completion
     packages = tuple(doc.get("packages") or ())
     return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)
 
@@ -110,6 +121,27 @@ def function_body(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> l
     ]
 
 
+def extract_code(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Solution]]:
+    """lm-eval filter: turn each answer of a chat model into a Solution, which stands for prompt and completion.
+
+    Raises DataError for a document whose language cannot read answers.
+    """
+    return [[solution_of(doc, text) for text in texts] for texts, doc in zip(resps, docs, strict=True)]
+
+
+def solution_of(doc: Document, answer: str) -> Solution:
+    """Return the program in an answer to a document's problem. Raises DataError if its language cannot read answers."""
+    check_document(doc, f"document {doc.get('task_id')!r}")
+    language = get_registry().language(doc["language"])
+    if not isinstance(language, AnswerLanguage):
+        raise DataError(
+            f"document {doc.get('task_id')!r}: the plugin of {doc['language']!r} takes no code out of chat answers"
+        )
+    prompt = doc["prompt"] + (doc.get("joint") or "")
+    entry_point = doc.get("entry_point") or language.answers.entry_point(prompt, doc["tests"])
+    return take_out(language, Opening(prompt, doc["tests"], entry_point, doc.get("entry_class") or ""), answer)
+
+
 def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Verdict]]:
     """lm-eval filter: run the programs of all documents in parallel, and return a verdict for each completion."""
     options = _options.get()
@@ -126,8 +158,11 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
 
 
 def _verdict(text: str, outcome: Outcome) -> Verdict:
+    answered: dict[str, str] = {"completion": text}
+    if isinstance(text, Solution):
+        answered = {"completion": text.answer, "solution": str(text)}
     return {
-        "completion": text,
+        **answered,
         "status": str(outcome.status),
         "passed": outcome.passed,
         "detail": outcome.detail,

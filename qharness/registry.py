@@ -18,7 +18,7 @@ from qharness.api.languages import Language
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import Quantizer
 from qharness.api.tasks import TaskFamily, TaskSource
-from qharness.errors import PluginError, UnknownNameError
+from qharness.errors import PluginError, UnknownNameError, first_line
 from qharness.spec import Spec, bind, parse
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.aqlm",
     "qharness.plugins.bigcode",
     "qharness.plugins.corpora",
+    "qharness.plugins.gguf",
     "qharness.plugins.int8",
     "qharness.plugins.hf",
     "qharness.plugins.rtn",
@@ -144,7 +145,7 @@ def build_registry(
         try:
             manager.register(point.load(), point.name)
         except Exception as error:  # a plugin may fail in any way, and must not take the host down
-            broken.append(BrokenPlugin(point.name, f"{type(error).__name__}: {error}".splitlines()[0]))
+            broken.append(BrokenPlugin(point.name, f"{type(error).__name__}: {first_line(error)}"))
         else:
             versions[point.name] = point.dist.version if point.dist else "unknown"
     try:
@@ -164,6 +165,8 @@ def own_version() -> str:
 
 
 def _collect(manager: pluggy.PluginManager, versions: dict[str, str], broken: list[BrokenPlugin]) -> Registry:
+    """Call the hooks of all plugins; raise PluginError where two plugins offer one name."""
+
     def gather(hook: str, kind: str, names: Callable[[Any], Iterable[tuple[str, T]]]) -> dict[str, Offer[T]]:
         found: dict[str, Offer[T]] = {}
         for implementation in getattr(manager.hook, hook).get_hookimpls():

@@ -64,6 +64,8 @@ def parse(text: str) -> Spec:
 
 
 def _parse_tokens(tokens: list[tuple[bool, str]], text: str) -> Spec:
+    """Parse the tokens of one spec; `text` is the whole string, which the message of a SpecError quotes."""
+
     def fail(reason: str) -> typing.NoReturn:
         raise SpecError(f"spec {text!r} does not parse: {reason}; the form is name:value,key=value")
 
@@ -136,10 +138,15 @@ def bind(spec: Spec, cls: type[T]) -> T:
             f"{spec.name} needs {', '.join(missing)}: write {spec.name}:{','.join(m.upper() for m in missing)}"
         )
     made = cls(**values)
-    for f in fields:
-        if "range" in f.metadata and (complaint := f.metadata["range"].complaint(getattr(made, f.name))):
-            raise SpecError(f"{spec.name}'s {f.name} {complaint}")
+    check_options(made)
     return made
+
+
+def check_options(plugin: Any) -> None:
+    """Raise SpecError for an option of a plugin's dataclass that is out of the range it declares."""
+    for f in dataclasses.fields(plugin):
+        if "range" in f.metadata and (complaint := f.metadata["range"].complaint(getattr(plugin, f.name))):
+            raise SpecError(f"{plugin.name}'s {f.name} {complaint}")
 
 
 def unbind(plugin: Any) -> Spec:

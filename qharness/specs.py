@@ -6,10 +6,12 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.bounds import Bound, check_fields
+from qharness.bounds import Bound, check_fields, shortened
 from qharness.errors import SettingError
 
 DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
+RAW = "raw"
+"""The prompts of a run that is no chat: the benchmark's own texts."""
 _MARGIN = Bound(float, 0, 99, above=True)  # percent, or percent points
 
 
@@ -107,7 +109,8 @@ class RunSpec:
 
     `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
     than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
-    code that a checkpoint brings.
+    code that a checkpoint brings. `chat`: put the problems to the model through its tokenizer's chat template, after
+    the `system` text if there is one; without `think`, with the template's switch for thinking off.
     """
 
     task: str
@@ -131,10 +134,15 @@ class RunSpec:
     output: Path = Path("runs")
     baseline: str | None = None
     compare: bool = True
+    chat: bool = False
+    system: str | None = None
+    think: bool = True
     max_loss: MaxLoss = MaxLoss()
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if not self.chat and (self.system is not None or not self.think):
+            raise SettingError(f"{'--no-think' if self.system is None else '--system'} is for a chat: add --chat")
 
     def settled(self, model: ModelSpec, sampling: Sampling) -> RunSpec:
         """The same request with this model, but for `parent`, and this sampling."""
@@ -161,6 +169,14 @@ class RunSpec:
     def sampling(self) -> Sampling:
         """How completions are drawn."""
         return Sampling(self.samples, self.temperature, self.top_p, self.max_new_tokens)
+
+    @property
+    def prompting(self) -> str:
+        """The form of the prompts, for tables: `raw`, or `chat` with its settings other than the default."""
+        if not self.chat:
+            return RAW
+        system = [] if self.system is None else [f"system {shortened(self.system)}"]
+        return ", ".join(["chat", *([] if self.think else ["no thinking"]), *system])
 
     @property
     def task_name(self) -> TaskName:

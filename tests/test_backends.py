@@ -17,7 +17,7 @@ import transformers
 from tokenizers import AddedToken
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameError, run
+from qharness import MissingDependencyError, ModelError, RunSpec, UnknownNameError, compare, run
 from qharness.models.checkpoint import Checkpoint, locate
 from qharness.models.vllm import arguments
 from qharness.specs import ModelSpec
@@ -107,6 +107,8 @@ def test_a_whole_run(vllm: Any, tmp_path: Path) -> None:
     assert theirs.document["hosting"]["resident_bytes"] is None and theirs.document["hosting"]["parameters"] > 1e6
     assert any("completions are vLLM's (0.18.0)" in note for note in theirs.document["notes"])
     assert theirs.document["spec"]["backend"] == "vllm"
+    assert ours.document["coupled"] and not theirs.document["coupled"]
+    assert not compare(ours.folder, theirs.folder).coupled
 
 
 def test_samples_repeat_and_a_run_resumes(vllm: Any, tmp_path: Path) -> None:

@@ -68,6 +68,22 @@ def test_compare_pairs_by_document_and_sample(tmp_path: Path) -> None:
     assert compare(a, b).document == document
 
 
+def test_compare_says_whether_random_numbers_are_shared(tmp_path: Path) -> None:
+    runs = {}
+    for name, record in {
+        "ours": {},
+        "again": {},
+        "other-seed": {"spec": {"task": "t", "seed": 1}},
+        "servers": {"coupled": False},
+    }.items():
+        runs[name] = write_run(tmp_path / name, drawn(4, 2, 0.5, len(name)))
+        (runs[name] / "run.json").write_text(json.dumps(record))
+    assert [compare(runs["ours"], runs[name]).coupled for name in runs] == [True, True, False, False]
+    for name, said in {"again": False, "servers": True}.items():
+        printed = CliRunner().invoke(app, ["compare", str(runs["ours"]), str(runs[name])]).stdout
+        assert ("coupled by common random numbers" in printed) is said
+
+
 def test_compare_refuses_what_has_nothing_in_common(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", {(0, 0): True})
     b = write_run(tmp_path / "b", {(0, 0): True}, task="other")

@@ -118,7 +118,7 @@ def test_verdicts_stand_where_they_cannot_be_kept(
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = in_process("score", "--task", "tiny-python", "--samples", tmp_path / "in.jsonl", "--json")
     assert done.returncode == 0 and json.loads(done.stdout)["n_samples"] == 80
-    assert "the verdicts could not be kept for other runs" in done.stderr
+    assert "the verdicts could not be cached for other runs" in done.stderr
     (disk.folder / "verdicts/verdicts.sqlite").write_bytes(b"no database " * 100)
     again = in_process("score", "--task", "tiny-python", "--samples", tmp_path / "in.jsonl", "--json")
     assert again.returncode == 0 and "verdicts" in again.stderr
@@ -166,7 +166,7 @@ def test_a_quantized_model_that_fits_nowhere_is_said_to_be_lost(
     command = ("quantize", "--model", random_llama, "--quant", "rtn:3", "--output", disk.folder / "q")
     done = in_process(*command)
     refused(done, f"--output {disk.folder / 'q'} cannot be written: the disk is full; the quantized model is lost")
-    assert "could not be kept for other runs" in done.stderr and "what is finished is kept" not in done.stderr
+    assert "could not be cached for other runs" in done.stderr and "what is finished is kept" not in done.stderr
     assert not [*(disk.folder / "cache/quantized").iterdir()] and not (disk.folder / "q").exists()
     disk.grow()
     assert in_process(*command).returncode == 0

@@ -18,8 +18,8 @@ from qharness.hosting import Load, estimated_energy, find_instance, per_1000, re
 from qharness.hosting.energy import (
     check_country,
     counter_missing_reason,
-    measure_power,
-    power_of,
+    energy_of,
+    measure_energy,
     require_power_counter,
 )
 from qharness.hosting.measurement import _attempt, _predictor, check_fits, latency_of, measure
@@ -183,17 +183,16 @@ def test_codecarbon_runs_and_says_what_it_did_not_measure() -> None:
     def predict() -> None:
         calls.append(sum(range(200_000)))
 
-    power = measure_power(predict, "FRA", seconds=1.5)
-    assert len(calls) > 3 and power.seconds >= 1.5 and power.tool.startswith("codecarbon 3")
-    assert power.watts == pytest.approx(sum(part.watts for part in power.parts.values()))
-    assert power.parts["ram"].source == "estimated"
-    assert power.parts["cpu"].source == ("estimated" if counter_missing_reason("cpu") else "measured")
-    assert 10 < power.gco2eq_per_kwh < 150  # France's grid, by the year
-    energy = power.energy(2.0)
-    assert energy.kwh_per_1k == pytest.approx(power.watts * 2000 / 3.6e6)
+    energy = measure_energy(predict, 2.0, "FRA", seconds=1.5)
+    assert len(calls) > 3 and energy.seconds >= 1.5 and energy.tool.startswith("codecarbon 3")
+    assert energy.watts == pytest.approx(sum(part.watts for part in energy.parts.values()))
+    assert energy.parts["ram"].source == "estimated"
+    assert energy.parts["cpu"].source == ("estimated" if counter_missing_reason("cpu") else "measured")
+    assert 10 < energy.gco2eq_per_kwh < 150  # France's grid, by the year
+    assert energy.kwh_per_1k == pytest.approx(energy.watts * 2000 / 3.6e6)
 
 
-def test_power_from_energies() -> None:
+def test_energy_from_what_codecarbon_counts() -> None:
     pytest.importorskip("codecarbon")
     from codecarbon.output_methods.emissions_data import EmissionsData
 
@@ -202,10 +201,14 @@ def test_power_from_energies() -> None:
         "duration": 36.0, "cpu_energy": 0.001, "gpu_energy": 0.003, "ram_energy": 0.0005, "energy_consumed": 0.0045,
         "emissions": 0.0018, "country_iso_code": "USA", "codecarbon_version": "3.3.2",
     }  # fmt: skip
-    power = power_of(EmissionsData(**{name: figures.get(name, 0) for name in names}), cpu_measured=True)
-    assert {name: round(part.watts) for name, part in power.parts.items()} == {"cpu": 100, "gpu": 300, "ram": 50}
-    assert [part.source for part in power.parts.values()] == ["measured", "measured", "estimated"]
-    assert power.watts == pytest.approx(450) and power.gco2eq_per_kwh == pytest.approx(400)
+    energy = energy_of(EmissionsData(**{name: figures.get(name, 0) for name in names}), 2.0, cpu_measured=True)
+    assert {name: round(part.watts) for name, part in energy.parts.items()} == {"cpu": 100, "gpu": 300, "ram": 50}
+    assert [part.source for part in energy.parts.values()] == ["measured", "measured", "estimated"]
+    assert (
+        energy.watts == pytest.approx(450)
+        and energy.kwh_per_1k == pytest.approx(0.25)
+        and energy.gco2eq_per_kwh == pytest.approx(400)
+    )
 
 
 def test_a_country_where_codecarbon_is_not_installed() -> None:

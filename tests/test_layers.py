@@ -19,7 +19,7 @@ LAYERS = [
     {"progress"},
     {"storage"},
     {"figure_style", "results", "registry"},
-    {"execution", "metrics"},
+    {"answers", "execution", "metrics"},
     {"models"},
     {"quantization"},
     {"filters", "evaluate"},

@@ -60,6 +60,14 @@ def test_a_record_with_unknown_and_missing_fields() -> None:
     assert RunRecord.of_document({}, "").main_metric is None
 
 
+def test_older_runs_are_coupled_unless_vllm_made_them() -> None:
+    def noise(document: dict[str, object], **spec: object) -> int | None:
+        return RunRecord.of_document({**document, "spec": {**SPEC, "seed": 3, **spec}}, "").noise
+
+    assert noise({}) == 3 and noise({}, temperature=0.0) == 0
+    assert noise({}, backend="vllm") is None and noise({"coupled": False}) is None
+
+
 def test_versions_stand_beside_those_of_toolchains() -> None:
     versions = {"qharness": "1", "vllm": None, "toolchains": {"java": "21"}, "packages": {"numpy": "2"}}
     found = RunRecord.of_document({"versions": versions}, "").versions

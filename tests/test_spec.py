@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -8,6 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qharness import SpecError, option
+from qharness.plugins.aqlm import Aqlm
+from qharness.plugins.int8.dynamic import Int8Dynamic
+from qharness.plugins.local_text import Prose
+from qharness.plugins.perturbations.char import Char
+from qharness.plugins.rtn import Rtn
 from qharness.spec import Spec, bind, parse, parse_task, unbind
 
 values = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
@@ -125,6 +131,17 @@ class Ranged:
 def test_an_option_out_of_its_range_is_named(text: str, complaint: str) -> None:
     with pytest.raises(SpecError, match=f"^ranged's .*{complaint}$"):
         bind(parse(f"ranged:{text}"), Ranged)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [(lambda: Rtn(bits=9), "rtn's bits must be 1 to 8, not 9"), (lambda: Aqlm(bits=3, beam=0), "aqlm's beam must be"),
+     (lambda: Int8Dynamic(act_bits=5), "int8-dynamic's act_bits must be 8 or 4, not 5"),
+     (lambda: Prose(n=0), "prose's n must be 1 or more, not 0"), (lambda: Char(p=1.5), "char's p must be between 0 and 1")],
+)  # fmt: skip
+def test_an_option_out_of_its_range_is_refused_in_python_too(make: Callable[[], object], complaint: str) -> None:
+    with pytest.raises(SpecError, match=complaint):
+        make()
 
 
 def test_options_at_the_ends_of_their_ranges() -> None:

@@ -15,6 +15,7 @@ from qharness.stats.adjustment import Compared, ComparedBy, adjust, benjamini_ho
 from qharness.stats.intervals import pass_at_k_interval
 from qharness.stats.paired import clustered, mcnemar, sign_flip_p_values, smallest_detectable_difference
 from qharness.stats.robustness import rank_tests
+from tests.conftest import REPOSITORY
 
 NAN = math.nan
 
@@ -210,3 +211,18 @@ def test_smallest_detectable_difference_is_detected_four_times_in_five() -> None
         sample = rng.normal(size, spread, n)
         hits += abs(sample.mean()) > 1.96 * sample.std(ddof=1) / math.sqrt(n)
     assert 0.72 < hits / 400 < 0.9
+
+
+@pytest.mark.parametrize("shared", ["common", "independent"])
+def test_intervals_hold_the_truth_whether_or_not_random_numbers_are_shared(
+    shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    from interval_coverage import SHARED, Models, coverage, detectable, draw_differences
+
+    rng = np.random.default_rng(1)
+    models = Models(0.1, 0.2)
+    differences = draw_differences(models, Size(42, 20), SHARED[shared], 200, rng)
+    held, _ = coverage(differences, models.difference(rng), rng)
+    assert held > 0.95 - 3 * math.sqrt(0.05 * 0.95 / 200)
+    assert detectable(differences) == pytest.approx(2.8 * differences.mean(axis=1).std(), rel=0.15)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 VOCABULARY = 260  # 256 bytes and four special tokens
 CONTEXT = 512
@@ -88,6 +88,20 @@ def save_model(architecture: str, folder: Path, seed: int = 0) -> Path:
     """Write a random model and the tokenizer where `from_pretrained` finds them."""
     make_model(architecture, seed).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def save_chat_model(folder: Path, template: str, seed: int = 0) -> Path:
+    """Write a random Llama of a longer context whose tokenizer begins a text with <s> and has a chat template."""
+    config = _llama()
+    config.max_position_embeddings, config.initializer_range = 4 * CONTEXT, 0.3
+    torch.manual_seed(seed)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    found = tokenizer()
+    begin = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    found.backend_tokenizer.post_processor = begin
+    found.chat_template = template
+    found.save_pretrained(folder)
     return folder
 
 

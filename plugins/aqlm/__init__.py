@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import (
+    CheckedOptions,
     CheckpointReaders,
     LayerForm,
     ModelError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Aqlm:
+class Aqlm(CheckedOptions):
     """Groups of weights as sums of codebook vectors, chosen for the layers' outputs on a calibration set."""
 
     name: ClassVar[str] = "aqlm"
@@ -53,6 +54,7 @@ class Aqlm:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.bits is None and (self.codebooks is None or self.nbits is None):
             raise SpecError("aqlm needs bits, or codebooks and nbits: write aqlm:3 or aqlm:codebooks=2,nbits=8")
         if self.bits is not None and (self.codebooks is not None or self.nbits is not None or self.group != GROUP):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness import CheckpointReaders, ModelError
+from qharness import CheckpointReaders, ModelError, whole_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -153,9 +153,8 @@ def _rewrite(source: Path, target: Path, change: Callable[[Tensors, int], Tensor
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         tensors = change(tensors, config["quantization_config"]["nbits_per_codebook"])
-        fresh = target / f".{path.name}.fresh"
-        save_file(tensors, fresh, metadata={"format": "pt"})
-        fresh.replace(target / path.name)
+        with whole_file(target / path.name) as scratch:
+            save_file(tensors, scratch, metadata={"format": "pt"})
         where |= dict.fromkeys(tensors, path.name)
         total += sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     if source != target:

@@ -108,6 +108,7 @@ class _Search:
                 self._replace(block, first + offset, inside, book, codebook, metric)
 
     def _replace(self, block: _Block, group: int, inside: slice, book: int, codebook: Tensor, metric: Tensor) -> None:
+        """Choose the code of one group and codebook anew in every hypothesis, and bring rest and pull up to date."""
         old = self.codes[:, :, group, book]
         old_entry = codebook[old]  # [n, beam, g]
         target = block.pull[:, :, inside] / self.scales + old_entry @ metric

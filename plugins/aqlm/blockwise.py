@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,8 @@ from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.block import Tuning, collect_xtx, linear_of, quantize_block, tune_block
 from qharness.plugins.aqlm.block_progress import Clock, PartCache
-from qharness.plugins.aqlm.early_stopping import Trained
 from qharness.plugins.aqlm.layer import Search
-from qharness.plugins.aqlm.replay import Call, Replay, batches, hidden, working_on
+from qharness.plugins.aqlm.replay import Replay, batches, hidden, working_on
 from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
 
 if TYPE_CHECKING:
@@ -86,18 +86,10 @@ def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str],
     if reached and unseen:  # experts that no token chose, or weights that are read and not called
         said += f", {len(unseen)} of them by their weights alone, for no token reached them ({unseen[0]})"
     if targets and plan.tuning:
-        tuned = _tune(replay, name, block, targets, plan, plan.tuning)
+        calls, draw = partial(replay.calls, name), generator(plan.seed, name, "tuning")
+        tuned = tune_block(block, calls, targets, held_out(len(targets)), draw, plan.tuning)
         said += f", of the block {tuned.before:.3g}, tuned {tuned.after:.3g}"
     return said
-
-
-def _tune(
-    replay: Replay, name: str, block: nn.Module, targets: list[Tensor], plan: BlockPlan, tuning: Tuning
-) -> Trained:
-    def calls(which: Sequence[int]) -> Iterator[Call]:
-        return replay.calls(name, which)
-
-    return tune_block(block, calls, targets, held_out(len(targets)), generator(plan.seed, name, "tuning"), tuning)
 
 
 def held_out(count: int) -> list[int]:

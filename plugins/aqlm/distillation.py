@@ -9,7 +9,7 @@ embeddings is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from qharness import ModelError, find_blocks, model_inputs
 from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.plugins.aqlm.early_stopping import Training, shuffled_training, train
-from qharness.plugins.aqlm.replay import Replay, working_on
+from qharness.plugins.aqlm.replay import Replay, call_of, working_on
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,10 +33,6 @@ DISTILLATION = Training(epochs=5, patience=3, learning_rate=1e-5, betas=(0.90, 0
 """As Giagnorio et al. 2025 train, section 3.4: a sequence a step."""
 
 
-class _AtHead(Exception):  # noqa: N818 - no error
-    """Ends a forward pass before the output head."""
-
-
 def head_of(model: PreTrainedModel) -> nn.Module:
     """Return the output head; raise ModelError for a model without one."""
     head = model.get_output_embeddings()
@@ -47,15 +43,8 @@ def head_of(model: PreTrainedModel) -> nn.Module:
 
 def head_input(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Return the hidden states that go into the output head for token ids int64 [n, length]: [n, length, width]."""
-    caught: list[Tensor] = []
-
-    def catch(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        caught.append(args[0])
-        raise _AtHead
-
-    with head_of(model).register_forward_pre_hook(catch), suppress(_AtHead):
-        model(**model_inputs(model, ids))
-    return caught[0]
+    states: Tensor = call_of(head_of(model), lambda: model(**model_inputs(model, ids))).args[0]
+    return states
 
 
 @torch.no_grad()

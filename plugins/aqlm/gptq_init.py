@@ -27,6 +27,7 @@ def gptq_codes(weight: Tensor, xtx: Tensor, codebooks: Tensor, scales: Tensor, p
 
 
 def _quantize_groups(weight: Tensor, factor: Tensor, codebooks: Tensor, scales: Tensor) -> Tensor:
+    """Choose the codes int64 [rows, J, M] of some rows, group after group; `factor` is U, upper triangular [in, in]."""
     books, _, width = codebooks.shape
     rows, columns = weight.shape
     groups = columns // width

@@ -121,6 +121,7 @@ def _improve(
     search: Search,
     pool: ThreadPool,
 ) -> _State:
+    """Run one round: solve for the codebooks, then for the scales, then search for codes."""
     codebooks = solve_codebooks(weight, xtx, metrics, state.codebooks, state.codes, state.scales, search.solver_steps)
     scales = solve_scales(weight, xtx, codebooks, state.codes)
     scales = torch.where(scales.abs() < _LEAST_SCALE, _LEAST_SCALE, scales)  # the search divides by them

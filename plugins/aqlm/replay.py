@@ -63,7 +63,20 @@ class Call:
 
 
 class _Reached(Exception):  # noqa: N818 - no error
-    """Ends a forward pass at a block."""
+    """Ends a forward pass at a module."""
+
+
+def call_of(module: nn.Module, run: Callable[[], object]) -> Call:
+    """Return the arguments of the first call of a module in `run()`, which ends there."""
+    caught: list[Call] = []
+
+    def catch(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        caught.append(Call(args, kwargs))
+        raise _Reached
+
+    with module.register_forward_pre_hook(catch, with_kwargs=True), suppress(_Reached):
+        run()
+    return caught[0]
 
 
 def batches(sequences: Sequence[Tensor], size: int, tokens: int = 8192) -> list[Tensor]:
@@ -138,18 +151,10 @@ class Replay:
         """
         target = self.model.get_submodule(block)
         for index in range(len(self.inputs)) if which is None else which:
-            caught: list[Call] = []
-
-            def catch(
-                _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], caught: list[Call] = caught
-            ) -> None:
-                caught.append(Call(args, kwargs))
-                raise _Reached
-
-            hook = target.register_forward_pre_hook(catch, with_kwargs=True)
-            with hook, suppress(_Reached), self.done(index), torch.no_grad():
-                self.model(**model_inputs(self.model, self.inputs[index]))
-            yield caught[0].on(self.device)
+            inputs = model_inputs(self.model, self.inputs[index])
+            with self.done(index), torch.no_grad():
+                call = call_of(target, lambda inputs=inputs: self.model(**inputs))
+            yield call.on(self.device)
 
     def advance(self, block: str) -> None:
         """Store the output of `block` on each batch, for the blocks after it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import DataError, mirror_dir, option
+from qharness import CheckedOptions, DataError, mirror_dir, option
 from qharness.plugins.corpora.shards import KINDS, ShardRow, mirrored, rows, state
 
 REPOSITORY = "code-search-net/code_search_net"
@@ -27,7 +27,7 @@ SOURCE = "CodeSearchNet Python"
 
 
 @dataclass(frozen=True)
-class CodeSearchNet:
+class CodeSearchNet(CheckedOptions):
     """Python functions of CodeSearchNet's training split, one a sequence."""
 
     name: ClassVar[str] = "codesearchnet"

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from qharness import DataError, mirror_dir, option
+from qharness import CheckedOptions, DataError, mirror_dir, option
 from qharness.plugins.corpora.shards import KINDS, ShardRow, fetch, mirrored, rows, state
 
 UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
@@ -88,7 +88,8 @@ def _draw(
     # A generator for each, so that a draw from one source does not shift another's.
     own = [random.Random(rng.getrandbits(64)) for _ in sources]  # noqa: S311
     streams = [
-        _of(source, generator, data_dir, fits, repositories) for source, generator in zip(sources, own, strict=True)
+        _source_texts(source, generator, data_dir, fits, repositories)
+        for source, generator in zip(sources, own, strict=True)
     ]
     drawn = Counter[str]()
     for i in in_turn([source.share for source in sources]):
@@ -103,9 +104,10 @@ def _draw(
         yield source.label, text
 
 
-def _of(
+def _source_texts(
     source: _Source, rng: random.Random, data_dir: Path | None, fits: Fits, repositories: set[str]
 ) -> Iterator[str]:
+    """Yield a source's texts that fit in random order, none of a repository that is among `repositories` already."""
     places = _places(source.subset, data_dir)
     if mirror_dir(data_dir) is None:
         places = rng.sample(places, min(len(places), _SHARDS))
@@ -181,7 +183,7 @@ def _origin(sources: Sequence[_Source], data_dir: Path | None) -> str:
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(CheckedOptions):
     """RedPajama's documents of all kinds, in the proportions that Giagnorio et al. 2025 drew (table 2)."""
 
     name: ClassVar[str] = "random"

@@ -121,6 +121,7 @@ def _gzipped(place: str, columns: Sequence[str] | None) -> list[_Piece]:
 
 
 def _zstd(place: str, columns: Sequence[str] | None) -> list[_Piece]:
+    """Return a zstandard file as one piece. Raises MissingDependencyError without the package."""
     try:
         import zstandard
     except ImportError:

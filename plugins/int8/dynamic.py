@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, SpecError, WeightBytes, option
+from qharness import (
+    CheckedOptions,
+    CheckpointReaders,
+    LayerForm,
+    ModelError,
+    QuantizationContext,
+    SpecError,
+    WeightBytes,
+    option,
+)
 from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
 from qharness.plugins.int8.int8_options import (
     SCALE_BYTES,
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Int8Dynamic:
+class Int8Dynamic(CheckedOptions):
     """Int8 weights and activations, activation scales found at run time."""
 
     name: ClassVar[str] = "int8-dynamic"
@@ -46,6 +55,7 @@ class Int8Dynamic:
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.activations == "tensor" and (self.loss, self.weight_bits, self.act_bits) != ("max", 8, 8):
             raise SpecError("int8-dynamic:activations=tensor is PyTorch's own, which has 8 bits and loss=max only")
 

@@ -45,6 +45,7 @@ class Histogram:
             self._add(part.float().abs())
 
     def _add(self, magnitudes: Tensor) -> None:
+        """Count magnitudes float32 [n]; first widen the range until the greatest finite one fits."""
         most = magnitudes.max().item() if magnitudes.numel() else 0.0
         if not most < float("inf"):
             magnitudes = magnitudes[magnitudes.isfinite()]

@@ -106,6 +106,7 @@ def read_former(settings: Mapping[str, Any]) -> Schemes:
 
 
 def _read_group(group: Any) -> Scheme | None:
+    """Read one entry of `config_groups`; return None if our layers do not compute it."""
     if not isinstance(group, Mapping) or group.get("output_activations") or group.get("format") not in _FORMATS:
         return None
     weights, inputs = group.get("weights"), group.get("input_activations")

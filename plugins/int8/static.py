@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from qharness import CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
+from qharness import CheckedOptions, CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
 from qharness.plugins.int8.int8_options import convert, linear_names, trim, weight_bytes
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Int8Static:
+class Int8Static(CheckedOptions):
     """Int8 weights and activations, each layer's activation range found on the calibration set."""
 
     name: ClassVar[str] = "int8-static"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from qharness import (
+    AnswerSyntax,
     DiskError,
     Limits,
     MissingDependencyError,
@@ -28,6 +29,7 @@ from qharness import (
     syntax_parser,
     whole_file,
 )
+from qharness.plugins.languages.java_answers import JavaAnswers
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -59,6 +61,7 @@ class Java:
     """Java, by the JDK of JAVA_HOME or PATH."""
 
     name: ClassVar[str] = "java"
+    answers: ClassVar[AnswerSyntax] = JavaAnswers()
     limits: ClassVar[Limits] = Limits(cpu_seconds=20, wall_seconds=30.0, processes=128)
     missing_names: ClassVar[str] = (
         r"line \d+: (cannot find symbol|package \S+ does not exist|\S+ cannot be dereferenced)"

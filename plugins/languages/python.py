@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import Limits, TestsNeed, Toolchain, syntax_parser
+from qharness import AnswerSyntax, Limits, TestsNeed, Toolchain, syntax_parser
+from qharness.plugins.languages.python_answers import ANSWERS
 from qharness.plugins.languages.python_packages import find_packages
 from qharness.plugins.languages.python_tests import what_tests_need
 
@@ -27,6 +28,7 @@ class Python:
     """Python, run by the interpreter that runs qharness."""
 
     name: ClassVar[str] = "python"
+    answers: ClassVar[AnswerSyntax] = ANSWERS
     limits: ClassVar[Limits] = Limits()
     missing_names: ClassVar[str] = (
         r"(NameError|AttributeError|ImportError|ModuleNotFoundError):(?!.* is not to be had in here)"

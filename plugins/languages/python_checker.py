@@ -111,6 +111,7 @@ class _Namespace(dict):
         return self[name]
 
     def _of_the_program(self, name):
+        """Return what the program has under a name: a module, an exception's class, a value or a stand-in."""
         found, value = self._peer.named(name)
         if found == "absent":
             raise KeyError(name)
@@ -165,6 +166,7 @@ def check(job, channel, cpu_seconds):
 
 
 def _verdict(job, channel):
+    """Return (status, detail, in process): the program's process loads the solution, this one runs the tests."""
     link, tests = Channel(channel), job["tests"]
     try:
         if job["in_process"]:

@@ -189,6 +189,7 @@ def _runner(solution, checks, module, watched):
     run_unittest = _RUN_UNITTEST
 
     def run():
+        """Run solution and tests, return the report; raise where the program has replaced what the tests use."""
         execute(solution, space)
         loaded["__main__"], space["__name__"] = module, "__main__"
         for name, original in modules:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from qharness import MissingDependencyError, QHarnessError, cached_folder
+from qharness import MissingDependencyError, QHarnessError, cached_folder, first_line
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -71,7 +71,7 @@ def _parsed(text: str) -> Requirement:
     try:
         return Requirement(text)
     except InvalidRequirement as error:
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         raise QHarnessError(f"package {text!r} is no requirement such as numpy or numpy>=2: {said}") from None
 
 

@@ -6,11 +6,11 @@ import random
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qharness import option
+from qharness import CheckedOptions, option
 
 
 @dataclass(frozen=True)
-class Char:
+class Char(CheckedOptions):
     """Letters drawn at random to upper case (and capitals to lower case)."""
 
     name: ClassVar[str] = "char"

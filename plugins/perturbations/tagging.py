@@ -77,6 +77,7 @@ def rule_tags(text: str, dictionary: Dictionary) -> list[Pos | None]:
 
 
 def _tag(word: str, before: str, after: str, dictionary: Dictionary) -> Pos | None:
+    """Return one word's part of speech by the words around it; `before` is empty where a sentence begins."""
     counts = dict(dictionary.counts(word))
     if not counts:
         return None

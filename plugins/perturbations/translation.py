@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from qharness import MissingDependencyError, ModelError, cache_path, option, parse_json
+from qharness import CheckedOptions, MissingDependencyError, ModelError, cache_path, first_line, option, parse_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -26,7 +26,7 @@ _TOO_SHORT = 20  # transformers' default, no choice of the model's authors
 
 
 @dataclass(frozen=True)
-class BackTranslation:
+class BackTranslation(CheckedOptions):
     """Sentences translated from English to German and back, by two models of transformers."""
 
     name: ClassVar[str] = "back-translation"
@@ -111,6 +111,7 @@ def translate(texts: Sequence[str], model: str, beams: int | None, batch: int) -
 
 
 def _load(model: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Load a translation model and its tokenizer, on a GPU if there is one. Raises ModelError in one line."""
     import torch
     from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -118,16 +119,12 @@ def _load(model: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
         tokenizer = AutoTokenizer.from_pretrained(model)
         loaded = AutoModelForSeq2SeqLM.from_pretrained(model)
     except ImportError as error:
-        raise MissingDependencyError(f"what {model}'s tokenizer uses ({_line(error)})", _INSTALL) from None
+        raise MissingDependencyError(f"what {model}'s tokenizer uses ({first_line(error)})", _INSTALL) from None
     except (OSError, ValueError) as error:
         where = "and HF_HUB_OFFLINE=1" if os.environ.get("HF_HUB_OFFLINE") == "1" else "is there a network?"
-        raise ModelError(f"translation model {model!r} cannot be loaded: {_line(error)} ({where})") from None
+        raise ModelError(f"translation model {model!r} cannot be loaded: {first_line(error)} ({where})") from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return tokenizer, loaded.to(device).eval()
 
 
 _INSTALL = 'pip install "qharness[perturb]"'
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

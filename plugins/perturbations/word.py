@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from qharness import option
+from qharness import CheckedOptions, option
 from qharness.plugins.perturbations.tagging import WORD, Pos, rule_tags, trained_tags
 from qharness.plugins.perturbations.wordnet import WordNet, load_wordnet
 
@@ -16,7 +16,7 @@ _PLAIN = re.compile(r"[A-Za-z]+([ '-][A-Za-z]+)*")  # WordNet also has numbers a
 
 
 @dataclass(frozen=True)
-class Word:
+class Word(CheckedOptions):
     """Words drawn at random to synonyms of the same part of speech, from WordNet."""
 
     name: ClassVar[str] = "word"

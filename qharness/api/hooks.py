@@ -26,6 +26,7 @@ from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import Quantizer
 from qharness.api.tasks import TaskFamily, TaskSource
 from qharness.bounds import OptionRange
+from qharness.spec import check_options
 
 PROJECT = "qharness"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -45,9 +46,16 @@ def option(
     """Declare a field of a plugin's dataclass: an option of its spec string, with the line that documents it.
 
     The host refuses a spec string whose value is not in the range from `least`, or above `above`, to `most`, or not one
-    of `choices`. It never refuses None.
+    of `choices`. It never refuses None. A class that derives from CheckedOptions refuses it in Python too.
     """
     return field(default=default, metadata={"help": help, "range": OptionRange(least, above, most, choices)})
+
+
+class CheckedOptions:
+    """Makes a plugin's dataclass raise SpecError, however it is made, for an option out of its range."""
+
+    def __post_init__(self) -> None:
+        check_options(self)
 
 
 @hookspec

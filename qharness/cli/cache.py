@@ -31,7 +31,7 @@ _KINDS = {
 
 
 def cache(
-    action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is kept, or remove it.")],
+    action: Annotated[Literal["ls", "rm"], typer.Argument(help="List what is cached, or remove it.")],
     older_than: Annotated[float | None, bounded("older_than", "rm: only what was not used for DAYS days.")] = None,
 ) -> None:
     """What qharness keeps to save work: quantized models, calibration sequences, verdicts, compiled harnesses.
@@ -46,12 +46,13 @@ def cache(
         raise QHarnessError("--older-than goes with rm")
     rows = [(_KINDS[e.parent.name], e.name, f"{bytes_of(e) / 1e6:.1f}", f"{_days(e):.1f}", _about(e)) for e in entries]
     print_table(("kind", "entry", "MB", "unused, days", "of"), rows)
-    kept = sum(bytes_of(entry) for entry in entries if entry.parent == quantized_dir())
-    echo(f"quantized models take {kept / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")
+    taken = sum(bytes_of(entry) for entry in entries if entry.parent == quantized_dir())
+    echo(f"quantized models take {taken / 1e9:.2f} of {limit_bytes() / 1e9:g} GB ({LIMIT})")
     echo(str(cache_dir()))
 
 
 def _remove(entries: Sequence[Path], older_than: float | None) -> None:
+    """Remove these entries, or those unused for that many days, but for models that a process is at; print how many."""
     removed = 0
     remove(path for kind in _KINDS for path in unfinished(cache_dir() / kind))
     for entry in entries:

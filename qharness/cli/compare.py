@@ -66,6 +66,7 @@ def _print_failures(failures: Failures) -> None:
 
 
 def _print_levels(metric: str, levels: Mapping[str, LevelComparison]) -> None:
+    """Print both runs' pass rates, and the pairs lost and won, for each level of difficulty."""
     print_table(
         (f"{metric}, by level", "problems", "a", "b", "pairs lost / won"),
         [
@@ -82,6 +83,7 @@ def _print_levels(metric: str, levels: Mapping[str, LevelComparison]) -> None:
 
 
 def _print_example(example: Example) -> None:
+    """Print one problem with a completion of each run: programs side by side, texts one below the other."""
     from qharness.results.paired_results import ShownProgram
 
     a, b = example.a, example.b

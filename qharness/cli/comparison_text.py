@@ -18,6 +18,7 @@ def print_comparison(comparison: Comparison, full: bool = False) -> None:
     print_table(
         ("paired comparison", ""),
         [
+            *([("prompts", f"{comparison.prompts.a} -> {comparison.prompts.b}")] if comparison.prompts else []),
             (name, f"{score(name, means.a)} -> {score(name, means.b)}"),
             ("95% intervals of these", f"{a} -> {b}"),
             ("difference", points(name, means.difference)),
@@ -29,6 +30,7 @@ def print_comparison(comparison: Comparison, full: bool = False) -> None:
                 points(name, comparison.smallest_detectable_difference, signed=False),
             ),
             ("problems, pairs", f"{comparison.n_problems}, {comparison.n_pairs}"),
+            *_uncoupled_rows(comparison),
             *_changed_rows(comparison),
             *_robustness_rows(comparison),
             *(_means_row(each, means) for each, means in comparison.means.items() if each != name),
@@ -69,6 +71,12 @@ def _rank_rows(ranks: RankTests | None) -> list[tuple[str, str]]:
         ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks.wilcoxon)),
         ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks.mann_whitney)),
     ]
+
+
+def _uncoupled_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    if comparison.coupled:
+        return []
+    return [("coupled by common random numbers", "no: the intervals hold the noise of both runs' draws")]
 
 
 def _changed_rows(comparison: Comparison) -> list[tuple[str, str]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import DataDir, one_of
+from qharness.cli.options import DataDir
 from qharness.cli.output import echo, registry
 from qharness.evaluate.interchange.sample_formats import FORMATS
 
@@ -15,7 +15,7 @@ _FOLDERS = " and ".join(each.name for each in FORMATS if each.many_files)
 if TYPE_CHECKING:
     FormatName = str
 else:
-    FormatName = one_of(each.name for each in FORMATS)
+    FormatName = Literal[tuple(each.name for each in FORMATS)]
 
 
 def export(

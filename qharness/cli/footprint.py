@@ -12,17 +12,17 @@ from qharness.cli.output import echo, number, print_json, print_table, registry,
 from qharness.specs import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from qharness.models.weight_footprint import CheckpointFootprint
+    from qharness.models.weight_footprint import BitsPerParam, CheckpointFootprint, GgufFootprint
 
 
 def footprint(
-    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")],
+    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
     model: Model = None,
     dtype: DType = "auto",
     trust_remote_code: TrustRemoteCode = False,
     json: Json = False,
 ) -> None:
-    """What a quantized model takes on disk, from its configuration alone: no weights are needed."""
+    """What a quantized model takes on disk, from its configuration or GGUF header alone: no weights are needed."""
     quantizer = registry().quantizer(quant)
     from qharness.models.checkpoint import Checkpoint
     from qharness.models.weight_footprint import footprint as measured
@@ -35,7 +35,9 @@ def footprint(
 
 
 def print_footprint(found: CheckpointFootprint) -> None:
-    """Print a table of bytes by part, and of bits per quantized weight."""
+    """Print a table of bytes by part, and of bits per quantized weight; before it, one of a GGUF file as it is."""
+    if found.gguf:
+        print_gguf(found.model, found.gguf)
     rows = [
         ("codes", size(found.codes_bytes)),
         ("codebooks", size(found.codebooks_bytes)),
@@ -44,6 +46,22 @@ def print_footprint(found: CheckpointFootprint) -> None:
         ("total", size(found.total_bytes)),
         ("total, codes packed", size(found.packed_total_bytes)),
     ]
-    bits = [(f"bits a weight, {name}", number(value, ".3f")) for name, value in asdict(found.bits_per_param).items()]
-    echo(f"{found.model}: {found.quantizer}, {found.dtype}")
-    print_table(("", ""), [*rows, *bits])
+    dequantized = "dequantized, then " if found.gguf else ""
+    echo(f"{found.model}: {dequantized}{found.quantizer}, {found.dtype}")
+    print_table(("", ""), [*rows, *_bits(found.bits_per_param)])
+
+
+def print_gguf(model: str, found: GgufFootprint) -> None:
+    """Print a table of a GGUF file's bytes by type and part, and of bits per weight of its blocks' matrices."""
+    rows = [(f"tensors of {kind}", size(count)) for kind, count in found.type_bytes.items()]
+    parts = [
+        ("matrices of the blocks", size(found.weight_bytes)),
+        ("embeddings, head and the rest", size(found.unquantized_bytes)),
+        ("total", size(found.file_bytes)),
+    ]
+    echo(f"{model}: the file as it is")
+    print_table(("", ""), [*rows, *parts, *_bits(found.bits_per_param)])
+
+
+def _bits(found: BitsPerParam) -> list[tuple[str, str]]:
+    return [(f"bits a weight, {name}", number(value, ".3f")) for name, value in asdict(found).items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,12 +20,6 @@ def bounded(name: str, help: str) -> Any:  # noqa: A002
         return value
 
     return typer.Option(callback=check, help=help)
-
-
-def one_of(names: Iterable[str]) -> Any:
-    """Return the type of an option whose values are the names of a table's rows."""
-    literal: Any = Literal
-    return literal[tuple(names)]
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]

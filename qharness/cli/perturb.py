@@ -75,6 +75,7 @@ def _marked(before: str, after: str, wrap: Callable[[str], str]) -> str:
 
 
 def _json_lines(name: str, changes: Sequence[ProseChange]) -> str:
+    """Return JSON lines, one a text of a document: as it was, perturbed, and with the difference marked."""
     rows: list[dict[str, object]] = []
     for number, change in enumerate(changes):
         for field, before, after in _pairs(change):

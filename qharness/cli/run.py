@@ -34,7 +34,7 @@ from qharness.errors import QHarnessError
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
-from qharness.specs import DEFAULT_MODEL, RunSpec
+from qharness.specs import DEFAULT_MODEL, RAW, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +61,11 @@ def run(
     device: Device = "auto",
     dtype: RunDType = "auto",
     backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
+    no_think: Annotated[
+        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
+    ] = False,
     baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     max_loss: MaxLossOption = None,
@@ -107,6 +112,9 @@ def run(
             baseline=baseline,
             compare=not no_baseline,
             max_loss=margin,
+            chat=chat,
+            system=system,
+            think=not no_think,
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
@@ -146,7 +154,7 @@ def print_result(result: RunResult, full: bool = False) -> None:
     record, baseline = result.record, ComparedRun.of(result).baseline
     columns = [record] if baseline is None else [baseline, record]
     spec = record.spec
-    echo(f"{spec.task}: {spec.model}")
+    echo(f"{spec.task}: {', '.join([spec.model, *([] if spec.prompting == RAW else [spec.prompting])])}")
     rows = [
         *((name, *(score(name, each.own_metrics.get(name)) for each in columns)) for name in record.own_metrics),
         ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),

@@ -21,7 +21,8 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.progress import note
-from qharness.specs import ModelSpec, RunSpec
+from qharness.specs import ModelSpec, RunSpec, TaskName
+from qharness.study.axes import AXES, Point
 
 if TYPE_CHECKING:
     from qharness.storage.json_values import JsonObject
@@ -128,18 +129,7 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
         write_json(path, found.document())
     if print_tables:
         print_table(
-            (
-                "model",
-                "quant",
-                "task",
-                "perturbation",
-                "original",
-                "perturbed",
-                "drop, %",
-                "broken",
-                "mended",
-                *_RANK_TESTS,
-            ),
+            _ROBUSTNESS,
             [
                 (
                     *(row.model, row.quant, row.task, row.perturbation),
@@ -161,8 +151,10 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
     note(f"robustness, with the problems that flipped: {path}")
 
 
-_RANK_TESTS = ("p, Mann-Whitney", "p, Wilcoxon")
-"""Of pass rates on the perturbed prompts against full precision's."""
+_ROBUSTNESS = (
+    *("model", "quant", "task", "perturbation", "original", "perturbed", "drop, %", "broken", "mended"),
+    *("p, Mann-Whitney", "p, Wilcoxon"),  # of pass rates on the perturbed prompts against full precision's
+)
 
 
 def _rank_tests(row: RobustnessRow) -> tuple[str, str]:
@@ -173,6 +165,7 @@ def _rank_tests(row: RobustnessRow) -> tuple[str, str]:
 
 
 def _plan(jobs: Sequence[Job], json: bool) -> int:
+    """Print the jobs and which of them are done; return exit code 1 where one has an error."""
     from qharness.study.sweep import plan
 
     plans = list(plan(jobs))
@@ -191,14 +184,16 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
     return int(any(each.error for each in plans))
 
 
-_AXES = ("model", "quant", "calib", "task", "seed")
+_AXES = tuple(axis.name for axis in AXES if axis.name != "perturbation")
+"""The columns that tell jobs apart; a perturbation is part of its task's name."""
 _HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "weights, MB", "generation, s")
 
 
 def _axes(job: Job) -> dict[str, str]:
-    """The values that tell a job from the others; of a measurement, its kind in place of the task."""
-    of = job.model
-    return {"model": of.model, "quant": of.quant, "calib": of.calib or "", "task": job.label, "seed": str(of.seed)}
+    """The values that tell a job from the others; the task's has its perturbation, or is a measurement's kind."""
+    point = Point(job.model, job.task or TaskName(""))
+    values = {axis.name: axis.value(point) for axis in AXES if axis.name in _AXES}
+    return {name: "" if value is None else str(value) for name, value in values.items()} | {"task": job.label}
 
 
 def _document(attempt: Attempt) -> JsonObject:

@@ -73,6 +73,7 @@ class Isolation:
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
+    """Return bwrap's argv, user and capabilities aside: no network, `readable` and /usr to read, an empty /tmp."""
     argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
     argv += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     argv += ["--ro-bind", "/usr", "/usr"]

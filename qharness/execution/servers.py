@@ -147,6 +147,7 @@ def compile_program(compiler: Server, program: Program) -> Compiled | Outcome:
 
 
 def _compile(compiler: Server, program: Program) -> Compiled | Outcome:
+    """Compile a program as `compile_program` says, by a compiler that no other thread is using."""
     begun = time.monotonic()
     fields = (program.entry_class, encoded(program.source), encoded(program.tests))
     final = False

@@ -68,7 +68,7 @@ class VerdictCache:
             with closing(self._open()) as table, table:
                 table.executemany("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)", rows)
         except (OSError, sqlite3.Error) as error:
-            note(f"the verdicts could not be kept for other runs: {self._path}: {error}")
+            note(f"the verdicts could not be cached for other runs: {self._path}: {error}")
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60)
@@ -81,7 +81,7 @@ def verdict_cache() -> VerdictCache | None:
     try:
         return VerdictCache()
     except (OSError, sqlite3.Error) as error:
-        note(f"verdicts are not kept for other runs: {cache_dir() / 'verdicts'}: {error}")
+        note(f"verdicts are not cached for other runs: {cache_dir() / 'verdicts'}: {error}")
         return None
 
 

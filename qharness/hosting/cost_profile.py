@@ -65,7 +65,7 @@ def profile(spec: ProfileSpec) -> CostProfile:
     if spec.latency is not None:
         if spec.energy == "measured":
             raise QHarnessError("--latency and --energy measured exclude each other: with --latency nothing is run")
-        return _costs(spec, model, instance, storage, None, "nothing was run")
+        return _costs(spec, model, instance, storage, Measured(), "nothing was run")
     check_fits(model.checkpoint, spec.load)
     load, reason = _with_power(spec, model.spec.device)
     found = _measured(spec, model, instance, storage, load, reason)
@@ -108,14 +108,13 @@ def _costs(
     model: ResolvedModel,
     instance: Instance,
     storage: int | None,
-    found: Measured | None,
+    found: Measured,
     reason: str,
 ) -> CostProfile:
     """The profile of one model, measured or at a latency that is given; `reason`: why power was not measured."""
-    latency = found.latency[1] if found else Latency(spec.latency or math.nan, None, None)
+    latency = found.latency.get(1) or Latency(spec.latency or math.nan, None, None)
     seconds, new_tokens = latency.median, spec.load.new_tokens
-    power = found.power if found else None
-    used = power.energy(seconds) if power else estimated_energy(seconds, instance, reason)
+    used = found.energy or estimated_energy(seconds, instance, reason)
     grams, kwh = used.gco2eq_per_kwh, used.kwh_per_1k
     return CostProfile(
         model=model.spec.model,
@@ -127,22 +126,19 @@ def _costs(
         new_tokens=new_tokens,
         latency_s=latency,
         tokens_per_s=new_tokens / seconds,
-        batches=[
-            BatchSpeed(size, size * new_tokens / spread.median, spread)
-            for size, spread in (found.latency.items() if found else ())
-        ],
+        batches=[BatchSpeed(size, size * new_tokens / spread.median, spread) for size, spread in found.latency.items()],
         storage_bytes=storage,
-        weight_bytes=found.weights if found else None,
-        resident_bytes=found.resident if found else None,
-        process_bytes=found.process if found else None,
+        weight_bytes=found.weight_bytes,
+        resident_bytes=found.resident_bytes,
+        process_bytes=found.process_bytes,
         usd_per_1k=per_1000(seconds, instance.usd_per_hour),
         gco2eq_per_1k=None if grams is None or kwh is None else kwh * grams,
         energy=used,
         instance=spec.instance,
         instance_per_hour=InstanceRates(instance.usd_per_hour, instance.gco2eq_per_hour),
-        threads=found.threads if found else None,
-        layers=found.layers if found else {},
-        quantization=found.log if found else (),
+        threads=found.threads,
+        layers=found.layers,
+        quantization=found.quantization,
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qharness.bounds import shortened
@@ -20,29 +19,6 @@ if TYPE_CHECKING:
 INSTALL = "pip install 'qharness[profile]'"
 _SECONDS = 10.0  # the counters of some processors are read once a second
 _WATTS_A_KW = 1000
-
-
-@dataclass(frozen=True)
-class Power:
-    """Mean power of the machine over `seconds` of work.
-
-    `parts`: watts of cpu, gpu and ram, and whether a counter measured them (codecarbon estimates memory, and a
-    processor without a counter by its load); `gco2eq_per_kwh`: of the country's grid.
-    """
-
-    watts: float
-    parts: Mapping[str, PowerPart]
-    gco2eq_per_kwh: float
-    country: str
-    seconds: float
-    tool: str
-
-    def energy(self, latency_s: float) -> MeasuredEnergy:
-        """The energy of 1,000 predictions of `latency_s` seconds each, one after another."""
-        kwh = latency_s / 3600 * self.watts  # 1,000 predictions, 1,000 watts a kilowatt
-        return MeasuredEnergy(
-            "measured", kwh, self.watts, self.gco2eq_per_kwh, self.country, self.parts, self.seconds, self.tool
-        )
 
 
 def counter_missing_reason(device: str) -> str:
@@ -81,8 +57,13 @@ def check_country(country: str) -> None:
         raise UnknownNameError("country", country, known, hint="three letters, as USA")
 
 
-def measure_power(predict: Callable[[], None], country: str, seconds: float = _SECONDS) -> Power:
-    """The mean power while predicting for so many seconds. Writes and sends nothing."""
+def measure_energy(
+    predict: Callable[[], None], latency_s: float, country: str, seconds: float = _SECONDS
+) -> MeasuredEnergy:
+    """The energy of 1,000 predictions of `latency_s` seconds each, from the mean power while predicting for `seconds`.
+
+    Writes and sends nothing.
+    """
     from codecarbon import OfflineEmissionsTracker
     from codecarbon.core.cpu import is_rapl_available
 
@@ -100,23 +81,29 @@ def measure_power(predict: Callable[[], None], country: str, seconds: float = _S
         while time.monotonic() < end:
             predict()
         tracker.stop()
-        return power_of(tracker.final_emissions_data, cpu_measured=is_rapl_available())
+        return energy_of(tracker.final_emissions_data, latency_s, cpu_measured=is_rapl_available())
 
 
-def power_of(data: EmissionsData, *, cpu_measured: bool) -> Power:
-    """Mean powers from codecarbon's energies (kWh) and duration (seconds)."""
+def energy_of(data: EmissionsData, latency_s: float, *, cpu_measured: bool) -> MeasuredEnergy:
+    """The energy of 1,000 predictions, one after another, from codecarbon's energies (kWh) and duration (seconds).
+
+    codecarbon estimates the power of memory, and by its load that of a processor without a counter.
+    """
     hours = data.duration / 3600
     energies = {"cpu": data.cpu_energy, "gpu": data.gpu_energy, "ram": data.ram_energy}
     measured = {"cpu": cpu_measured, "gpu": data.gpu_energy > 0, "ram": False}
-    return Power(
-        watts=data.energy_consumed / hours * _WATTS_A_KW,
+    watts = data.energy_consumed / hours * _WATTS_A_KW
+    return MeasuredEnergy(
+        source="measured",
+        kwh_per_1k=latency_s / 3600 * watts,  # 1,000 predictions, 1,000 watts a kilowatt
+        watts=watts,
+        gco2eq_per_kwh=data.emissions * 1000 / data.energy_consumed,
+        country=data.country_iso_code,
         parts={
             name: PowerPart(energy / hours * _WATTS_A_KW, "measured" if measured[name] else "estimated")
             for name, energy in energies.items()
             if energy
         },
-        gco2eq_per_kwh=data.emissions * 1000 / data.energy_consumed,
-        country=data.country_iso_code,
         seconds=data.duration,
         tool=f"codecarbon {data.codecarbon_version}",
     )

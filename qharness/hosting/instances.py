@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -49,10 +48,7 @@ _INSTANCES = TypeAdapter(dict[str, Instance])
 
 def read_instances(extra: Path | None = None) -> dict[str, Instance]:
     """The table, with rows that a file of the same form adds or replaces. Raises QHarnessError for a wrong file."""
-    found = _INSTANCES.validate_python(tomllib.loads(_TABLE.read_text(encoding="utf-8")))
-    if extra is not None:
-        found |= _read(extra)
-    return found
+    return _read(_TABLE) | (_read(extra) if extra else {})
 
 
 def _read(path: Path) -> dict[str, Instance]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,10 @@ import psutil
 
 from qharness.bounds import check_fields, check_setting
 from qharness.errors import ModelError, QHarnessError
-from qharness.hosting.energy import Power, measure_power
+from qharness.hosting.energy import measure_energy
 from qharness.progress import counter
 from qharness.quantization.calibration import context_length
-from qharness.results import Latency
+from qharness.results import Latency, MeasuredEnergy
 from qharness.results.measured import ProcessBytes
 from qharness.specs import ModelSpec
 
@@ -60,20 +60,19 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements of one model. `latency`: of one batch, by its size.
+    """Measurements of one model, as a CostProfile has them; without arguments, of one that was not run.
 
-    `weights`: bytes of the weights in memory; `resident`: with what was unpacked from them to run faster; `layers`:
-    quantized layers by kernel; `log`: the quantizer's.
+    `latency`: of one batch, by its size.
     """
 
-    latency: dict[int, Latency]
-    weights: int
-    resident: int
-    process: ProcessBytes
-    threads: int
-    layers: dict[str, int]
-    log: tuple[str, ...]
-    power: Power | None
+    latency: dict[int, Latency] = field(default_factory=dict)
+    weight_bytes: int | None = None
+    resident_bytes: int | None = None
+    process_bytes: ProcessBytes | None = None
+    threads: int | None = None
+    layers: dict[str, int] = field(default_factory=dict)
+    quantization: Sequence[str] = ()
+    energy: MeasuredEnergy | None = None
 
 
 def check_fits(checkpoint: Checkpoint, load: Load) -> None:
@@ -135,13 +134,13 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
         predict(1)
     with counter("predictions") as progress:
         latency = {size: _timed(predict, size, load, progress) for size in sorted({1, *load.batch_sizes})}
-    power = measure_power(lambda: predict(1), load.country) if load.country else None
+    energy = measure_energy(lambda: predict(1), latency[1].median, load.country) if load.country else None
     cuda = loaded.model.device.type == "cuda"
     return Measured(
         latency=latency,
-        weights=weights,
-        resident=resident_bytes(loaded.model),
-        process=ProcessBytes(
+        weight_bytes=weights,
+        resident_bytes=resident_bytes(loaded.model),
+        process_bytes=ProcessBytes(
             before,
             with_model,
             max(with_model, _peak_bytes()),  # the kernel counts the two a little apart
@@ -149,8 +148,8 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
         ),
         threads=torch.get_num_threads(),
         layers=layers,
-        log=tuple(made.log),
-        power=power,
+        quantization=tuple(made.log),
+        energy=energy,
     )
 
 

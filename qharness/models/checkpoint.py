@@ -12,6 +12,8 @@ from qharness.bounds import shortened
 from qharness.errors import ModelError, first_line
 from qharness.models.checkpoint_files import check_config, check_tokenizer, check_weights, lacks_model_type
 from qharness.models.conventions import mark
+from qharness.models.gguf_files import find_gguf, is_gguf_name
+from qharness.models.gguf_header import GgufHeader, read_header
 from qharness.models.presets import PRESETS, Preset, hint
 from qharness.specs import DEFAULT_MODEL
 
@@ -51,8 +53,33 @@ class Checkpoint:
 
     @cached_property
     def source(self) -> Path:
-        """Its folder, or its id on the Hub."""
-        return locate(self.name)
+        """Its folder, its GGUF file, or its id on the Hub. Raises ModelError for a folder of several GGUF files."""
+        place = locate(self.name)
+        return find_gguf(place) or place
+
+    @cached_property
+    def gguf_file(self) -> Path | None:
+        """Its GGUF file; None of a checkpoint of another kind."""
+        return find_gguf(self.source)
+
+    @cached_property
+    def gguf_header(self) -> GgufHeader | None:
+        """The header of its GGUF file; None of a checkpoint of another kind. Raises ModelError for a damaged file."""
+        return read_header(self.gguf_file) if self.gguf_file else None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of its figures must know of the form of its weights."""
+        if self.gguf_header is None:
+            return ()
+        sizes = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in self.gguf_header.type_bytes.items())
+        whole = f"{self.gguf_header.file_bytes / 1e6:.1f} MB, of which {sizes}"
+        return (f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized",)
+
+    @property
+    def folder(self) -> str:
+        """The folder, or the id on the Hub, in which transformers finds it."""
+        return (self.gguf_file.parent if self.gguf_file else self.source).as_posix()
 
     @cached_property
     def config(self) -> PretrainedConfig:
@@ -60,10 +87,12 @@ class Checkpoint:
         from transformers import AutoConfig
 
         name, folder = self.name, self.source
+        if self.gguf_header:
+            return self._gguf_config(self.gguf_header)
         if folder.exists() and not (folder / "config.json").is_file():
             raise ModelError(f"model {name!r} is no model: {folder / 'config.json'} is missing")
         if not folder.exists() and self._is_path:
-            raise ModelError(f"model {name!r}: there is no such folder")
+            raise ModelError(f"model {name!r}: there is no such {'file' if is_gguf_name(name) else 'folder'}")
         if folder.exists():
             check_config(folder)
         try:
@@ -76,6 +105,13 @@ class Checkpoint:
                 raise ModelError(f"{folder / 'config.json'} has no model_type: download it again") from None
             raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}{hint(name)}") from None
         mark(config, folder.as_posix())
+        return config
+
+    def _gguf_config(self, header: GgufHeader) -> PretrainedConfig:
+        from qharness.models.gguf_loading import gguf_config
+
+        config = gguf_config(header)
+        mark(config, self.source.as_posix())
         return config
 
     def check(self) -> None:
@@ -92,24 +128,25 @@ class Checkpoint:
 
     @property
     def _is_path(self) -> bool:
-        return self.name.startswith(("/", ".", "~")) or self.name.count("/") > 1
+        return self.name.startswith(("/", ".", "~")) or self.name.count("/") > 1 or is_gguf_name(self.name)
 
     @property
     def short_name(self) -> str:
-        """The name that files of the model bear: its id, or its folder's own name."""
-        return self.source.resolve().name if self.source.is_dir() else self.source.as_posix()
+        """The name that files of the model bear: its id, or its folder's or GGUF file's own name."""
+        local = self.source.is_dir() or self.gguf_file is not None
+        return self.source.resolve().name if local else self.source.as_posix()
 
     @cached_property
     def identity(self) -> str:
-        """An id, or a folder's path with a SHA-256 of its files' names, sizes and times: equal for one model only.
+        """An id, or a path with a SHA-256 of the files' names, sizes and times: equal for one model only.
 
         Its Python files count where they are run.
         """
         folder = self.source
-        if not folder.is_dir():
+        if not folder.is_dir() and self.gguf_file is None:
             return folder.as_posix()
         patterns = (*_WEIGHTS, "*.py") if self.trust_remote_code else _WEIGHTS
-        files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+        files = [folder] if self.gguf_file else sorted({path for each in patterns for path in folder.glob(each)})
         stamp = "".join(f"{p.name} {p.stat().st_size} {p.stat().st_mtime_ns}\n" for p in files)
         return f"{folder.resolve()} {hashlib.sha256(stamp.encode()).hexdigest()}"
 

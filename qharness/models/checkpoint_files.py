@@ -10,7 +10,7 @@ from pathlib import Path
 from qharness.errors import ModelError
 
 _POINTER = b"version https://git-lfs"
-_AGAIN = "download it again"
+AGAIN = "download it again"
 _SINGLE = ("model.safetensors", "pytorch_model.bin")  # in the order in which transformers looks, each before its index
 _WEIGHT_SUFFIXES = (".safetensors", ".bin")  # in the same order
 _TOKENIZER = (
@@ -30,7 +30,7 @@ def check_config(folder: Path) -> None:
         import torch
 
         if not (isinstance(dtype, str) and isinstance(getattr(torch, dtype, None), torch.dtype)):
-            raise ModelError(f"{path} names the dtype {dtype!r}, which PyTorch does not know: correct it, or {_AGAIN}")
+            raise ModelError(f"{path} names the dtype {dtype!r}, which PyTorch does not know: correct it, or {AGAIN}")
 
 
 def lacks_model_type(folder: Path) -> bool:
@@ -44,7 +44,7 @@ def check_tokenizer(folder: Path) -> None:
         if path.suffix == ".json":
             _read_object(path)
         else:
-            _check_content(path)
+            check_content(path)
 
 
 def check_weights(folder: Path) -> None:
@@ -62,7 +62,7 @@ def check_weights(folder: Path) -> None:
 def _check_shards(index: Path) -> None:
     shards = _read_object(index).get("weight_map")
     if not isinstance(shards, dict) or not all(isinstance(shard, str) for shard in shards.values()):
-        raise ModelError(f"{index} has no weight_map: {_AGAIN}")
+        raise ModelError(f"{index} has no weight_map: {AGAIN}")
     for shard in sorted(set(shards.values())):
         path = index.parent / shard
         if not path.is_file():
@@ -71,7 +71,7 @@ def _check_shards(index: Path) -> None:
 
 
 def _check_weight_file(path: Path) -> None:
-    _check_content(path)
+    check_content(path)
     if path.suffix == ".safetensors":
         _check_safetensors(path)
         return
@@ -79,7 +79,7 @@ def _check_weight_file(path: Path) -> None:
         begin = file.read(2)
     if begin[:1] != b"\x80" and not zipfile.is_zipfile(path):  # the older format is a pickle, the newer one a ZIP file
         what = "is cut short" if begin == b"PK" else "is no PyTorch checkpoint"
-        raise ModelError(f"{path} {what}: {_AGAIN}")
+        raise ModelError(f"{path} {what}: {AGAIN}")
 
 
 def _check_safetensors(path: Path) -> None:
@@ -89,34 +89,35 @@ def _check_safetensors(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
         header = file.read(length) if 8 + length <= size else None
     if header is None:
-        raise ModelError(f"{path} is cut short, or no safetensors file: {_AGAIN}")
+        raise ModelError(f"{path} is cut short, or no safetensors file: {AGAIN}")
     try:
         tensors = json.loads(header)
         ends = [int(tensor["data_offsets"][1]) for name, tensor in tensors.items() if name != "__metadata__"]
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        raise ModelError(f"{path} is no safetensors file, for its header is damaged: {_AGAIN}") from None
+        raise ModelError(f"{path} is no safetensors file, for its header is damaged: {AGAIN}") from None
     expected = 8 + length + max(ends, default=0)
     if size != expected:
-        raise ModelError(f"{path} has {size} bytes, not the {expected} that its header says: {_AGAIN}")
+        raise ModelError(f"{path} has {size} bytes, not the {expected} that its header says: {AGAIN}")
 
 
-def _check_content(path: Path) -> None:
+def check_content(path: Path) -> None:
+    """Raise ModelError for a file that is empty, or a Git LFS pointer."""
     with path.open("rb") as file:
         begin = file.read(len(_POINTER))
     if not begin:
-        raise ModelError(f"{path} is empty: {_AGAIN}")
+        raise ModelError(f"{path} is empty: {AGAIN}")
     if begin == _POINTER:
         raise ModelError(f"{path} is a Git LFS pointer, not the file itself: run `git lfs pull` in its folder")
 
 
 def _read_object(path: Path) -> Mapping[str, object]:
-    _check_content(path)
+    check_content(path)
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
-        raise ModelError(f"{path} is not JSON: {_AGAIN}") from None
+        raise ModelError(f"{path} is not JSON: {AGAIN}") from None
     if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object: {_AGAIN}")
+        raise ModelError(f"{path} holds no JSON object: {AGAIN}")
     return found
 
 
@@ -138,7 +139,9 @@ def weight_file_bytes(folder: Path) -> int | None:
 
 
 def source_bytes(source: Path) -> int | None:
-    """The bytes of a model's weight files: of a folder, or of a Hub id whose files are in the Hub's cache; or None."""
+    """The bytes of a model's weight files: of a folder, a GGUF file, or an id that is in the Hub's cache; or None."""
+    if source.is_file():
+        return source.stat().st_size
     if source.is_dir():
         return weight_file_bytes(source)
     from huggingface_hub import try_to_load_from_cache

@@ -63,6 +63,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
             resident_bytes(loaded.model), select_kernels(loaded.model)
         )
         self.footprint = loaded.footprint
+        self.remarks = loaded.remarks
         # HFLM pads with a token that it may have to add to the tokenizer, so it gets one of its own.
         super().__init__(pretrained=loaded.model, tokenizer=copy.deepcopy(loaded.tokenizer), batch_size=self.asked or 1)
         self.tokenizer = loaded.tokenizer
@@ -188,7 +189,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
 
     def facts(self) -> Facts:
         """The model's part of the run's document, once it has run."""
-        notes = []
+        notes = list(self.remarks)
         if self.generation.truncated:
             cut = f"{self.generation.truncated} prompts were cut from the left"
             notes.append(f"{cut} to fit the model's {self.max_length} tokens")

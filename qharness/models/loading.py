@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,6 +15,7 @@ from qharness.models.checkpoint import Checkpoint, find_preset, locate, refuse_o
 from qharness.models.checkpoint_files import check_tokenizer, check_weights
 from qharness.models.checkpoint_formats import WeightFootprint, check_loads, find_format, quant_method
 from qharness.models.conventions import follow
+from qharness.models.gguf_tokenizer import cut_as_stated
 from qharness.models.presets import convention_of
 from qharness.models.untouched import Untouched
 from qharness.progress import note
@@ -37,6 +40,7 @@ class LoadedModel:
 
     `footprint`: its bytes and the kernels of its quantized layers, once chosen. `device`: where it will run, if it is
     not there yet. `untouched`: the part that its quantizer left in full precision; None if it is not quantized.
+    `remarks`: what a reader of its figures must know of the form of its weights.
     """
 
     model: PreTrainedModel
@@ -45,6 +49,7 @@ class LoadedModel:
     footprint: WeightFootprint | None = None
     device: torch.device | None = None
     untouched: Untouched | None = None
+    remarks: Sequence[str] = ()
 
     def place(self) -> None:
         """Move the model to the device where it will run."""
@@ -105,9 +110,10 @@ def load_model(
     placed: bool = True,
     trust_remote_code: bool = False,
 ) -> LoadedModel:
-    """Load a Hugging Face id, a local folder or `tinycoder`; causal or encoder-decoder, as its configuration says.
+    """Load a Hugging Face id, a local folder, a GGUF file or `tinycoder`; causal or encoder-decoder, as configured.
 
-    It may be quantized already, in any way that transformers loads. `parent`: whose tokenizer to take if it has none.
+    It may be quantized already, in any way that transformers loads; of a GGUF file, the weights that its codes stand
+    for are loaded, as numbers. `parent`: whose tokenizer to take if it has none.
     `placed` false: a model that is not quantized stays on the CPU until `place` is called. transformers maps weights
     that keep their checkpoint's dtype from their files, so such a model takes no memory until it is used. A Checkpoint
     says itself whether its code is trusted.
@@ -127,9 +133,9 @@ def load_model(
 
     def load(source: str, config: PretrainedConfig) -> PreTrainedModel:
         here = torch.device("cpu") if later else where
-        return _from_pretrained(source, config, here, found, checkpoint.trust_remote_code)
+        return _from_pretrained(source, config, here, found, checkpoint.trust_remote_code, checkpoint.gguf_file)
 
-    source, config = checkpoint.source.as_posix(), copy.deepcopy(config)
+    source, config = checkpoint.folder, copy.deepcopy(config)
     try:
         loaded = own.load(source, config, load) if own else load(source, config)
     except (
@@ -139,7 +145,7 @@ def load_model(
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     tokenizer = load_tokenizer(checkpoint, parent)
     follow(loaded, tokenizer)
-    return LoadedModel(loaded.eval(), tokenizer, name, device=where if later else None)
+    return LoadedModel(loaded.eval(), tokenizer, name, device=where if later else None, remarks=checkpoint.remarks)
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:
@@ -155,36 +161,62 @@ def _from_pretrained(
     where: torch.device,
     dtype: torch.dtype | Literal["auto"],
     trust_remote_code: bool,
+    gguf: Path | None,
 ) -> PreTrainedModel:
-    """Load with transformers; raise ValueError for weights that it would make up."""
+    """Load with transformers; raise ValueError for weights that it would make up. `gguf`: the file in the folder."""
+    import transformers
+
     check_loads(config)
     quantized = quant_method(config) is not None  # such a model may refuse to be moved
-    model, found = model_class(config).from_pretrained(  # type: ignore[misc]
-        source,
-        config=config,
-        dtype=dtype,
-        output_loading_info=True,
-        ignore_mismatched_sizes=not quantized,  # they are refused below, by name
-        trust_remote_code=trust_remote_code,
-        **({"device_map": {"": where}} if quantized else {}),
-    )
+    with _reading(gguf) as options:
+        model, found = model_class(config).from_pretrained(  # type: ignore[misc]
+            source,
+            config=config,
+            dtype=dtype,
+            output_loading_info=True,
+            ignore_mismatched_sizes=not quantized,  # they are refused below, by name
+            trust_remote_code=trust_remote_code,
+            **({"device_map": {"": where}} if quantized else {}),
+            **({"quantization_config": transformers.GgufConfig(dequantize=True)} if gguf else {}),
+            **options,
+        )
     if missing := sorted(found["missing_keys"]):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ValueError(f"its checkpoint has no {missing[0]}{more}")
     if not quantized and (mismatched := sorted(found["mismatched_keys"])):
         key, has, wanted = mismatched[0]
-        raise ValueError(f"its checkpoint's {key} has the shape {list(has)}, and config.json asks for {list(wanted)}")
+        asks = "its header" if gguf else "config.json"
+        raise ValueError(f"its checkpoint's {key} has the shape {list(has)}, and {asks} asks for {list(wanted)}")
     loaded: PreTrainedModel = model if quantized else model.to(where)
+    if gguf:  # transformers alone would load something else from that folder, or nothing
+        loaded.name_or_path = loaded.config.name_or_path = ""
     return loaded
+
+
+def _reading(gguf: Path | None) -> AbstractContextManager[Mapping[str, object]]:
+    """Inside, transformers reads a GGUF file if it is given the options that are yielded; of None, there are none."""
+    if gguf is None:
+        return nullcontext({})
+    from qharness.models.gguf_loading import reading_gguf
+
+    return reading_gguf(gguf)
 
 
 def tokenizer_source(checkpoint: Checkpoint, parent: str | None = None) -> Path:
     """The folder or id of a model's tokenizer: its parent's, where it has none and a parent is named."""
     source = checkpoint.source
-    if parent and source.is_dir() and not any(path.name.startswith(_TOKENIZER) for path in source.iterdir()):
+    if parent and not _has_tokenizer(checkpoint):
         note(f"model {checkpoint.name!r} has no tokenizer: that of {parent!r} is used")
         return locate(parent)
     return source
+
+
+def _has_tokenizer(checkpoint: Checkpoint) -> bool:
+    """Whether a local checkpoint brings a tokenizer; of an id of the Hub, it is taken to do so."""
+    if checkpoint.gguf_header:
+        return "tokenizer.ggml.tokens" in checkpoint.gguf_header.lengths
+    source = checkpoint.source
+    return not source.is_dir() or any(path.name.startswith(_TOKENIZER) for path in source.iterdir())
 
 
 def load_tokenizer(checkpoint: Checkpoint, parent: str | None = None) -> PreTrainedTokenizerBase:
@@ -192,18 +224,23 @@ def load_tokenizer(checkpoint: Checkpoint, parent: str | None = None) -> PreTrai
     import transformers
 
     source = tokenizer_source(checkpoint, parent)
+    own = source == checkpoint.source
     if source.is_dir():
         check_tokenizer(source)
     try:
-        tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
-            source.as_posix(),
-            config=checkpoint.config if source == checkpoint.source else None,  # else it would be loaded again
-            trust_remote_code=checkpoint.trust_remote_code,
-            **convention_of(source.as_posix()).tokenizer,
-        )
+        with _reading(checkpoint.gguf_file if own else None) as options:
+            tokenizer: PreTrainedTokenizerBase = transformers.AutoTokenizer.from_pretrained(
+                checkpoint.folder if own else source.as_posix(),
+                config=checkpoint.config if own else None,  # else it would be loaded again
+                trust_remote_code=checkpoint.trust_remote_code,
+                **convention_of(source.as_posix()).tokenizer,
+                **options,
+            )
     except Exception as error:
         if type(error) is not Exception and not isinstance(error, (OSError, ValueError, ImportError, KeyError)):
             raise  # `tokenizers` raises Exception itself for a file that is no tokenizer
         refuse_own_code(checkpoint.name, error)
         raise ModelError(f"tokenizer of {checkpoint.name!r} could not be loaded: {first_line(error)}") from None
+    if own and checkpoint.gguf_header:
+        cut_as_stated(tokenizer, checkpoint.gguf_header)
     return tokenizer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
@@ -52,15 +53,11 @@ def first_nonfinite_layer(model: PreTrainedModel, inputs: ModelInputs) -> str | 
         if not found and any(not bool(t.isfinite().all()) for t in tensors_in(output) if t.is_floating_point()):
             found.append(name)
 
-    hooks = [
-        module.register_forward_hook(lambda _module, _args, output, name=name: look(name, output))
-        for name, module in model.named_modules()
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, module in model.named_modules():
+            hook = module.register_forward_hook(lambda _module, _args, output, name=name: look(name, output))
+            hooks.enter_context(hook)
         model(**{**inputs, "use_cache": False})
-    finally:
-        for hook in hooks:
-            hook.remove()
     return found[0] if found else None
 
 

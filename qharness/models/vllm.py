@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
+from psutil import virtual_memory
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding, prompt_sha
@@ -60,12 +63,27 @@ def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -
     }
 
 
+def _cpu_arguments() -> dict[str, Any]:
+    """What vLLM (0.32) needs besides on a CPU; nothing on a GPU.
+
+    A cache of a quarter of the free memory: by default it wants 92% of all memory, and ends where that is not free.
+    Prompts in one piece: a prompt in several makes it set back the generators of requests with a seed, which torch's
+    generators on a CPU cannot do ("CPU Generator does not use offset").
+    """
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {}
+    cache = {} if "VLLM_CPU_KVCACHE_SPACE" in os.environ else {"kv_cache_memory_bytes": virtual_memory().available // 4}
+    return {"enable_chunked_prefill": False, **cache}
+
+
 def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) -> ServedModel:
     """Start vLLM on a checkpoint, device and dtype named in `spec`; raise ModelError if vLLM does not take it."""
     try:
         from qharness.models.vllm_encoding import EncodingVLLM
 
-        inner = EncodingVLLM(**arguments)
+        inner = EncodingVLLM(**arguments, **_cpu_arguments())
         inner.convention = marked(checkpoint.config)
         return ServedModel(inner, spec)
     except (ImportError, OSError, ValueError, RuntimeError) as error:
@@ -105,6 +123,17 @@ class VLLMRun(LM):  # type: ignore[misc]
         self.at_a_time: int | None = batch_size
         self.batches: list[list[tuple[int, int]]] = []
         self.seconds = 0.0
+        self.chat_template_args: dict[str, bool] = {}
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Render a chat, as `hf` does."""
+        return render_chat(self.tokenizer, chat_history, self.chat_template_args, begun=not add_generation_prompt)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """The tokenizer's name, by which lm-eval tells its caches apart."""
+        name: str = self._inner.tokenizer_name
+        return name
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Ask lm-eval's class."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_files import source_bytes
 from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
+from qharness.models.gguf_header import GgufHeader
 from qharness.models.loading import model_class, own_dtype
 from qharness.spec import unbind
 
@@ -34,11 +36,28 @@ class BitsPerParam:
 
 
 @dataclass(frozen=True)
+class GgufFootprint:
+    """The bytes of a GGUF file, by its header.
+
+    `type_bytes`: of its tensors, by ggml's types. `weights`, `weight_bytes`, `bits_per_param`: of the matrices in its
+    blocks. `unquantized_bytes`: all the rest of the file, embeddings, head and vocabulary among it, of whatever type.
+    """
+
+    file_bytes: int
+    type_bytes: Mapping[str, int]
+    weights: int
+    weight_bytes: int
+    unquantized_bytes: int
+    bits_per_param: BitsPerParam
+
+
+@dataclass(frozen=True)
 class CheckpointFootprint:
     """The bytes of a quantized model's checkpoint by part, as `footprint --json` prints them.
 
     `packed_total_bytes`: the total if codes took no more than their true bits. `quantized_weights`: numbers in all
-    quantized layers. `parameters`: numbers in the model, tied ones once.
+    quantized layers. `parameters`: numbers in the model, tied ones once. `gguf`: the file that the model comes from, if
+    it is one; all other figures are of what the quantizer makes of its dequantized weights.
     """
 
     model: str
@@ -53,6 +72,7 @@ class CheckpointFootprint:
     packed_total_bytes: int
     quantized_weights: int
     bits_per_param: BitsPerParam
+    gguf: GgufFootprint | None = None
 
 
 @dataclass(frozen=True)
@@ -119,18 +139,36 @@ def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto")
         packed_total_bytes=unquantized + parts.packed,
         quantized_weights=parts.weights,
         bits_per_param=BitsPerParam(parts.nominal_bits, 8 * stored / parts.weights, 8 * parts.packed / parts.weights),
+        gguf=gguf_footprint(checkpoint.gguf_header) if checkpoint.gguf_header else None,
+    )
+
+
+def gguf_footprint(header: GgufHeader) -> GgufFootprint:
+    """The bytes of a GGUF file, from its header. Nothing in it is padded, so packed and stored bits are the same.
+
+    A block's matrices are its tensors of two or more dimensions; the experts of a layer are one of three.
+    """
+    matrices = [tensor for tensor in header.tensors if "blk." in tensor.name and len(tensor.shape) > 1]
+    weights = sum(tensor.weights for tensor in matrices)
+    stored = sum(tensor.n_bytes for tensor in matrices)
+    bits = [math.nan] * 2
+    if weights:
+        bits = [sum(tensor.weights * tensor.code_bits for tensor in matrices) / weights, 8 * stored / weights]
+    return GgufFootprint(
+        header.file_bytes, header.type_bytes, weights, stored, header.file_bytes - stored, BitsPerParam(*bits, bits[-1])
     )
 
 
 def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> CheckpointFigures:
-    """Size a checkpoint by its footprint; a folder that is quantized already by its files."""
+    """Size a checkpoint by its footprint; one that is quantized already, or a GGUF file as it is, by its files."""
     if quant_method(checkpoint.config) is not None:
         return CheckpointFigures(source_bytes(checkpoint.source), None)
     try:
         found = footprint(checkpoint, quantizer)
     except ModelError:  # of an architecture whose layers are not known
         return CheckpointFigures(None, None)
-    return CheckpointFigures(found.total_bytes, found.parameters)
+    own = found.gguf.file_bytes if found.gguf and quantizer.name == "none" else None
+    return CheckpointFigures(own or found.total_bytes, found.parameters)
 
 
 def _unchanged(layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from qharness.models.nonfinite import nonfinite_error, rows_not_finite
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
 from qharness.progress import counter
+from qharness.results import LayerReport
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -46,15 +48,6 @@ class Reference:
         return found
 
 
-@dataclass(frozen=True)
-class LayerNoise:
-    """Relative noise by layer and by block; NaN where it is undefined or cannot be found."""
-
-    weights: Mapping[str, float]
-    activations: Mapping[str, float]
-    accumulated: Mapping[str, float]
-
-
 def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: Path) -> Reference:
     """Run a model on sequences int64 [length], and record the reference for its quantized forms.
 
@@ -80,11 +73,11 @@ def full_precision(model: PreTrainedModel, sequences: Sequence[Tensor], folder: 
     return Reference(list(dict.fromkeys([*order, *blocks])), shapes, folder, hidden, maxima)
 
 
-def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Reference) -> LayerNoise:
-    """Compare a quantized model with full precision, on the same sequences.
+def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Reference) -> list[LayerReport]:
+    """Compare a quantized model with full precision on the same sequences; return a report a layer, by depth.
 
-    Weight noise by itself; activation noise on what reaches each layer in the quantized model; accumulated noise of
-    what each block puts out.
+    Weight noise is that of the layer's weight; activation noise, that of rounding what reaches the layer in the
+    quantized model; accumulated noise, that of its block's output. Each is NaN where it is undefined or not found.
     """
     modules = dict(model.named_modules())
     layers = {name: modules[name] for name in reference.layers if name in modules}
@@ -106,11 +99,21 @@ def quantized(model: PreTrainedModel, sequences: Sequence[Tensor], reference: Re
     left = {name: modules[name] for name in reference.blocks if name in modules}
     with _watching(entered, lambda layer, x: activations[layer].add(x, rounding[layer](x)), left, leave):
         run(model, sequences, "quantized")
-    return LayerNoise(
-        weights,
-        {name: noise.value for name, noise in activations.items()},
-        {name: noise.value for name, noise in accumulated.items()},
-    )
+    nothing = RelativeNoise()
+    return [
+        LayerReport(
+            name,
+            block,
+            depth,
+            weights.get(name, math.nan),
+            activations.get(name, nothing).value,
+            accumulated[block].value,
+            reference.maxima[name].spread(),
+        )
+        for depth, block in enumerate(reference.blocks, 1)
+        for name in reference.layers
+        if name.startswith(f"{block}.")
+    ]
 
 
 def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
@@ -131,10 +134,9 @@ def _file(folder: Path, layer: str) -> Path:
     return folder / f"{layer}.pt"
 
 
-@contextmanager
 def _watching(
     layers: Mapping[str, nn.Module], enter: Watch, blocks: Mapping[str, nn.Module], leave: Watch
-) -> Iterator[None]:
+) -> ExitStack:
     """Call `enter` with each layer's input and `leave` with each block's hidden states, with the name."""
 
     def before(name: str) -> Callable[..., None]:
@@ -143,12 +145,9 @@ def _watching(
     def after(name: str) -> Callable[..., None]:
         return lambda _module, _args, output: leave(name, output if isinstance(output, Tensor) else output[0])
 
-    hooks = [
-        *(module.register_forward_pre_hook(before(name), with_kwargs=True) for name, module in layers.items()),
-        *(module.register_forward_hook(after(name)) for name, module in blocks.items()),
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    hooks = ExitStack()
+    for name, module in layers.items():
+        hooks.enter_context(module.register_forward_pre_hook(before(name), with_kwargs=True))
+    for name, module in blocks.items():
+        hooks.enter_context(module.register_forward_hook(after(name)))
+    return hooks

@@ -16,11 +16,11 @@ from qharness.api.calibration_sets import CalibrationSet
 from qharness.errors import DataError
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
-from qharness.noise.forward_passes import LayerNoise, Reference, full_precision, quantized
+from qharness.noise.forward_passes import full_precision, quantized
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, bind_set, resolve
-from qharness.results import LayerReport, NoiseReport
+from qharness.results import NoiseReport
 from qharness.results.measured import InputSet, MeanNoise
 from qharness.spec import unbind
 from qharness.specs import ModelSpec
@@ -62,9 +62,8 @@ def measure_noise(models: Sequence[BoundModel], inputs: NoiseInputs) -> Iterator
         del loaded
         for each in resolved:
             model = Models().get(each).loaded.model
-            noise = quantized(model, sequences, reference)
+            layers = quantized(model, sequences, reference)
             del model
-            layers = layer_reports(reference, noise)
             yield dataclasses.replace(
                 about,
                 quantizer=each.spec.quant,
@@ -104,24 +103,6 @@ def _about(loaded: LoadedModel, inputs: NoiseInputs, seed: int, sequences: Seque
         mean=MeanNoise(),
         layers=(),
     )
-
-
-def layer_reports(reference: Reference, noise: LayerNoise) -> list[LayerReport]:
-    """A report a layer, by depth: its block's place in a forward pass, from 1."""
-    return [
-        LayerReport(
-            name,
-            block,
-            depth,
-            noise.weights.get(name, math.nan),
-            noise.activations.get(name, math.nan),
-            noise.accumulated.get(block, math.nan),
-            reference.maxima[name].spread(),
-        )
-        for depth, block in enumerate(reference.blocks, 1)
-        for name in reference.layers
-        if name.startswith(f"{block}.")
-    ]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -74,6 +74,7 @@ def _length(loaded: LoadedModel, calibration_set: CalibrationSet) -> int:
 
 
 def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_dir: Path | None) -> Calibration:
+    """Draw a set's documents and cut each to a sequence of token ids, int64 [length], until there are `n`."""
     import torch
 
     from qharness.models.encoding import encode_text
@@ -136,7 +137,7 @@ def _write(made: Calibration, cached: Artifact, about: JsonObject) -> None:
         with cached.writing(document) as folder:
             np.save(folder / _SEQUENCES, np.concatenate([s.numpy() for s in made.sequences]).astype(np.int32))
     except DiskError as error:
-        note(f"the calibration sequences could not be kept for other runs: {error}")
+        note(f"the calibration sequences could not be cached for other runs: {error}")
 
 
 def _read(cached: Artifact) -> Calibration | None:

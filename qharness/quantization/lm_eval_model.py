@@ -9,6 +9,7 @@ import torch
 from lm_eval.utils import simple_parse_args_string
 
 from qharness.errors import SettingError
+from qharness.models.chat_template import THINKING_SWITCHES
 from qharness.models.lm import LoadedLM, parse_batch_size
 from qharness.models.loading import load_model
 from qharness.quantization.application import quantize_bound
@@ -21,7 +22,8 @@ class QHarnessLM(LoadedLM):
 
     In lm-eval's command line: `--model qharness --model_args pretrained=DIR,quant=int8-dynamic`. A spec with several
     options holds commas: give model_args as JSON then. `batch_size` is how many completions are made at a time; where
-    it is `auto` or not given, as many as memory holds.
+    it is `auto` or not given, as many as memory holds. `enable_thinking`: with `--apply_chat_template`, the template's
+    switch for thinking.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class QHarnessLM(LoadedLM):
         batch_size: int | str | None = None,
         max_batch_size: int | None = None,
         trust_remote_code: bool = False,
+        enable_thinking: bool | None = None,
     ) -> None:
         bound = bind_model(ModelSpec(str(pretrained), str(quant), None if calib is None else str(calib), seed))
         asked = parse_batch_size(batch_size)
@@ -49,6 +52,8 @@ class QHarnessLM(LoadedLM):
         quantize_bound(loaded, bound)
         super().__init__(loaded, seed, asked)
         self.batch_dependent = bound.quantizer.batch_dependent
+        if enable_thinking is not None:
+            self.chat_template_args = dict.fromkeys(THINKING_SWITCHES, enable_thinking)
 
     @classmethod
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> QHarnessLM:

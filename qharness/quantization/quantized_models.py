@@ -97,6 +97,7 @@ class Models:
     def _make(
         self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]
     ) -> QuantizedModel:
+        """Load a model, calibrate and quantize it; write it to the cache if that took long."""
         spec, chosen = model.spec, model.calibration_set
         loaded = load_model(model.checkpoint, spec.device, spec.dtype, spec.parent, placed=False)
         start = time.monotonic()
@@ -162,7 +163,8 @@ def _read(model: ResolvedModel, key: str, log: Callable[[str], None]) -> Quantiz
     if untouched.notable:
         log(f"{model.quantizer.name}: {untouched}")
     device = resolve_device(model.spec.device)
-    loaded = LoadedModel(read.eval(), tokenizer, model.spec.model, device=device, untouched=untouched)
+    remarks = model.checkpoint.remarks
+    loaded = LoadedModel(read.eval(), tokenizer, model.spec.model, device=device, untouched=untouched, remarks=remarks)
     return QuantizedModel(loaded, about.get("composition"), about.get("log", ()))
 
 
@@ -172,6 +174,6 @@ def _write(loaded: LoadedModel, model: ResolvedModel, key: str, about: dict[str,
         with quantized(key).writing(about) as folder:
             write_model(loaded.model, model.checkpoint, _forms(model), folder)
     except (UncacheableError, DiskError) as error:
-        note(f"the quantized model could not be kept for other runs: {str(error).partition('; make room')[0]}")
+        note(f"the quantized model could not be cached for other runs: {str(error).partition('; make room')[0]}")
         return False
     return True

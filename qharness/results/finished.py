@@ -111,11 +111,14 @@ class RunRecord(JsonRecord):
 
     `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
     were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
-    quantizer's log. `generation`: lm-eval's generation settings by task. `baseline`: the comparison with the baseline.
-    `verdict`: whether the loss is within the margin; of runs of programs that were compared.
+    quantizer's log. `generation`: lm-eval's generation settings by task. `chat`: whether prompts were put through the
+    tokenizer's chat template. `baseline`: the comparison with the baseline. `coupled`: whether completions were drawn
+    from our counter-based noise; records of before this field were, but on vLLM. `verdict`: whether the loss is within
+    the margin; of runs of programs that were compared.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
+    chat: bool = False
     metrics: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     metric: Metric | None = field(default=None, metadata=LEFT_OUT)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -127,12 +130,21 @@ class RunRecord(JsonRecord):
     isolation: str | None = None
     executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)
     batches: Batches = Batches()
+    coupled: bool = True
     quantization: Sequence[str] = ()
     untouched: UntouchedShare | None = field(default=None, metadata=LEFT_OUT)
     generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
     baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
     verdict: LossVerdict | None = field(default=None, metadata=LEFT_OUT)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coupled", self.coupled and self.spec.backend != "vllm")
+
+    @property
+    def noise(self) -> int | None:
+        """The seed of our noise that completions were drawn from, 0 of greedy ones; None of other backends' draws."""
+        return None if not self.coupled else 0 if self.spec.temperature == 0 else self.spec.seed
 
     @property
     def own_metrics(self) -> Mapping[str, float]:
@@ -154,9 +166,9 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `program`: of tasks that run programs themselves.
-    Programs that were run have `status`, `passed`,
-    `detail`, `seconds` and `in_process`; texts have their document's `metrics` and `reference` instead.
+    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
+    `in_process`; texts have their document's `metrics` and `reference` instead.
     """
 
     task: str = ""
@@ -168,6 +180,7 @@ class SampleRow:
     level: object = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
+    solution: str | None = field(default=None, metadata=LEFT_OUT)
     program: object = field(default=None, metadata=LEFT_OUT)
     status: str | None = None
     passed: bool | None = None

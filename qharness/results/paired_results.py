@@ -176,18 +176,30 @@ class PerturbationCost:
 
 
 @dataclass(frozen=True)
+class PromptForms:
+    """The forms of two runs' prompts, as `RunSpec.prompting` says them."""
+
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
 class Comparison(Splicing, JsonRecord):
     """What `compare` found of run folder `b` against run folder `a`; undefined figures are NaN.
 
-    `metric`: the score that texts are compared by; None of programs. `means`: by the metric's name, the main one first.
-    Of texts: `n_different`, the problems whose texts differ. Of programs: the rest that is None otherwise.
+    `prompts`: where the two were asked differently, as a chat and not. `metric`: the score that texts are compared by;
+    None of programs. `means`: by the metric's name, the main one first. `coupled`: whether the two runs drew with
+    common random numbers. Of texts: `n_different`, the problems whose texts differ. Of programs: the rest that is None
+    otherwise.
     """
 
     a: str = ""
     b: str = ""
+    prompts: PromptForms | None = field(default=None, metadata=LEFT_OUT)
     metric: str | None = field(default=None, metadata=LEFT_OUT)
     n_problems: int = 0
     n_pairs: int = 0
+    coupled: bool = True
     n_different: int | None = field(default=None, metadata=LEFT_OUT)
     means: Mapping[str, PairedMeans] = field(default_factory=dict, metadata=SPLICED)
     paper: McNemar | None = field(default=None, metadata=LEFT_OUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from qharness.results.paired_results import (
     PairedMeans,
     PerturbationCost,
     ProblemId,
+    PromptForms,
     ShownProgram,
 )
 from qharness.stats.analyses import PassChange, by_level, changes, failure_kinds
@@ -53,8 +55,9 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
 def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) -> Comparison:
     """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
     rng = np.random.default_rng(seed)
+    prompts = None if a.prompting == b.prompting else PromptForms(a.prompting, b.prompting)
     if a.texts and b.texts:
-        return compare_texts(a, b, rng, examples)
+        return replace(compare_texts(a, b, rng, examples), prompts=prompts)
     problems = pair(all_run(a.rows, a.folder), all_run(b.rows, b.folder))
     if not problems:
         raise SamplesError(f"{a.folder} and {b.folder} have no completion in common: they are runs of different tasks")
@@ -69,8 +72,10 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
     return Comparison(
         a=str(a.folder),
         b=str(b.folder),
+        prompts=prompts,
         n_problems=len(problems),
         n_pairs=len(pairs),
+        coupled=a.coupled(b),
         means={PASS_RATE: main} | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest},
         paper=mcnemar(first, second),
         clustered=by_cluster,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP = 0.1  # of the logarithm of the variable of integration: the error of a share is below 1e-8
+_STEP = 0.05  # of the logarithm of the variable of integration: the error of a share is below 1e-8
 _LOWEST = -36.0
 _NEGLIGIBLE = 36.0  # the integrand is below exp(-36) where its damping is
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_lines, require_run
 from qharness.results import RunRecord, SampleRow
-from qharness.specs import TaskName
+from qharness.specs import RAW, TaskName
 
 Key = tuple[str, int]
 """A problem: its task, without a perturbation, and the number of its document."""
@@ -66,12 +66,21 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric."""
+    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric.
+
+    `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`: as RunSpec has it.
+    """
 
     folder: Path
     task: TaskName
     rows: Sequence[SampleRow]
     metric: str | None = None
+    noise: int | None = None
+    prompting: str = RAW
+
+    def coupled(self, other: RunRows) -> bool:
+        """Whether both runs drew with common random numbers."""
+        return self.noise is not None and self.noise == other.noise
 
     @cached_property
     def texts(self) -> list[SampleRow]:
@@ -82,7 +91,8 @@ class RunRows:
 def read_run_rows(folder: Path) -> RunRows:
     """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
-    return RunRows(folder, record.spec.task_name, read_rows(folder), record.main_metric_name)
+    spec, rows = record.spec, read_rows(folder)
+    return RunRows(folder, spec.task_name, rows, record.main_metric_name, record.noise, spec.prompting)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

@@ -40,6 +40,7 @@ def compare_texts(first: RunRows, second: RunRows, rng: np.random.Generator, exa
         metric=metric,
         n_problems=len(keys),
         n_pairs=len(keys),
+        coupled=first.coupled(second),
         n_different=len(changed),
         means={metric: paired_means(scores[0], scores[1], by_cluster.ci95, rng)},
         clustered=by_cluster,

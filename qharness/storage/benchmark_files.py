@@ -138,6 +138,7 @@ class BenchmarkFile:
         return path
 
     def _fetched(self) -> Path:
+        """Return the file in the Hugging Face cache folder; download it if it is not there. Raises DataError."""
         home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface")
         path = home / "qharness" / hashlib.sha256(self.url.encode()).hexdigest()[:12] / Path(self.path).name
         if path.is_file():

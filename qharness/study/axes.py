@@ -43,20 +43,25 @@ class Point:
 class Axis:
     """One axis. `name`: its key in an exclusion, and with an s that of its list; `default`: its value without a list.
 
-    `type`: of its values, for pydantic. `put`: a point with this value. `text`: a point's value, which an exclusion's
-    pattern is held against.
+    `type`: of its values, for pydantic. `put` sets a value at a point and returns the new point; `value` returns a
+    point's.
     """
 
     name: str
     type: Any
     default: object
     put: Callable[[Point, Any], Point]
-    text: Callable[[Point], str]
+    value: Callable[[Point], object]
 
     @property
     def list_name(self) -> str:
         """The key of its list."""
         return f"{self.name}s"
+
+    def text(self, point: Point) -> str:
+        """Return a point's value as text, which an exclusion's pattern is held against."""
+        value = self.value(point)
+        return NONE if value is None else str(value)
 
 
 def _of_model(point: Point, **change: Any) -> Point:
@@ -75,9 +80,9 @@ def _perturbation(point: Point, spec: str) -> Point:
 AXES = (
     Axis("model", Text, DEFAULT_MODEL, lambda at, name: _of_model(at, model=name), lambda at: at.model.model),
     Axis("quant", Text, NONE, lambda at, spec: _of_model(at, quant=spec), lambda at: at.model.quant),
-    Axis("calib", Text, None, lambda at, spec: _of_model(at, calib=spec), lambda at: at.model.calib or NONE),
+    Axis("calib", Text, None, lambda at, spec: _of_model(at, calib=spec), lambda at: at.model.calib),
     Axis("task", Text, "", _task, lambda at: at.task.base),
     Axis("perturbation", Text, NONE, _perturbation, lambda at: at.task.perturbation or NONE),
-    Axis("seed", _Seed, 0, lambda at, seed: _of_model(at, seed=seed), lambda at: str(at.model.seed)),
+    Axis("seed", _Seed, 0, lambda at, seed: _of_model(at, seed=seed), lambda at: at.model.seed),
 )
 """In the order in which runs are made: those of the first axis' first value first."""

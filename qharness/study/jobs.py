@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
 from qharness.results import RunResult
-from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
+from qharness.specs import RAW, MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
@@ -65,7 +65,7 @@ class JobFunction(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a study: a run, or a measurement that is done once for a model. `remote`: where results are kept."""
+    """A job of a study: a run, or a measurement that is done once for a model. `remote`: where results are stored."""
 
     spec: RunSpec | Measurement
     kind: str = "run"
@@ -83,8 +83,10 @@ class Job:
 
     @property
     def label(self) -> str:
-        """The name of the task, or of the kind of measurement."""
-        return str(self.task) if self.kind == "run" else self.kind
+        """The name of the task, with the form of the prompts where they are not raw, or of the kind of measurement."""
+        if isinstance(self.spec, Measurement):
+            return self.kind
+        return ", ".join([self.spec.task, *([] if self.spec.prompting == RAW else [self.spec.prompting])])
 
     @property
     def needs(self) -> Job | None:

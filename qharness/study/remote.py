@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
 from qharness.evaluate.run.run_folder import JOURNAL, RUN
 from qharness.progress import note
+from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import cache_path
 
 _SECONDS_BETWEEN_JOURNALS = 30.0
@@ -81,9 +81,8 @@ class Remote:
                 continue
             here.mkdir(parents=True, exist_ok=True)
             for file in sorted(found, key=lambda file: file == RUN):
-                scratch = here / f".{file}.{os.getpid()}"
-                files.get_file(f"{there}/{file}", str(scratch))
-                scratch.replace(here / file)
+                with whole_file(here / file) as scratch:
+                    files.get_file(f"{there}/{file}", str(scratch))
 
     def send(self, path: Path) -> None:
         """Upload a file of the local folder, or a run's files, run.json last.

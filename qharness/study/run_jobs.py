@@ -13,6 +13,7 @@ from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
+from qharness.models.chat_template import check_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.progress import note
 from qharness.quantization.backends import find_backend
@@ -76,6 +77,9 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     """Find every mistake there is to find before a model is loaded."""
     model = resolve(bound)
     baseline = check_model(specs[0], model)
+    full = model.full_precision(baseline)
+    for each in (model, full) if has_baseline(specs[0]) else (model,):
+        check_prompting(specs[0], each)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
@@ -84,12 +88,11 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
     if not has_baseline(specs[0]):
         return _Plan(runs, (), files)
-    full = model.full_precision(baseline)
     return _Plan(runs, [plan_run(baseline_of(each.spec), full, each.task) for each in runs], files)
 
 
 def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint:
-    """The checkpoint that a run is compared with.
+    """Check a run's model and the one that it is compared with; return the latter's checkpoint.
 
     Raises QHarnessError for a model that could not be made, as far as that shows without its weights.
     """
@@ -104,6 +107,17 @@ def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint:
             )
     find_backend(spec.backend).check(model)
     return other
+
+
+def check_prompting(spec: RunSpec, model: ResolvedModel) -> None:
+    """Raise ModelError for a chat that the model's tokenizer cannot render."""
+    if not spec.chat:
+        return
+    if model.checkpoint.config.is_encoder_decoder:
+        raise ModelError(f"--chat: {model.spec.model!r} is an encoder-decoder model, which takes no chat")
+    tokenizer = find_backend(spec.backend).tokenizer(model)
+    if tokenizer is not None:
+        check_chat(tokenizer, model.spec.model, system=spec.system is not None, think=spec.think)
 
 
 def checked_task(spec: RunSpec) -> LoadedTask:
@@ -144,8 +158,9 @@ def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunRes
         return whole
     task = run.spec.task_name
     metric = result.record.main_metric_name
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric))
+    prompting = run.spec.prompting
+    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, baseline.record.noise, prompting)
+    found = compare_runs(first, RunRows(run.folder, task, rows, metric, result.record.noise, prompting))
     record = dataclasses.replace(result.record, baseline=found)
     ((judged,),) = judge_models([ComparedRun(record, baseline.record)], run.spec.max_loss).values()
     verdict = verdict_of(judged)

@@ -48,6 +48,9 @@ class Settings(_Table):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     backend: BackendName = "hf"
     trust_remote_code: bool = False
+    chat: bool = False
+    system: str | None = None
+    think: bool = True
     measure: list[Literal["profile", "noise"]] = []
 
 
@@ -97,6 +100,9 @@ class Study:
                 backend=settings.backend,
                 allow_unsandboxed=allow_unsandboxed,
                 output=output,
+                chat=settings.chat,
+                system=settings.system,
+                think=settings.think,
             ).settled(point.model, sampling)
             for point in self._points(common)
             if point.task.base
@@ -156,6 +162,8 @@ def read_study(path: Path) -> Study:
         known = f"; known: {', '.join(_File.model_fields)}" if first["type"] == "extra_forbidden" else ""
         said = first["msg"] if first["type"] != "bounds" else f"it {first['msg']}"
         raise StudyError(f"{path}: {place}: {said}{known}") from None
+    if not file.chat and (file.system is not None or not file.think):
+        raise StudyError(f"{path}: {'think' if file.system is None else 'system'} is for a chat: add chat = true")
     tables = (file, *file.include)
     if not file.measure and not any(table.tasks for table in tables):
         raise StudyError(f'{path}: tasks is missing: give a list, as in tasks = ["tiny-python"]')

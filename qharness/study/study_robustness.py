@@ -36,12 +36,8 @@ class _Run:
 
 
 @dataclass(frozen=True)
-class RobustnessRow:
-    """The cost of one perturbation to one model, quantized in one way, on one task.
-
-    `drop_percent` is NaN where nothing passed on the original prompts. `against_full_precision`: p-values by problem,
-    of the pass rates on the perturbed prompts and of the perturbation's `drop`; None for full precision itself.
-    """
+class PerturbedSetting:
+    """What a run on perturbed prompts ran: one model, quantized in one way, on one task with one perturbation."""
 
     model: str
     quant: str
@@ -49,6 +45,21 @@ class RobustnessRow:
     seed: int
     task: str
     perturbation: str
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> PerturbedSetting:
+        """Take it from the spec of such a run."""
+        return PerturbedSetting(spec.model, spec.quant, spec.calib, spec.seed, spec.base_task, spec.perturbation)
+
+
+@dataclass(frozen=True)
+class RobustnessRow(PerturbedSetting):
+    """The cost of one perturbation to one model, quantized in one way, on one task.
+
+    `drop_percent` is NaN where nothing passed on the original prompts. `against_full_precision`: p-values by problem,
+    of the pass rates on the perturbed prompts and of the perturbation's `drop`; None for full precision itself.
+    """
+
     n_problems: int
     unperturbed: float
     perturbed: float
@@ -80,15 +91,9 @@ class ShownRun:
 
 
 @dataclass(frozen=True)
-class FlippedProblem:
+class FlippedProblem(PerturbedSetting):
     """A problem that a perturbation flips, `broken` or `mended`, with both prompts and both first completions."""
 
-    model: str
-    quant: str
-    calib: str | None
-    seed: int
-    task: str
-    perturbation: str
     doc_id: int
     task_id: str | int | None
     flip: str
@@ -117,16 +122,12 @@ class Robustness:
         return [perturbed.result.folder for _, perturbed in self._pairs]
 
     def _row(self, original: _Run, perturbed: _Run) -> RobustnessRow:
+        """Compare a perturbed run with the original one, over the problems that both have."""
         both = sorted(original.rates.keys() & perturbed.rates.keys())
         before, after = (float(np.mean([run.rates[n] for n in both])) for run in (original, perturbed))
         spec, flipped = perturbed.spec, flips(original.rates, perturbed.rates)
         return RobustnessRow(
-            model=spec.model,
-            quant=spec.quant,
-            calib=spec.calib,
-            seed=spec.seed,
-            task=spec.base_task,
-            perturbation=spec.perturbation,
+            **vars(PerturbedSetting.of(spec)),
             n_problems=len(both),
             unperturbed=before,
             perturbed=after,
@@ -164,12 +165,7 @@ class Robustness:
         """Each flip, row by row (table VIII)."""
         return [
             FlippedProblem(
-                model=row.model,
-                quant=row.quant,
-                calib=row.calib,
-                seed=row.seed,
-                task=row.task,
-                perturbation=row.perturbation,
+                **vars(PerturbedSetting.of(perturbed.spec)),
                 doc_id=n,
                 task_id=perturbed.samples[n][0].task_id,
                 flip=kind,

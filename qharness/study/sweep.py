@@ -43,6 +43,7 @@ def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
 
 
 def _plan(job: Job) -> PlannedJob:
+    """Find where a job's result belongs and whether it is there. Raises QHarnessError for a job that cannot be done."""
     from qharness.evaluate.run.run_folder import read_run
     from qharness.evaluate.run.run_plan import plan_run
     from qharness.quantization.resolution import bind_model, resolve

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from lm_eval.api.task import ConfigurableTask
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from qharness.api.perturbations import Perturbation
 from qharness.api.tasks import TaskConfig, no_prose
 from qharness.errors import QHarnessError, SpecError, UnknownNameError
+from qharness.evaluate.chat_task import ChatTask
 from qharness.evaluate.perturb.prose_changes import ProseChange, perturb
 from qharness.registry import TaskEntry, get_registry
 from qharness.spec import parse_task, unbind
@@ -22,14 +22,13 @@ from qharness.storage.atomic_writer import write_text
 _NAMED = "perturbed"  # in a task's metadata: the task and its perturbations, whatever the task's own name
 
 
-class PerturbedTask(ConfigurableTask):  # type: ignore[misc]
+class PerturbedTask(ChatTask):
     """A task of ours whose documents' prose is perturbed, once, when they are first asked for.
 
     Its metadata say how: `perturbed`, the name, and `seed`, 0 by default.
     """
 
     def __init__(self, config: TaskConfig) -> None:
-        config = {key: value for key, value in config.items() if key != "class"}
         metadata = config.get("metadata") or {}
         bound = bind_perturbations(str(metadata.get(_NAMED) or config["task"]))
         self.canonical, self._perturbations = bound.canonical, bound.perturbations

@@ -39,7 +39,7 @@ def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRu
     _set_sampling(spec.task, spec.sampling, task)
     sampling = _sampling_of(task) or spec.sampling
     whole = spec.settled(model.spec, sampling)
-    parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base)
+    parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base, *(["chat"] * spec.chat))
     extent = {"samples": whole.samples, "limit": whole.limit}
     return PlannedRun(whole, model, task, spec.output / folder_name(parts, _key(whole, model, task), extent))
 
@@ -56,6 +56,8 @@ def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, obj
     }
     if spec.backend != "hf":  # left out, so that runs from before there was another are found
         key["backend"] = spec.backend
+    if spec.chat:  # likewise
+        key["chat"] = {"system": spec.system, "think": spec.think}
     if model.quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     return key

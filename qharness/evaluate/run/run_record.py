@@ -7,16 +7,21 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from qharness.api.languages import Status
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, executed, execution_options
 from qharness.metrics.table import unit_of
+from qharness.models.chat_template import THINKING_SWITCHES, has_chat_template
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Facts, Made
 from qharness.models.weight_footprint import checkpoint_figures
+from qharness.progress import note
+from qharness.quantization.backends import find_backend
 from qharness.results import (
     Batches,
     DataFile,
@@ -51,6 +56,10 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     lm.known = journal.completions
     lm.on_batch = journal.append
     lm.batch_dependent = run.model.quantizer.batch_dependent
+    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
+    unused = not run.spec.chat and has_chat_template(getattr(lm, "tokenizer", None))
+    if unused:
+        _note_template(run.spec.model)
     start = time.monotonic()
     with execution_options(ExecutionOptions(run.spec.allow_unsandboxed, True, run.task.packages, run.task.toolchains)):
         results = lm_eval.simple_evaluate(
@@ -58,6 +67,9 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
             tasks=run.task.objects,
             task_manager=run.task.manager,
             limit=run.spec.limit,
+            apply_chat_template=run.spec.chat,
+            system_instruction=run.spec.system,
+            fewshot_as_multiturn=run.spec.chat,
             bootstrap_iters=0,
             confirm_run_unsafe_code=run.spec.allow_unsandboxed,
             random_seed=run.spec.seed,
@@ -77,6 +89,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     checkpoint = checkpoint_figures(run.model.checkpoint, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
+        chat=run.spec.chat,
         metrics=metrics,
         metric=declared_metric(run, metrics[run.spec.task]),
         seeds={"sampling": run.spec.seed},
@@ -94,10 +107,16 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
         batches=Batches(lm.at_a_time, lm.batches if lm.batch_dependent else None),
+        coupled=find_backend(run.spec.backend).coupled,
         quantization=list(made.log),
         untouched=UntouchedShare(made.untouched.share, made.untouched.modules) if made.untouched else None,
         generation={name: task.get_config("generation_kwargs") for name, task in run.task.tasks.items()},
-        notes=[*notes_of(facts, lm.batch_dependent, made.composition), *run.task.notes],
+        notes=[
+            *notes_of(facts, lm.batch_dependent, made.composition),
+            *run.task.notes,
+            *(uncompiled(rows) if unused else []),
+            *(without_instruction(run) if run.spec.chat else []),
+        ],
     )
     document = encode(record)
     write_json(run.folder / RUN, document)
@@ -138,6 +157,27 @@ def notes_of(facts: Facts, batch_dependent: bool, composition: Mapping[str, int]
     if composition:
         notes.append(f"calibrated on {json.dumps(dict(composition))}")
     return notes
+
+
+@cache
+def _note_template(model: str) -> None:
+    """Tell, once a model, that its prompts are raw."""
+    note(f"model {model!r} has a chat template, and the prompts are raw texts to go on with: --chat asks it as a chat")
+
+
+def uncompiled(rows: Sequence[SampleRow]) -> list[str]:
+    """The remark that at least half of the programs do not compile, as where a chat model writes prose."""
+    statuses = [row.status for row in rows if row.status is not None]
+    failed = statuses.count(Status.COMPILE_ERROR)
+    if not statuses or 2 * failed < len(statuses):
+        return []
+    return [f"{failed} of {len(statuses)} programs do not compile; the model has a chat template: try --chat"]
+
+
+def without_instruction(run: PlannedRun) -> list[str]:
+    """The tasks that do not say what they ask in a chat: theirs is their raw prompt."""
+    names = [name for name, task in run.task.tasks.items() if getattr(task, "chat", None) is None]
+    return [f"{name} has no instruction for a chat: the user's turn is its prompt as it is" for name in names]
 
 
 def metrics_of(run: PlannedRun, results: JsonObject) -> dict[str, dict[str, float]]:

@@ -169,7 +169,7 @@ def _start_checker(config: dict, check: Callable) -> Checker:
 
 
 def _check(config: dict, check: Callable, control: int) -> None:
-    """Be the checker: read each program's channel from the control socket, and its job from standard input."""
+    """Check programs without end: a job comes on standard input, its channel on `control`; write a verdict."""
     if config["isolate"]:
         namespaces.die_with_parent()
     nothing = os.open(os.devnull, os.O_RDWR)

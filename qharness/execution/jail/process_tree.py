@@ -126,6 +126,7 @@ def _runnable() -> int:
 
 
 def _processes() -> list[_Process]:
+    """Read /proc/PID/stat of every process of the machine; skip those that end meanwhile."""
     found = []
     for name in os.listdir(_PROC):  # noqa: PTH208 - pathlib knows no descriptors
         if name.isdigit():

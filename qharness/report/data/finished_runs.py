@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
-from qharness.specs import MaxLoss
+from qharness.specs import RAW, MaxLoss
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
 
@@ -34,11 +34,16 @@ class RunSetting:
     limit: int | None
     device: str
     dtype: str
+    prompting: str
 
     def texts(self) -> dict[str, str]:
         """Each setting in words, by its name."""
         texts = {name: f"{name.replace('_', ' ')} {value}" for name, value in vars(self).items()}
-        return texts | {"limit": "all problems" if self.limit is None else f"{self.limit} problems"}
+        prompts = "raw prompts" if self.prompting == RAW else self.prompting
+        return texts | {
+            "limit": "all problems" if self.limit is None else f"{self.limit} problems",
+            "prompting": prompts,
+        }
 
 
 @dataclass(frozen=True, order=True)

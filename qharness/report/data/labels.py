@@ -10,6 +10,7 @@ from qharness.registry import get_registry
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.spec_options import MakePlugin, options, shortest
 from qharness.spec import Spec, show
+from qharness.specs import RAW
 from qharness.visible_text import visible
 
 FULL_PRECISION = "full precision"
@@ -57,8 +58,10 @@ class Labels:
         return ", ".join([self.model_name(run.model), *self.varying_settings(run)])
 
     def varying_settings(self, run: FinishedRun) -> list[str]:
-        """A text for each setting of the run in which the runs of its benchmark differ."""
+        """A text for each setting of the run in which the runs of its benchmark differ; a chat always says so."""
         varying = self._varying.get((run.benchmark, run.perturbation), set())
+        if run.setting.prompting != RAW:
+            varying = varying | {"prompting"}
         return [text for name, text in run.setting.texts().items() if name in varying]
 
     def quant(self, run: FinishedRun) -> str:

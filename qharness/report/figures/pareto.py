@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def figures(collection: Collection) -> list[ReportFigure]:
-    """One figure for each task: a panel for each cost that is known of any run."""
+    """Scores against costs: a figure for each task, a panel for each cost that is known of any run."""
     drawn = []
     for task, costed in costed_runs(collection).items():
         costs, runs = known_costs(costed), [each.run for each in costed]

@@ -12,6 +12,8 @@ from qharness.stats.candidates import Candidate, JudgedCandidate, judge
 from qharness.stats.judged_runs import ComparedRun
 from qharness.stats.verdict_sentences import amount, candidate_sentence, group_sentence
 
+UNCOUPLED = "Not all of these runs share their random numbers: the intervals hold the noise of both runs' draws."
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -33,10 +35,10 @@ class Finding:
 
     @property
     def sentences(self) -> list[str]:
-        """The finding, and where there are several candidates, one sentence on each."""
-        if len(self.judged) == 1:
-            return [self.sentence]
-        return [self.sentence, *map(candidate_sentence, self.judged)]
+        """The finding, where there are several candidates one sentence on each, and what widens the intervals."""
+        each = map(candidate_sentence, self.judged) if len(self.judged) > 1 else ()
+        coupled = all(comparison.coupled for of in self.judged for _, comparison in of.candidate.comparisons)
+        return [self.sentence, *each, *([] if coupled else [UNCOUPLED])]
 
 
 def findings(collection: Collection, margin: MaxLoss) -> list[Finding]:

@@ -20,7 +20,7 @@ def tables(collection: Collection) -> list[Table]:
 
 
 def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
-    """pass@1 by level of difficulty, of benchmarks that have levels."""
+    """A table of pass@1 by level of difficulty; none where no benchmark has levels."""
     pivot, shown = Pivot(_stubs(collection)), []
     for run in runs:
         comparison = collection.comparison(run)
@@ -39,7 +39,7 @@ def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
 
 
 def failures(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
-    """How completions ended: counts of those that passed, and of each kind of failure."""
+    """A table of how completions ended: how many passed, and how many failed in each way."""
     pivot = Pivot(_stubs(collection))
     for run in runs:
         counts = failure_kinds(run.rows)
@@ -53,7 +53,7 @@ def failures(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
 
 
 def lost_pairs(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
-    """How those completions ended that passed in full precision and no longer do."""
+    """A table of how those completions ended that passed in full precision and no longer do."""
     pivot, shown = Pivot(_stubs(collection)), []
     for run in runs:
         comparison = collection.comparison(run)

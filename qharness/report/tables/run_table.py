@@ -52,9 +52,10 @@ def programs(collection: Collection) -> list[Table]:
         "p by problem: paired permutation test with problems as clusters; p pooled: exact McNemar test on all pairs, "
         "adjusted within model and language over this table (Benjamini-Hochberg). Relative: in percent of full "
         "precision's pass@1. Detectable: the smallest difference that this many problems, this variable, would show "
-        "with probability 0.8 at level 0.05. Size: of the checkpoint as it would be written; latency and CO2 of 1,000 "
-        "predictions: of profiles, where there are any. Left in full precision: of the parameters of the blocks, those "
-        "that the quantizer did not touch."
+        "with probability 0.8 at level 0.05. Common random numbers: where two runs do not share them, intervals hold "
+        "the noise of both draws, and which samples are pairs is arbitrary. Size: of the checkpoint as it would be "
+        "written; latency and CO2 of 1,000 predictions: of profiles, where there are any. Left in full precision: of "
+        "the parameters of the blocks, those that the quantizer did not touch."
     )
     return table_of("runs", "All runs", caption, _columns(PASS_RATE, "%", "points", 100), rows)
 
@@ -106,6 +107,7 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         stub("calibration set", lambda row: row.run.calib or ""),
         stub("task", lambda row: row.run.task),
         stub("perturbation", lambda row: row.run.perturbation),
+        stub("prompts", lambda row: row.run.setting.prompting),
         number("seed", "", lambda row: row.run.spec.seed, "d"),
         number("temperature", "", lambda row: row.run.spec.temperature, "g"),
         number("problems", "n", lambda row: row.run.n_problems or None, "d"),
@@ -118,6 +120,7 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         compared("to", points, "+.2f", lambda each: each.main.ci95[1], scale),
         compared("relative", "%", "+.1f", lambda each: relative_decrease(each.main.a, each.main.b)),
         compared("detectable", points, ".2f", lambda each: each.smallest_detectable_difference, scale),
+        CellColumn("common random numbers", "", difference, cell=_coupled),
         compared("by problem", "", ".2g", lambda each: each.clustered.p_value, group="p"),
         CellColumn("pooled, adjusted", "", "p", cell=_pooled),
         number("size", "MB", lambda row: row.run.storage_bytes, ".4g", 1e-6, hosting),
@@ -137,6 +140,11 @@ def _quantizer(run: FinishedRun) -> str:
 def _pooled(row: _RunRow) -> Cell:
     """The pooled p-value; a dash where no passes are compared."""
     return number_cell(row.adjusted, ".2g") if row.comparison and row.comparison.paper else NOT_APPLICABLE
+
+
+def _coupled(row: _RunRow) -> Cell | str:
+    """Whether the two runs drew with common random numbers; a dash where nothing is compared."""
+    return NOT_APPLICABLE if row.comparison is None else "yes" if row.comparison.coupled else "no"
 
 
 def _untouched(row: _RunRow) -> Cell:

@@ -54,6 +54,7 @@ class OnRay:
             yield from self._run(schedule, watcher)
 
     def _run(self, schedule: Schedule, watcher: Watcher) -> Iterator[Attempt]:
+        """Submit groups of jobs as they may begin; yield attempts as Ray's tasks answer; cancel the rest at the end."""
         ray = self._ray
         self._connect()
         tasks: dict[Any, _Task] = {}

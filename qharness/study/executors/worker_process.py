@@ -21,7 +21,7 @@ _SECONDS_BETWEEN_MOVES = 0.5
 
 
 def main() -> None:
-    """Do orders until the input ends."""
+    """Do the jobs ordered on standard input; write progress and outcomes to standard output, until the input ends."""
     source, sink = (os.fdopen(os.dup(number), mode) for number, mode in ((0, "rb"), (1, "wb")))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

@@ -1,4 +1,4 @@
-"""Quantized models that are kept: made once, no more than the limit, and removed when nobody is at them."""
+"""Cached quantized models: made once, no more than the limit, and removed when nobody is at them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return quantized_dir()
 
 
-def keep(name: str, size: int, days: float) -> Path:
+def put_in_cache(name: str, size: int, days: float) -> Path:
     """An entry of that size that was last used so long ago."""
     entry = quantized_dir() / name
     entry.mkdir(parents=True)
@@ -37,22 +37,22 @@ def keep(name: str, size: int, days: float) -> Path:
     return entry
 
 
-def kept() -> list[str]:
+def cached() -> list[str]:
     return sorted(entry.name for entry in quantized_dir().iterdir())
 
 
 def test_what_was_not_used_for_longest_goes_first() -> None:
     for name, days in (("a", 3), ("b", 9), ("c", 1), ("d", 0)):
-        keep(name, 1000, days)
+        put_in_cache(name, 1000, days)
     make_room(5000, newest="d")
-    assert kept() == ["a", "b", "c", "d"]
+    assert cached() == ["a", "b", "c", "d"]
     make_room(3500, newest="d")
-    assert kept() == ["a", "c", "d"]
+    assert cached() == ["a", "c", "d"]
     with quantized("a").locked("a"):  # in use: the next one goes in its place
         make_room(2500, newest="d")
-    assert kept() == ["a", "d"]
+    assert cached() == ["a", "d"]
     make_room(0, newest="d")
-    assert kept() == []
+    assert cached() == []
 
 
 def test_a_model_that_is_read_counts_as_used(random_llama: Path) -> None:
@@ -95,8 +95,8 @@ def test_the_limit_is_a_number(monkeypatch: pytest.MonkeyPatch, random_llama: Pa
 
 
 def test_the_command_lists_and_removes_by_age(capsys: pytest.CaptureFixture[str]) -> None:
-    keep("old", 1_000_000, 40)
-    keep("new", 1_000_000, 2)
+    put_in_cache("old", 1_000_000, 40)
+    put_in_cache("new", 1_000_000, 2)
     cache("ls")
     listed = capsys.readouterr().out
     assert "40.0" in listed and "quantized models take 0.00 of 50 GB (QHARNESS_CACHE_GB)" in listed
@@ -104,8 +104,8 @@ def test_the_command_lists_and_removes_by_age(capsys: pytest.CaptureFixture[str]
         cache("ls", older_than=1)
     with quantized("old").locked("old"):
         cache("rm", older_than=30)
-        assert kept() == ["new", "old"]
+        assert cached() == ["new", "old"]
     said = capsys.readouterr()
     assert "removed 0 entries" in said.out and "in use, and left" in said.err
     cache("rm", older_than=30)
-    assert kept() == ["new"]
+    assert cached() == ["new"]

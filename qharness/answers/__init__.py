@@ -1,0 +1,1 @@
+"""Takes code out of a model's answer."""
