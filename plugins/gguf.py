@@ -35,13 +35,15 @@ class Gguf:
     needs_calibration: ClassVar[bool] = False
     batch_dependent: ClassVar[bool] = False
 
-    type: str = option(
-        "q8_0",
-        "q8_0, q5_1, q5_0, q4_1 or q4_0: bits a weight, then 1 if a block has a minimum too",
+    type: str | None = option(
+        None,
+        "how weights are kept: their bits, and _1 where a block has a minimum besides its scale",
         choices=tuple(_BITS),
     )
 
     def __post_init__(self) -> None:
+        if self.type is None:
+            raise SpecError(f"gguf needs a type, {', '.join(_BITS)}: write gguf:q8_0")
         if self.type.lower().startswith(_READ_ONLY):
             raise SpecError(
                 f"gguf:{self.type} can be read and not made here: such a file is a model of its own, name it by "
@@ -67,7 +69,7 @@ class Gguf:
             linears[name].weight.copy_(new)
         if not changed:
             raise ModelError(
-                f"gguf:{self.type} changes nothing: all weights of the model's blocks are such codes already"
+                f"gguf:{self.type} changes nothing: such codes stand for all weights of the model's blocks as they are"
             )
         return model
 
@@ -82,7 +84,7 @@ class Gguf:
             codebooks=0,
             scales=0,
             packed=weights // weights_a_block * bytes_a_block,
-            nominal_bits=_BITS[self.type],
+            nominal_bits=_BITS[str(self.type)],
         )
 
     def _kind(self) -> GGMLQuantizationType:
@@ -90,7 +92,7 @@ class Gguf:
             from gguf import GGMLQuantizationType
         except ImportError:
             raise MissingDependencyError("the package gguf", "pip install 'qharness[gguf]'") from None
-        return GGMLQuantizationType[self.type.upper()]
+        return GGMLQuantizationType[str(self.type).upper()]
 
 
 def rounded(weight: Tensor, kind: GGMLQuantizationType) -> Tensor:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import transformers
+from pydantic import TypeAdapter
 from tokenizers import AddedToken
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -63,7 +65,7 @@ def vllm(standin: Any) -> Any:
 def test_without_vllm_it_says_what_to_install(tmp_path: Path) -> None:
     if importlib.util.find_spec("vllm"):
         pytest.skip("vllm is installed here")
-    with pytest.raises(MissingDependencyError, match=r"vllm is needed: pip install 'qharness\[vllm\]'"):
+    with pytest.raises(MissingDependencyError, match="vllm is needed: `make vllm` makes an environment"):
         run(spec(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 
@@ -93,6 +95,35 @@ def test_lm_evals_class_takes_our_arguments(vllm: Any, tmp_path: Path) -> None:
     inspect.signature(VLLM).bind(**given)
     named = inspect.signature(VLLM).parameters
     assert set(given) <= set(named), "an argument would pass by its **kwargs into vLLM"
+
+
+def test_a_checkpoint_that_vllm_does_not_load_is_refused_before_anything_is_made(vllm: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    shutil.copytree(locate("tinycoder"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "aqlm", "in_group_size": 8, "out_group_size": 1}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=r"is quantized by aqlm, which vLLM 0\.18\.0 does not load") as caught:
+        run(spec(tmp_path / "runs", model=str(folder)))
+    assert "\n" not in str(caught.value) and not vllm.MADE and not (tmp_path / "runs").exists()
+
+
+def test_what_pydantic_says_is_told_whole(vllm: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first line only counts its errors."""
+
+    def refuse(self: Any, **_: Any) -> None:
+        TypeAdapter(int).validate_python("no number")
+
+    monkeypatch.setattr(vllm.LLM, "__init__", refuse)
+    with pytest.raises(ModelError, match="vLLM does not run model 'tinycoder': Input should be a valid integer"):
+        run(spec(tmp_path / "runs"))
+
+
+def test_on_a_cpu_it_takes_no_more_memory_than_is_free(vllm: Any, tmp_path: Path) -> None:
+    run(spec(tmp_path, samples=1, limit=1, max_new_tokens=1))
+    (made,) = vllm.MADE
+    assert 0 < made["kv_cache_memory_bytes"] < psutil.virtual_memory().total // 2
+    assert made["enable_chunked_prefill"] is False  # else its engine dies of requests with a seed
 
 
 def test_a_whole_run(vllm: Any, tmp_path: Path) -> None:

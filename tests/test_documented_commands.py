@@ -63,6 +63,8 @@ NOT_RUN = {
         "report runs/wei-2023 *",
         "quantize *DIR*",
         "run --model DIR *",
+        "run --model FILE.gguf *",
+        "footprint --model FILE.gguf",
         "run --model OUT *",
         "run --model build/real/*",
         "run --quant int8-static:per-column --calib 'files:*",
@@ -75,6 +77,7 @@ NOT_RUN = {
     "the benchmarks' data, which is fetched, and minutes: tests/test_run.py and test_perturbed.py make such runs": (
         "run --quant aqlm:3 --task mceval-java",
         "run --quant hf:bnb-nf4 --task mceval-java",
+        "run --quant gguf:q4_0 --task mceval-java",
         "run --task mbpp*",
         "perturb --task mbpp --perturb word *",
         "run --task mceval-java@char+word",

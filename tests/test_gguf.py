@@ -23,6 +23,7 @@ from qharness.plugins.gguf import rounded as our_rounded
 from qharness.quantization.application import quantize
 from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
+from qharness.spec import unbind
 from tests.aqlm_models import logits
 from tests.asked import bound, sizes
 from tests.conftest import REPOSITORY
@@ -103,6 +104,17 @@ def test_text_is_cut_as_the_file_says(tmp_path: Path, capsys: pytest.CaptureFixt
     assert tokens["gpt-2"] == tokens["unheard-of"] == ["ĠĠ", "Ġ", "Ġ", "7"]
     noted = capsys.readouterr().err.splitlines()
     assert len(noted) == 1 and "unheard-of" in noted[0]
+
+
+def test_what_transformers_does_not_take_is_said(llama: Path, tmp_path: Path) -> None:
+    scaled = (
+        header(settings=2, tensors=1) + NAMED + text("llama.rope.scaling.type") + struct.pack("<I", 8) + text("yarn")
+    )
+    scaled += text("rope_freqs.weight") + struct.pack("<IQIQ", 1, 8, 0, 0) + bytes(96)
+    (tmp_path / "model.gguf").write_bytes(scaled)
+    remarks = Checkpoint(str(tmp_path / "model.gguf")).remarks
+    assert len(remarks) == 2 and "long texts: llama.rope.scaling.type, rope_freqs.weight" in remarks[1]
+    assert len(Checkpoint(str(llama)).remarks) == 1
 
 
 @pytest.mark.parametrize("architecture", SAVE)
@@ -310,6 +322,9 @@ def test_layers_whose_rows_are_no_whole_blocks_are_left() -> None:
 def test_specs() -> None:
     quantizer = get_registry().quantizer
     assert quantizer("gguf:q4_0") == quantizer("gguf:type=q4_0") == Gguf("q4_0")
+    with pytest.raises(SpecError, match="write gguf:q8_0"):
+        quantizer("gguf")
+    assert str(unbind(quantizer("gguf:q8_0"))) == "gguf:q8_0"
     with pytest.raises(SpecError, match="q8_0 or q5_1 or q5_0 or q4_1 or q4_0"):
         quantizer("gguf:q9")
     for kind in ("q4_k", "Q4_K_M", "iq2_xs", "mxfp4"):

@@ -176,6 +176,17 @@ def test_list_presets(cli: Cli) -> None:
     assert rows["codegen-6b"]["id"] == "Salesforce/codegen-6B-mono" and rows.keys() == PRESETS.keys()
     table = cli("list", "presets").stdout
     assert "codellama/CodeLlama-34b-hf" in table and "float16" in table
+    assert rows["smollm2-135m-instruct"]["chat"] and "GGUF" in rows["smollm2-135m-instruct"]["tried"]
+    assert not rows["codellama-7b"]["chat"] and not rows["codellama-7b-instruct"]["tried"]
+
+
+def test_the_docs_table_is_the_table() -> None:
+    written = (REPOSITORY / "docs/presets.md").read_text()
+    listed = [line for line in written.splitlines() if line.startswith("| `") and line.count("|") == 5]
+    instruct = [each for each in PRESETS.values() if each.chat]
+    assert listed == [f"| `{each.name}` | `{each.id}` | {each.parameters} | {each.family} |" for each in instruct]
+    assert all(bool(each.paper) != bool(each.family) for each in PRESETS.values())
+    assert len({each.id for each in PRESETS.values()}) == len(PRESETS)
 
 
 def test_a_preset_that_does_not_exist(cli: Cli) -> None:

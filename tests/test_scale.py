@@ -86,6 +86,25 @@ def test_journals_are_sent_as_they_grow(bucket: Remote, tmp_path: Path, monkeypa
                 time.sleep(0.01)
 
 
+def test_a_download_that_breaks_off_leaves_nothing(
+    bucket: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "bucket/run"
+    there.mkdir(parents=True)
+    (there / "run.json").write_text("{}")
+
+    def broken(_: object, source: str, target: str) -> None:
+        Path(target).write_text("{")
+        raise ConnectionError("lost")
+
+    with monkeypatch.context() as patch, pytest.raises(ConnectionError):
+        patch.setattr("fsspec.implementations.local.LocalFileSystem.get_file", broken)
+        bucket.fetch("run")
+    assert not list((bucket.folder / "run").iterdir())
+    bucket.fetch("run")
+    assert (bucket.folder / "run/run.json").read_text() == "{}"
+
+
 def test_a_url_that_leads_nowhere_is_one_line() -> None:
     assert remote_of("runs") is None
     with pytest.raises(QHarnessError, match="--output nothing://x: Protocol not known: nothing"):

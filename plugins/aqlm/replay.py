@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -153,7 +154,7 @@ class Replay:
         for index in range(len(self.inputs)) if which is None else which:
             inputs = model_inputs(self.model, self.inputs[index])
             with self.done(index), torch.no_grad():
-                call = call_of(target, lambda inputs=inputs: self.model(**inputs))
+                call = call_of(target, partial(self.model, **inputs))
             yield call.on(self.device)
 
     def advance(self, block: str) -> None:

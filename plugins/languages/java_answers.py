@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qharness import NameRules, Opening, Piece, Role, names_in, syntax_parser
 
@@ -74,16 +74,21 @@ class JavaAnswers:
         return next((found[1] for found in _CALL.finditer(tests)), "")
 
     def pieces(self, code: str, entry_point: str) -> list[Piece]:
-        """Return what stands in the file, and the members of the class that has the entry point."""
+        """Return what stands in the file, and the members of the class that has the entry point.
+
+        Code that is cut off is closed after its last statement; the piece in which it was cut off is not clean.
+        """
+        whole = code[: max(map(code.rfind, ";{}")) + 1] if _unclosed(code) else code
+        end = len(_encoded(whole))
+        closed = whole + "\n" + "}" * _unclosed(whole)
         found: list[Piece] = []
-        for node in syntax_parser("java").parse(_encoded(code)).root_node.children:
+        for node in syntax_parser("java").parse(_encoded(closed)).root_node.children:
             if node.type in _TYPES and any(_name(member) == entry_point for member in _members(node, _METHODS)):
-                head = _head(node)
-                members = [_piece(member, head) for member in _members(node) if "comment" not in member.type]
-                found += [piece for piece in members if piece.text.strip("{};")]
-            elif "comment" not in node.type:
+                members = [member for member in _members(node) if "comment" not in member.type]
+                found += [_piece(member, code, end, _head(node)) for member in members]
+            elif node.start_byte < end and "comment" not in node.type:
                 bare = node.type in _METHODS or node.type in _FIELDS
-                found.append(_piece(node, "" if bare else None))
+                found.append(_piece(node, code, end, _NO_HEAD if bare else None))
         return found
 
     def continuations(self, opening: Opening, code: str) -> list[str]:
@@ -106,7 +111,7 @@ class JavaAnswers:
         ]
         whole = [*asked, *pieces]
         imports = dict.fromkeys(piece.text for piece in whole if piece.role is Role.IMPORT)
-        others = [_not_public(p.text) for p in whole if p.role is not Role.IMPORT and p.owner is None]
+        others = [p.text for p in whole if p.role is not Role.IMPORT and p.owner is None]
         members = [p for p in whole if p.role is not Role.IMPORT and p.owner is not None]
         heads = [p.owner for p in (*pieces, *asked) if p.owner]
         name = opening.entry_class or "Main"
@@ -155,30 +160,65 @@ def _members(node: Node, kinds: frozenset[str] | None = None) -> list[Node]:
     return [member for member in (body.named_children if body else []) if kinds is None or member.type in kinds]
 
 
-def _head(node: Node) -> str:
-    """Return a class's declaration up to its opening brace."""
+class _ClassHead(NamedTuple):
+    """A class's declaration up to its opening brace, and the names in it."""
+
+    text: str
+    uses: frozenset[str] = frozenset()
+
+
+_NO_HEAD = _ClassHead("")
+
+
+def _head(node: Node) -> _ClassHead:
     body = node.child_by_field_name("body")
-    whole = _encoded(_text(node))
-    return _not_public(whole[: (body.start_byte if body else node.end_byte) - node.start_byte].decode()) + "{"
+    parts = [child for child in node.children if child.type in ("superclass", "super_interfaces", "type_parameters")]
+    uses = frozenset().union(*(names_in(part, _RULES).uses for part in parts))
+    return _ClassHead(_not_public(node, body.start_byte if body else node.end_byte) + "{", uses)
 
 
-def _not_public(text: str) -> str:
-    return re.sub(r"^((?:@\w+\s+)*)public\s+", r"\1", text)
+def _not_public(node: Node, end: int) -> str:
+    """Return a declaration up to byte `end` without `public`: only the class a file is named after may be public."""
+    text = (node.text or b"")[: end - node.start_byte]
+    first = node.children[0]
+    for modifier in first.children if first.type == "modifiers" else []:
+        if modifier.type == "public":
+            start, stop = modifier.start_byte - node.start_byte, modifier.end_byte - node.start_byte
+            text = text[:start] + text[stop:].lstrip()
+    return text.decode("utf-8", "surrogatepass")
 
 
-def _piece(node: Node, owner: str | None) -> Piece:
-    text, names = _text(node), names_in(node, _RULES)
-    piece = Piece(Role.EXAMPLE, text, node.start_byte, names.binds, names.uses, not node.has_error, False, owner)
+def _piece(node: Node, code: str, end: int, head: _ClassHead | None) -> Piece:
+    """Return a node as a piece, with all that follows if it goes beyond byte `end` of code that was cut off there.
+
+    `head`: that of the class it is in.
+    """
+    names, clean = names_in(node, _RULES), not node.has_error and node.end_byte <= end
+    rest = slice(node.start_byte, node.end_byte if clean or node.end_byte <= end else None)
+    text = _encoded(code)[rest].decode("utf-8", "surrogatepass")
+    uses = names.uses | (head.uses if head else frozenset())
+    piece = Piece(Role.EXAMPLE, text, node.start_byte, names.binds, uses, clean, False, head.text if head else None)
     if node.type == "import_declaration":
         last = re.search(r"(\w+)\s*;", text)
         return replace(piece, role=Role.IMPORT, binds=frozenset((last[1],) if last else ()), uses=frozenset())
     if node.type in _METHODS and not _MAIN.search(text):
         body = node.child_by_field_name("body")
-        hollow = body is None or not any(child.is_named and "comment" not in child.type for child in body.children)
+        inert = (*_TYPES, *_METHODS, "line_comment", "block_comment")
+        hollow = body is None or all(child.type in inert for child in body.named_children)
         return replace(piece, role=Role.DEFINITION, hollow=hollow)
     if node.type in _TYPES:
-        return replace(piece, role=Role.DEFINITION)
-    return replace(piece, role=Role.STATEMENT) if node.type in _FIELDS and owner is not None else piece
+        return replace(piece, role=Role.DEFINITION, text=text if head else _not_public(node, end))
+    if node.type in _FIELDS and head is not None:
+        return replace(piece, role=Role.VARIABLE if names.binds else Role.STATEMENT)
+    return piece
+
+
+def _unclosed(code: str) -> int:
+    """Return how many braces the code opens that it does not close."""
+    depth = 0
+    for sign in re.findall("[{}]", _NOT_CODE.sub("", code)):
+        depth = depth + 1 if sign == "{" else max(depth - 1, 0)
+    return depth
 
 
 def _left_open(tests: str) -> int:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import keyword
+import warnings
 
 from qharness import NameRules, SyntaxTable
+
+_LONGEST = 200_000
+
+
+def _parses(text: str) -> bool:
+    """Whether Python itself can parse a text, in characters up to _LONGEST; tree-sitter forgives wrong indentation."""
+    if len(text) > _LONGEST:
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escapes in strings
+        try:
+            ast.parse(text)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            return False
+    return True
+
 
 _RULES = NameRules(
     binding=frozenset(
@@ -22,6 +40,9 @@ _RULES = NameRules(
             "as_pattern.alias",
             "named_expression.name",
             "type_alias_statement.left",
+            "import_statement.name",
+            "import_from_statement.name",
+            "aliased_import.alias",
         )
     ),
     patterns=frozenset(
@@ -35,6 +56,7 @@ _RULES = NameRules(
             "tuple_pattern",
             "list_pattern",
             "as_pattern_target",
+            "dotted_name",
         )
     ),
     scopes=frozenset(
@@ -49,7 +71,9 @@ _RULES = NameRules(
         )
     ),
     outward=frozenset(("global_statement",)),
-    ignored=frozenset(("attribute.attribute", "keyword_argument.name")),
+    ignored=frozenset(
+        ("attribute.attribute", "keyword_argument.name", "aliased_import.name", "import_from_statement.module_name")
+    ),
 )
 
 ANSWERS = SyntaxTable(
@@ -64,11 +88,16 @@ ANSWERS = SyntaxTable(
     imports=frozenset(("import_statement", "import_from_statement", "future_import_statement")),
     definitions=frozenset(("function_definition", "class_definition")),
     wrappers=frozenset(("decorated_definition",)),
+    variables=frozenset(("expression_statement", "type_alias_statement")),
     examples=frozenset(("assert_statement",)),
     example=r"(?:if[ \t]+\(?[ \t]*__name__|print\b|input[ \t]*\()",
-    fillers=frozenset(("comment", "string_start", "string_content", "string_end", "ellipsis", "pass", ";")),
+    fillers=frozenset(
+        ("comment", "string_start", "string_content", "string_end", "escape_sequence", "ellipsis", "pass", ";")
+    ),
     first=r"from[ \t]+__future__\b",
     own_names=frozenset((*dir(builtins), *keyword.kwlist)),
     indent=True,
     redefines=True,
+    session=r"(?:>>>|\.\.\.)(?: |$)",
+    parses=_parses,
 )

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 from qharness.answers.fences import Block, Reading, readings, wrapped
-from qharness.answers.selection import definition, needed
+from qharness.answers.needed_pieces import definition, missing, needed
 from qharness.answers.solution import Solution
 from qharness.answers.thinking import without_thinking
 from qharness.api.answers import AnswerLanguage, AnswerSyntax, Opening, Piece
@@ -34,7 +34,7 @@ class _Extraction:
         self.opening = opening
         self.text = without_thinking(answer.replace("\r\n", "\n").replace("\r", "\n"))
         self.readings: list[Reading] = readings(self.text)
-        self.blocks = [textwrap.dedent(block.text) for block in self._blocks()]
+        self.blocks = [block.text for block in self._blocks()]
 
     def _blocks(self) -> list[Block]:
         found = [block for reading in self.readings for block in reversed(reading.blocks[-_MOST_BLOCKS:])]
@@ -44,45 +44,46 @@ class _Extraction:
 
     def source(self) -> str:
         """Return the source of the first candidate that is good enough."""
-        fallbacks: list[str] = []
-        for good in (_is_whole, _is_defined):
-            for pieces in self._candidates():
+        written = [self._pieces(text) for text in (*self.blocks, *self._regions())]
+        for candidates in (written, self._continued()):
+            for pieces in candidates:
                 entry = definition(pieces, self.opening.entry_point)
-                if entry is not None and good(entry):
-                    return self._program(pieces)
-        for block in self.blocks:
-            pieces = self.syntax.pieces(block, self.opening.entry_point)
-            if pieces and all(piece.clean for piece in pieces):
-                fallbacks.append(self.syntax.program(self.opening, pieces))
-        return next(iter(fallbacks), self.text)
+                if entry is not None and entry.clean and not entry.hollow:
+                    return self._program(pieces, written[: len(self.blocks)])
+        for pieces in written:
+            entry = definition(pieces, self.opening.entry_point)
+            if entry is not None:
+                return self._program(pieces, written[: len(self.blocks)])
+        parsed = (
+            textwrap.dedent(text)
+            for text, pieces in zip(self.blocks, written, strict=False)
+            if pieces and all(piece.clean for piece in pieces)
+        )
+        return next(parsed, self.text)
 
-    def _candidates(self) -> Iterator[list[Piece]]:
-        texts = [*self.blocks, *self._regions()]
-        for text in texts:
-            yield self.syntax.pieces(text, self.opening.entry_point)
-        for text in texts:
+    def _continued(self) -> Iterator[list[Piece]]:
+        for text in (*self.blocks, *self._regions()):
             for whole in self.syntax.continuations(self.opening, text):
-                yield self.syntax.pieces(whole, self.opening.entry_point)
+                yield self._pieces(whole)
 
     def _regions(self) -> list[str]:
         """Return the text around the blocks, from its first line of code on, and from the entry point's line on."""
         found: dict[str, None] = {}
         for text in [*(text for reading in self.readings for text in reversed(reading.around)), self.text]:
-            for pattern in (self.syntax.code_line, rf"^.*\b{re.escape(self.opening.entry_point)}\s*\("):
+            for pattern in (self.syntax.code_line, rf"^\S[^\n]*\b{re.escape(self.opening.entry_point)}\s*\("):
                 if start := re.search(pattern, text, re.MULTILINE):
-                    found.setdefault(textwrap.dedent(text[start.start() :]))
+                    found.setdefault(text[start.start() :])
             found.setdefault(text)
         return list(found)
 
-    def _program(self, pieces: list[Piece]) -> str:
-        roots = frozenset(_NAME.findall(self.opening.tests))
-        chosen = needed(pieces, roots, self.opening.entry_point)
-        return self.syntax.program(self.opening, chosen)
+    def _pieces(self, text: str) -> list[Piece]:
+        return self.syntax.pieces(textwrap.dedent(text), self.opening.entry_point)
 
-
-def _is_whole(entry: Piece) -> bool:
-    return entry.clean and not entry.hollow
-
-
-def _is_defined(entry: Piece) -> bool:
-    return not entry.hollow
+    def _program(self, pieces: list[Piece], blocks: list[list[Piece]]) -> str:
+        """Return the program that these pieces make, with what they need of other blocks."""
+        entry_point = self.opening.entry_point
+        chosen = needed(pieces, frozenset(_NAME.findall(self.opening.tests)), entry_point)
+        asked = self.syntax.pieces(self.opening.prompt, entry_point)
+        known = frozenset({entry_point}).union(*(piece.binds for piece in asked))
+        others = [block for block in blocks if block is not pieces]
+        return self.syntax.program(self.opening, [*missing(chosen, known, others), *chosen])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qharness.answers.names import NameRules, leaf_types, names_in, text_of
+from qharness.answers.names import NameRules, Names, leaf_types, names_in, text_of
 from qharness.api.answers import Opening, Piece, Role
 from qharness.syntax_trees import syntax_parser
 
@@ -23,10 +23,12 @@ class SyntaxTable:
 
     `grammar`: the tree-sitter grammar. `signature`: a regular expression of the beginning of a function's head, whose
     group `name` is the function's. `rules`: where names stand. `imports`, `definitions`: types of nodes at the top; a
-    definition may be in a `wrapper`. `examples`: types of nodes that only test, and a regular expression of the
-    beginning of others that do. `fillers`: leaves that do nothing. `first`: a regular expression of what must open a
-    program. `own_names`: functions and words of the language. `indent`: a function's body is marked by its indentation;
-    otherwise by braces. `redefines`: whether a name may be defined twice.
+    definition may be in a wrapper. `variables`: types of nodes that are variables if they define a name. `examples`:
+    types of nodes that only test; `example`: a regular expression of the beginning of others that do. `fillers`: leaves
+    that do nothing. `first`: a regular expression of what must open a program. `own_names`: functions and words of the
+    language. `indent`: a function's body is marked by its indentation; otherwise by braces. `redefines`: whether a name
+    may be defined twice. `session`: a regular expression of what an interactive session writes before code. `parses`: a
+    stricter parser, if there is one.
     """
 
     grammar: str
@@ -37,6 +39,7 @@ class SyntaxTable:
     imports: frozenset[str]
     definitions: frozenset[str]
     wrappers: frozenset[str]
+    variables: frozenset[str]
     examples: frozenset[str]
     example: str
     fillers: frozenset[str]
@@ -44,6 +47,8 @@ class SyntaxTable:
     own_names: frozenset[str] = frozenset()
     indent: bool = False
     redefines: bool = False
+    session: str = ""
+    parses: Callable[[str], bool] | None = None
 
     def entry_point(self, prompt: str, tests: str) -> str:
         """Return the name in the prompt's last function head, else the first function that the tests call."""
@@ -55,21 +60,32 @@ class SyntaxTable:
 
     def pieces(self, code: str, entry_point: str) -> list[Piece]:
         """Return what stands at the top of a file, but for its comments."""
-        root = syntax_parser(self.grammar).parse(code.encode("utf-8", "surrogatepass")).root_node
+        encoded = self._without_session(code).encode("utf-8", "surrogatepass")
+        root = syntax_parser(self.grammar).parse(encoded).root_node
         return [self._piece(node) for node in root.children if "comment" not in node.type]
+
+    def _without_session(self, code: str) -> str:
+        """Return the input of an interactive session, if code begins as one."""
+        if not self.session or not re.match(rf"\s*{self.session}", code):
+            return code
+        lines = code.split("\n")
+        return "\n".join(re.sub(f"^{self.session}", "", line) for line in lines if re.match(self.session, line))
 
     def _piece(self, node: Node) -> Piece:
         text, names = text_of(node), names_in(node, self.rules)
+        clean = not node.has_error and (self.parses is None or self.parses(text))
         inner = self._unwrapped(node)
-        clean = not node.has_error and node.type != "ERROR"
+        hollow = inner.type in self.definitions and self._is_hollow(inner)
+        return Piece(self._role(node, inner, text, names), text, node.start_byte, *names, clean, hollow)
+
+    def _role(self, node: Node, inner: Node, text: str, names: Names) -> Role:
         if node.type in self.imports:
-            return Piece(Role.IMPORT, text, node.start_byte, names.binds | names.uses, clean=clean)
+            return Role.IMPORT
         if node.type in self.examples or re.match(self.example, text):
-            return Piece(Role.EXAMPLE, text, node.start_byte, names.binds, names.uses, clean)
+            return Role.EXAMPLE
         if inner.type in self.definitions:
-            hollow = self._is_hollow(inner)
-            return Piece(Role.DEFINITION, text, node.start_byte, names.binds, names.uses, clean, hollow)
-        return Piece(Role.STATEMENT, text, node.start_byte, names.binds, names.uses, clean)
+            return Role.DEFINITION
+        return Role.VARIABLE if names.binds and inner.type in self.variables else Role.STATEMENT
 
     def _unwrapped(self, node: Node) -> Node:
         while node.type in self.wrappers:
@@ -80,8 +96,12 @@ class SyntaxTable:
         return node
 
     def _is_hollow(self, definition: Node) -> bool:
+        """Whether a definition's body has nothing to run: fillers, and definitions and imports of its own."""
         body = definition.child_by_field_name("body")
-        return body is None or all(leaf in self.fillers for leaf in leaf_types(body))
+        inert = self.definitions | self.wrappers | self.imports
+        return body is None or all(
+            child.type in inert or all(leaf in self.fillers for leaf in leaf_types(child)) for child in body.children
+        )
 
     def continuations(self, opening: Opening, code: str) -> list[str]:
         """Return what follows the prompt's head: as it is, indented as the prompt's function, or with a last brace."""
@@ -91,10 +111,12 @@ class SyntaxTable:
         lines = [line for line in prompt.split("\n")[1:] if line.strip()]
         margin = lines[0][: len(lines[0]) - len(lines[0].lstrip())] if lines else "    "
         start = prompt if prompt.endswith("\n") else f"{prompt}\n"
-        first = code.lstrip("\n")
-        shifted = "\n".join(margin + line if line.strip() else line for line in first.split("\n"))
-        indented = [start + margin + first, start + shifted]
-        return [prompt + code, start + first, *(indented if _lost_first_margin(first, margin) else indented[::-1])]
+        body = code.lstrip("\n")
+        if body[:1].isspace():
+            return [start + body]
+        shifted = "\n".join(margin + line if line.strip() else line for line in body.split("\n"))
+        texts = [start + margin + body, start + shifted]
+        return texts if _lost_first_margin(body, margin) else texts[::-1]
 
     def _head(self, opening: Opening) -> str:
         """Return what a prompt has before the head of its entry point."""

@@ -11,11 +11,13 @@ from typing import ClassVar, Protocol, runtime_checkable
 class Role(StrEnum):
     """The part that a piece plays in a program.
 
-    An EXAMPLE tests or shows the program (an assertion, a print, a main guard), so it is in no solution.
+    A VARIABLE does nothing but define some. A STATEMENT does anything else. An EXAMPLE tests or shows the program (an
+    assertion, a print, a main guard), so it is in no solution.
     """
 
     IMPORT = "import"
     DEFINITION = "definition"
+    VARIABLE = "variable"
     STATEMENT = "statement"
     EXAMPLE = "example"
 

@@ -16,7 +16,7 @@ import typer
 from qharness.cli.options import Json
 from qharness.cli.output import echo, print_json, print_table, registry
 from qharness.errors import QHarnessError
-from qharness.models.presets import PRESETS
+from qharness.models.presets import PRESETS, Preset
 from qharness.registry import DEFAULT_PLUGINS, Offer, Registry
 
 
@@ -39,7 +39,7 @@ def list_(
     ] = False,
     json: Json = False,
 ) -> None:
-    """What the plugins offer: names, summaries, options. `presets`: the papers' models, names for --model."""
+    """What the plugins offer: names, summaries, options. `presets`: short names for --model."""
     if kind is ListedKind.PRESETS:
         _print_presets(json)
         return
@@ -58,12 +58,20 @@ def list_(
 
 
 def _print_presets(json: bool) -> None:
-    fields = ("name", "id", "parameters", "dtype", "task", "paper")
+    fields = ("name", "id", "parameters", "dtype", "task", "paper", "family", "chat", "tried")
     rows = [{field: getattr(preset, field) for field in fields} for preset in PRESETS.values()]
     if json:
         print_json({ListedKind.PRESETS.value: rows})
-    else:
-        print_table(fields, [tuple(row.values()) for row in rows])
+        return
+    shown = ("name", "id", "parameters", "dtype", "task", "chat", "of", "tried")
+    print_table(shown, [_preset_row(preset) for preset in PRESETS.values()])
+
+
+def _preset_row(preset: Preset) -> tuple[str, ...]:
+    """A preset's cells; the words of `tried` stand in the JSON document."""
+    chat, tried = ("yes" if each else "" for each in (preset.chat, preset.tried))
+    of = preset.paper or preset.family
+    return preset.name, preset.id, preset.parameters, preset.dtype, preset.task, chat, of, tried
 
 
 def _own_folder(found: Registry) -> str:

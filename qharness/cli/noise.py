@@ -23,7 +23,7 @@ def noise(
     quant: Annotated[list[str], typer.Option(help="Quantizer, as NAME[:OPTIONS]; may be repeated.")],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Hugging Face id, local folder, or tinycoder, the default; may be repeated."),
+        typer.Option(help="Hugging Face id, local folder, GGUF file, or tinycoder, the default; may be repeated."),
     ] = None,
     calib: Annotated[
         str | None, typer.Option(help="Calibration set, for quantizers that need one and for the inputs.")

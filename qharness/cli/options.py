@@ -41,7 +41,7 @@ TrustRemoteCode = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option(help="Hugging Face id, preset, local folder, or tinycoder, bundled and the default."),
+    typer.Option(help="Hugging Face id, preset, local folder, GGUF file, or tinycoder, bundled and the default."),
 ]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")]
 RunDType = Annotated[

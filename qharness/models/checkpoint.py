@@ -74,7 +74,10 @@ class Checkpoint:
             return ()
         sizes = ", ".join(f"{kind} {size / 1e6:.1f}" for kind, size in self.gguf_header.type_bytes.items())
         whole = f"{self.gguf_header.file_bytes / 1e6:.1f} MB, of which {sizes}"
-        return (f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized",)
+        found = [f"the weights of {self.gguf_header.path.name} ({whole}) are dequantized"]
+        if unread := self.gguf_header.position_settings:
+            found.append(f"transformers does not take what the file says of long texts: {', '.join(unread)}")
+        return tuple(found)
 
     @property
     def folder(self) -> str:

@@ -61,6 +61,21 @@ class GgufHeader:
         return str(self.settings["general.architecture"])
 
     @property
+    def position_settings(self) -> tuple[str, ...]:
+        """The names of settings and tensors that change positions beyond a first length, of all but gpt-oss.
+
+        transformers reads them of gpt-oss alone.
+        """
+        scaling = f"{self.architecture}.rope.scaling.type"
+        if self.architecture.startswith("gpt-oss"):
+            return ()
+        settings = [scaling] if self.settings.get(scaling, "none") != "none" else []
+        return (
+            *settings,
+            *(each.name for each in self.tensors if each.name.startswith(("rope_freqs", "rope_factors"))),
+        )
+
+    @property
     def type_bytes(self) -> dict[str, int]:
         """Bytes of the tensors by type, the largest first."""
         found: dict[str, int] = {}

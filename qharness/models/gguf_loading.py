@@ -120,7 +120,7 @@ class _LeanReader(GGUFReader):
         """Pass over a long array: return its bytes, and no parts."""
         if raw_type != GGUFValueType.ARRAY:
             return super()._get_field_parts(orig_offs, raw_type)
-        content = memoryview(self.data)
+        content = self.data.data
         kind, count = struct.unpack_from("<IQ", content, orig_offs)
         if count < _LONG:
             return super()._get_field_parts(orig_offs, raw_type)

