@@ -1,88 +1,48 @@
-"""A confidence sequence for the mean of a finite population that is drawn without replacement, by betting.
+"""Bets against the mean of a finite population that is drawn without replacement, which may be looked at at any time.
 
-I. Waudby-Smith and A. Ramdas, "Confidence sequences for sampling without replacement" (2020, arXiv 2006.04347), and
-"Estimating means of bounded random variables by betting" (2024, arXiv 2010.09686, section 4). A gambler who starts with 1
-bets against "the mean of the population is m". Were it so, the next value would have the mean of what is left,
+I. Waudby-Smith and A. Ramdas, "Confidence sequences for sampling without replacement" (2020, arXiv 2006.04347) and
+"Estimating means of bounded random variables by betting" (2024, arXiv 2010.09686). A gambler who starts with 1 bets
+that the mean of all N values is below m. If it were m, then the next value, the t-th, would have the mean of what is
+left,
 
-    m_t = (N m - sum of the values drawn) / (N - t + 1),
+    m_t = (N m - sum of the t - 1 values drawn) / (N - t + 1).
 
-so a bet of b_t, chosen before the draw, turns the wealth W into W (1 + b_t (m_t - x_t)), in expectation W: the
-wealth is a martingale, and not negative where b_t is small enough. By Ville's inequality it ever reaches 1/level with a
-probability of at most `level`. So a mean whose wealth did is excluded, and that may be looked at after each draw.
+A stake of b >= 0 that is fixed before the draw turns the wealth W into W (1 + b (m_t - x_t)), in expectation W: the
+wealth is a martingale (a supermartingale, if the mean is above m), and never negative where b (1 - m_t) <= 1 for values
+of at most 1. By Ville's inequality it ever reaches 1 / level with a probability of at most `level`, however often one
+looks. So once it has, a mean of m or more is excluded.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
-_FIRST_VARIANCE = 0.05  # of a pair's loss, as if it had been seen once
-_SHARE = 0.75  # of the largest bet that keeps the wealth above 0
-_STAKES = (0.25, 0.5, 1.0, 2.0)  # times the bet that would be best for the variance so far; wealth is split over them
+_SHARES = np.geomspace(0.02, 0.95, 12)[:, None]
+"""Of the largest stake that cannot ruin: the wealth is split evenly over gamblers who stake these shares."""
+_LARGE = 700.0  # a logarithm whose exponential is a float
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Population:
-    """`size` values between `least` and `greatest`, drawn one by one in a random order."""
+def wealth_path(values: Floats, size: int, mean: float) -> Floats:
+    """The wealth after each draw of a bet that the mean of `size` values is below `mean`: float64 [draws] of [draws].
 
-    size: int
-    least: float = -1.0
-    greatest: float = 1.0
-
-    def mean_left(self, mean: float, drawn: Floats) -> Floats:
-        """The mean of what is left before each draw, were `mean` that of all: float64 [draws] of these draws."""
-        before = np.concatenate([[0.0], np.cumsum(drawn)[:-1]])
-        return (self.size * mean - before) / (self.size - np.arange(len(drawn)))
-
-
-@dataclass
-class Wager:
-    """A bet, renewed with each draw, that the mean of a population is below `mean`.
-
-    `wealth`: of each stake, float64 [stakes], logarithms. `settled`: what was drawn leaves no doubt: the mean is `below`
-    or is not, whatever is still to be drawn.
+    The values are from -1 to 1, in the order in which they were drawn. The wealth is infinite once what is left cannot
+    make such a mean any more, whatever it is.
     """
+    draws = np.arange(len(values))
+    before = np.cumsum(values) - values
+    mean_left = np.maximum((size * mean - before) / (size - draws), -1.0)
+    possible = mean_left < 1
+    stakes = np.divide(_SHARES, 1 - mean_left, out=np.zeros((len(_SHARES), len(values))), where=possible)
+    logarithms = np.cumsum(np.log1p(stakes * (mean_left - values)), axis=1)
+    wealth = np.exp(np.minimum(logarithms, _LARGE)).mean(axis=0)
+    excluded = before + values + (size - draws - 1) < size * mean  # even if all that is left were 1
+    wealth[excluded] = np.inf
+    return wealth
 
-    population: Population
-    mean: float
-    level: float
-    drawn: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    log_wealth: Floats = field(default_factory=lambda: np.zeros(len(_STAKES)))
-    greatest_wealth: float = 1.0
-    impossible: bool = False
 
-    def draw(self, value: float) -> None:
-        """Bet, and see the next value."""
-        population, left = self.population, self.population.size - self.drawn
-        if left <= 0:
-            raise ValueError(f"all {population.size} values have been drawn")
-        expected = (population.size * self.mean - self.total) / left
-        if expected > population.greatest:  # not even the greatest values would give such a mean
-            self.impossible = True
-        else:
-            self.log_wealth = self.log_wealth + np.log1p(self._bets(expected) * (expected - value))
-            wealth = float(np.exp(self.log_wealth).mean())
-            self.greatest_wealth = max(self.greatest_wealth, wealth)
-        self.drawn += 1
-        self.total += value
-        self.squares += value * value
-
-    def _bets(self, expected: float) -> Floats:
-        """The bets on the next value, float64 [stakes], none so large that the greatest value could ruin.
-
-        Each is a multiple of (m_t - the mean so far) / (the variance so far), which is the best bet for small ones.
-        """
-        mean = self.total / (self.drawn + 1)
-        variance = (_FIRST_VARIANCE + max(0.0, self.squares - self.drawn * mean * mean)) / (self.drawn + 1)
-        return np.zeros(1)
-
-    @property
-    def below(self) -> bool:
-        """Whether a mean of `mean` or more is excluded."""
-        return self.impossible or self.greatest_wealth >= 1 / self.level
+def p_value_path(values: Floats, size: int, mean: float) -> Floats:
+    """The p-value of "the mean is `mean` or more" after each draw, valid at all of them: 1 by the greatest wealth."""
+    return 1 / np.maximum(np.maximum.accumulate(wealth_path(values, size, mean)), 1.0)
