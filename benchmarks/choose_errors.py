@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from verdict_errors import WAYS, Size, draw, percent
 
+from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.results.verdict import VerdictClass
 from qharness.stats.intervals import LEVEL
-from qharness.stats.sequential_verdict import SequentialRule, drawing_order
+from qharness.stats.sequential_verdict import SequentialRule
 
 CANDIDATES = 4
 LOSSES = (0.0, 0.01, 0.05, 0.2)

@@ -104,13 +104,22 @@ class MaxLoss:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """The part of a run that `choose` makes: the first `pairs` of its completions in the random order of a seed."""
+
+    order: int
+    pairs: int = 0
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run: a model, quantized, on a task. None means the task's own default.
 
     `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
     than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
     code that a checkpoint brings. `chat`: put the problems to the model through its tokenizer's chat template, after
-    the `system` text if there is one; without `think`, with the template's switch for thinking off.
+    the `system` text if there is one; without `think`, with the template's switch for thinking off. `max_loss`: the
+    margin of the verdict, which decides no completion. `drawn`: of runs that `choose` makes in part.
     """
 
     task: str
@@ -138,6 +147,7 @@ class RunSpec:
     system: str | None = None
     think: bool = True
     max_loss: MaxLoss = MaxLoss()
+    drawn: Drawn | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.results import VerdictClass
 from qharness.stats.betting import p_value_path, wealth_path
-from qharness.stats.sequential_verdict import SequentialRule, drawing_order
+from qharness.stats.sequential_verdict import SequentialRule
 
 
 def wealth(values: tuple[int, ...], size: int, mean: float) -> float:

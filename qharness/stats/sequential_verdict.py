@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from qharness.results.verdict import VerdictClass
 from qharness.stats.betting import Floats, p_value_path
 
 _PRECISION = 1e-4
-
-
-def drawing_order(problems: int, samples: int, seed: int) -> NDArray[np.int64]:
-    """A random order of all pairs of completions: [problems * samples] numbers, problem * samples + sample."""
-    return np.random.default_rng([seed, problems, samples]).permutation(problems * samples)
 
 
 @dataclass(frozen=True)

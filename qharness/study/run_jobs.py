@@ -61,7 +61,7 @@ def run_tasks(
         )
     if not baselines:
         return results
-    return [_compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
+    return [compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
         return RunResult(run.folder, evaluate_run(run, made, files))
 
 
-def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
+def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
     """The result with the comparison with its baseline, and the verdict, in its document and in its run.json."""
     whole = RunResult(result.folder, result.document, baseline)
     if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):

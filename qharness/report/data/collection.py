@@ -116,7 +116,7 @@ class Collection:
 
 def _unlimited(spec: RunSpec) -> RunSpec:
     """The spec without its extent: equal for runs that differ only in how many completions they have."""
-    return dataclasses.replace(spec, samples=None, limit=None, batch_size=None)
+    return dataclasses.replace(spec, samples=None, limit=None, drawn=None, batch_size=None)
 
 
 def read_collection(folders: Sequence[Path]) -> Collection:
