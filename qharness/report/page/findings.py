@@ -14,14 +14,23 @@ from qharness.stats.verdict_sentences import amount, candidate_sentence, group_s
 
 UNCOUPLED = "Not all of these runs share their random numbers: the intervals hold the noise of both runs' draws."
 
+PARTIAL = (
+    "Runs that choose has made are there in part. It judges the benchmark's own problems, and this report problems "
+    "like these, of which fewer say less."
+)
+
 
 @dataclass(frozen=True)
 class Finding:
-    """The verdicts on the candidates of one model, which are judged together with those of the report's others."""
+    """The verdicts on the candidates of one model, which are judged together with those of the report's others.
+
+    `partial`: some of its runs were made by `choose`, which stops when it knows.
+    """
 
     model: str
     judged: tuple[JudgedCandidate, ...]
     margin: MaxLoss
+    partial: bool = False
 
     @property
     def borne(self) -> str:
@@ -38,7 +47,7 @@ class Finding:
         """The finding, where there are several candidates one sentence on each, and what widens the intervals."""
         each = map(candidate_sentence, self.judged) if len(self.judged) > 1 else ()
         coupled = all(comparison.coupled for of in self.judged for _, comparison in of.candidate.comparisons)
-        return [self.sentence, *each, *([] if coupled else [UNCOUPLED])]
+        return [self.sentence, *each, *([] if coupled else [UNCOUPLED]), *([PARTIAL] if self.partial else [])]
 
 
 def findings(collection: Collection, margin: MaxLoss) -> list[Finding]:
@@ -58,7 +67,13 @@ def findings(collection: Collection, margin: MaxLoss) -> list[Finding]:
         for model, of_model in runs.items()
     }
     judged = iter(judge([each for of_model in candidates.values() for each in of_model], margin))
-    return [Finding(model, tuple(next(judged) for _ in of_model), margin) for model, of_model in candidates.items()]
+    partial = {
+        model for model, of_model in runs.items() if any(run.spec.drawn for own in of_model.values() for _, run in own)
+    }
+    return [
+        Finding(model, tuple(next(judged) for _ in of_model), margin, model in partial)
+        for model, of_model in candidates.items()
+    ]
 
 
 def _candidate(collection: Collection, label: str, runs: list[tuple[str, FinishedRun]]) -> Candidate:
