@@ -158,11 +158,8 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
 
 
 def _verdict(text: str, outcome: Outcome) -> Verdict:
-    answered: dict[str, str] = {"completion": text}
-    if isinstance(text, Solution):
-        answered = {"completion": text.answer, "solution": str(text)}
-    return {
-        **answered,
+    verdict: Verdict = {
+        "completion": text,
         "status": str(outcome.status),
         "passed": outcome.passed,
         "detail": outcome.detail,
@@ -170,6 +167,9 @@ def _verdict(text: str, outcome: Outcome) -> Verdict:
         "cached": outcome.cached,
         "in_process": outcome.in_process,
     }
+    if isinstance(text, Solution):
+        verdict["completion"], verdict["solution"] = text.answer, str(text)
+    return verdict
 
 
 def executed(in_process: Iterable[bool | None]) -> dict[str, int]:

@@ -22,7 +22,8 @@ class ModelSpec:
     `quant`, `calib`: spec strings; `calib` None is the default set. `parent`: the model whose tokenizer is taken where
     the checkpoint has none. `data_dir`: a local mirror of the calibration sets' data. `allow_untouched`: also where
     more than half of the blocks' parameters stays in full precision. `trust_remote_code`: run the Python code that a
-    checkpoint brings.
+    checkpoint brings. `base_url`: the OpenAI-compatible server that holds the model, which then has no checkpoint here;
+    `api_key_env`: the environment variable with the key to it.
     """
 
     model: str = DEFAULT_MODEL
@@ -34,6 +35,8 @@ class ModelSpec:
     data_dir: Path | None = None
     allow_untouched: bool = False
     trust_remote_code: bool = False
+    base_url: str | None = None
+    api_key_env: str | None = None
     parent: str | None = None
 
     def __post_init__(self) -> None:
@@ -115,11 +118,13 @@ class Drawn:
 class RunSpec:
     """One run: a model, quantized, on a task. None means the task's own default.
 
-    `backend`: what makes the completions, `hf` (ours, on transformers) or `vllm`. `allow_untouched`: also where more
-    than half of what is to be quantized stays in full precision. `trust_remote_code`: run the Python
-    code that a checkpoint brings. `chat`: put the problems to the model through its tokenizer's chat template, after
-    the `system` text if there is one; without `think`, with the template's switch for thinking off. `max_loss`: the
-    margin of the verdict, which decides no completion. `drawn`: of runs that `choose` makes in part.
+    `backend`: what makes the completions, `hf` (ours, on transformers), `llamacpp`, `openai` (the server at `base_url`,
+    with the key in the environment variable `api_key_env`) or `vllm`. `allow_untouched`: also where more than half of
+    what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a checkpoint brings.
+    `baseline`: the model to compare with; or `baseline_run`: a finished run's folder. `chat`: put the problems to the
+    model through its tokenizer's chat template, after the `system` text if there is one; without `think`, with the
+    template's switch for thinking off. `max_loss`: the margin of the verdict, which decides no completion. `drawn`: of
+    runs that `choose` makes in part.
     """
 
     task: str
@@ -139,9 +144,12 @@ class RunSpec:
     allow_unsandboxed: bool = False
     allow_untouched: bool = False
     trust_remote_code: bool = False
+    base_url: str | None = None
+    api_key_env: str | None = None
     data_dir: Path | None = None
     output: Path = Path("runs")
     baseline: str | None = None
+    baseline_run: Path | None = None
     compare: bool = True
     chat: bool = False
     system: str | None = None
@@ -172,6 +180,8 @@ class RunSpec:
             self.data_dir,
             self.allow_untouched,
             self.trust_remote_code,
+            self.base_url,
+            self.api_key_env,
             parent=self.baseline,
         )
 

@@ -72,6 +72,8 @@ NOT_RUN = {
         "score --task humaneval --samples *",
         "score --task multiple-java --samples FOLDER",
         "run --backend vllm *",
+        "run --backend llamacpp *",
+        "run --backend openai *",
         "run --task bigcode:*",
     ),
     "the benchmarks' data, which is fetched, and minutes: tests/test_run.py and test_perturbed.py make such runs": (

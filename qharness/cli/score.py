@@ -20,6 +20,9 @@ def score(
     samples: Annotated[
         Path, typer.Option(help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.')
     ],
+    chat: Annotated[
+        bool, typer.Option("--chat", help="The texts are a chat model's answers: take the code out of them.")
+    ] = False,
     data_dir: DataDir = None,
     output: Annotated[Path | None, typer.Option(help="Write the lines with status, passed and seconds here.")] = None,
     allow_unsandboxed: AllowUnsandboxed = False,
@@ -27,7 +30,8 @@ def score(
 ) -> None:
     """Run saved completions against a task's tests and report pass@k.
 
-    Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them.
+    Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With --chat, and
+    in samples.jsonl of a run with --chat, they are answers, and the program in each is run.
     """
     registry()
     from qharness.evaluate.interchange.scoring import score as run_score
@@ -35,7 +39,7 @@ def score(
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
-    result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed)
+    result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
     if json:
         print_json(result.document)
     else:

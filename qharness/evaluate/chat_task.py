@@ -73,6 +73,8 @@ class ChatPrompt:
 class ChatTask(ConfigurableTask):  # type: ignore[misc]
     """A task of a YAML, which knows whether lm-eval puts it to a chat model: `in_chat`."""
 
+    _filters: list[Any]  # lm-eval's own, which it applies to the responses
+
     def __init__(self, config: TaskConfig) -> None:
         config = {key: value for key, value in config.items() if key != "class"}
         metadata = config.get("metadata") or {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qharness.errors import ModelError, first_line
 
@@ -58,7 +58,8 @@ def render_chat(
     tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], variables: Mapping[str, bool], *, begun: bool
 ) -> str:
     """Render turns as lm-eval's HFLM does, up to where the answer begins; `begun`: the last turn is its beginning."""
-    text = tokenizer.apply_chat_template(
+    render: Any = tokenizer.apply_chat_template  # its typed options hide that a template has variables of its own
+    text = render(
         list(turns), tokenize=False, add_generation_prompt=not begun, continue_final_message=begun, **variables
     )
     return str(text)

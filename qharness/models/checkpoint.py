@@ -110,6 +110,10 @@ class Checkpoint:
         mark(config, folder.as_posix())
         return config
 
+    def named(self, name: str) -> Checkpoint:
+        """Another model's checkpoint, trusted as much."""
+        return Checkpoint(name, self.trust_remote_code)
+
     def _gguf_config(self, header: GgufHeader) -> PretrainedConfig:
         from qharness.models.gguf_loading import gguf_config
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from qharness.models.untouched import Untouched
+    from qharness.results import Usage
 
 Completion = tuple[int, int, str, str]
 """(document, sample, prompt_sha, text)"""
@@ -16,14 +17,19 @@ Key = tuple[int, int, str]
 
 @dataclass(frozen=True)
 class Facts:
-    """The part of a run's document that its model tells. Bytes are None where they are not known."""
+    """The part of a run's document that its model tells; None where it is not known, as of a server.
 
-    device: str
-    dtype: str
+    `storage_bytes`: of its file, where that is what it runs; `usage`: the tokens that a server counted.
+    """
+
+    device: str | None
+    dtype: str | None
     resident_bytes: int | None = None
     weight_bytes: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    usage: Usage | None = None
+    storage_bytes: int | None = None
 
 
 class RunLM(Protocol):

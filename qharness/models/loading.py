@@ -188,9 +188,18 @@ def _from_pretrained(
         asks = "its header" if gguf else "config.json"
         raise ValueError(f"its checkpoint's {key} has the shape {list(has)}, and {asks} asks for {list(wanted)}")
     loaded: PreTrainedModel = model if quantized else model.to(where)
-    if gguf:  # transformers alone would load something else from that folder, or nothing
-        loaded.name_or_path = loaded.config.name_or_path = ""
+    if gguf:
+        _forget_file(loaded)
     return loaded
+
+
+def _forget_file(model: PreTrainedModel) -> None:
+    """Take a GGUF file's traces from a model: its folder may hold another model, and its weights are numbers."""
+    model.config.name_or_path = ""
+    for module in model.modules():
+        if "name_or_path" in vars(module):
+            vars(module)["name_or_path"] = ""
+    vars(model).pop("is_quantized", None)
 
 
 def _reading(gguf: Path | None) -> AbstractContextManager[Mapping[str, object]]:

@@ -5,11 +5,10 @@ Tried with lm-eval 0.4.13's `lm_eval.models.vllm_causallms.VLLM` and vLLM 0.32 o
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,9 @@ from qharness.errors import MissingDependencyError, ModelError, first_line
 from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_formats import quant_method
+from qharness.models.completion_keys import DEFAULT_NEW_TOKENS, completion_seed, request_keys
 from qharness.models.conventions import marked
-from qharness.models.decoding import Decoding, prompt_sha
+from qharness.models.decoding import Decoding
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from qharness.models.vllm_encoding import EncodingVLLM
 
 _TOGETHER = 512  # completions between writes to the journal; vLLM batches within them as it sees fit
-_DEFAULT_NEW_TOKENS = 256  # lm-eval's own, for a task that names no limit
 _INSTALL = "`make vllm` makes an environment for it, as docs/vllm.md says; on a GPU, pip install vllm"
 
 
@@ -91,7 +90,7 @@ def arguments(spec: ModelSpec, checkpoint: Checkpoint, batch_size: int | None) -
         "trust_remote_code": spec.trust_remote_code,
         "batch_size": batch_size or "auto",
         "seed": spec.seed,
-        "max_gen_toks": _DEFAULT_NEW_TOKENS,
+        "max_gen_toks": DEFAULT_NEW_TOKENS,
     }
 
 
@@ -126,7 +125,7 @@ def serve(spec: ModelSpec, checkpoint: Checkpoint, arguments: dict[str, Any]) ->
 
 def _reason(error: Exception) -> str:
     """The reason in one line; of pydantic's errors, whose first line only counts them, the first one's message."""
-    return first_line(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else first_line(error)
+    return first_line(ValueError(error.errors()[0]["msg"]) if isinstance(error, ValidationError) else error)
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ class VLLMRun(LM):  # type: ignore[misc]
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample. Raises ModelError for beam search."""
         start = time.monotonic()
-        keys = list(_keys(requests))
+        keys = list(request_keys(requests))
         left = [n for n, key in enumerate(keys) if key not in self.known]
         with counter("completions") as progress:
             for first in range(0, len(left), _TOGETHER):
@@ -205,7 +204,7 @@ class VLLMRun(LM):  # type: ignore[misc]
     def _request(self, request: Instance, key: Key) -> Instance:
         """The same request in options that vLLM knows."""
         text, given = request.args
-        decoding = Decoding.from_lm_eval(given, _DEFAULT_NEW_TOKENS)
+        decoding = Decoding.from_lm_eval(given, DEFAULT_NEW_TOKENS)
         if decoding.num_beams > 1:
             raise ModelError("--backend vllm does not search with beams: --backend hf does")
         sampled = decoding.temperature > 0
@@ -216,7 +215,7 @@ class VLLMRun(LM):  # type: ignore[misc]
             "temperature": decoding.temperature,
             "skip_special_tokens": True,
             "stop_token_ids": self._special_ids,
-            **({"top_p": decoding.top_p, "seed": _completion_seed(self._seed, key)} if sampled else {}),
+            **({"top_p": decoding.top_p, "seed": completion_seed(self._seed, key)} if sampled else {}),
         }
         prefix = self._prefixes.get((request.doc or {}).get("language", ""), "")
         return Instance("generate_until", request.doc, (prefix + text, options), request.idx)
@@ -225,18 +224,3 @@ class VLLMRun(LM):  # type: ignore[misc]
         """Device, dtype and a note; no bytes, for vLLM reserves memory whatever the model's size."""
         notes = (f"completions are vLLM's ({version('vllm')}), each with a seed of its own",)
         return Facts(device=self._spec.device, dtype=self._spec.dtype, notes=notes)
-
-
-def _keys(requests: Sequence[Instance]) -> Iterator[Key]:
-    """(document, sample, prompt_sha) of each request; lm-eval repeats one and the same object."""
-    seen: dict[int, int] = {}
-    for request in requests:
-        sample = seen[id(request)] = seen.get(id(request), -1) + 1
-        yield request.doc_id or 0, sample, prompt_sha(request.args[0])
-
-
-def _completion_seed(seed: int, key: Key) -> int:
-    """A seed of 31 bits for one completion, equal for equal ones of another model."""
-    document, sample, _ = key
-    digest = hashlib.blake2b(f"{seed}/{document}/{sample}".encode(), digest_size=4).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -20,6 +20,7 @@ from qharness.models.checkpoint_formats import quant_method
 from qharness.models.conversion import to_linears
 from qharness.models.gguf_header import GgufHeader
 from qharness.models.loading import model_class, own_dtype
+from qharness.models.server_model import ServerModel
 from qharness.spec import unbind
 
 if TYPE_CHECKING:
@@ -163,8 +164,13 @@ def gguf_footprint(header: GgufHeader) -> GgufFootprint:
     )
 
 
-def checkpoint_figures(checkpoint: Checkpoint, quantizer: Quantizer) -> CheckpointFigures:
-    """Size a checkpoint by its footprint; one that is quantized already, or a GGUF file as it is, by its files."""
+def checkpoint_figures(checkpoint: Checkpoint | ServerModel, quantizer: Quantizer) -> CheckpointFigures:
+    """Size a checkpoint by its footprint; one that is quantized already, or a GGUF file as it is, by its files.
+
+    Nothing is known of a model that a server holds.
+    """
+    if isinstance(checkpoint, ServerModel):
+        return CheckpointFigures(None, None)
     if quant_method(checkpoint.config) is not None:
         return CheckpointFigures(source_bytes(checkpoint.source), None)
     try:

@@ -1,4 +1,4 @@
-"""The backends that make a run's completions, a row each: our own generation on transformers, and vLLM.
+"""The backends that make a run's completions, a row each: our own generation on transformers, llama.cpp, servers, vLLM.
 
 Light: `--backend` and a study's file take their choices from the table.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from qharness.errors import UnknownNameError
+from qharness.errors import ModelError, UnknownNameError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -29,13 +29,17 @@ def _own_tokenizer(model: ResolvedModel) -> PreTrainedTokenizerBase:
 class Backend:
     """`check` raises, before anything is made, for a model that it does not run; `make` makes a model ready to run.
 
-    The number is how many completions the user wants at a time; None where that is open. `coupled`: whether completions
-    are drawn from our counter-based noise, so that two runs of one seed draw with common random numbers. `tokenizer`
-    loads the one whose chat template renders a chat; it returns None where a server renders it.
+    The number is how many completions the user wants at a time; None where that is open. `baseline_backend`: the
+    backend that makes the run to compare with; None: the same. `at_address`: its models are a server's at --base-url.
+    `tokenizer` loads the tokenizer whose chat template renders a chat; it returns None where a server renders it.
+    `coupled`: whether completions are drawn from our counter-based noise, so that two runs of one seed draw with common
+    random numbers.
     """
 
     check: Callable[[ResolvedModel], None]
     make: Callable[[Models, ResolvedModel, int | None], Made]
+    baseline_backend: str | None = None
+    at_address: bool = False
     coupled: bool = False
     tokenizer: Callable[[ResolvedModel], PreTrainedTokenizerBase | None] = _own_tokenizer
 
@@ -53,8 +57,35 @@ def _make_vllm(models: Models, model: ResolvedModel, batch_size: int | None) -> 
     return models.reuse(f"vllm {given}", lambda: vllm.serve(model.spec, model.checkpoint, given))
 
 
+def _check_llamacpp(model: ResolvedModel) -> None:
+    from qharness.models import llamacpp
+
+    llamacpp.check(model.spec, model.checkpoint)
+
+
+def _make_llamacpp(models: Models, model: ResolvedModel, _: int | None) -> Made:
+    from qharness.models import llamacpp
+
+    key = f"llamacpp {model.source.identity} {model.spec.device}"
+    return models.reuse(key, lambda: llamacpp.LlamaCppModel(model.checkpoint, model.spec.device))
+
+
+def _check_openai(model: ResolvedModel) -> None:
+    from qharness.models import openai_server
+
+    openai_server.connect(model.spec, model.source)
+
+
+def _make_openai(models: Models, model: ResolvedModel, _: int | None) -> Made:
+    from qharness.models import openai_server
+
+    return models.reuse(f"openai {model.source.identity}", lambda: openai_server.connect(model.spec, model.source))
+
+
 BACKENDS: Mapping[str, Backend] = {
     "hf": Backend(lambda _: None, lambda models, model, _: models.get(model), coupled=True),
+    "llamacpp": Backend(_check_llamacpp, _make_llamacpp, baseline_backend="hf"),
+    "openai": Backend(_check_openai, _make_openai, at_address=True, tokenizer=lambda _: None),
     "vllm": Backend(_check_vllm, _make_vllm),
 }
 
@@ -70,3 +101,12 @@ def find_backend(name: str) -> Backend:
     if name not in BACKENDS:
         raise UnknownNameError("backend", name, BACKENDS)
     return BACKENDS[name]
+
+
+def check_address(name: str, base_url: str | None) -> None:
+    """Raise ModelError where a backend lacks the address of its server, or has one and asks no server."""
+    needed = find_backend(name).at_address
+    if needed and base_url is None:
+        raise ModelError(f"--backend {name} asks a server: say where, as with --base-url http://localhost:8080/v1")
+    if base_url is not None and not needed:
+        raise ModelError(f"--base-url {base_url}: --backend {name} asks no server; --backend openai does")

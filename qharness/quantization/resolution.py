@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from qharness.api.calibration_sets import CalibrationSet
 from qharness.api.quantizers import Quantizer
+from qharness.errors import ModelError
 from qharness.registry import get_registry
 from qharness.spec import unbind
 from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
     from qharness.models.checkpoint import Checkpoint
+    from qharness.models.server_model import ServerModel
 
 DEFAULT_SET = "stdlib"
 """The calibration set where none is named."""
@@ -38,14 +40,26 @@ class BoundModel:
 
 @dataclass(frozen=True)
 class ResolvedModel(BoundModel):
-    """A model with nothing left open: `spec` names device and dtype too. `resolve` makes it, and nothing else does."""
+    """A model with nothing left open: `spec` names device and dtype too, but for a model that a server holds.
 
-    checkpoint: Checkpoint
+    `resolve` makes it, and nothing else does.
+    """
+
+    source: Checkpoint | ServerModel
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's files. Raises ModelError for a model that a server holds."""
+        from qharness.models.checkpoint import Checkpoint
+
+        if not isinstance(self.source, Checkpoint):
+            raise ModelError(f"model {self.source.identity} has no checkpoint here: it can be run, and nothing else")
+        return self.source
 
     def key(self) -> dict[str, object]:
         """All that decides the quantized model's values, but for the versions of the programs that make it."""
         return {
-            "model": self.checkpoint.identity,
+            "model": self.source.identity,
             "quant": self.spec.quant,
             "calib": self.spec.calib,
             "seed": self.spec.seed,
@@ -57,11 +71,11 @@ class ResolvedModel(BoundModel):
     @property
     def name_parts(self) -> tuple[str, str, str]:
         """Model, quantizer and calibration set: the names of its runs and measurements begin with these."""
-        return self.checkpoint.short_name, self.spec.quant, self.spec.calib or "none"
+        return self.source.short_name, self.spec.quant, self.spec.calib or "none"
 
-    def full_precision(self, checkpoint: Checkpoint | None = None) -> ResolvedModel:
-        """The same model, or another checkpoint in its place, not quantized."""
-        found = checkpoint or self.checkpoint
+    def full_precision(self, source: Checkpoint | ServerModel | None = None) -> ResolvedModel:
+        """The same model, or another in its place, not quantized."""
+        found = source or self.source
         quantizer = self.quantizer if self.spec.quant == "none" else get_registry().quantizer("none")
         spec = dataclasses.replace(self.spec, model=found.name, quant="none", calib=None, parent=None)
         return resolve(BoundModel(spec, quantizer, None), found)
@@ -83,13 +97,18 @@ def bind_model(spec: ModelSpec) -> BoundModel:
     return BoundModel(dataclasses.replace(spec, quant=str(unbind(quantizer)), calib=calib), quantizer, needed)
 
 
-def resolve(bound: BoundModel, checkpoint: Checkpoint | None = None) -> ResolvedModel:
-    """Settle device and dtype, and find the checkpoint, which is not read yet. Raises ModelError."""
+def resolve(bound: BoundModel, source: Checkpoint | ServerModel | None = None) -> ResolvedModel:
+    """Settle device and dtype, and find the checkpoint, which is not read yet; or the server. Raises ModelError."""
     from qharness.models.checkpoint import Checkpoint
     from qharness.models.loading import resolve_device, resolve_dtype
+    from qharness.models.server_model import ServerModel
 
-    spec, device = bound.spec, resolve_device(bound.spec.device)
+    spec = bound.spec
+    if spec.base_url is not None:
+        held = source or ServerModel(spec.model, spec.base_url, spec.api_key_env)
+        return ResolvedModel(spec, bound.quantizer, bound.calibration_set, held)
+    device = resolve_device(spec.device)
     dtype = str(resolve_dtype(spec.dtype, device, spec.model)).removeprefix("torch.")
     spec = dataclasses.replace(spec, device=device.type, dtype=dtype)
-    found = checkpoint or Checkpoint(spec.model, spec.trust_remote_code)
+    found = source or Checkpoint(spec.model, spec.trust_remote_code)
     return ResolvedModel(spec, bound.quantizer, bound.calibration_set, found)

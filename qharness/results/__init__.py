@@ -13,6 +13,7 @@ from qharness.results.finished import (
     ScoreResult,
     Timings,
     UntouchedShare,
+    Usage,
     Versions,
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
@@ -22,6 +23,6 @@ from qharness.results.verdict import LossBounds, LossVerdict, VerdictClass
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
     "LossBounds", "LossVerdict", "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans",
-    "RunRecord", "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "VerdictClass",
-    "Versions",
+    "RunRecord", "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Usage",
+    "VerdictClass", "Versions",
 ]  # fmt: skip

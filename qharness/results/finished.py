@@ -36,11 +36,11 @@ class Versions(Splicing):
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine: its platform as Python names it, the device and the dtype of the model."""
+    """The machine: its platform as Python names it, the device and the dtype of the model; None of a server's model."""
 
     platform: str = ""
-    device: str = ""
-    dtype: str = ""
+    device: str | None = ""
+    dtype: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,19 @@ class HostingRecord:
         """Of the weights in memory, without what was unpacked from them; NaN where unknown."""
         found = self.resident_bytes if self.weight_bytes is None else self.weight_bytes
         return defined(found) / 1e6
+
+
+@dataclass(frozen=True)
+class Usage:
+    """The tokens that a server counted for a run's completions, and US dollars, where it gives a price.
+
+    `completions`: how many these are of. Of a run that was interrupted, they are those since it was resumed.
+    """
+
+    completions: int
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -111,10 +124,10 @@ class RunRecord(JsonRecord):
 
     `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
     were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
-    quantizer's log. `generation`: lm-eval's generation settings by task. `chat`: whether prompts were put through the
-    tokenizer's chat template. `baseline`: the comparison with the baseline. `coupled`: whether completions were drawn
-    from our counter-based noise; records of before this field were, but on vLLM. `verdict`: whether the loss is within
-    the margin; of runs of programs that were compared.
+    quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
+    `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
+    `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
+    vLLM. `verdict`: whether the loss is within the margin; of runs of programs that were compared.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
@@ -127,6 +140,7 @@ class RunRecord(JsonRecord):
     data: Sequence[DataFile] = ()
     hosting: HostingRecord = HostingRecord()
     timings: Timings = Timings()
+    usage: Usage | None = field(default=None, metadata=LEFT_OUT)
     isolation: str | None = None
     executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)
     batches: Batches = Batches()

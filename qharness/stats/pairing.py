@@ -66,7 +66,7 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 
 @dataclass(frozen=True)
 class RunRows:
-    """The rows of a finished run's samples.jsonl, in order, the name of its task and that of its main metric.
+    """The rows of a finished run's samples.jsonl, in order, its task, its main metric and the form of its prompts.
 
     `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`: as RunSpec has it.
     """
@@ -91,8 +91,13 @@ class RunRows:
 def read_run_rows(folder: Path) -> RunRows:
     """Read the rows of a finished run. Raises SamplesError for a run without a samples.jsonl."""
     record = RunRecord.of_document(require_run(folder), folder / RUN)
-    spec, rows = record.spec, read_rows(folder)
-    return RunRows(folder, spec.task_name, rows, record.main_metric_name, record.noise, spec.prompting)
+    return run_rows(record, folder)
+
+
+def run_rows(record: RunRecord, folder: Path) -> RunRows:
+    """Read the rows of a run whose record has been read."""
+    spec = record.spec
+    return RunRows(folder, spec.task_name, read_rows(folder), record.main_metric_name, record.noise, spec.prompting)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
+from qharness.quantization.backends import find_backend
 from qharness.results import RunResult
 from qharness.specs import RAW, MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
@@ -119,17 +120,19 @@ class Attempt:
 
 
 def has_baseline(spec: RunSpec) -> bool:
-    """Whether there is something to compare with: full precision, or the model that was named."""
-    return spec.compare and (spec.quant != "none" or spec.baseline is not None)
+    """Whether a run is to be made to compare with: of full precision, or of the model that was named."""
+    named = spec.quant != "none" or spec.baseline is not None
+    return spec.compare and spec.baseline_run is None and named
 
 
 def baseline_of(spec: RunSpec) -> RunSpec:
-    """The same run in full precision, of the model `spec.baseline` if one is named."""
+    """The same run in full precision, of the model `spec.baseline` if one is named, by the backend that has it."""
     return dataclasses.replace(
         spec,
         model=spec.baseline or spec.model,
         quant="none",
         calib=None,
+        backend=find_backend(spec.backend).baseline_backend or spec.backend,
         compare=False,
         baseline=None,
         max_loss=MaxLoss(),

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.errors import ModelError, SandboxError
+from qharness.errors import ModelError, SamplesError, SandboxError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run
+from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
 from qharness.models.chat_template import check_chat
 from qharness.models.checkpoint import Checkpoint
+from qharness.models.server_model import ServerModel
 from qharness.progress import note
-from qharness.quantization.backends import find_backend
+from qharness.quantization.backends import check_address, find_backend
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, resolve
@@ -24,7 +25,7 @@ from qharness.results import RunResult
 from qharness.specs import RunSpec
 from qharness.stats import comparable, compare_runs
 from qharness.stats.judged_runs import ComparedRun, judge_models, verdict_of
-from qharness.stats.pairing import RunRows, read_rows
+from qharness.stats.pairing import run_rows
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording
 from qharness.storage.json_values import json_safe
@@ -59,6 +60,7 @@ def run_tasks(
             [_made(each, plan.files[each.spec.task], models, wait) for each in group]
             for group in (plan.baselines, plan.runs)
         )
+    baselines = baselines or list(plan.finished)
     if not baselines:
         return results
     return [compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
@@ -66,10 +68,14 @@ def run_tasks(
 
 @dataclass(frozen=True)
 class _Plan:
-    """The runs, their baselines in the same order, or none, and by task the benchmark files that were read."""
+    """The runs, and by task the benchmark files that were read.
+
+    `baselines`: the runs to compare with, in the same order; or `finished` ones; or neither.
+    """
 
     runs: Sequence[PlannedRun]
     baselines: Sequence[PlannedRun]
+    finished: Sequence[RunResult]
     files: Mapping[str, Mapping[str, str]]
 
 
@@ -77,46 +83,74 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     """Find every mistake there is to find before a model is loaded."""
     model = resolve(bound)
     baseline = check_model(specs[0], model)
+    finished = _finished_baselines(specs)
     full = model.full_precision(baseline)
-    for each in (model, full) if has_baseline(specs[0]) else (model,):
-        check_prompting(specs[0], each)
+    check_prompting(specs[0], model)
+    if has_baseline(specs[0]):
+        check_prompting(baseline_of(specs[0]), full)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
             loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
-    if not has_baseline(specs[0]):
-        return _Plan(runs, (), files)
-    return _Plan(runs, [plan_run(baseline_of(each.spec), full, each.task) for each in runs], files)
+    baselines: list[PlannedRun] = []
+    if has_baseline(specs[0]):
+        baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
+    check_backends([*runs, *baselines])
+    return _Plan(runs, baselines, finished, files)
 
 
-def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint:
-    """Check a run's model and the one that it is compared with; return the latter's checkpoint.
+def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel:
+    """Check a run's model and the one that it is compared with; return the latter.
 
-    Raises QHarnessError for a model that could not be made, as far as that shows without its weights.
+    Raises QHarnessError for a model that could not be made, as far as that shows without its weights, or its server.
     """
+    check_address(spec.backend, spec.base_url)
     parent = model.spec.parent
-    other = Checkpoint(parent, spec.trust_remote_code) if parent else model.checkpoint
-    for checkpoint in dict.fromkeys((model.checkpoint, other)):
-        checkpoint.check()
-        context = stated_context(checkpoint.config)
+    other = model.source.named(parent) if parent else model.source
+    for source in dict.fromkeys((model.source, other)):
+        source.check()
+        context = stated_context(source.config) if isinstance(source, Checkpoint) else None
         if spec.max_new_tokens and context and spec.max_new_tokens > context:
             raise ModelError(
-                f"--max-new-tokens {spec.max_new_tokens}: model {checkpoint.name!r} takes {context} tokens in all"
+                f"--max-new-tokens {spec.max_new_tokens}: model {source.name!r} takes {context} tokens in all"
             )
-    find_backend(spec.backend).check(model)
     return other
+
+
+def check_backends(runs: Sequence[PlannedRun]) -> None:
+    """Raise QHarnessError for a run that is still to be made, and that its backend cannot make."""
+    left = {(run.spec.backend, run.model.spec): run for run in runs if not (run.folder / RUN).is_file()}
+    for run in left.values():
+        find_backend(run.spec.backend).check(run.model)
+
+
+def _finished_baselines(specs: Sequence[RunSpec]) -> list[RunResult]:
+    """The finished run to compare with, for each spec; none where none is named.
+
+    Raises SamplesError for a folder that is no finished run, or one of another task.
+    """
+    found = []
+    for spec in specs:
+        if spec.baseline_run is None:
+            continue
+        result = RunResult(spec.baseline_run, require_run(spec.baseline_run))
+        task = result.record.spec.base_task
+        if task != spec.base_task:
+            raise SamplesError(f"--baseline {spec.baseline_run} is a run of task {task!r}, not of {spec.base_task!r}")
+        found.append(result)
+    return found
 
 
 def check_prompting(spec: RunSpec, model: ResolvedModel) -> None:
     """Raise ModelError for a chat that the model's tokenizer cannot render."""
     if not spec.chat:
         return
-    if model.checkpoint.config.is_encoder_decoder:
-        raise ModelError(f"--chat: {model.spec.model!r} is an encoder-decoder model, which takes no chat")
     tokenizer = find_backend(spec.backend).tokenizer(model)
     if tokenizer is not None:
+        if model.checkpoint.config.is_encoder_decoder:
+            raise ModelError(f"--chat: {model.spec.model!r} is an encoder-decoder model, which takes no chat")
         check_chat(tokenizer, model.spec.model, system=spec.system is not None, think=spec.think)
 
 
@@ -154,13 +188,9 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
 def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
     """The result with the comparison with its baseline, and the verdict, in its document and in its run.json."""
     whole = RunResult(result.folder, result.document, baseline)
-    if not (run.folder / SAMPLES).is_file() or not comparable(rows := read_rows(run.folder)):
+    if not (run.folder / SAMPLES).is_file() or not comparable((own := run_rows(result.record, run.folder)).rows):
         return whole
-    task = run.spec.task_name
-    metric = result.record.main_metric_name
-    prompting = run.spec.prompting
-    first = RunRows(baseline.folder, task, read_rows(baseline.folder), metric, baseline.record.noise, prompting)
-    found = compare_runs(first, RunRows(run.folder, task, rows, metric, result.record.noise, prompting))
+    found = compare_runs(run_rows(baseline.record, baseline.folder), own)
     record = dataclasses.replace(result.record, baseline=found)
     ((judged,),) = judge_models([ComparedRun(record, baseline.record)], run.spec.max_loss).values()
     verdict = verdict_of(judged)

@@ -25,7 +25,7 @@ from qharness.stats.sequential_verdict import SequentialRule
 from qharness.storage.benchmark_files import recording
 from qharness.storage.json_values import defined
 from qharness.study.jobs import baseline_of
-from qharness.study.run_jobs import check_model, check_prompting, checked_task, compared
+from qharness.study.run_jobs import check_backends, check_model, check_prompting, checked_task, compared
 
 BATCH = 64
 """Pairs of completions between two looks."""
@@ -125,20 +125,29 @@ def _prepare(spec: SearchSpec) -> _PlannedSearch:
         raise QHarnessError("--quant none is full precision, which candidates are compared with: leave it out")
     models = [resolve(bind_model(replace(first, quant=quant).model_spec)) for quant in dict.fromkeys(spec.quants)]
     for model in models:
-        check_model(replace(first, quant=model.spec.quant), model)
+        compared_with = check_model(replace(first, quant=model.spec.quant), model)
         check_prompting(first, model)
-    full = models[0].full_precision(models[0].checkpoint)
+    full = models[0].full_precision(compared_with)
+    check_prompting(baseline_of(first), full)
     tasks, files = {}, {}
     for each in spec.runs:
         with recording() as read:
             tasks[each.task] = checked_task(each)
         files[each.task] = read
-    sized = [(model, defined(checkpoint_figures(model.checkpoint, model.quantizer).storage_bytes)) for model in models]
+    sized = [(model, _bytes(model)) for model in models]
     sized.sort(key=lambda each: (math.isnan(each[1]), each[1]))  # of one size, in the order given
-    for model, _ in sized:
-        for each in spec.runs:
-            require_drawable(plan_run(_drawn(each, model, spec.order), model, tasks[each.task]))
+    runs = [
+        plan_run(_drawn(each, model, spec.order), model, tasks[each.task]) for model, _ in sized for each in spec.runs
+    ]
+    for run in runs:
+        require_drawable(run)
+    check_backends([*runs, *(plan_run(baseline_of(each), full, tasks[each.task]) for each in spec.runs)])
     return _PlannedSearch(full, sized, tasks, files)
+
+
+def _bytes(model: ResolvedModel) -> float:
+    """The size of a model's checkpoint; NaN where it is not known."""
+    return defined(checkpoint_figures(model.source, model.quantizer).storage_bytes)
 
 
 def _drawn(run: RunSpec, model: ResolvedModel, order: int) -> RunSpec:
@@ -169,8 +178,9 @@ class _Search:
             runs = self._written()
         drawn = [each.drawn for each in (*self._baselines.values(), *(each for _, each in self._made))]
         whole = sum(each.size for each in self._baselines.values()) * (1 + len(candidates))
-        size = defined(checkpoint_figures(self._plan.full.checkpoint, self._plan.full.quantizer).storage_bytes)
-        return SearchResult(candidates, runs, size, sum(drawn), whole, time.monotonic() - self._start)
+        return SearchResult(
+            candidates, runs, _bytes(self._plan.full), sum(drawn), whole, time.monotonic() - self._start
+        )
 
     @property
     def _time_is_up(self) -> bool:

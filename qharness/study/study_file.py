@@ -47,6 +47,8 @@ class Settings(_Table):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     backend: BackendName = "hf"
+    base_url: str | None = None
+    api_key_env: str | None = None
     trust_remote_code: bool = False
     chat: bool = False
     system: str | None = None
@@ -128,7 +130,14 @@ class Study:
         """All combinations that are not excluded, quantizers and calibration sets in their shortest spelling."""
         settings = self.settings
         trusted = common.trust_remote_code or settings.trust_remote_code
-        model = dataclasses.replace(common, device=settings.device, dtype=settings.dtype, trust_remote_code=trusted)
+        model = dataclasses.replace(
+            common,
+            device=settings.device,
+            dtype=settings.dtype,
+            base_url=settings.base_url,
+            api_key_env=settings.api_key_env,
+            trust_remote_code=trusted,
+        )
         start = Point(model, TaskName(""))
         bound: dict[ModelSpec, ModelSpec] = {}
         found: dict[Point, None] = {}

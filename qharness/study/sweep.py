@@ -51,7 +51,7 @@ def _plan(job: Job) -> PlannedJob:
     from qharness.study.run_jobs import check_model, checked_task
 
     spec, model = job.spec, resolve(bind_model(job.model))
-    at_hand = model.checkpoint.is_local  # a model that is on the Hub only, the run will look at
+    at_hand = model.source.is_local  # a model that is on the Hub only, or on a server, the run will look at
     if isinstance(spec, Measurement):
         if at_hand:
             model.checkpoint.check()

@@ -1,4 +1,7 @@
-"""Cuts a model's responses as their task does: at its stop sequences, then by the filters before the one that runs."""
+"""Cuts a model's responses as their task does: at its stop sequences, then by the filters before the one that runs.
+
+Answers of chat models become the program in them instead.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 from qharness.api.tasks import Document
 from qharness.evaluate.interchange.samples import Extent, Sample
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
-from qharness.filters import run_programs
+from qharness.filters import run_programs, solution_of
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -18,8 +21,13 @@ _Filter = Callable[[Sequence[Sequence[str]], Sequence[Document]], list[list[str]
 
 
 def cut_texts(loaded: LoadedTask, samples: Sequence[tuple[Document, Sample]]) -> list[str]:
-    """Return the texts of samples, each of which comes with its document; cut those that are not cut yet."""
-    texts = [sample.text for _, sample in samples]
+    """Return the texts of samples, each of which comes with its document; cut those that are not cut yet.
+
+    Of an answer, the text is a Solution.
+    """
+    texts = [
+        solution_of(doc, sample.text) if sample.extent is Extent.ANSWER else sample.text for doc, sample in samples
+    ]
     uncut = [n for n, (_, sample) in enumerate(samples) if sample.extent is Extent.UNCUT]
     if not uncut:
         return texts

@@ -29,11 +29,15 @@ _STATUSES = {
 _OTHERWISE = ("Exception", 1)
 
 
-def _source(doc: Document, completion: str) -> str:
+_OUR_ANSWER = {"completion", "solution", "prompt_sha"}
+"""The fields of a line of samples.jsonl whose completion is an answer."""
+
+
+def _source(doc: Document, row: SampleRow) -> str:
     """Return the source of the program that was run for a completion."""
     from qharness.filters import program_of  # with the sandbox, which the command line's choices do not need
 
-    return program_of(doc, completion).source
+    return program_of(doc, row.completion).source if row.solution is None else row.solution
 
 
 def _text(row: JsonObject, field: str) -> str:
@@ -43,7 +47,8 @@ def _text(row: JsonObject, field: str) -> str:
 
 
 def _completion(row: JsonObject, problems: Problems) -> list[Sample]:
-    return [Sample(row["task_id"], _text(row, "completion"), Extent.COMPLETION, row)]
+    extent = Extent.ANSWER if row.keys() >= _OUR_ANSWER else Extent.COMPLETION
+    return [Sample(row["task_id"], _text(row, "completion"), extent, row)]
 
 
 def _completions(run: ExportedRun) -> _Files:
@@ -62,7 +67,7 @@ def _solutions(run: ExportedRun) -> _Files:
     yield (
         "",
         _lines(
-            {"task_id": str(row.task_id).replace("MBPP/", "Mbpp/"), "solution": _source(doc, row.completion)}
+            {"task_id": str(row.task_id).replace("MBPP/", "Mbpp/"), "solution": _source(doc, row)}
             for row, doc in run.samples
         ),
     )
@@ -108,7 +113,7 @@ def _result_files(run: ExportedRun) -> _Files:
 def _result(row: SampleRow, doc: Document, date: int) -> JsonObject:
     status, code = _STATUSES.get(Status(str(row.status)), _OTHERWISE)
     return {
-        "program": f"{_source(doc, row.completion)}\n{doc['tests']}",
+        "program": f"{_source(doc, row)}\n{doc['tests']}",
         "timestamp": date,
         "exit_code": code,
         "status": status,
@@ -159,7 +164,7 @@ def _log_line(run: ExportedRun, samples: list[tuple[SampleRow, Document]]) -> Js
         "target": doc["tests"],
         "arguments": {"gen_args_0": {"arg_0": row.prompt, "arg_1": run.record.generation[row.task]}},
         "resps": [[run.uncut[key] for key in keys]],
-        "filtered_resps": [[each.completion for each, _ in samples]],
+        "filtered_resps": [[each.completion if each.solution is None else each.solution for each, _ in samples]],
         "filter": next((name.split(",")[1] for name in rates), "none"),
         "metrics": list(metrics),
         **json_safe(metrics),

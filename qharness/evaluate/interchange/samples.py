@@ -25,11 +25,15 @@ _IN_FOLDERS = (".results.json.gz", ".results.json", ".jsonl.gz", ".jsonl")
 
 
 class Extent(Enum):
-    """The extent of a sample's text: without its prompt, with it, or without it and not yet cut as its task does."""
+    """The extent of a sample's text: without its prompt, with it, or without it and not yet cut as its task does.
+
+    An ANSWER is a chat model's, out of which the code is yet to be taken.
+    """
 
     COMPLETION = "completion"
     SOLUTION = "solution"
     UNCUT = "uncut"
+    ANSWER = "answer"
 
 
 @dataclass(frozen=True)

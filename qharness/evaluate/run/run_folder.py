@@ -61,6 +61,14 @@ def read_run(folder: Path) -> JsonObject | None:
         return None
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a path is a finished run's folder, and not the name of a model, which a folder may have too."""
+    try:
+        return (folder / RUN).is_file()
+    except (OSError, ValueError):  # of a name that is too long for any folder
+        return False
+
+
 def require_run(folder: Path) -> JsonObject:
     """The document of a finished run; raises SamplesError with the reason where the folder is none."""
     path = folder / RUN

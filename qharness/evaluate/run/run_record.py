@@ -77,15 +77,8 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     if rows:
         write_lines(run.folder / SAMPLES, map(encode, rows))
     write_json(run.folder / RESULTS, results)
-    return write_record(
-        run,
-        made,
-        lm,
-        rows,
-        metrics_of(run, results),
-        files,
-        Timings(round(total, 3), round(lm.seconds, 3), journal.appended),
-    )
+    timings = Timings(round(total, 3), round(lm.seconds, 3), journal.appended)
+    return write_record(run, made, lm, rows, metrics_of(run, results), files, timings)
 
 
 def ready_model(run: PlannedRun, made: Made) -> tuple[Any, Journal]:
@@ -118,7 +111,7 @@ def write_record(
 ) -> JsonObject:
     """Write a finished run's run.json, and return its document."""
     facts: Facts = lm.facts()
-    checkpoint = checkpoint_figures(run.model.checkpoint, run.model.quantizer)
+    checkpoint = checkpoint_figures(run.model.source, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
         chat=run.spec.chat,
@@ -131,11 +124,12 @@ def write_record(
         hosting=HostingRecord(
             resident_bytes=facts.resident_bytes,
             weight_bytes=facts.weight_bytes,
-            storage_bytes=checkpoint.storage_bytes,
+            storage_bytes=facts.storage_bytes or checkpoint.storage_bytes,
             parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
         timings=timings,
+        usage=facts.usage,
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
         batches=Batches(lm.at_a_time, lm.batches if lm.batch_dependent else None),

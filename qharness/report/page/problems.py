@@ -25,9 +25,9 @@ def problem_data(collection: Collection) -> JsonObject:
 
     `runs`: {label, task, full, against}; `against` is the number of the run it is compared with, None for none.
     `problems`, by task: {doc, name, level, reference, prompts, outcomes, runs}. An outcome is [completion, status,
-    detail, score]; the score of a program is 1 if it passed, else 0, that of a text is its first metric. Its `runs` map
-    the number of a run to the index of its prompt, and the index of the outcome of each sample. `metrics`: the name of
-    the metric that scores a task's texts, None for programs.
+    detail, score, program]; the score of a program is 1 if it passed, else 0, that of a text is its first metric; the
+    program is what was run of an answer. Its `runs` map the number of a run to the index of its prompt, and the index
+    of the outcome of each sample. `metrics`: the name of the metric that scores a task's texts, None for programs.
     """
     runs = [run for run in collection.largest if run.rows]
     numbers = {run: number for number, run in enumerate(runs)}
@@ -71,7 +71,7 @@ class _Problem:
     def __init__(self, row: SampleRow) -> None:
         self._row = row
         self._prompts: dict[str | None, int] = {}
-        self._outcomes: dict[tuple[str, str | None, str, float | None], int] = {}
+        self._outcomes: dict[tuple[str, str | None, str, float | None, str | None], int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
     def add(self, run: int, row: SampleRow) -> None:
@@ -79,7 +79,7 @@ class _Problem:
         prompt = self._prompts.setdefault(row.prompt, len(self._prompts))
         metrics = row.metrics or {}
         detail = row.detail or ", ".join(f"{name} {value}" for name, value in metrics.items())
-        outcome = (row.completion, row.status, detail, _score(row.passed, metrics))
+        outcome = (row.completion, row.status, detail, _score(row.passed, metrics), row.solution)
         number = self._outcomes.setdefault(outcome, len(self._outcomes))
         self._runs.setdefault(run, (prompt, []))[1].append(number)
 

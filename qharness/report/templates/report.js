@@ -196,6 +196,7 @@ const verdict = ([, status, detail]) => [status, detail].filter(Boolean).join(":
 // One distinct completion of a run; `partner` is what the run it is compared with wrote for the same sample.
 const showOutcome = (outcome, samples, of, partner, against) => {
   const [completion] = outcome;
+  const solution = outcome[4];
   const box = element("div", { class: "outcome" },
     element("p", {}, element("span", { class: "verdict" }, verdict(outcome) || "not run"),
       ` in ${samples.length} of ${of} samples (${samples.map((sample) => sample + 1).join(", ")})`));
@@ -205,6 +206,8 @@ const showOutcome = (outcome, samples, of, partner, against) => {
   else box.append(element("details", {}, element("summary", {}, "whole completion"), element("pre", {}, completion)),
     element("p", { class: "faint" }, `Against ${against}, sample ${samples[0] + 1} (${verdict(partner) || "not run"}):`),
     showDifference(partner[0], completion));
+  if (typeof solution === "string") box.append(element("details", {}, element("summary", {}, "the program that was run"),
+    element("pre", {}, solution)));
   return box;
 };
 
