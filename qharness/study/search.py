@@ -113,7 +113,7 @@ def choose(spec: SearchSpec) -> SearchResult:
     before a model is loaded, for a mistake in the spec.
     """
     with quiet():
-        return _Search(spec, _prepare(spec)).run()
+        return _SmallestSearch(spec, _prepare(spec)).run()
 
 
 def _prepare(spec: SearchSpec) -> _PlannedSearch:
@@ -154,7 +154,7 @@ def _drawn(run: RunSpec, model: ResolvedModel, order: int) -> RunSpec:
     return replace(run, quant=model.spec.quant, calib=model.spec.calib, drawn=Drawn(order))
 
 
-class _Search:
+class _SmallestSearch:
     """A search at work."""
 
     def __init__(self, spec: SearchSpec, plan: _PlannedSearch) -> None:
