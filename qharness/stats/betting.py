@@ -45,4 +45,5 @@ def wealth_path(values: Floats, size: int, mean: float) -> Floats:
 
 def p_value_path(values: Floats, size: int, mean: float) -> Floats:
     """The p-value of "the mean is `mean` or more" after each draw, valid at all of them: 1 by the greatest wealth."""
-    return 1 / np.maximum(np.maximum.accumulate(wealth_path(values, size, mean)), 1.0)
+    found: Floats = 1 / np.maximum(np.maximum.accumulate(wealth_path(values, size, mean)), 1.0)
+    return found
