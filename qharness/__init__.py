@@ -45,7 +45,7 @@ from qharness.errors import (
     first_line,
 )
 from qharness.metrics import pass_at_k
-from qharness.specs import RunSpec
+from qharness.specs import MaxLoss, RunSpec
 from qharness.storage.artifacts import cached_folder
 from qharness.storage.atomic_writer import whole_file
 from qharness.storage.benchmark_files import BenchmarkFile, cache_dir, cache_path, mirror_dir, test_split
@@ -86,14 +86,14 @@ __all__ = [
     "AnswerLanguage", "AnswerSyntax", "BenchmarkFile", "BlockwiseQuantizer", "CacheError", "Calibration",
     "CalibrationSet", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError",
     "DiskError", "Document", "JsonError", "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint",
-    "MissingDependencyError", "ModelError", "ModelInputs", "NameRules", "Opening", "Outcome", "Perturbation", "Piece",
-    "PluginError", "Program", "QHarnessError", "QuantizationContext", "QuantizedLinear", "Quantizer", "Role",
-    "RunResult", "RunSpec", "SamplesError", "SandboxError", "ScoreResult", "SettingError", "Span", "SpecError",
-    "Status", "StudyError", "SyntaxTable", "TaskFamily", "TaskSource", "TestsNeed", "Toolchain", "UnknownNameError",
-    "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder", "compare", "execute_programs",
-    "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir", "model_inputs", "names_in", "option",
-    "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score", "syntax_parser", "test_split",
-    "whole_file",
+    "MaxLoss", "MissingDependencyError", "ModelError", "ModelInputs", "NameRules", "Opening", "Outcome",
+    "Perturbation", "Piece", "PluginError", "Program", "QHarnessError", "QuantizationContext", "QuantizedLinear",
+    "Quantizer", "Role", "RunResult", "RunSpec", "SamplesError", "SandboxError", "ScoreResult", "SettingError",
+    "Span", "SpecError", "Status", "StudyError", "SyntaxTable", "TaskFamily", "TaskSource", "TestsNeed",
+    "Toolchain", "UnknownNameError", "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder",
+    "compare", "execute_programs", "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir",
+    "model_inputs", "names_in", "option", "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score",
+    "syntax_parser", "test_split", "whole_file",
 ]  # fmt: skip
 
 

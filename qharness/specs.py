@@ -6,12 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from qharness.bounds import check_fields, shortened
+from qharness.bounds import Bound, check_fields, shortened
 from qharness.errors import SettingError
 
 DEFAULT_MODEL = "tinycoder"  # bundled; `./tinycoder` is a folder of that name
 RAW = "raw"
 """The prompts of a run that is no chat: the benchmark's own texts."""
+_MARGIN = Bound(float, 0, 99, above=True)  # percent, or percent points
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,44 @@ class TaskName:
 
 
 @dataclass(frozen=True)
+class MaxLoss:
+    """The greatest loss of pass@1 that the user can bear: points, or with `relative` percent of full precision's."""
+
+    amount: float = 2.0
+    relative: bool = False
+
+    def __post_init__(self) -> None:
+        if complaint := _MARGIN.complaint(self.amount):
+            raise SettingError(f"--max-loss {complaint}")
+
+    @classmethod
+    def of(cls, text: str) -> MaxLoss:
+        """Parse `POINTS` or `PERCENT%`. Raises SettingError for anything else."""
+        number = text.strip().removesuffix("%")
+        try:
+            amount = float(number)
+        except ValueError:
+            raise SettingError(f"--max-loss must be points, as 2, or percent, as 5%, not {text!r}") from None
+        return cls(amount, text.strip().endswith("%"))
+
+    def __str__(self) -> str:
+        return f"{self.amount:g}%" if self.relative else f"{self.amount:g}"
+
+    @property
+    def fraction(self) -> float:
+        """The amount as a fraction, 0 to 1."""
+        return self.amount / 100
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The part of a run that `choose` makes: the first `pairs` of its completions in the random order of a seed."""
+
+    order: int
+    pairs: int = 0
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run: a model, quantized, on a task. None means the task's own default.
 
@@ -84,7 +123,8 @@ class RunSpec:
     what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a checkpoint brings.
     `baseline`: the model to compare with; or `baseline_run`: a finished run's folder. `chat`: put the problems to the
     model through its tokenizer's chat template, after the `system` text if there is one; without `think`, with the
-    template's switch for thinking off.
+    template's switch for thinking off. `max_loss`: the margin of the verdict, which decides no completion. `drawn`: of
+    runs that `choose` makes in part.
     """
 
     task: str
@@ -114,6 +154,8 @@ class RunSpec:
     chat: bool = False
     system: str | None = None
     think: bool = True
+    max_loss: MaxLoss = MaxLoss()
+    drawn: Drawn | None = None
 
     def __post_init__(self) -> None:
         check_fields(self)

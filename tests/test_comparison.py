@@ -200,20 +200,20 @@ def test_what_the_command_shows(tmp_path: Path) -> None:
     first[0] = replace(first[0], completion="    return x[red] + ':smile:'")
     second[0] = replace(second[0], status="error", detail="NameError: name 'red' is not defined")
     a, b = write_rows(tmp_path / "a", first), write_rows(tmp_path / "b", second)
-    done = CliRunner().invoke(app, ["compare", str(a), str(b), "--examples", "1"])
+    done = CliRunner().invoke(app, ["compare", str(a), str(b), "--examples", "1", "--full"])
     assert done.exit_code == 0, done.output
     shown = done.output
     assert "return x[red] + ':smile:'" in shown and "NameError: name 'red'" in shown and "t/0" in shown
     lines = [line.split() for line in shown.splitlines()]
     for line in (
         ["missing-name", "0", "1", "1"],
-        ["easy", "2", "1.0000", "0.5000", "1", "/", "0"],
+        ["easy", "2", "100.0%", "50.0%", "1", "/", "0"],
         ["relative", "change,", "%", "-50.00"],
     ):
         assert line in lines
     assert ["problems", "lost", "/", "won", "1", "/", "0"] in lines
     without = CliRunner().invoke(app, ["compare", str(a), str(b), "--examples", "0"])
-    assert "x[red]" not in without.output
+    assert "x[red]" not in without.output and "relative change" not in without.output
 
 
 def test_relative_decrease() -> None:

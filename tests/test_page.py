@@ -23,11 +23,12 @@ from qharness.report.figures import calibration_sizes, pareto
 from qharness.report.figures.bars import difficulty, failures
 from qharness.report.figures.savings import savings
 from qharness.report.page.findings import findings
-from qharness.report.page.html_page import Heading, headings, order
+from qharness.report.page.html_page import Heading, headings, order, page
 from qharness.report.page.problems import pack, problem_data
 from qharness.report.tables import pareto_front
 from qharness.report.tables.columns import Cell, Column
 from qharness.report.tables.pareto_front import ON_FRONT, front
+from qharness.specs import MaxLoss
 from tests.page_runs import Completion, write_profile, write_run
 
 PASS: Completion = ("return 1", True)
@@ -89,33 +90,37 @@ def test_a_run_that_is_there_twice_counts_once(tmp_path: Path) -> None:
             write_run(tmp_path / place, "made-python", quant, some(passing))
     found = read_collection([tmp_path])
     assert len(found.runs) == 4 and len(pareto_front.tables(found)[0].rows) == 2
-    assert [len(finding.losses) for finding in findings(found)] == [1]
+    assert [len(finding.judged) for finding in findings(found, MaxLoss())] == [1]
 
 
 # ------------------------------------------------------------------------------------------------------- the summary
 
 
-def test_the_smallest_whose_loss_is_not_shown(collection: Collection) -> None:
-    (finding,) = findings(collection)
-    assert (finding.model, finding.task) == ("coder", "made-python")
-    assert finding.smallest is not None and finding.smallest.quant == "rtn:4"
-    first, second = finding.sentences
+def test_the_smallest_that_holds(tmp_path: Path) -> None:
+    for quant, storage, passing in (("none", 4, 360), ("rtn:8", 3, 360), ("rtn:4", 1, 361), ("rtn:2", 0.5, 40)):
+        write_run(tmp_path, "made-python", quant, some(passing, 400), storage=int(1e6 * storage))
+    (finding,) = findings(read_collection([tmp_path]), MaxLoss())
+    first, *others = finding.sentences
+    assert finding.model == "coder" and len(others) == 3
     assert first.startswith(
-        "rtn:4 is the smallest whose loss is not shown, of 3 quantized runs: 85.0% pass@1 against 90.0%, -5.0 points"
+        "rtn:4 is the smallest of 3 that holds: 90.0 -> 90.2% pass@1 on made-python, at most 0.8 points lost "
+        "(95%, 3 judged together), 75% smaller; shown to hold: rtn:8 (at most"
     )
-    assert "in 1.0 MB, 75% less than full precision. On 40 problems of 1 sample, a difference of" in first
-    assert second == "Shown to lose, in points of pass@1: rtn:2 (-80.0)."
+    assert re.search(r"; shown to lose: rtn:2 \(at least 7\d\.\d\)\.$", first)
 
 
-def test_a_summary_of_equal_runs_and_of_losses_only(tmp_path: Path) -> None:
-    write_run(tmp_path / "same", "made-python", "none", some(40))
-    write_run(tmp_path / "same", "made-python", "rtn:8", some(40), storage=3_000_000)
-    ((sentence,),) = (finding.sentences for finding in findings(read_collection([tmp_path / "same"])))
-    assert "neither is what could have been shown" in sentence
-    write_run(tmp_path / "lost", "made-python", "none", some(40))
-    write_run(tmp_path / "lost", "made-python", "rtn:2", some(0))
-    (finding,) = findings(read_collection([tmp_path / "lost"]))
-    assert finding.smallest is None and finding.sentences[0] == "Every one of 1 quantized run loses, and is shown to."
+def test_a_weak_test_recommends_nothing(collection: Collection) -> None:
+    """Of 40 problems, no smallest is named, though no loss of rtn:8 and rtn:4 is significant."""
+    (finding,) = findings(collection, MaxLoss())
+    assert finding.sentence.startswith("None of 3 is shown to hold; cannot tell: rtn:4 (-5.6 to 18.0), rtn:8 (")
+    (wide,) = findings(collection, MaxLoss(30))
+    assert wide.sentence.startswith("rtn:4 is the smallest of 3 that holds: 90.0 -> 85.0% pass@1")
+
+
+def test_the_answer_stands_first_on_the_page(collection: Collection) -> None:
+    found = findings(collection, MaxLoss(30))
+    text = re.sub(r"<[^>]+>", " ", page(collection, found, [], [], "Costs").split("<body>")[1])
+    assert " ".join(text.split()).startswith("Costs coder rtn:4 is the smallest of 3 that holds: 90.0 -&gt; 85.0%")
 
 
 def test_what_is_saved_and_lost_in_percent(collection: Collection) -> None:

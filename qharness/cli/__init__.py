@@ -12,6 +12,7 @@ import typer
 
 from qharness.cli import (
     cache,
+    choose,
     compare,
     doctor,
     export,
@@ -74,6 +75,7 @@ for command in (
     cache.cache,
 ):
     app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)
+app.command("choose", cls=choose.ChooseCommand, help=choose.choose.__doc__)(choose.choose)
 app.command("list", cls=StrictCommand, help=listing.list_.__doc__)(listing.list_)
 app.command("new-plugin", cls=StrictCommand, help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
 app.command(

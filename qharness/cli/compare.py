@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qharness.cli.comparison_text import print_comparison
 from qharness.cli.options import Json, bounded
-from qharness.cli.output import echo, echo_lines, number, print_json, print_table
-from qharness.cli.run import print_comparison
+from qharness.cli.output import echo, echo_lines, number, print_json, print_table, score
+from qharness.cli.verdict_text import FailUnlessHolds, Full, MaxLossOption, exit_status, max_loss_of, print_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,22 +28,32 @@ def compare(
             "examples", "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
         ),
     ] = 3,
+    max_loss: MaxLossOption = None,
+    fail_unless_holds: FailUnlessHolds = False,
+    full: Full = False,
     json: Json = False,
-) -> None:
-    """Paired statistics of two runs of one task."""
+) -> int:
+    """Say whether a run loses more against another than you can bear, and what differs."""
+    margin = max_loss_of(max_loss)
     from qharness.stats import compare as run_compare
+    from qharness.stats.judged_runs import judge_pair, verdict_of
 
     comparison = run_compare(run_a, run_b, examples=examples)
+    judged = judge_pair(comparison, margin)
+    status = exit_status({"": [judged]}) if fail_unless_holds else 0
     if json:
-        print_json(comparison.document)
-        return
-    print_comparison(comparison)
+        verdict = verdict_of(judged)
+        print_json({**comparison.document, **({"verdict": verdict.document} if verdict else {})})
+        return status
+    print_verdicts({"": [judged]})
+    print_comparison(comparison, full)
     if comparison.failures:
         _print_failures(comparison.failures)
     if comparison.levels:
         _print_levels(comparison.main_metric, comparison.levels)
     for example in comparison.examples or ():
         _print_example(example)
+    return status
 
 
 def _print_failures(failures: Failures) -> None:
@@ -62,8 +73,8 @@ def _print_levels(metric: str, levels: Mapping[str, LevelComparison]) -> None:
             (
                 level,
                 str(of.n_problems),
-                number(of.a, ".4f"),
-                number(of.b, ".4f"),
+                score(metric, of.a),
+                score(metric, of.b),
                 f"{of.lost_pairs} / {of.won_pairs}",
             )
             for level, of in levels.items()
@@ -85,12 +96,12 @@ def _print_example(example: Example) -> None:
     echo_lines(f"{example.task_id or example.doc_id}\n{textwrap.indent(str(example.prompt).rstrip(), '    ')}")
     echo_lines(f"  reference: {example.reference}")
     for side, shown in (("a", a), ("b", b)):
-        ((metric, score),) = shown.score.items()
-        echo_lines(f"  {side}: {shown.completion.strip()}  ({metric} {number(score, '.2f')})")
+        ((metric, value),) = shown.score.items()
+        echo_lines(f"  {side}: {shown.completion.strip()}  ({metric} {number(value, '.2f')})")
     echo()
 
 
 def _verdict(side: str, shown: ShownProgram) -> str:
     ((metric, rate),) = shown.score.items()
     detail = f": {shown.detail}" if shown.detail else ""
-    return f"{side}, {metric} {number(rate, '.2f')}, sample {shown.sample}\n{shown.status}{detail}"
+    return f"{side}, {metric} {score(metric, rate)}, sample {shown.sample}\n{shown.status}{detail}"

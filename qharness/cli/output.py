@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import typer
 
+from qharness.metrics.table import unit_of
 from qharness.progress import note
 from qharness.registry import Registry, get_registry
 from qharness.storage.json_values import json_text
@@ -61,6 +62,25 @@ def size(count: int | None) -> str:
 def number(value: float | None, form: str) -> str:
     """A figure in a format; `n/a` where it is undefined."""
     return "n/a" if value is None or not math.isfinite(value) else format(value, form)
+
+
+def score(metric: str, value: float | None) -> str:
+    """A metric's value: pass@k in percent, others as they are."""
+    scale, form, unit = _form(metric)
+    shown = number(None if value is None else scale * value, form)
+    return shown if shown == "n/a" else f"{shown}{unit}"
+
+
+def points(metric: str, difference: float | None, *, signed: bool = True) -> str:
+    """A difference of a metric's values: of pass@k in percent points."""
+    scale, form, unit = _form(metric)
+    shown = number(None if difference is None else scale * difference, f"+{form}" if signed else form)
+    return f"{shown} points" if unit and shown != "n/a" else shown
+
+
+def _form(metric: str) -> tuple[float, str, str]:
+    """The factor, the format and the unit that a metric is printed with."""
+    return (100, ".1f", "%") if unit_of(metric) == "ratio" else (1, ".4f", "")
 
 
 def p_value(p: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from qharness.cli.output import echo
+from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.progress import note
 
 
@@ -15,12 +16,20 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
-) -> None:
-    """Report what runs, profiles and noise say: a page to read, the papers' tables and figures."""
+    max_loss: MaxLossOption = None,
+    fail_unless_holds: FailUnlessHolds = False,
+) -> int:
+    """Report what runs, profiles and noise say: the verdicts, a page to read, the papers' tables and figures."""
+    margin = max_loss_of(max_loss)
     from qharness.report import PAGE, TITLE, write_report
     from qharness.report.data.collection import why_left_out
 
-    collection = write_report(folders, output, title or TITLE)
+    collection, findings = write_report(folders, output, title or TITLE, margin)
+    verdicts = {finding.model: finding.judged for finding in findings}
+    print_verdicts(verdicts)
+    if not verdicts:
+        echo("No verdict: no run of programs here is of a quantized model with full precision beside it.")
     for folder in collection.unfinished:
         note(f"not finished, and left out: {why_left_out(folder)}")
     echo(f"report of {len(collection.runs)} runs: {output / PAGE}")
+    return exit_status(verdicts) if fail_unless_holds else 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.bounds import parse_number
+from qharness.cli.comparison_text import print_comparison
 from qharness.cli.options import (
     AllowUnsandboxed,
     AllowUntouched,
@@ -19,7 +20,16 @@ from qharness.cli.options import (
     TrustRemoteCode,
     bounded,
 )
-from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
+from qharness.cli.output import echo, number, print_json, print_table, registry, score
+from qharness.cli.verdict_text import (
+    FailUnlessHolds,
+    Full,
+    MaxLossOption,
+    exit_status,
+    judge_results,
+    max_loss_of,
+    print_verdicts,
+)
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.run_folder import is_run
 from qharness.progress import note
@@ -30,8 +40,7 @@ from qharness.specs import DEFAULT_MODEL, RAW, RunSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from qharness.results import Comparison, McNemar, PairedMeans, RunRecord, RunResult
-    from qharness.results.paired_results import Bounds, RankTests
+    from qharness.results import RunRecord, RunResult
 
 
 def run(
@@ -68,20 +77,26 @@ def run(
         bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
     ] = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    max_loss: MaxLossOption = None,
+    fail_unless_holds: FailUnlessHolds = False,
+    full: Full = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
     output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
     json: Json = False,
-) -> None:
-    """Quantize a model, run benchmarks on it, and compare with full precision.
+) -> int:
+    """Quantize a model, run benchmarks on it, and say whether it loses more than you can bear.
 
     Runs that are whole are not made again, and a run that was interrupted resumes.
     """
     registry()
     if baseline and no_baseline:
         raise QHarnessError("--baseline and --no-baseline exclude each other")
+    margin = max_loss_of(max_loss)
+    if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
+        raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
     finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
     specs = [
         RunSpec(
@@ -109,6 +124,7 @@ def run(
             baseline=None if finished else baseline,
             baseline_run=finished,
             compare=not no_baseline,
+            max_loss=margin,
             chat=chat,
             system=system,
             think=not no_think,
@@ -121,12 +137,15 @@ def run(
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)
+    verdicts = judge_results(results, margin)
     if json:
         documents = [result.document for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)
-        return
-    for result in results:
-        print_result(result)
+    else:
+        print_verdicts(verdicts)
+        for result in results:
+            print_result(result, full)
+    return exit_status(verdicts) if fail_unless_holds else 0
 
 
 def perturbed_name(task: str, perturbation: str | None) -> str:
@@ -141,39 +160,26 @@ def _batch_size(text: str) -> int | None:
     return None if size is None else int(size)
 
 
-def print_result(result: RunResult) -> None:
+def print_result(result: RunResult, full: bool = False) -> None:
     """Print a run's figures, beside its baseline's where there is one, and their comparison."""
-    record, baseline = result.record, _baseline(result)
+    from qharness.stats.judged_runs import ComparedRun
+
+    record, baseline = result.record, ComparedRun.of(result).baseline
     columns = [record] if baseline is None else [baseline, record]
     spec = record.spec
     echo(f"{spec.task}: {', '.join([spec.model, *([] if spec.prompting == RAW else [spec.prompting])])}")
     rows = [
-        *(
-            (name, *(number(each.metrics.get(spec.task, {}).get(name), ".4f") for each in columns))
-            for name in record.own_metrics
-        ),
+        *((name, *(score(name, each.own_metrics.get(name)) for each in columns)) for name in record.own_metrics),
         ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),
         *_untouched_rows(columns),
         ("generation, s", *(number(each.timings.generation_s, ".1f") for each in columns)),
     ]
     print_table(("", *(_label(each, spec.model) for each in columns)), rows)
     if record.baseline:
-        print_comparison(record.baseline)
+        print_comparison(record.baseline, full)
     for each in record.notes:
         note(f"note: {each}")
     echo(f"run folder: {result.folder}")
-
-
-def _baseline(result: RunResult) -> RunRecord | None:
-    """The record of the run that a run was compared with, now or when it was made."""
-    from qharness.evaluate.run.run_folder import read_run
-    from qharness.results import RunRecord
-
-    comparison = result.record.baseline
-    if comparison is None or result.baseline:
-        return result.baseline.record if comparison and result.baseline else None
-    document = read_run(Path(comparison.a))
-    return None if document is None else RunRecord.of_document(document, comparison.a)
 
 
 def _untouched_rows(columns: Sequence[RunRecord]) -> list[tuple[str, ...]]:
@@ -190,86 +196,3 @@ def _label(record: RunRecord, model: str) -> str:
     """The quantizer, after the model where that is another."""
     name = "full precision" if record.spec.quant == "none" else record.spec.quant
     return name if record.spec.model == model else f"{record.spec.model}, {name}"
-
-
-def print_comparison(comparison: Comparison) -> None:
-    """Print a comparison's figures, a line each."""
-    name, means, detectable = comparison.main_metric, comparison.main, comparison.detectable
-    print_table(
-        ("paired comparison", ""),
-        [
-            *([("prompts", f"{comparison.prompts.a} -> {comparison.prompts.b}")] if comparison.prompts else []),
-            (name, f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"),
-            (
-                "95% intervals of these",
-                f"{_interval(means.intervals.a, '.4f')} -> {_interval(means.intervals.b, '.4f')}",
-            ),
-            ("difference", number(means.difference, "+.4f")),
-            ("95% interval, by problem", _interval(means.ci95, "+.4f")),
-            ("relative change, %", number(means.relative_change, "+.2f")),
-            ("p, by problem (permutation)", p_value(comparison.clustered.p_value)),
-            *_pooled_rows(comparison.paper),
-            *_rank_rows(comparison.ranks),
-            (
-                f"smallest difference this could show (level {detectable.level}, power {detectable.power})",
-                number(comparison.smallest_detectable_difference, ".4f"),
-            ),
-            ("problems, pairs", f"{comparison.n_problems}, {comparison.n_pairs}"),
-            *_uncoupled_rows(comparison),
-            *_changed_rows(comparison),
-            *_robustness_rows(comparison),
-            *(_means_row(each, means) for each, means in comparison.means.items() if each != name),
-        ],
-    )
-
-
-def _interval(bounds: Bounds, form: str) -> str:
-    return " to ".join(number(bound, form) for bound in bounds)
-
-
-def _means_row(name: str, means: PairedMeans) -> tuple[str, str]:
-    both = f"{number(means.a, '.4f')} -> {number(means.b, '.4f')}"
-    return name, f"{both} ({number(means.difference, '+.4f')}, {_interval(means.ci95, '+.4f')})"
-
-
-def _rank_rows(ranks: RankTests | None) -> list[tuple[str, str]]:
-    if ranks is None:
-        return []
-    return [
-        ("p, ranks of problems, paired (Wilcoxon)", p_value(ranks.wilcoxon)),
-        ("p, ranks of problems, unrelated (Mann-Whitney)", p_value(ranks.mann_whitney)),
-    ]
-
-
-def _uncoupled_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    if comparison.coupled:
-        return []
-    return [("coupled by common random numbers", "no: the intervals hold the noise of both runs' draws")]
-
-
-def _changed_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    """Of programs; texts are not lost or won."""
-    if comparison.lost is None or comparison.won is None:
-        return []
-    return [("problems lost / won", f"{len(comparison.lost)} / {len(comparison.won)}")]
-
-
-def _pooled_rows(paper: McNemar | None) -> list[tuple[str, str]]:
-    """Of passes and failures; texts with a score have none."""
-    if paper is None:
-        return []
-    return [
-        ("p, pooled pairs (exact McNemar)", p_value(paper.p_value)),
-        ("passed in the first only / second only", f"{paper.b} / {paper.c}"),
-        ("odds ratio of these", number(paper.odds_ratio, ".2f")),
-    ]
-
-
-def _robustness_rows(comparison: Comparison) -> list[tuple[str, str]]:
-    found = comparison.robustness
-    if found is None:
-        return []
-    return [
-        (f"drop in {comparison.main_metric}, %", number(found.drop_percent, "+.2f")),
-        ("problems broken / mended", f"{len(found.broken)} / {len(found.mended)}"),
-    ]

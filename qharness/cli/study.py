@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
-from qharness.cli.output import echo, number, p_value, print_json, print_table, registry
+from qharness.cli.output import echo, number, p_value, points, print_json, print_table, registry, score
+from qharness.cli.verdict_text import (
+    FailUnlessHolds,
+    Full,
+    MaxLossOption,
+    exit_status,
+    judge_results,
+    max_loss_of,
+    print_verdicts,
+)
 from qharness.progress import note
 from qharness.specs import ModelSpec, RunSpec, TaskName
 from qharness.study.axes import AXES, Point
@@ -35,6 +45,9 @@ def study(
         str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
+    max_loss: MaxLossOption = None,
+    fail_unless_holds: FailUnlessHolds = False,
+    full: Full = False,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
@@ -43,10 +56,12 @@ def study(
 ) -> int:
     """Make all runs of a grid: models, quantizers, calibration sets, tasks, perturbations, seeds.
 
-    Started again, it makes only those that are missing. Exit code 1 where a run failed. Where some tasks are
+    Says first, for each model, the smallest candidate that loses no more than you can bear. Started again, it makes
+    only the runs that are missing. Exit code 1 where a run failed. Where some tasks are
     perturbed, robustness is measured too, and written to a file beside the runs.
     """
     registry()
+    margin = max_loss_of(max_loss)
     from qharness.study.jobs import Job, Measurement, with_baselines
     from qharness.study.remote import remote_of
     from qharness.study.study_file import read_study
@@ -55,7 +70,8 @@ def study(
     folder = remote.folder if remote else Path(output)
     grid = read_study(file)
     common = ModelSpec(data_dir=data_dir, allow_untouched=allow_untouched, trust_remote_code=trust_remote_code)
-    runs = with_baselines(grid.specs(folder, common, allow_unsandboxed=allow_unsandboxed))
+    specs = grid.specs(folder, common, allow_unsandboxed=allow_unsandboxed)
+    runs = with_baselines([dataclasses.replace(spec, max_loss=margin) for spec in specs])
     jobs = [
         *(Job(spec, remote=remote) for spec in runs),
         *(Job(Measurement(model, folder), kind, remote) for kind, model in grid.measurements(common)),
@@ -70,16 +86,21 @@ def study(
     chosen = _executor(executor, workers, ray_address)
     with live_view(jobs, chosen.workers) as watcher:
         attempts = carry_out(jobs, chosen, watcher)
+    verdicts = judge_results([each.result for each in attempts if each.result], margin)
     if json:
         print_json([_document(attempt) for attempt in attempts])
     else:
-        print_table(_HEADER, [_row(attempt) for attempt in attempts])
+        print_verdicts(verdicts)
+        header = (*_HEADER, "p") if full else _HEADER
+        print_table(header, [_row(attempt, full) for attempt in attempts])
     if any(job.task and job.task.perturbation for job in jobs):
         path = folder / f"robustness-{file.stem}.json"
         _measure_robustness(attempts, path, print_tables=not json)
         if remote and path.is_file():
             remote.send(path)
-    return int(any(attempt.error for attempt in attempts))
+    if any(attempt.error for attempt in attempts):
+        return 1
+    return exit_status(verdicts) if fail_unless_holds else 0
 
 
 def _executor(name: str, workers: int | None, ray_address: str | None) -> Local | OnRay:
@@ -95,6 +116,7 @@ def _executor(name: str, workers: int | None, ray_address: str | None) -> Local 
 def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: bool) -> None:
     """Write what perturbations cost, and print table VII and the averages of Wei et al. 2023."""
     from qharness.evaluate.run.lm_eval_bridge import quiet
+    from qharness.results.paired_results import PASS_RATE
     from qharness.storage.atomic_writer import write_json
     from qharness.study.study_robustness import Robustness
 
@@ -111,7 +133,7 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
             [
                 (
                     *(row.model, row.quant, row.task, row.perturbation),
-                    *(number(each, ".4f") for each in (row.unperturbed, row.perturbed)),
+                    *(score(PASS_RATE, each) for each in (row.unperturbed, row.perturbed)),
                     number(row.drop_percent, "+.2f"),
                     *(str(len(each)) for each in (row.broken, row.mended)),
                     *_rank_tests(row),
@@ -164,7 +186,7 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
 
 _AXES = tuple(axis.name for axis in AXES if axis.name != "perturbation")
 """The columns that tell jobs apart; a perturbation is part of its task's name."""
-_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "p", "weights, MB", "generation, s")
+_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "weights, MB", "generation, s")
 
 
 def _axes(job: Job) -> dict[str, str]:
@@ -183,18 +205,19 @@ def _document(attempt: Attempt) -> JsonObject:
     return {"folder": str(attempt.result.folder), **attempt.result.document}
 
 
-def _row(attempt: Attempt) -> tuple[str, ...]:
-    """The task's first metric, and what the comparison with the baseline says of it."""
+def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
+    """The task's main metric, and what the comparison with the baseline says of it; with `full`, the p by problem."""
     axes = tuple(_axes(attempt.job).values())
     if attempt.result is None:
         said = ("failed", attempt.error) if attempt.error else ("file", str(attempt.path))
-        return (*axes, *said, *[""] * 5)
+        return (*axes, *said, *[""] * (len(_HEADER) - len(axes) - len(said) + full))
     record = attempt.result.record
-    metric, compared = record.main_metric, ("", "", "")
-    shown = (metric.name, number(record.own_metrics.get(metric.name), ".4f")) if metric else ("", "n/a")
+    metric, compared, tested = record.main_metric, ("", ""), ""
+    shown = (metric.name, score(metric.name, record.own_metrics.get(metric.name))) if metric else ("", "n/a")
     if record.baseline:
-        means = record.baseline.main
-        low, high = (number(bound, "+.4f") for bound in means.ci95)
-        compared = (number(means.difference, "+.4f"), f"{low} to {high}", p_value(record.baseline.clustered.p_value))
+        name, means = record.baseline.main_metric, record.baseline.main
+        low, high = (points(name, bound) for bound in means.ci95)
+        compared = (points(name, means.difference), f"{low} to {high}")
+        tested = p_value(record.baseline.clustered.p_value)
     megabytes, seconds = number(record.hosting.megabytes, ".2f"), number(record.timings.generation_s, ".1f")
-    return (*axes, *shown, *compared, megabytes, seconds)
+    return (*axes, *shown, *compared, megabytes, seconds, *([tested] if full else []))

@@ -18,9 +18,11 @@ from qharness.results.finished import (
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
 from qharness.results.paired_results import Comparison, McNemar, PairedMeans
+from qharness.results.verdict import LossBounds, LossVerdict, VerdictClass
 
 __all__ = [
     "Batches", "Comparison", "CostProfile", "DataFile", "EstimatedEnergy", "HostingRecord", "Latency", "LayerReport",
-    "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans", "RunRecord", "RunResult",
-    "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Usage", "Versions",
+    "LossBounds", "LossVerdict", "Machine", "McNemar", "MeasuredEnergy", "Metric", "NoiseReport", "PairedMeans",
+    "RunRecord", "RunResult", "SampleRow", "ScoreReport", "ScoreResult", "Timings", "UntouchedShare", "Usage",
+    "VerdictClass", "Versions",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from qharness.errors import SamplesError
 from qharness.results.paired_results import Comparison
+from qharness.results.verdict import LossVerdict
 from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
 from qharness.storage.json_values import JsonObject, defined
@@ -85,10 +87,19 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that the run took in all, and that generating its completions took; NaN where unknown."""
+    """Seconds that the run took in all, and that generating its completions took; NaN where unknown.
+
+    `completions`: how many were generated in that time; a run that resumed has more.
+    """
 
     total_s: Figure = float("nan")
     generation_s: Figure = float("nan")
+    completions: int | None = field(default=None, metadata=LEFT_OUT)
+
+    @property
+    def seconds_each(self) -> float:
+        """Seconds of generation for each completion; NaN where unknown."""
+        return self.generation_s / self.completions if self.completions else math.nan
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ class RunRecord(JsonRecord):
     quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
     `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
     `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
-    vLLM.
+    vLLM. `verdict`: whether the loss is within the margin; of runs of programs that were compared.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
@@ -139,6 +150,7 @@ class RunRecord(JsonRecord):
     generation: Mapping[str, JsonObject | None] = field(default_factory=dict)
     notes: Sequence[str] = ()
     baseline: Comparison | None = field(default=None, metadata=LEFT_OUT)
+    verdict: LossVerdict | None = field(default=None, metadata=LEFT_OUT)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "coupled", self.coupled and self.spec.backend != "vllm")

@@ -145,6 +145,20 @@ class Example:
 
 
 @dataclass(frozen=True)
+class PairedCounts:
+    """How many pairs of a problem passed in both runs, in `a` only, in `b` only and in neither.
+
+    `problems`: how many problems have these counts.
+    """
+
+    both: int
+    a_only: int
+    b_only: int
+    neither: int
+    problems: int
+
+
+@dataclass(frozen=True)
 class ProblemId:
     """A problem: its task, without perturbations, and the number of its document."""
 
@@ -199,6 +213,7 @@ class Comparison(Splicing, JsonRecord):
     won: Sequence[ChangedProblem] | None = field(default=None, metadata=LEFT_OUT)
     examples: Sequence[Example] | None = field(default=None, metadata=LEFT_OUT)
     robustness: PerturbationCost | None = field(default=None, metadata=LEFT_OUT)
+    counts: Sequence[PairedCounts] | None = field(default=None, metadata=LEFT_OUT)
 
     @classmethod
     def is_spliced(cls, value: object) -> bool:

@@ -81,3 +81,18 @@ def symbol(p: float) -> str:
     if math.isnan(p):
         return "n/a"
     return next((mark for below, mark in _MARKS if p < below), "")
+
+
+def holm_levels(p_values: Sequence[float], level: float) -> list[float]:
+    """The level of each p-value, such that Holm (1979) rejects just those that are at most theirs, in the order given.
+
+    The j-th smallest of m has level / (m - j + 1), but none a larger one than the first that is above its own.
+    """
+    levels = [level] * len(p_values)
+    stopped: float | None = None
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda n: p_values[n])):
+        own = level / (len(p_values) - rank)
+        if stopped is None and p_values[place] > own:
+            stopped = own
+        levels[place] = own if stopped is None else stopped
+    return levels

@@ -19,6 +19,7 @@ from qharness.results.paired_results import (
     Example,
     Failures,
     LevelComparison,
+    PairedCounts,
     PairedMeans,
     PerturbationCost,
     ProblemId,
@@ -87,6 +88,7 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
         won=[each.problem for each in won],
         examples=[_example(each) for each in (*lost[:examples], *won[:examples])] if examples else None,
         robustness=_robustness(problems) if a.task.perturbation != b.task.perturbation else None,
+        counts=paired_counts(problems),
     )
 
 
@@ -99,6 +101,17 @@ def _rates(problems: Sequence[Pairs]) -> tuple[_Rates, _Rates]:
     """Pass rates of both runs, float64 [problems] each."""
     first, second = np.array([each.rates for each in problems]).T
     return first, second
+
+
+def paired_counts(problems: Sequence[Pairs]) -> list[PairedCounts]:
+    """Count the problems by how many of their pairs passed in which run; the counts are sorted."""
+    kinds: Counter[tuple[int, int, int, int]] = Counter()
+    for each in problems:
+        first, second = each.passed
+        parts = (first & second, first & ~second, ~first & second, ~first & ~second)
+        both, a_only, b_only, neither = (int(part.sum()) for part in parts)
+        kinds[both, a_only, b_only, neither] += 1
+    return [PairedCounts(*kind, count) for kind, count in sorted(kinds.items())]
 
 
 def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> PairedMeans:

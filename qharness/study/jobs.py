@@ -15,7 +15,7 @@ from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
 from qharness.quantization.backends import find_backend
 from qharness.results import RunResult
-from qharness.specs import RAW, ModelSpec, RunSpec, TaskName
+from qharness.specs import RAW, MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
@@ -135,13 +135,19 @@ def baseline_of(spec: RunSpec) -> RunSpec:
         backend=find_backend(spec.backend).baseline_backend or spec.backend,
         compare=False,
         baseline=None,
+        max_loss=MaxLoss(),
     )
 
 
 def with_baselines(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """These runs after those that they are compared with, each once."""
     baselines = dict.fromkeys(baseline_of(spec) for spec in specs if has_baseline(spec))
-    return [*baselines, *(spec for spec in specs if dataclasses.replace(spec, compare=False) not in baselines)]
+    return [*baselines, *(spec for spec in specs if _alone(spec) not in baselines)]
+
+
+def _alone(spec: RunSpec) -> RunSpec:
+    """The same run, compared with nothing."""
+    return dataclasses.replace(spec, compare=False, max_loss=MaxLoss())
 
 
 def perform(job: Job, memory: Memory, *, wait: bool) -> JobOutcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_mod
 from qharness.results import RunResult
 from qharness.specs import RunSpec
 from qharness.stats import comparable, compare_runs
+from qharness.stats.judged_runs import ComparedRun, judge_models, verdict_of
 from qharness.stats.pairing import run_rows
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.benchmark_files import recording
@@ -61,7 +63,7 @@ def run_tasks(
     baselines = baselines or list(plan.finished)
     if not baselines:
         return results
-    return [_compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
+    return [compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
         baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
-    _check_backends([*runs, *baselines])
+    check_backends([*runs, *baselines])
     return _Plan(runs, baselines, finished, files)
 
 
@@ -117,7 +119,7 @@ def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel
     return other
 
 
-def _check_backends(runs: Sequence[PlannedRun]) -> None:
+def check_backends(runs: Sequence[PlannedRun]) -> None:
     """Raise QHarnessError for a run that is still to be made, and that its backend cannot make."""
     left = {(run.spec.backend, run.model.spec): run for run in runs if not (run.folder / RUN).is_file()}
     for run in left.values():
@@ -183,15 +185,19 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
         return RunResult(run.folder, evaluate_run(run, made, files))
 
 
-def _compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
-    """The result with the comparison with its baseline in its document, and in its run.json."""
+def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
+    """The result with the comparison with its baseline, and the verdict, in its document and in its run.json."""
     whole = RunResult(result.folder, result.document, baseline)
     if not (run.folder / SAMPLES).is_file() or not comparable((own := run_rows(result.record, run.folder)).rows):
         return whole
     found = compare_runs(run_rows(baseline.record, baseline.folder), own)
-    comparison = json_safe(found.document)
-    if result.document.get("baseline") == comparison:
-        return whole
-    document = {**result.document, "baseline": comparison}
-    write_json(run.folder / RUN, document)
+    record = dataclasses.replace(result.record, baseline=found)
+    ((judged,),) = judge_models([ComparedRun(record, baseline.record)], run.spec.max_loss).values()
+    verdict = verdict_of(judged)
+    added = {"baseline": json_safe(found.document)}
+    if verdict is not None:
+        added["verdict"] = json_safe(verdict.document)
+    document = {**result.document, **added}
+    if document != result.document:
+        write_json(run.folder / RUN, document)
     return RunResult(result.folder, document, baseline)

@@ -105,11 +105,13 @@ def _is(value: object, kind: type, may_be_none: bool) -> bool:
 class Journal:
     """The completions of a run as they are made: appended and synced a few at a time, read again on resume.
 
-    `others`: journals of other runs whose completions are the same, as of one with more samples.
+    `others`: journals of other runs whose completions are the same, as of one with more samples. `appended`: how many
+    were added since it was read.
     """
 
     def __init__(self, path: Path, others: Iterable[Path] = ()) -> None:
         self._path = path
+        self.appended = 0
         self.completions: dict[tuple[int, int, str], str] = {}
         for each in (*others, path):
             self._read(each)
@@ -134,6 +136,7 @@ class Journal:
     def append(self, rows: Sequence[tuple[int, int, str, str]]) -> None:
         """Add (document, sample, prompt_sha, completion) rows, on disk when this returns; a torn line is cut off."""
         names = ("doc_id", "sample", "prompt_sha", "completion")
+        self.appended += len(rows)
         append_lines(self._path, [dict(zip(names, row, strict=True)) for row in rows])
 
 

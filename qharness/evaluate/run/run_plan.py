@@ -41,6 +41,8 @@ def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRu
     whole = spec.settled(model.spec, sampling)
     parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base, *(["chat"] * spec.chat))
     extent = {"samples": whole.samples, "limit": whole.limit}
+    if whole.drawn:  # of as many as were needed: one folder, whose run grows
+        extent["order"] = whole.drawn.order
     return PlannedRun(whole, model, task, spec.output / folder_name(parts, _key(whole, model, task), extent))
 
 

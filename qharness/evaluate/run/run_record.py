@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from qharness.api.languages import Status
+from qharness.api.tasks import Document
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
@@ -50,16 +52,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     """
     import lm_eval
 
-    others = [] if run.model.quantizer.batch_dependent else relatives(run.folder)
-    journal = Journal(run.folder / JOURNAL, [folder / JOURNAL for folder in others])
-    lm = made.lm(run.spec.seed, run.spec.batch_size)
-    lm.known = journal.completions
-    lm.on_batch = journal.append
-    lm.batch_dependent = run.model.quantizer.batch_dependent
-    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
-    unused = not run.spec.chat and has_chat_template(getattr(lm, "tokenizer", None))
-    if unused:
-        _note_template(run.spec.model)
+    lm, journal = ready_model(run, made)
     start = time.monotonic()
     with execution_options(ExecutionOptions(run.spec.allow_unsandboxed, True, run.task.packages, run.task.toolchains)):
         results = lm_eval.simple_evaluate(
@@ -78,14 +71,46 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
             fewshot_random_seed=run.spec.seed,
         )
     total = time.monotonic() - start
-    facts: Facts = lm.facts()
     samples = results.pop("samples")
     results["config"] |= {"model": "qharness", "model_args": {"pretrained": run.spec.model, "quant": run.spec.quant}}
     rows = sample_rows(run, samples)
     if rows:
         write_lines(run.folder / SAMPLES, map(encode, rows))
     write_json(run.folder / RESULTS, results)
-    metrics = metrics_of(run, results)
+    timings = Timings(round(total, 3), round(lm.seconds, 3), journal.appended)
+    return write_record(run, made, lm, rows, metrics_of(run, results), files, timings)
+
+
+def ready_model(run: PlannedRun, made: Made) -> tuple[Any, Journal]:
+    """The model as lm-eval asks it, set up for a run, and the run's journal, whose completions it knows."""
+    others = [] if run.model.quantizer.batch_dependent else relatives(run.folder)
+    journal = Journal(run.folder / JOURNAL, [folder / JOURNAL for folder in others])
+    lm = made.lm(run.spec.seed, run.spec.batch_size)
+    lm.known = journal.completions
+    lm.on_batch = journal.append
+    lm.batch_dependent = run.model.quantizer.batch_dependent
+    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
+    if unused_template(run, lm):
+        _note_template(run.spec.model)
+    return lm, journal
+
+
+def unused_template(run: PlannedRun, lm: Any) -> bool:
+    """Whether the model has a chat template and its prompts are raw."""
+    return not run.spec.chat and has_chat_template(getattr(lm, "tokenizer", None))
+
+
+def write_record(
+    run: PlannedRun,
+    made: Made,
+    lm: Any,
+    rows: Sequence[SampleRow],
+    metrics: Mapping[str, Mapping[str, float]],
+    files: Mapping[str, str],
+    timings: Timings,
+) -> JsonObject:
+    """Write a finished run's run.json, and return its document."""
+    facts: Facts = lm.facts()
     checkpoint = checkpoint_figures(run.model.source, run.model.quantizer)
     record = RunRecord(
         spec=run.spec,
@@ -103,7 +128,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
             parameters=checkpoint.parameters,
             layers=facts.layers,
         ),
-        timings=Timings(round(total, 3), round(lm.seconds, 3)),
+        timings=timings,
         usage=facts.usage,
         isolation=choose_isolation(run.spec.allow_unsandboxed).name if run.task.languages else None,
         executed=executed(row.in_process for row in rows) if run.task.languages else None,
@@ -115,7 +140,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
         notes=[
             *notes_of(facts, lm.batch_dependent, made.composition),
             *run.task.notes,
-            *(uncompiled(rows) if unused else []),
+            *(uncompiled(rows) if unused_template(run, lm) else []),
             *(without_instruction(run) if run.spec.chat else []),
         ],
     )
@@ -199,23 +224,33 @@ def sample_rows(run: PlannedRun, samples: Mapping[str, Sequence[JsonObject]]) ->
         if run.task.tasks[task].get_config("output_type") != "generate_until":
             continue
         for sample in sorted(logged, key=lambda s: s["doc_id"]):
-            common = SampleRow(
-                task=task,
-                doc_id=sample["doc_id"],
-                task_id=sample["doc"].get("task_id"),
-                seed=run.spec.seed,
-                prompt_sha=prompt_sha(sample["arguments"][0][0]),
-                prompt=sample["arguments"][0][0],
-                level=sample["doc"].get("level"),
-            )
+            common = prompt_row(run, task, sample["doc_id"], sample["doc"], sample["arguments"][0][0])
             rows += [replace(common, sample=index, **outcome) for index, outcome in enumerate(_outcomes(sample))]
     return rows
+
+
+def prompt_row(run: PlannedRun, task: str, doc_id: int, doc: Document, prompt: str) -> SampleRow:
+    """What the rows of one document's completions share."""
+    return SampleRow(
+        task=task,
+        doc_id=doc_id,
+        task_id=doc.get("task_id"),
+        seed=run.spec.seed,
+        prompt_sha=prompt_sha(prompt),
+        prompt=prompt,
+        level=doc.get("level"),
+    )
+
+
+def verdict_fields(verdict: JsonObject) -> JsonObject:
+    """The fields of a row that a program's verdict gives."""
+    return {key: value for key, value in verdict.items() if key != "cached"}
 
 
 def _outcomes(sample: JsonObject) -> list[JsonObject]:
     """The fields of each completion's row: its verdict's; of a text, its document's metrics and reference."""
     found = sample["filtered_resps"][0]
     if isinstance(found, list) and found and isinstance(found[0], dict) and "status" in found[0]:
-        return [{key: value for key, value in verdict.items() if key != "cached"} for verdict in found]
+        return [verdict_fields(verdict) for verdict in found]
     whole = {"metrics": {name: sample[name] for name in sample["metrics"]}, "reference": sample["target"]}
     return [{"completion": text, **whole} for text in sample["resps"][0]]

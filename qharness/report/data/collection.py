@@ -95,12 +95,14 @@ class Collection:
     def comparison(self, run: FinishedRun) -> Comparison | None:
         """The comparison of a run with full precision: the one in its run.json, or else one made here.
 
-        None where there is nothing to compare with.
+        One that does not count its pairs, as of older versions, is made anew where its baseline is at hand. None where
+        there is nothing to compare with.
         """
-        if run.baseline is not None or run.full:
-            return run.baseline
+        found = run.baseline
+        if run.full or (found is not None and (found.counts is not None or found.paper is None)):
+            return found
         baseline = self.baseline_of(run)
-        return None if baseline is None else self.compare(baseline, run)
+        return found if baseline is None else self.compare(baseline, run)
 
     def compare(self, first: FinishedRun, second: FinishedRun) -> Comparison:
         """The comparison of two runs, which is made once."""
@@ -114,7 +116,7 @@ class Collection:
 
 def _unlimited(spec: RunSpec) -> RunSpec:
     """The spec without its extent: equal for runs that differ only in how many completions they have."""
-    return dataclasses.replace(spec, samples=None, limit=None, batch_size=None)
+    return dataclasses.replace(spec, samples=None, limit=None, drawn=None, batch_size=None)
 
 
 def read_collection(folders: Sequence[Path]) -> Collection:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
-from qharness.specs import RAW
+from qharness.specs import RAW, MaxLoss, RunSpec
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
 
@@ -48,10 +48,21 @@ class RunSetting:
 
 @dataclass(frozen=True, order=True)
 class RunExtent:
-    """How many problems and samples of each were asked for; infinitely many problems stands for all."""
+    """How many problems and samples of each were asked for; infinitely many problems stands for all.
+
+    A run of pairs that `choose` drew has as many problems as its pairs would fill.
+    """
 
     problems: float
     samples: int
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> RunExtent:
+        """The extent that a run's spec asks for."""
+        samples = spec.samples or 0
+        if spec.drawn:
+            return cls(spec.drawn.pairs / max(1, samples), samples)
+        return cls(math.inf if spec.limit is None else spec.limit, samples)
 
 
 class FinishedRun:
@@ -69,7 +80,13 @@ class FinishedRun:
     def __init__(self, result: RunResult) -> None:
         self.result, self.folder, record = result, result.folder, result.record
         self.spec = spec = dataclasses.replace(
-            record.spec, allow_unsandboxed=False, allow_untouched=False, output=Path(), data_dir=None, compare=True
+            record.spec,
+            allow_unsandboxed=False,
+            allow_untouched=False,
+            output=Path(),
+            data_dir=None,
+            compare=True,
+            max_loss=MaxLoss(),
         )
         self.model = spec.baseline or spec.model
         self.checkpoint = None if spec.model == self.model else spec.model
@@ -78,7 +95,7 @@ class FinishedRun:
         self.task, self.perturbation = spec.base_task, spec.perturbation
         self.setting = RunSetting(**{name: getattr(spec, name) for name in RunSetting.__dataclass_fields__})
         self.setup = self.model, spec.task, self.setting
-        self.extent = RunExtent(math.inf if spec.limit is None else spec.limit, spec.samples or 0)
+        self.extent = RunExtent.of(spec)
         self.languages = tuple(sorted(record.versions.toolchains))
         self.language = ", ".join(self.languages)
         self.metrics, self.metric = record.own_metrics, record.main_metric.name if record.main_metric else ""

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from qharness.report.data.collection import Collection
 from qharness.report.figures.report_figure import ReportFigure
-from qharness.report.page.findings import findings
+from qharness.report.page.findings import Finding
 from qharness.report.page.problems import pack, problem_data
 from qharness.report.page.report_output import contents
 from qharness.report.tables.columns import Cell, Column, Table
@@ -24,7 +24,13 @@ RUN_TABLES = "runs"  # how the keys of the tables of all runs begin
 _FILES = files("qharness.report") / "templates"
 
 
-def page(collection: Collection, tables: Sequence[Table], figures: Sequence[ReportFigure], title: str) -> str:
+def page(
+    collection: Collection,
+    findings: Sequence[Finding],
+    tables: Sequence[Table],
+    figures: Sequence[ReportFigure],
+    title: str,
+) -> str:
     """The page as HTML. All texts of the runs are escaped.
 
     A content security policy allows one script, this package's own, by its hash, and forbids the network.
@@ -39,7 +45,7 @@ def page(collection: Collection, tables: Sequence[Table], figures: Sequence[Repo
         style=Markup((_FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         script=Markup(script),  # noqa: S704 - a file of ours
         contents=contents(collection),
-        findings=findings(collection),
+        findings=findings,
         tables=[(table, headings(table.columns), _has_filters(table)) for table in sorted(tables, key=_has_filters)],
         figures=[(figure, Markup(figure.inline)) for figure in figures],  # noqa: S704 - made by matplotlib, escaped
         data=pack(problem_data(collection)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from qharness.errors import QHarnessError
 from qharness.report.data.collection import Collection
 from qharness.report.figures.report_figure import ReportFigure
+from qharness.report.page.findings import Finding
 from qharness.report.tables.columns import Table
 from qharness.report.tables.formatting import plural
 from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
@@ -54,10 +55,20 @@ def write_figures(figures: Sequence[ReportFigure], output: Path) -> None:
 
 
 def write_markdown(
-    collection: Collection, tables: Sequence[Table], figures: Sequence[ReportFigure], output: Path, title: str
+    collection: Collection,
+    findings: Sequence[Finding],
+    tables: Sequence[Table],
+    figures: Sequence[ReportFigure],
+    output: Path,
+    title: str,
 ) -> None:
-    """Write `report.md`: the report's contents in a sentence, all tables and all figures."""
-    parts = [f"# {markdown_text(title)}\n", contents(collection) + "\n"]
+    """Write `report.md`: the verdicts, the report's contents in a sentence, all tables and all figures."""
+    parts = [f"# {markdown_text(title)}\n"]
+    for finding in findings:
+        own = [markdown_text(sentence) for sentence in finding.sentences]
+        parts.append("\n".join([f"**{markdown_text(finding.model)}:** {own[0]}\n", *(f"* {each}" for each in own[1:])]))
+        parts.append("")
+    parts.append(contents(collection) + "\n")
     parts += [f"{to_markdown(t)}\n[CSV]({TABLES}/{t.key}.csv), [LaTeX]({TABLES}/{t.key}.tex)\n" for t in tables]
     for figure in figures:
         name = markdown_text(figure.title)

@@ -1,0 +1,209 @@
+"""`qharness choose`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from qharness.cli.options import (
+    AllowUnsandboxed,
+    AllowUntouched,
+    DataDir,
+    Device,
+    Json,
+    Model,
+    RunDType,
+    TrustRemoteCode,
+    bounded,
+)
+from qharness.cli.output import echo, print_json, print_table, registry, size
+from qharness.cli.strict_command import StrictCommand
+from qharness.cli.verdict_text import DOES_NOT_HOLD, FailUnlessHolds, MaxLossOption, max_loss_of
+from qharness.quantization.backends import BackendName
+from qharness.specs import DEFAULT_MODEL, RunSpec
+
+if TYPE_CHECKING:
+    from qharness.storage.json_values import JsonObject
+    from qharness.study.search import SearchedCandidate, SearchResult, TaskSearch
+
+_SEVERAL = ("--task", "--quant")
+
+
+class ChooseCommand(StrictCommand):
+    """Lets several values follow `--task` and `--quant`, as in `--quant rtn:3 rtn:4`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option before each value that follows its first."""
+        spread: list[str] = []
+        option = ""
+        for place, text in enumerate(args):
+            if text.startswith("-"):
+                option = text if text in _SEVERAL else ""
+            elif option and args[place - 1] != option:
+                spread.append(option)
+            spread.append(text)
+        return super().parse_args(ctx, spread)
+
+
+def choose(
+    task: Annotated[list[str], typer.Option(help="Tasks of programs; several may follow.")],
+    quant: Annotated[list[str], typer.Option(help="Candidates, as NAME[:OPTIONS]; several may follow.")],
+    model: Model = None,
+    max_loss: MaxLossOption = None,
+    budget: Annotated[float | None, bounded("budget", "Minutes to search; what is known then is told.")] = None,
+    fail_unless_holds: FailUnlessHolds = False,
+    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    samples: Annotated[int | None, bounded("samples", "Completions a problem, at most.")] = None,
+    temperature: Annotated[float | None, bounded("temperature", "0 is greedy.")] = None,
+    top_p: Annotated[float | None, bounded("top_p", "Nucleus sampling.")] = None,
+    max_new_tokens: Annotated[int | None, bounded("max_new_tokens", "Most tokens a completion.")] = None,
+    limit: Annotated[int | None, bounded("limit", "The first N problems only.")] = None,
+    seed: Annotated[int, bounded("seed", "Of sampling, of calibration and of the order of completions.")] = 0,
+    batch_size: Annotated[int | None, bounded("batch_size", "Completions at a time.")] = None,
+    device: Device = "auto",
+    dtype: RunDType = "auto",
+    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
+    no_think: Annotated[
+        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
+    ] = False,
+    allow_unsandboxed: AllowUnsandboxed = False,
+    allow_untouched: AllowUntouched = False,
+    trust_remote_code: TrustRemoteCode = False,
+    data_dir: DataDir = None,
+    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    json: Json = False,
+) -> int:
+    """Find the smallest quantized model that loses no more than you can bear, in as few completions as it takes.
+
+    Candidates are tried by their size on disk, smallest first. Started again, it makes no completion twice.
+    """
+    registry()
+    margin = max_loss_of(max_loss)
+    runs = [
+        RunSpec(
+            task=name,
+            model=model or DEFAULT_MODEL,
+            calib=calib,
+            samples=samples,
+            temperature=temperature,
+            top_p=top_p,
+            max_new_tokens=max_new_tokens,
+            limit=limit,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+            dtype=dtype,
+            backend=backend,
+            chat=chat,
+            system=system,
+            think=not no_think,
+            allow_unsandboxed=allow_unsandboxed,
+            allow_untouched=allow_untouched,
+            trust_remote_code=trust_remote_code,
+            data_dir=data_dir,
+            output=output,
+            max_loss=margin,
+        )
+        for name in dict.fromkeys(task)
+    ]
+    from qharness.study.search import SearchSpec
+    from qharness.study.search import choose as run_search
+
+    found = run_search(SearchSpec(runs, quant, seed, budget))
+    sentence = _sentence(found, margin.amount)
+    if json:
+        print_json(_document(found, sentence))
+    else:
+        echo(sentence)
+        rows = [row for candidate in found.candidates for row in _rows(candidate)]
+        print_table(("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time"), rows)
+    return DOES_NOT_HOLD if fail_unless_holds and found.chosen is None else 0
+
+
+def _sentence(found: SearchResult, margin: float) -> str:
+    """Which candidate to take, or why there is none to take, and what the search took."""
+    effort = f"{found.programs:,} of {found.of:,} completions, {_time(found.seconds)}"
+    chosen = found.chosen
+    if chosen is None:
+        verdicts = ", ".join(f"{each.quant} {_verdict(each)}" for each in found.candidates)
+        return f"No candidate is shown to lose at most {margin:g} points: {verdicts} ({effort})."
+    tasks = "; ".join(f"{_scores(each)} pass@1 on {each.task}, {_most(each)}" for each in chosen.tasks)
+    saved = 1 - chosen.size / found.full_size
+    smaller = f", {100 * saved:.0f}% smaller" if saved >= 0.005 else ""
+    return f"{chosen.quant} is the smallest of {len(found.candidates)} that holds: {tasks}{smaller} ({effort})."
+
+
+def _most(task: TaskSearch) -> str:
+    if task.pairs == task.of:
+        return f"{100 * task.interval[1]:.1f} points lost in all {task.of:,} pairs"
+    return f"at most {max(0.0, 100 * task.interval[1]):.1f} points lost (95%) of all {task.of:,} pairs"
+
+
+def _verdict(candidate: SearchedCandidate) -> str:
+    return {None: "not tried", "cannot-tell": "cannot be told yet", "says-nothing": "cannot be judged"}.get(
+        candidate.verdict, str(candidate.verdict)
+    )
+
+
+def _rows(candidate: SearchedCandidate) -> list[tuple[str, ...]]:
+    """A row for each task that it was tried on; one for a candidate that was not."""
+    known = size(None if candidate.size != candidate.size else int(candidate.size))
+    if not candidate.tasks:
+        return [(candidate.quant, known, "", "not tried", "", "", "", "")]
+    return [
+        (
+            candidate.quant,
+            known,
+            each.task,
+            str(each.verdict),
+            _scores(each),
+            " to ".join(f"{100 * end:.1f}" for end in each.interval),
+            f"{each.pairs} of {each.of}",
+            _time(candidate.seconds),
+        )
+        for each in candidate.tasks
+    ]
+
+
+def _scores(task: TaskSearch) -> str:
+    return f"{100 * task.full:.1f} -> {100 * task.quantized:.1f}%"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def _document(found: SearchResult, sentence: str) -> JsonObject:
+    chosen = found.chosen
+    return {
+        "chosen": None if chosen is None else chosen.quant,
+        "sentence": sentence,
+        "completions": found.programs,
+        "completions_of_everything": found.of,
+        "seconds": found.seconds,
+        "candidates": [
+            {
+                "quant": each.quant,
+                "storage_bytes": each.size,
+                "class": each.verdict,
+                "seconds": each.seconds,
+                "tasks": [
+                    {
+                        "task": of.task,
+                        "class": of.verdict,
+                        "pairs": of.pairs,
+                        "pairs_of_everything": of.of,
+                        "pass@1": {"a": of.full, "b": of.quantized},
+                        "loss": {"lower95": 100 * of.interval[0], "upper95": 100 * of.interval[1]},
+                    }
+                    for of in each.tasks
+                ],
+            }
+            for each in found.candidates
+        ],
+        "folders": [str(run.folder) for run in found.runs],
+    }
