@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness import Program, Status
+from qharness import Limits, Program, Status
 from qharness.api.languages import Outcome
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
@@ -128,3 +128,15 @@ def test_a_verdict_says_whether_the_program_could_forge_it(language: str) -> Non
     outcome = run(language, source.format(3), tests.format(3))
     assert outcome.status is Status.PASSED
     assert outcome.in_process == module(language).IN_PROCESS
+
+
+def test_a_compiler_that_serves_many_counts_no_earlier_programs_time() -> None:
+    """Together these take more than the limit of each."""
+    if reason := missing("cpp"):
+        pytest.skip(reason)
+    source, tests = module("cpp").HONEST["passed"]
+    texts = [module("cpp").HEAD + source.format(number) for number in range(12)]
+    programs = [Program("cpp", text, tests.format(number)) for number, text in enumerate(texts)]
+    limits = Limits(cpu_seconds=1, wall_seconds=20.0)
+    outcomes = run_in_pool(programs, get_registry().language, choose_isolation(), limits=limits, workers=1)
+    assert [str(outcome.status) for outcome in outcomes] == ["passed"] * 12
