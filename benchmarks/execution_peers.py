@@ -79,6 +79,39 @@ def _time_up(signum: int, frame: FrameType | None) -> None:
     raise _TimeUpError
 
 
+def executable(program: Program) -> bool:
+    """One compiler process and one run a sample: gcc or g++."""
+    suffix, compiler = {"c": ("c", "gcc"), "cpp": ("cpp", "g++")}[program.language]
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder, f"program.{suffix}"), str(Path(folder, "program"))
+        source.write_text(f"{program.source}\n{program.tests}")
+        return _ended_well([compiler, "-w", str(source), "-o", made, "-lm"]) and _ended_well([made])
+
+
+def go_test(program: Program) -> bool:
+    """`go test` a sample, with the user's build cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "program_test.go")
+        source.write_text(f"{program.source}\n{program.tests}")
+        around = {**os.environ, "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "-count=1"}
+        return _ended_well(["go", "test", str(source)], around)
+
+
+def script(program: Program) -> bool:
+    """Node.js a sample; in TypeScript, `tsc` before it. Assertions throw."""
+    throwing = "console.assert = (value) => { if (!value) throw new Error(); };\n"
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "program.js" if program.language == "javascript" else "program.ts")
+        head = throwing if program.language == "javascript" else ""
+        source.write_text(f"{head}{program.source}\n{program.tests}")
+        if program.language == "typescript":
+            if not _ended_well(["tsc", "--target", "es2022", str(source)]):
+                return False
+            made = source.with_suffix(".js")
+            made.write_text(throwing + made.read_text())
+        return _ended_well(["node", str(source.with_suffix(".js"))])
+
+
 def compiled_and_run(program: Program) -> bool:
     """MultiPL-E's way: a folder, `javac` and `java -ea` a sample."""
     with tempfile.TemporaryDirectory() as folder:
@@ -100,12 +133,13 @@ def _written(program: Program, folder: str) -> str:
     return str(path)
 
 
-def _ended_well(command: list[str]) -> bool:
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=2 * SECONDS)
+def _ended_well(command: list[str], environment: dict[str, str] | None = None) -> bool:
+    nowhere = subprocess.DEVNULL
+    done = subprocess.run(command, stdout=nowhere, stderr=nowhere, timeout=10 * SECONDS, env=environment)
     return done.returncode == 0
 
 
-WAYS = {way.__name__: way for way in (process_a_sample, compiled_and_run, source_launcher)}
+WAYS = {way.__name__: way for way in (process_a_sample, compiled_and_run, source_launcher, executable, go_test, script)}
 
 
 def main() -> None:

@@ -15,4 +15,6 @@ def syntax_parser(language: str) -> Parser:
     """Return the parser of a language, by the grammar of the installed package `tree_sitter_LANGUAGE`."""
     import tree_sitter
 
-    return tree_sitter.Parser(tree_sitter.Language(importlib.import_module(f"tree_sitter_{language}").language()))
+    package = importlib.import_module(f"tree_sitter_{language}")
+    grammar = getattr(package, f"language_{language}", None) or package.language  # one package may have several
+    return tree_sitter.Parser(tree_sitter.Language(grammar()))

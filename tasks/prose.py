@@ -15,9 +15,10 @@ _EXAMPLE_HEAD = re.compile(
 _HEADING = re.compile(r"^\w+:$")
 _CODE_LIKE = re.compile(r"->|=>|==|➞|\breturns? +[\[({\"'\d-]|^\w+\(.*\)|^\w+ = ")
 # The part of a line before its prose: comment marks, a bullet, a tag or a parameter's name and type.
-_OPENING = r"\s*(/\*\*|\*(?!/)|//)?\s*"
+_OPENING = r"\s*(/\*\*?|\*(?!/)|//)?\s*"
 _MARKS = re.compile(_OPENING + r"([-*•]\s+)?(@param\s+\w+\s+|@\w+\s+|\w+\s*(\([^)]*\))?:\s+)?")
 _JAVA_COMMENT = re.compile(r"/\*\*.*?\*/|(?:^[ \t]*//[^\n]*\n(?:[ \t]*\n)*)+", re.DOTALL | re.MULTILINE)
+_BLOCK_COMMENT = re.compile(r"/\*.*?\*/|(?:^[ \t]*//[^\n]*\n)+", re.DOTALL | re.MULTILINE)
 # The parts of a sentence that are not prose.
 _INLINE = re.compile(
     r""" "[^"\n]*" | `+[^`\n]*`+ | (?<!\w)'[^'\n]*'(?!\w)                  # a value or a name in quotes
@@ -30,6 +31,7 @@ _INLINE = re.compile(
     """,
     re.VERBOSE,
 )
+_LIKE_C = ("c", "cpp", "go", "javascript", "typescript")
 _LABEL = re.compile(r"\w+:(?=\s)")
 _PROSE = re.compile(r"\(?[^\W\d_].*\S|\(?[^\W\d_]", re.DOTALL)  # from its first word on
 _WORD = re.compile(r"[^\W\d_]{2,}")
@@ -41,8 +43,9 @@ def prose_spans(doc: Document) -> list[Span]:
 
     Examples in the docstring are left out.
     """
-    of_language = {"python": docstring_spans, "java": java_comment_spans}.get(doc.get("language", ""))
-    return of_language(doc["prompt"]) if of_language else []
+    of_language = {"python": docstring_spans, "java": java_comment_spans, **dict.fromkeys(_LIKE_C, comment_spans)}
+    language = doc.get("language", "")
+    return of_language[language](doc["prompt"]) if language in of_language else []
 
 
 def docstring_spans(prompt: str, field: str = "prompt") -> list[Span]:
@@ -54,6 +57,12 @@ def docstring_spans(prompt: str, field: str = "prompt") -> list[Span]:
 def java_comment_spans(prompt: str, field: str = "prompt") -> list[Span]:
     """Return the prose of the last comment of a Java prompt: Javadoc, or lines that begin with `//`."""
     found = list(_JAVA_COMMENT.finditer(prompt))
+    return _prose_lines(prompt, found[-1].start(), found[-1].end(), field) if found else []
+
+
+def comment_spans(prompt: str, field: str = "prompt") -> list[Span]:
+    """Return the prose of the last comment of a prompt in a language that comments as C does."""
+    found = list(_BLOCK_COMMENT.finditer(prompt))
     return _prose_lines(prompt, found[-1].start(), found[-1].end(), field) if found else []
 
 

@@ -23,6 +23,11 @@ TASKS = {
     "mbpp-test": 500,
     "mceval-python": 42,
     "mceval-java": 53,
+    "mceval-c": 50,
+    "mceval-cpp": 50,
+    "mceval-go": 50,
+    "mceval-javascript": 50,
+    "mceval-typescript": 50,
     "multiple-py": 161,
     "multiple-java": 158,
 }

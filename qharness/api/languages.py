@@ -102,6 +102,9 @@ class Toolchain:
     `packages`: (name, version) of each installed package that programs may import, with the packages it depends on.
     `search_path`: folders that the harness's interpreter imports from, after the standard library. `preload`: modules
     that it imports before the harness, so that no program waits for them.
+    `tool`: the path of the compiler or interpreter, where it is not the first word of `command`, for people to see.
+    `executable_files`: whether a program's process may start files that it has written itself.
+    `checker_bytes`: the memory, in bytes, that a checker's own processes may hold beyond `Limits.memory_bytes`.
     `limit_address_space`: whether RLIMIT_AS can hold the harness to `Limits.memory_bytes`. A JVM reserves far more than
     it uses, so for it this is false, and its command must carry the limit.
     """
@@ -113,6 +116,9 @@ class Toolchain:
     checked_harness: tuple[tuple[str, str], ...] = ()
     compiler: tuple[str, ...] = ()
     runner: tuple[str, ...] = ()
+    tool: str = ""
+    executable_files: bool = False
+    checker_bytes: int = 0
     limit_address_space: bool = True
     packages: tuple[tuple[str, str], ...] = ()
     search_path: tuple[Path, ...] = ()

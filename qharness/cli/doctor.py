@@ -62,7 +62,8 @@ def _languages(found: Registry) -> Iterator[Check]:
         try:
             toolchain = language.toolchain(language.limits)
             SandboxWorker(language, choose_isolation()).run(Program(name, ""))
-            yield Check(name, True, f"{toolchain.version}: {(toolchain.command or (interpreter(),))[0]}")
+            tool = toolchain.tool or (toolchain.command or (interpreter(),))[0]
+            yield Check(name, True, f"{toolchain.version}: {tool}")
         except QHarnessError as error:
             yield Check(name, False, str(error), str(error).partition(": ")[2])
 

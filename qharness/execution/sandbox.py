@@ -62,14 +62,19 @@ class Isolation:
             "preload": toolchain.preload,
             "readable_below_tmp": outermost,
             "command": toolchain.command,
+            "executable_files": toolchain.executable_files,
             "address_space": toolchain.limit_address_space,
             "isolate": self.isolates,
             "uid": next_uid() if self.own_user else None,
             "checker_uid": next_uid() if self.own_user else None,
-            "limits": asdict(limits)
-            | {"resident_bytes": limits.memory_bytes * (1 if toolchain.limit_address_space else 2)},
+            "limits": asdict(limits) | {"resident_bytes": _resident_bytes(toolchain, limits)},
         }
         return [*self.spawner((*readable, JAIL), limits), interpreter(), "-S", "-s", "-B", str(JAIL), json.dumps(how)]
+
+
+def _resident_bytes(toolchain: Toolchain, limits: Limits) -> int:
+    """Return the memory that a program's processes and its checker's may hold in all."""
+    return limits.memory_bytes * (1 if toolchain.limit_address_space else 2) + toolchain.checker_bytes
 
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:

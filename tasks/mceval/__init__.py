@@ -1,7 +1,8 @@
-"""McEval (Chai et al. 2024), Python and Java, as Giagnorio et al. 2025 use it.
+"""McEval (Chai et al. 2024): Python and Java as Giagnorio et al. 2025 use it, and other languages as they are upstream.
 
-The files are upstream's, changed as in that paper's copy: eight Python problems that are in HumanEval too are left out,
-the Java class is called `Problem` and is not public, and two problems whose tests test nothing are corrected.
+The files are upstream's. Python and Java are changed as in that paper's copy: eight Python problems that are in
+HumanEval too are left out, the Java class is called `Problem` and is not public, and two problems whose tests test
+nothing are corrected.
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ JAVA = BenchmarkFile(
     f"{_UPSTREAM}/Java.jsonl",
     "89578a76b083167ed28ae8c5c860ac24b7ce370ddade2142d9aa2e30fa64fed7",
 )
+OTHERS = {
+    "c": ("C", "1155876f8a3e2b8392ace6825a6917f7277bc46a78068b5dc25c08ab53182239"),
+    "cpp": ("CPP", "e303524cf0f73b1d6875a91166f7c9c98417188674c40bd5af7976ff5c24c811"),
+    "go": ("Go", "c25d91c8e4ca59fe0e82828845b32a6130bba8e801f43b5562b0e2d65ecb6131"),
+    "javascript": ("JavaScript", "fcdf0c4cd1dbc7b4e0ec05190203cfa320ecd3db47bce3c12ec1a8f40038496b"),
+    "typescript": ("TypeScript", "8b4ae969d8ec72929fe44c0ddbd5b431feff5947d58a38fbbb5ac5db061451b7"),
+}
+"""The name of a language's file, and the file's SHA-256, by the language."""
 
 IN_HUMANEVAL = frozenset(f"Python/{n}" for n in (1, 2, 3, 4, 5, 6, 23, 30))
 
@@ -55,6 +64,13 @@ def python_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Da
 def java_dataset(data_dir: str | None = None, **metadata: Any) -> dict[str, Dataset]:
     """Return the 53 Java problems, for lm-eval, which passes a task's whole metadata."""
     return test_split(_java_document(row) for row in JAVA.rows(data_dir))
+
+
+def dataset(data_dir: str | None = None, *, programs: str, **metadata: Any) -> dict[str, Dataset]:
+    """Return the problems of another language, which a task's metadata names as `programs`."""
+    name, sha256 = OTHERS[programs]
+    file = BenchmarkFile(f"mceval/{name}.jsonl", f"{_UPSTREAM}/{name}.jsonl", sha256)
+    return test_split(_document(row, programs, row["prompt"], _tests(row)) for row in file.rows(data_dir))
 
 
 def _java_document(row: Document) -> Document:
@@ -87,5 +103,5 @@ def _document(row: Document, language: str, prompt: str, tests: str) -> Document
 
 @hookimpl
 def qharness_tasks() -> list[TaskSource]:
-    """Offer `mceval-python` and `mceval-java`."""
+    """Offer `mceval-LANGUAGE` for each language."""
     return [TaskSource(Path(__file__).parent, prose_spans)]

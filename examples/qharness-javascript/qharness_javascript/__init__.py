@@ -48,7 +48,7 @@ def prose_spans(doc: Document) -> list[Span]:
 
 @hookimpl
 def qharness_languages() -> list[type[Language]]:
-    """Offer `javascript`."""
+    """Offer `node`."""
     return [JavaScript]
 
 

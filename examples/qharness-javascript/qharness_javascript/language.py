@@ -31,7 +31,7 @@ exit $status
 class JavaScript:
     """JavaScript (scripts, not modules), by the Node.js on PATH."""
 
-    name: ClassVar[str] = "javascript"
+    name: ClassVar[str] = "node"
     limits: ClassVar[Limits] = Limits(processes=64)
     missing_names: ClassVar[str] = r"ReferenceError: \S+ is not defined|TypeError: \S+ is not a function"
 

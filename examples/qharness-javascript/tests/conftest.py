@@ -18,7 +18,7 @@ def run() -> Run:
 
     def run_all(programs: Mapping[str, tuple[str, str]]) -> dict[str, Outcome]:
         sources, tests = zip(*programs.values(), strict=True)
-        outcomes = execute_programs("javascript", sources, tests=tests, limits=LIMITS)
+        outcomes = execute_programs("node", sources, tests=tests, limits=LIMITS)
         return dict(zip(programs, outcomes, strict=True))
 
     return run_all

@@ -46,7 +46,7 @@ def test_first_function_opened(case: str) -> None:
 def test_there_are_ten_problems_each_of_its_own() -> None:
     rows = problems()
     assert len(rows) == len({row["task_id"] for row in rows}) == 10
-    assert all(row["prompt"].endswith(" {\n") and row["language"] == "javascript" for row in rows)
+    assert all(row["prompt"].endswith(" {\n") and row["language"] == "node" for row in rows)
 
 
 def test_right_solutions_pass_and_empty_ones_fail(run) -> None:

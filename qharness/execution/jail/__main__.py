@@ -59,7 +59,9 @@ def main() -> None:
     gc.collect()
     gc.freeze()  # forks copy fewer pages, and gc lists no frozen object
     if config["isolate"]:
-        namespaces.mount_writable_folders(config["limits"]["disk_bytes"], config["readable_below_tmp"])
+        namespaces.mount_writable_folders(
+            config["limits"]["disk_bytes"], config["readable_below_tmp"], config["executable_files"]
+        )
         if check:  # done once for all programs: doing it for each would cost more than a fork
             namespaces.hide_processes()
             _confine(config)

@@ -63,14 +63,16 @@ def fork_into_namespaces(own_mounts: bool) -> int:
     return pid
 
 
-def mount_writable_folders(disk_bytes: int, readable_below_tmp: list[str]) -> None:
+def mount_writable_folders(disk_bytes: int, readable_below_tmp: list[str], executable: bool) -> None:
     """Mount an empty writable /tmp and /dev/shm of `disk_bytes` in all; some paths below /tmp stay readable.
+
+    Files in them can be started only if `executable`.
 
     One file system holds both, so that shared memory and semaphores, which are files in /dev/shm, count as files do.
     """
     opened = [(Path(path), os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in readable_below_tmp]
     options = f"size={disk_bytes},nr_inodes={_FILES},mode=1777".encode()
-    _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | _NOEXEC, options)
+    _call("mount", b"tmpfs", b"/tmp", b"tmpfs", _NOSUID | _NODEV | (0 if executable else _NOEXEC), options)
     for name, target in (("shm", b"/dev/shm"), ("files", b"/tmp")):  # the second hides the first
         folder = Path("/tmp", name)  # noqa: S108 - the sandbox's own
         folder.mkdir()

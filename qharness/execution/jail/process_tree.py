@@ -54,7 +54,8 @@ class Look(NamedTuple):
 class ProcessTree:
     """A process, its descendants, even those that others have adopted, and its checker's processes.
 
-    The `checker`, where there is one, serves many programs: its CPU time before the first look does not count.
+    The `checker`, where there is one, serves many programs: its CPU time before the first look does not
+    count, nor does that of its children that are older than the program.
     """
 
     def __init__(self, root: int, checker: int = 0) -> None:
@@ -71,7 +72,7 @@ class ProcessTree:
         busy = _runnable()
         living = self._living()
         if self._before is None:
-            self._before = sum(each.own for each in living.values() if each.pid == self._checker)
+            self._before = sum(each.own + each.waited for each in living.values() if self._is_older(each, living))
         self._count(living)
         states = [state for process in living.values() for state in _states(process)]
         runnable = states.count(b"R")
@@ -84,6 +85,11 @@ class ProcessTree:
             running=runnable * min(1.0, _CPUS / max(others + runnable, 1)),
             stretch=_stretch(others),
         )
+
+    def _is_older(self, process: _Process, living: dict[Key, _Process]) -> bool:
+        """Return whether a process is the checker's, or its child's, and was there before the program."""
+        begun = min((each.started for each in living.values() if each.pid == self._root), default=0)
+        return process.pid == self._checker or process.started < begun
 
     def _living(self) -> dict[Key, _Process]:
         """Find the program's processes, zombies among them.

@@ -1,0 +1,27 @@
+"""C programs, compiled by GCC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qharness import Limits, Toolchain
+from qharness.plugins.languages.functions_in_braces import cut_after_function
+from qharness.plugins.languages.gnu import gnu_toolchain
+
+
+@dataclass(frozen=True)
+class C:
+    """C, compiled by gcc (its default standard, no optimization, assertions on)."""
+
+    name: ClassVar[str] = "c"
+    limits: ClassVar[Limits] = Limits()
+    missing_names: ClassVar[str] = r".*(undeclared|undefined reference|unknown type name|No such file or directory)"
+
+    def toolchain(self, limits: Limits) -> Toolchain:
+        """Return gcc with our harness."""
+        return gnu_toolchain("gcc", "c", ".c", "apt-get install gcc libc6-dev", ("-lm",))
+
+    def first_function(self, prompt: str, completion: str) -> str:
+        """Cut after the brace that closes the function which the prompt has begun."""
+        return cut_after_function("c", prompt, completion)

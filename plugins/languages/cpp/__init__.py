@@ -1,0 +1,29 @@
+"""C++ programs, compiled by GCC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from qharness import Limits, Toolchain
+from qharness.plugins.languages.functions_in_braces import cut_after_function
+from qharness.plugins.languages.gnu import gnu_toolchain
+
+
+@dataclass(frozen=True)
+class Cpp:
+    """C++, compiled by g++ (its default standard, no optimization, assertions on)."""
+
+    name: ClassVar[str] = "cpp"
+    limits: ClassVar[Limits] = Limits()
+    missing_names: ClassVar[str] = (
+        r".*(was not declared|undefined reference|does not name a type|has no member|No such file or directory)"
+    )
+
+    def toolchain(self, limits: Limits) -> Toolchain:
+        """Return g++ with our harness."""
+        return gnu_toolchain("g++", "c++", ".cpp", "apt-get install g++", precompiled="bits/stdc++.h")
+
+    def first_function(self, prompt: str, completion: str) -> str:
+        """Cut after the brace that closes the function which the prompt has begun."""
+        return cut_after_function("cpp", prompt, completion)

@@ -1,0 +1,122 @@
+"""What C and C++ have in common: GCC, and one executable of solution and tests."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
+
+from qharness import DiskError, MissingDependencyError, SandboxError, Toolchain, cached_folder
+from qharness.plugins.languages.native import native_modules
+
+_HERE = Path(__file__).parent
+_SAYS = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
+_COMPILE = ("-Wreturn-type", "-fmax-errors=3", *_SAYS)
+_FLAGS = ("-Wl,--wrap=main", *_COMPILE)
+_NO_COLLECTION = ("--param=ggc-min-heapsize=1000000", "--param=ggc-min-expand=1000")
+"""A compiler that has just been forked should not go through all the memory that it shares, to find garbage."""
+_PRELOAD, _HEADER = "fork_at_open.so", "first.h"
+_COMPILERS_BYTES = 1536 << 20  # of memory that the compilers which have read headers may hold
+
+
+def gnu_toolchain(
+    compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = (), precompiled: str = ""
+) -> Toolchain:
+    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, without it.
+
+    `precompiled`: a header that is compiled once, for programs that begin with it.
+    """
+    found = shutil.which(compiler)
+    if not found:
+        raise MissingDependencyError(f"{compiler} on PATH", fix)
+    folder = _prepared(found, language, precompiled)
+    settings: dict[str, object] = {
+        "compile": [found, "-x", language, *_FLAGS],
+        "libraries": list(libraries),
+        "between": (_HERE / "gnu_report.c").read_text(encoding="utf-8"),
+        "suffix": suffix,
+        "servers": 6 if precompiled else 16,  # so that they stay below _COMPILERS_BYTES: g++ takes 60 to 150 MB each
+        "preload": "",
+        "precompiled": {f"#include <{precompiled}>": str(folder / _HEADER)} if precompiled else {},
+        **_steps(found, language, libraries, folder),
+    }
+    prefix = Path(found).resolve().parent.parent
+    return Toolchain(
+        command=(),
+        readable=(folder,) if prefix == Path("/usr") else (prefix, folder),
+        version=_version(found),
+        checked_harness=native_modules([_HERE / f"gnu_{name}.py" for name in ("servers", "build")], settings),
+        tool=found,
+        executable_files=True,
+        checker_bytes=_COMPILERS_BYTES,
+    )
+
+
+@cache
+def _steps(compiler: str, language: str, libraries: tuple[str, ...], folder: Path) -> Mapping[str, object]:
+    """Return the commands that the compiler would start; none where that is not what we know.
+
+    The assembler makes `o` of `s`, and the linker makes `a` of that: gold, where there is one, takes half the time.
+    """
+    if sys.platform != "linux" or not (folder / _PRELOAD).stat().st_size:
+        return {}
+    command = [compiler, "-###", "-x", language, *_FLAGS, "-", "-o", "a", *libraries]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    lines = [shlex.split(line) for line in done.stderr.splitlines() if line.startswith(" ")]
+    if len(lines) != 3 or not Path(lines[0][0]).name.startswith("cc1"):
+        return {}
+    first, second, third = lines
+    made, assembled = first[first.index("-o") + 1], second[second.index("-o") + 1]
+    names = {made: "s", assembled: "o"}
+    linker = shutil.which("ld.gold") or shutil.which("ld")
+    assembler = shutil.which(second[0])
+    if not linker or not assembler:
+        return {}
+    link = [names.get(word, word) for word in third[1:]]
+    plugin = {link.index("-plugin"), link.index("-plugin") + 1} if "-plugin" in link else set()
+    return {
+        "compiler": [*(word for word in first[: first.index("-o")] if word != "-"), *_NO_COLLECTION],
+        "assembler": [assembler, *(names.get(word, word) for word in second[1:])],
+        "linker": [linker, *(w for n, w in enumerate(link) if n not in plugin and not w.startswith("-plugin"))],
+        "preload": str(folder / _PRELOAD),
+    }
+
+
+@cache
+def _prepared(compiler: str, language: str, header: str) -> Path:
+    """Return the folder of what is compiled once: the library that has compilers fork, and a header.
+
+    Each is empty, or missing, where that fails: then programs compile more slowly.
+    """
+    source = _HERE / "fork_at_open.c"
+    parts = (source.read_bytes(), _version(compiler).encode(), header.encode(), " ".join(_FLAGS).encode())
+    key = f"gnu-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}"
+    try:
+        return cached_folder("toolchains", key, partial(_prepare, compiler, language, source, header))
+    except DiskError as error:
+        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+
+
+def _prepare(compiler: str, language: str, source: Path, header: str, folder: Path) -> None:
+    made = folder / _PRELOAD
+    shared: list[str | Path] = [compiler, "-x", "c", "-shared", "-fPIC", "-O2", "-o", made, source]
+    if subprocess.run(shared, capture_output=True, check=False).returncode:
+        made.write_bytes(b"")
+    if header:
+        (folder / _HEADER).write_text(f"#include <{header}>\n", encoding="utf-8")
+        made = folder / f"{_HEADER}.gch"
+        compiled = [compiler, "-x", f"{language}-header", *_COMPILE, str(folder / _HEADER), "-o", str(made)]
+        subprocess.run(compiled, capture_output=True, check=False)
+    for path in folder.iterdir():
+        path.chmod(0o644)
+
+
+@cache
+def _version(compiler: str) -> str:
+    done = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=False)
+    return f"{Path(compiler).name} {done.stdout.strip()}"
