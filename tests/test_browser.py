@@ -115,10 +115,12 @@ def choose(driver: Any, place: str, label: str, wanted: str) -> None:
 
 def test_what_is_seen_first(opened: Any) -> None:
     assert opened.title.startswith("Costs </script>")
-    assert texts(opened, "h2") == ["Summary", "Tables", "Figures", "Problems"]
+    assert texts(opened, "h2") == ["Tables", "Figures", "Problems"]
     first = texts(opened, "dl")[0]
-    assert "rtn:3 is the smallest whose loss is not shown, of 2 quantized runs" in first
-    assert "rtn:2 (-100.0)" in first and "78% less" in first
+    assert "None of 2 is shown to hold; this says nothing of: rtn:3; shown to lose: rtn:2 (at least " in first
+    assert "100.0 -> 0.0% pass@1 on try-python" in first and "78% smaller" in first
+    answer = opened.find_element("css selector", "dd.answer").location["y"]
+    assert answer < opened.find_element("css selector", "nav").location["y"]  # the answer stands first
     assert len(texts(opened, "figure")) >= 4
     drawn = opened.execute_script("return [...document.querySelectorAll('figure svg text')].map(e => e.textContent)")
     assert {"checkpoint (GB)", "rtn:2"} <= set(drawn)

@@ -35,6 +35,7 @@ RUN = {
     "list languages": "",
     "list tasks --path": "",
     "run --quant rtn:3 --task tiny-python --samples 2": "--limit 2",
+    "choose --task tiny-python --quant rtn:2 rtn:3 rtn:4 int8-dynamic": "--limit 2 --samples 1 --output searched",
     "quantize --quant rtn:3 --output rounded": "",
     "run --model rounded --baseline tinycoder --task tiny-python --samples 2": "--limit 2",
     "compare RUN_A RUN_B": "",
@@ -88,6 +89,7 @@ NOT_RUN = {
     "minutes: test_hosting.py, test_noise.py, test_perturbed.py, test_study.py and test_tinycoder.py have such in small": (
         "run --quant int8-dynamic --task tiny-java",
         "run --quant rtn:3 --task tiny-python",
+        "choose * --samples 20 *",
         "run --task tiny-python@word:0.5 --quant rtn:3",
         "run --task tiny-python --perturb apertium",
         "noise --quant int8-dynamic --*",

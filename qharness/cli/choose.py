@@ -128,6 +128,10 @@ def _sentence(found: SearchResult, margin: float) -> str:
     """Which candidate to take, or why there is none to take, and what the search took."""
     effort = f"{found.programs:,} of {found.of:,} completions, {_time(found.seconds)}"
     chosen = found.chosen
+    silent = next((of for each in found.candidates for of in each.tasks if of.verdict == "says-nothing"), None)
+    if silent:
+        full = f"full precision passes {100 * silent.full:.1f}% on {silent.task}"
+        return f"This says nothing of any candidate: {full}, too little to see a loss of {margin:g} points ({effort})."
     if chosen is None:
         verdicts = ", ".join(f"{each.quant} {_verdict(each)}" for each in found.candidates)
         return f"No candidate is shown to lose at most {margin:g} points: {verdicts} ({effort})."
@@ -144,9 +148,7 @@ def _most(task: TaskSearch) -> str:
 
 
 def _verdict(candidate: SearchedCandidate) -> str:
-    return {None: "not tried", "cannot-tell": "cannot be told yet", "says-nothing": "cannot be judged"}.get(
-        candidate.verdict, str(candidate.verdict)
-    )
+    return {None: "not tried", "cannot-tell": "cannot be told yet"}.get(candidate.verdict, str(candidate.verdict))
 
 
 def _rows(candidate: SearchedCandidate) -> list[tuple[str, ...]]:

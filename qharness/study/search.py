@@ -173,8 +173,8 @@ class _SmallestSearch:
                 if self._time_is_up:
                     break
                 self._try(candidate, model)
-                if candidate.verdict is VerdictClass.HOLDS:
-                    break
+                if candidate.verdict in (VerdictClass.HOLDS, VerdictClass.SAYS_NOTHING):
+                    break  # where full precision is at the floor, no candidate can be judged
             runs = self._written()
         drawn = [each.drawn for each in (*self._baselines.values(), *(each for _, each in self._made))]
         whole = sum(each.size for each in self._baselines.values()) * (1 + len(candidates))
