@@ -48,7 +48,10 @@ COMPILING = {
 QUICK = {**{name: text for name, text in c_programs.QUICK.items() if "poison" not in name}, **OWN}
 SLOW = {**c_programs.SLOW, **COMPILING}
 FORGEABLE = {
-    **c_programs.FORGEABLE,
+    **{
+        name: text.replace("extern int __wrap_main", 'extern "C" int __wrap_main')
+        for name, text in c_programs.FORGEABLE.items()
+    },
     "equal to all": "struct A { bool operator==(int) const { return true; } };\nA f(int x) { return {}; }",
 }
 IN_PROCESS = True
