@@ -37,7 +37,7 @@ def wealth_path(values: Floats, size: int, mean: float) -> Floats:
     possible = mean_left < 1
     stakes = np.divide(_SHARES, 1 - mean_left, out=np.zeros((len(_SHARES), len(values))), where=possible)
     logarithms = np.cumsum(np.log1p(stakes * (mean_left - values)), axis=1)
-    wealth = np.exp(np.minimum(logarithms, _LARGE)).mean(axis=0)
+    wealth: Floats = np.exp(np.minimum(logarithms, _LARGE)).mean(axis=0)
     excluded = before + values + (size - draws - 1) < size * mean  # even if all that is left were 1
     wealth[excluded] = np.inf
     return wealth
