@@ -18,7 +18,7 @@ from qharness.api.languages import Outcome
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
-from qharness.filters import first_function, run_programs
+from qharness.filters import extract_code, first_function, run_programs
 from qharness.registry import get_registry
 from tests.conftest import REPOSITORY
 from tests.hostile.others import OTHERS, among_honest, missing, module
@@ -121,6 +121,24 @@ def test_canonical_solutions_pass_cut_or_not_and_empty_bodies_do_not(step: int, 
         if verdict["passed"] != (number < len(some) - 1)
     ]
     assert failed == []
+
+
+ANSWERS = ("Here it is:\n\n```\n{whole}\n```\nIt works.", "{whole}", "```\n{body}\n```", "I {{cannot}}.")
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 20])
+def test_the_code_is_taken_out_of_answers(step: int, language: str, data_dir: Path) -> None:
+    (task,) = load_task(f"mceval-{language}", data_dir).tasks.values()
+    docs = list(task.eval_docs)[::step]
+    texts = []
+    for doc in docs:
+        body = doc["canonical_solution"]
+        texts.append([each.format(whole=f"{doc['prompt'].strip()}\n{body}", body=body) for each in ANSWERS])
+    verdicts = run_programs(extract_code(texts, docs), docs)
+    statuses = {
+        doc["task_id"]: [verdict["passed"] for verdict in some] for doc, some in zip(docs, verdicts, strict=True)
+    }
+    assert {name: each for name, each in statuses.items() if each != [True, True, True, False]} == {}
 
 
 def test_a_verdict_says_whether_the_program_could_forge_it(language: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from qharness import Limits, Toolchain
+from qharness import AnswerSyntax, Limits, Toolchain
 from qharness.plugins.languages.functions_in_braces import cut_after_function
 from qharness.plugins.languages.gnu import gnu_toolchain
+from qharness.plugins.languages.gnu.gnu_answers import CPP_ANSWERS
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Cpp:
 
     name: ClassVar[str] = "cpp"
     limits: ClassVar[Limits] = Limits()
+    answers: ClassVar[AnswerSyntax] = CPP_ANSWERS
     missing_names: ClassVar[str] = (
         r".*(was not declared|undefined reference|does not name a type|has no member|No such file or directory)"
     )

@@ -11,8 +11,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import DiskError, Limits, MissingDependencyError, SandboxError, Toolchain, cached_folder
+from qharness import AnswerSyntax, DiskError, Limits, MissingDependencyError, SandboxError, Toolchain, cached_folder
 from qharness.plugins.languages.functions_in_braces import cut_after_function
+from qharness.plugins.languages.go.go_answers import GO_ANSWERS
 from qharness.plugins.languages.native import native_modules
 
 _HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ class Go:
 
     name: ClassVar[str] = "go"
     limits: ClassVar[Limits] = Limits(cpu_seconds=15, processes=64)
+    answers: ClassVar[AnswerSyntax] = GO_ANSWERS
     missing_names: ClassVar[str] = r".*(undefined: |could not import|undefined \(type .* has no field or method)"
 
     def toolchain(self, limits: Limits) -> Toolchain:

@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import Limits, MissingDependencyError, Toolchain
+from qharness import AnswerSyntax, Limits, MissingDependencyError, Toolchain
 from qharness.plugins.languages.functions_in_braces import cut_after_function
+from qharness.plugins.languages.javascript.javascript_answers import JAVASCRIPT
 
 _HERE = Path(__file__).parent
 _HARNESS = tuple(_HERE / f"javascript_{name}.py" for name in ("check", "program"))
@@ -40,6 +41,7 @@ class JavaScript:
 
     name: ClassVar[str] = "javascript"
     limits: ClassVar[Limits] = Limits(processes=64)
+    answers: ClassVar[AnswerSyntax] = JAVASCRIPT
     missing_names: ClassVar[str] = (
         r"(ReferenceError: .* is not defined|TypeError: .* is not a function|Error: Cannot find module)"
     )

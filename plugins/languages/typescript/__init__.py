@@ -9,9 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import Limits, MissingDependencyError, Toolchain
+from qharness import AnswerSyntax, Limits, MissingDependencyError, Toolchain
 from qharness.plugins.languages.functions_in_braces import cut_after_function
 from qharness.plugins.languages.javascript import node_toolchain
+from qharness.plugins.languages.javascript.javascript_answers import TYPESCRIPT
 
 _HERE = Path(__file__).parent
 _INSTALLED = tuple(
@@ -27,6 +28,7 @@ class TypeScript:
 
     name: ClassVar[str] = "typescript"
     limits: ClassVar[Limits] = Limits(cpu_seconds=15, processes=64)
+    answers: ClassVar[AnswerSyntax] = TYPESCRIPT
     missing_names: ClassVar[str] = (
         r"line \d+: error TS(2304|2339|2552|2551|2307|2305)\b"
         r"|(ReferenceError|TypeError): .* is not (defined|a function)"
