@@ -72,7 +72,6 @@ NOT_RUN = {
         "perturb --task T *",
         "score --task humaneval --samples *",
         "score --task multiple-java --samples FOLDER",
-        "run --backend vllm *",
         "run --backend llamacpp *",
         "run --backend openai *",
         "run --task bigcode:*",

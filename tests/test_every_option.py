@@ -18,6 +18,7 @@ __all__ = ["in_process"]
 NUMBERS = ("nan", "inf", "-inf", "-1", "1" + "0" * 30, "9" * 5000, "x", "0.5.0", "")
 OPTIONS: dict[str, dict[str, str]] = {
     "run": {"--task": "warmup-python", "--output": "OUT"},
+    "choose": {"--task": "warmup-python", "--quant": "rtn:3", "--output": "OUT"},
     "quantize": {"--output": "OUT"},
     "score": {"--task": "warmup-python", "--samples": "no.jsonl"},
     "export": {"--format": "human-eval", "--output": "OUT"},

@@ -136,10 +136,11 @@ def test_what_is_measured_of_a_model(llama: Path) -> None:
     for spread in found.latency.values():
         assert 0 < spread.q1 <= spread.median <= spread.q3 and spread.n == 3
     weights = sum(p.nbytes for p in make_model("llama").parameters())
-    assert weights <= found.weights < weights * 1.1  # and some buffers
-    assert found.resident == found.weights  # nothing is packed here
-    assert found.weights < found.process.loaded <= found.process.peak
-    assert found.power is None and found.threads == torch.get_num_threads()
+    assert found.weight_bytes is not None and found.process_bytes is not None
+    assert weights <= found.weight_bytes < weights * 1.1  # and some buffers
+    assert found.resident_bytes == found.weight_bytes  # nothing is packed here
+    assert found.weight_bytes < found.process_bytes.loaded <= found.process_bytes.peak
+    assert found.energy is None and found.threads == torch.get_num_threads()
 
 
 def test_a_prediction_is_as_much_work_as_was_asked_for() -> None:

@@ -198,5 +198,6 @@ def test_what_a_file_may_say_follows_from_the_tables(tmp_path: Path) -> None:
                 read_study(tmp_path / "study.toml")
     for name in BACKENDS:
         assert {spec.backend for spec in specs(f'tasks = ["t"]\nbackend = "{name}"', tmp_path)} == {name}
-    with pytest.raises(StudyError, match="backend: Input should be " + " or ".join(map(repr, BACKENDS))):
+    *names, last = map(repr, BACKENDS)
+    with pytest.raises(StudyError, match=f"backend: Input should be {', '.join(names)} or {last}"):
         specs('tasks = ["t"]\nbackend = "x"', tmp_path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from qharness.bounds import shortened
 from qharness.errors import ModelError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -103,10 +104,14 @@ def find_backend(name: str) -> Backend:
     return BACKENDS[name]
 
 
-def check_address(name: str, base_url: str | None) -> None:
-    """Raise ModelError where a backend lacks the address of its server, or has one and asks no server."""
+def check_address(name: str, base_url: str | None, api_key_env: str | None = None) -> None:
+    """Raise ModelError where a backend lacks its server's address, or has an address or a key and asks no server."""
     needed = find_backend(name).at_address
     if needed and base_url is None:
         raise ModelError(f"--backend {name} asks a server: say where, as with --base-url http://localhost:8080/v1")
+    if api_key_env is not None and not needed:
+        raise ModelError(
+            f"--api-key-env {shortened(api_key_env)}: --backend {name} asks no server; --backend openai does"
+        )
     if base_url is not None and not needed:
         raise ModelError(f"--base-url {base_url}: --backend {name} asks no server; --backend openai does")

@@ -106,7 +106,7 @@ def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel
 
     Raises QHarnessError for a model that could not be made, as far as that shows without its weights, or its server.
     """
-    check_address(spec.backend, spec.base_url)
+    check_address(spec.backend, spec.base_url, spec.api_key_env)
     parent = model.spec.parent
     other = model.source.named(parent) if parent else model.source
     for source in dict.fromkeys((model.source, other)):
