@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFReader, GGUFValueTy
 
 from qharness.errors import ModelError, first_line
 from qharness.models.gguf_header import GgufHeader
+from qharness.models.replaced_names import replaced
 
 if TYPE_CHECKING:
     import torch
@@ -91,23 +91,13 @@ def reading_gguf(file: Path) -> Iterator[Mapping[str, object]]:
     logging.set_verbosity_error()
     try:
         with (
-            _replaced(reader, "tqdm", lambda items, **_: items),
-            _replaced(gguf, "GGUFReader", _LeanReader),
-            _replaced(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
+            replaced(reader, "tqdm", lambda items, **_: items),
+            replaced(gguf, "GGUFReader", _LeanReader),
+            replaced(gguf, "get_tensor_name_map", cache(gguf.get_tensor_name_map)),
         ):
             yield {"gguf_file": file.name}
     finally:
         logging.set_verbosity(before)
-
-
-@contextmanager
-def _replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
-    original = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, original)
 
 
 class _LeanReader(GGUFReader):

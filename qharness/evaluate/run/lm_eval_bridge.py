@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from qharness.api.languages import Toolchain
@@ -18,6 +17,7 @@ from qharness.api.tasks import TaskConfig
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
+from qharness.models.replaced_names import replaced
 from qharness.registry import Registry, declared_packages, get_registry
 from qharness.specs import TaskName
 
@@ -43,20 +43,10 @@ def quiet() -> Iterator[None]:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with (
         contextlib.redirect_stdout(sys.stderr),
-        _replaced(lm_eval.api.task, "tqdm", lambda items, **_: items),  # a bar over prompts, done at once
-        _replaced(lm_eval.evaluator, "get_git_commit_hash", lambda: None),  # asks git of whatever folder we are in
+        replaced(lm_eval.api.task, "tqdm", lambda items, **_: items),  # a bar over prompts, done at once
+        replaced(lm_eval.evaluator, "get_git_commit_hash", lambda: None),  # asks git of whatever folder we are in
     ):
         yield
-
-
-@contextlib.contextmanager
-def _replaced(module: ModuleType, name: str, value: Any) -> Iterator[None]:
-    original = getattr(module, name)
-    setattr(module, name, value)
-    try:
-        yield
-    finally:
-        setattr(module, name, original)
 
 
 def register_model() -> None:
