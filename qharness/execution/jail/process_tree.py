@@ -16,6 +16,7 @@ _PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir("/proc")
 """A descriptor of /proc, which is hidden from programs later; -1 on systems without /proc, where looks find nothing."""
 _CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MOST_PATIENCE = 20.0
+_EXITING = 4  # PF_EXITING among the flags of /proc/PID/stat: set before the descriptors are closed
 _WANTING = (b"R", b"D")  # runs or waits for a processor; waits for a disk
 
 Key = tuple[int, int]
@@ -129,6 +130,14 @@ def _stretch(others: int) -> float:
 def _runnable() -> int:
     """Count the machine's threads that run or are ready to, without this one."""
     return int(_read("loadavg").split()[3].partition(b"/")[0]) - 1
+
+
+def is_exiting(pid: int) -> bool:
+    """Return whether a process is about to end, whatever it is told now; false where there is no /proc."""
+    try:
+        return bool(int(_read(f"{pid}/stat").rpartition(b")")[2].split()[6]) & _EXITING)
+    except OSError:
+        return False
 
 
 def _processes() -> list[_Process]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from qharness.execution.jail.process_tree import Look, ProcessTree
+    from qharness.execution.jail.process_tree import Look, ProcessTree, is_exiting
 else:
-    from process_tree import Look, ProcessTree
+    from process_tree import Look, ProcessTree, is_exiting
 
 _CHUNK = 1 << 16
 _REPORT_BYTES = 1 << 16
@@ -82,7 +82,7 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
             else:
                 ending.killed, ending.detail = watch.look()
     if not reaped:
-        ending.left = over
+        ending.left = over and not is_exiting(pid)  # its end is what the checker saw then
         kill()
         _reap(pid, 0, ending)
     while not ending.killed and len(ending.output) <= cap and _drained(pipes.output, ending.output, cap):
