@@ -198,6 +198,10 @@ class RunSpec:
         system = [] if self.system is None else [f"system {shortened(self.system)}"]
         return ", ".join(["chat", *([] if self.think else ["no thinking"]), *system])
 
+    def with_prompting(self, name: str) -> str:
+        """A name, with the form of the prompts after it where they are not raw."""
+        return name if self.prompting == RAW else f"{name}, {self.prompting}"
+
     @property
     def task_name(self) -> TaskName:
         """The task, and its perturbations apart."""

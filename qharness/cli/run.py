@@ -35,7 +35,7 @@ from qharness.evaluate.run.run_folder import is_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
-from qharness.specs import DEFAULT_MODEL, RAW, RunSpec
+from qharness.specs import DEFAULT_MODEL, RunSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,7 +167,7 @@ def print_result(result: RunResult, full: bool = False) -> None:
     record, baseline = result.record, ComparedRun.of(result).baseline
     columns = [record] if baseline is None else [baseline, record]
     spec = record.spec
-    echo(f"{spec.task}: {', '.join([spec.model, *([] if spec.prompting == RAW else [spec.prompting])])}")
+    echo(f"{spec.task}: {spec.with_prompting(spec.model)}")
     rows = [
         *((name, *(score(name, each.own_metrics.get(name)) for each in columns)) for name in record.own_metrics),
         ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),

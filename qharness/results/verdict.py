@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
@@ -18,6 +19,16 @@ class VerdictClass(StrEnum):
     LOSES = "loses"  # a loss within the margin is excluded
     CANNOT_TELL = "cannot-tell"  # neither is
     SAYS_NOTHING = "says-nothing"  # these problems could not have shown a loss of the margin
+
+    @classmethod
+    def on_all(cls, verdicts: Iterable[VerdictClass]) -> VerdictClass | None:
+        """The verdict on several tasks: a model loses where it loses on one, and holds only where it holds on all.
+
+        None without a task.
+        """
+        found = set(verdicts)
+        worst_first = (cls.LOSES, cls.SAYS_NOTHING, cls.CANNOT_TELL, cls.HOLDS)
+        return next((each for each in worst_first if each in found), None)
 
 
 @dataclass(frozen=True)

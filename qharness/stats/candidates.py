@@ -58,15 +58,8 @@ class JudgedCandidate:
 
     @property
     def class_(self) -> VerdictClass | None:
-        """The verdict on all tasks: it loses where it loses on one, and holds only where it holds on all.
-
-        None where no task can be judged.
-        """
-        found = {each.verdict.class_ for each in self.tasks}
-        return next((each for each in _WORST_FIRST if each in found), None)
-
-
-_WORST_FIRST = (VerdictClass.LOSES, VerdictClass.SAYS_NOTHING, VerdictClass.CANNOT_TELL, VerdictClass.HOLDS)
+        """The verdict on all tasks; None where no task can be judged."""
+        return VerdictClass.on_all(each.verdict.class_ for each in self.tasks)
 
 
 def judge(candidates: Sequence[Candidate], margin: MaxLoss) -> list[JudgedCandidate]:

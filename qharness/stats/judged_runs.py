@@ -9,7 +9,7 @@ from pathlib import Path
 from qharness.evaluate.run.run_folder import read_run, require_run
 from qharness.results import Comparison, RunRecord, RunResult
 from qharness.results.verdict import LossVerdict
-from qharness.specs import RAW, MaxLoss, RunSpec
+from qharness.specs import MaxLoss, RunSpec
 from qharness.stats.candidates import FULL_PRECISION, Candidate, JudgedCandidate, Savings, judge
 from qharness.stats.verdict_sentences import candidate_sentence
 from qharness.storage.json_values import defined
@@ -76,8 +76,8 @@ def candidates(runs: Sequence[ComparedRun]) -> dict[str, list[Candidate]]:
 
 def _task(spec: RunSpec, with_seed: bool) -> str:
     """The task, with what tells its runs apart: the form of its prompts, if they are no raw ones, and the seed."""
-    prompts = [] if spec.prompting == RAW else [spec.prompting]
-    return ", ".join([spec.task, *prompts, *([f"seed {spec.seed}"] if with_seed else [])])
+    name = spec.with_prompting(spec.task)
+    return f"{name}, seed {spec.seed}" if with_seed else name
 
 
 def judge_models(runs: Sequence[ComparedRun], margin: MaxLoss) -> dict[str, list[JudgedCandidate]]:

@@ -15,7 +15,7 @@ from qharness.errors import BusyError, QHarnessError, first_line
 from qharness.progress import note
 from qharness.quantization.backends import find_backend
 from qharness.results import RunResult
-from qharness.specs import RAW, MaxLoss, ModelSpec, RunSpec, TaskName
+from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.storage.disk_errors import as_disk_error
 from qharness.study.remote import Remote
 
@@ -87,7 +87,7 @@ class Job:
         """The name of the task, with the form of the prompts where they are not raw, or of the kind of measurement."""
         if isinstance(self.spec, Measurement):
             return self.kind
-        return ", ".join([self.spec.task, *([] if self.spec.prompting == RAW else [self.spec.prompting])])
+        return self.spec.with_prompting(self.spec.task)
 
     @property
     def needs(self) -> Job | None:

@@ -84,10 +84,6 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     model = resolve(bound)
     baseline = check_model(specs[0], model)
     finished = _finished_baselines(specs)
-    full = model.full_precision(baseline)
-    check_prompting(specs[0], model)
-    if has_baseline(specs[0]):
-        check_prompting(baseline_of(specs[0]), full)
     loaded, files = {}, {}
     for spec in specs:
         with recording() as read:
@@ -96,6 +92,7 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
+        full = model.full_precision(baseline)
         baselines = [plan_run(baseline_of(each.spec), full, each.task) for each in runs]
     check_backends([*runs, *baselines])
     return _Plan(runs, baselines, finished, files)
@@ -120,10 +117,13 @@ def check_model(spec: RunSpec, model: ResolvedModel) -> Checkpoint | ServerModel
 
 
 def check_backends(runs: Sequence[PlannedRun]) -> None:
-    """Raise QHarnessError for a run that is still to be made, and that its backend cannot make."""
-    left = {(run.spec.backend, run.model.spec): run for run in runs if not (run.folder / RUN).is_file()}
-    for run in left.values():
+    """Raise QHarnessError for a run that is still to be made, and that its backend or its tokenizer cannot make."""
+    left = [run for run in runs if not (run.folder / RUN).is_file()]
+    for run in {(run.spec.backend, run.model.spec): run for run in left}.values():
         find_backend(run.spec.backend).check(run.model)
+    chats = {(run.spec.backend, run.model.source, run.model.spec.parent): run for run in left if run.spec.chat}
+    for run in chats.values():
+        _check_chat(run.spec, run.model)
 
 
 def _finished_baselines(specs: Sequence[RunSpec]) -> list[RunResult]:
@@ -143,10 +143,8 @@ def _finished_baselines(specs: Sequence[RunSpec]) -> list[RunResult]:
     return found
 
 
-def check_prompting(spec: RunSpec, model: ResolvedModel) -> None:
+def _check_chat(spec: RunSpec, model: ResolvedModel) -> None:
     """Raise ModelError for a chat that the model's tokenizer cannot render."""
-    if not spec.chat:
-        return
     tokenizer = find_backend(spec.backend).tokenizer(model)
     if tokenizer is not None:
         if model.checkpoint.config.is_encoder_decoder:

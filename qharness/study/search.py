@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.drawn_run import DrawnRun, require_drawable
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, quiet
-from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
+from qharness.evaluate.run.run_plan import claimed, plan_run
 from qharness.models.weight_footprint import checkpoint_figures
 from qharness.progress import note
 from qharness.quantization.backends import find_backend
@@ -25,7 +25,7 @@ from qharness.stats.sequential_verdict import SequentialRule
 from qharness.storage.benchmark_files import recording
 from qharness.storage.json_values import defined
 from qharness.study.jobs import baseline_of
-from qharness.study.run_jobs import check_backends, check_model, check_prompting, checked_task, compared
+from qharness.study.run_jobs import check_backends, check_model, checked_task, compared
 
 BATCH = 64
 """Pairs of completions between two looks."""
@@ -70,9 +70,7 @@ class SearchedCandidate:
     @property
     def verdict(self) -> VerdictClass | None:
         """The verdict on all tasks, as far as it is known; None for a candidate that was not tried."""
-        found = {each.verdict for each in self.tasks}
-        order = (VerdictClass.LOSES, VerdictClass.SAYS_NOTHING, VerdictClass.CANNOT_TELL, VerdictClass.HOLDS)
-        return next((each for each in order if each in found), None)
+        return VerdictClass.on_all(each.verdict for each in self.tasks)
 
 
 @dataclass(frozen=True)
@@ -123,12 +121,10 @@ def _prepare(spec: SearchSpec) -> _PlannedSearch:
         raise QHarnessError("choose takes --max-loss in points, not in percent of full precision's pass@1")
     if "none" in spec.quants:
         raise QHarnessError("--quant none is full precision, which candidates are compared with: leave it out")
-    models = [resolve(bind_model(replace(first, quant=quant).model_spec)) for quant in dict.fromkeys(spec.quants)]
-    for model in models:
-        compared_with = check_model(replace(first, quant=model.spec.quant), model)
-        check_prompting(first, model)
-    full = models[0].full_precision(compared_with)
-    check_prompting(baseline_of(first), full)
+    bound = [bind_model(replace(first, quant=quant).model_spec) for quant in dict.fromkeys(spec.quants)]
+    smallest = resolve(bound[0])
+    models = [smallest, *(resolve(each, smallest.source) for each in bound[1:])]
+    full = smallest.full_precision(check_model(first, smallest))
     tasks, files = {}, {}
     for each in spec.runs:
         with recording() as read:
@@ -162,7 +158,7 @@ class _SmallestSearch:
         self._models, self._full_models = Models(), Models()
         self._stack = ExitStack()
         self._baselines: dict[str, DrawnRun] = {}
-        self._made: list[tuple[PlannedRun, DrawnRun]] = []
+        self._made: list[DrawnRun] = []
         self._start = time.monotonic()
 
     def run(self) -> SearchResult:
@@ -176,7 +172,7 @@ class _SmallestSearch:
                 if candidate.verdict in (VerdictClass.HOLDS, VerdictClass.SAYS_NOTHING):
                     break  # where full precision is at the floor, no candidate can be judged
             runs = self._written()
-        drawn = [each.drawn for each in (*self._baselines.values(), *(each for _, each in self._made))]
+        drawn = [each.drawn for each in (*self._baselines.values(), *self._made)]
         whole = sum(each.size for each in self._baselines.values()) * (1 + len(candidates))
         return SearchResult(
             candidates, runs, _bytes(self._plan.full), sum(drawn), whole, time.monotonic() - self._start
@@ -195,7 +191,7 @@ class _SmallestSearch:
             candidate.tasks.append(found)
             baseline = self._baseline(run)
             drawn = self._begun(_drawn(run, model, self._spec.order), model, self._models)
-            self._made.append((drawn.run, drawn))
+            self._made.append(drawn)
             self._look(found, baseline, drawn, candidate.quant)
             if found.verdict is not VerdictClass.HOLDS:
                 break
@@ -252,8 +248,8 @@ class _SmallestSearch:
         """The runs in their folders, candidates compared with full precision."""
         baselines = {task: each.write() for task, each in self._baselines.items() if each.drawn}
         runs = [
-            compared(drawn.write(), baselines[plan.spec.task], plan)
-            for plan, drawn in self._made
-            if drawn.drawn and plan.spec.task in baselines
+            compared(each.write(), baselines[each.run.spec.task], each.run)
+            for each in self._made
+            if each.drawn and each.run.spec.task in baselines
         ]
         return [*baselines.values(), *runs]

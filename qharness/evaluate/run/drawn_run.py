@@ -16,7 +16,7 @@ from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.evaluate.run.run_record import prompt_row, ready_model, verdict_fields, write_record
-from qharness.filters import ExecutionOptions, execution_options
+from qharness.filters import execution_options
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Made
 from qharness.results import RunResult, SampleRow, Timings
@@ -58,8 +58,9 @@ class DrawnRun:
         self._requests = _requests(self._task, run, self._lm)
         self._samples = run.spec.samples or 1
         self.size = len(self._requests) * self._samples
-        order = run.spec.drawn.order if run.spec.drawn else 0
-        self._order = drawing_order(len(self._requests), self._samples, order)
+        assert run.spec.drawn
+        self._seed = run.spec.drawn.order
+        self._order = drawing_order(len(self._requests), self._samples, self._seed)
         self._rows: list[SampleRow] = []
         self._seconds = 0.0
 
@@ -96,9 +97,8 @@ class DrawnRun:
             instance.resps, instance.filtered_resps = [text], {}
             instances.append(instance)
         run, task = self.run, self._task
-        options = ExecutionOptions(run.spec.allow_unsandboxed, True, run.task.packages, run.task.toolchains)
         task._instances = instances
-        with execution_options(options):
+        with execution_options(run.execution):
             task.apply_filters()
         rows = []
         for (_, sample), instance in zip(places, instances, strict=True):
@@ -113,8 +113,7 @@ class DrawnRun:
         by_problem: dict[int, list[float]] = {}
         for row in rows:
             by_problem.setdefault(row.doc_id, []).append(float(bool(row.passed)))
-        order = self.run.spec.drawn.order if self.run.spec.drawn else 0
-        run = replace(self.run, spec=replace(self.run.spec, drawn=Drawn(order, len(rows))))
+        run = replace(self.run, spec=replace(self.run.spec, drawn=Drawn(self._seed, len(rows))))
         write_lines(run.folder / SAMPLES, map(encode, rows))
         metrics = {run.spec.task: {PASS_RATE: float(np.mean([np.mean(each) for each in by_problem.values()]))}}
         timings = Timings(round(self._seconds, 3), round(self._lm.seconds, 3), self._journal.appended)
@@ -125,11 +124,6 @@ class DrawnRun:
     def drawn(self) -> int:
         """How many completions were asked for so far."""
         return len(self._rows)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds spent on making and running them."""
-        return self._seconds
 
 
 def _requests(task: Task, run: PlannedRun, lm: Any) -> list[Instance]:

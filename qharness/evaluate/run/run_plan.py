@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
 from qharness.evaluate.run.run_folder import LOCK, RUN, folder_name, read_run
+from qharness.filters import ExecutionOptions
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
 from qharness.progress import note
@@ -32,6 +33,11 @@ class PlannedRun:
     model: ResolvedModel
     task: LoadedTask
     folder: Path
+
+    @property
+    def execution(self) -> ExecutionOptions:
+        """The way in which its programs are run."""
+        return ExecutionOptions(self.spec.allow_unsandboxed, True, self.task.packages, self.task.toolchains)
 
 
 def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRun:

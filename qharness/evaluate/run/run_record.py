@@ -16,7 +16,7 @@ from qharness.api.tasks import Document
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
-from qharness.filters import ExecutionOptions, executed, execution_options
+from qharness.filters import executed, execution_options
 from qharness.metrics.table import unit_of
 from qharness.models.chat_template import THINKING_SWITCHES, has_chat_template
 from qharness.models.decoding import prompt_sha
@@ -54,7 +54,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
 
     lm, journal = ready_model(run, made)
     start = time.monotonic()
-    with execution_options(ExecutionOptions(run.spec.allow_unsandboxed, True, run.task.packages, run.task.toolchains)):
+    with execution_options(run.execution):
         results = lm_eval.simple_evaluate(
             model=lm,
             tasks=run.task.objects,
