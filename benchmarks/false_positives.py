@@ -36,6 +36,9 @@ class Size:
         problems, samples = text.split("x")
         return cls(int(problems), int(samples))
 
+    def __str__(self) -> str:
+        return f"{self.problems} x {self.samples}"
+
 
 @dataclass(frozen=True)
 class FalsePositives:
@@ -76,7 +79,7 @@ def main() -> None:
         for null, shift in (("equal", 0.0), ("shifted", options.shift)):
             found = false_positives(size, shift, options.experiments, rng)
             shares = (f"{100 * p:.1f}% ± {error(p, options.experiments):.1f}" for p in (found.pooled, found.clustered))
-            print(f"| {size.problems} x {size.samples} | {null} | {' | '.join(shares)} |", flush=True)
+            print(f"| {size} | {null} | {' | '.join(shares)} |", flush=True)
 
 
 def error(share: float, experiments: int) -> float:

@@ -96,7 +96,7 @@ def main() -> None:
             errors = _TIMES * differences.mean(axis=1).std(ddof=1)
             share = f"{100 * held:.1f}% ± {error(held, options.experiments):.1f}"
             points = " | ".join(f"{100 * each:.1f}" for each in (width, detectable(differences), errors))
-            print(f"| {size.problems} x {size.samples} | {name} | {share} | {points} |", flush=True)
+            print(f"| {size} | {name} | {share} | {points} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from false_positives import ABILITY, Size
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -30,7 +31,6 @@ from qharness.specs import MaxLoss
 from qharness.stats.intervals import LEVEL
 from qharness.stats.non_inferiority import LossEvidence
 
-ABILITY = (0.35, 0.65)  # of Beta
 MEAN = ABILITY[0] / sum(ABILITY)
 SHARED = 0.7  # of the pairs
 UNEVEN = 0.2
@@ -56,23 +56,6 @@ WAYS: Mapping[str, Callable[[Rates, float, np.random.Generator], Rates]] = {
     "broken": broken,
     "uneven": uneven,
 }
-
-
-@dataclass(frozen=True)
-class Size:
-    """Problems, and samples of each."""
-
-    problems: int
-    samples: int
-
-    @classmethod
-    def parse(cls, text: str) -> Size:
-        """From `42x20`."""
-        problems, samples = text.split("x")
-        return cls(int(problems), int(samples))
-
-    def __str__(self) -> str:
-        return f"{self.problems} x {self.samples}"
 
 
 def draw(size: Size, way: str, loss: float, rng: np.random.Generator) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -194,12 +192,10 @@ def test_a_candidate_loses_on_one_task_at_a_level_for_all() -> None:
     assert alone.class_ is VerdictClass.LOSES and with_another.class_ is VerdictClass.CANNOT_TELL
 
 
-def test_the_simulation_of_the_documentation() -> None:
-    spec = importlib.util.spec_from_file_location("verdict_errors", REPOSITORY / "benchmarks/verdict_errors.py")
-    assert spec and spec.loader
-    errors = importlib.util.module_from_spec(spec)
-    sys.modules["verdict_errors"] = errors
-    spec.loader.exec_module(errors)
+def test_the_simulation_of_the_documentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    import verdict_errors as errors
+
     rng, size = np.random.default_rng(0), errors.Size(161, 20)
     at = errors.shares(size, "broken", 0.02, MaxLoss(), 300, rng)
     assert at.holds <= 0.05 and at.loses <= 0.08 and at.student > 0.06

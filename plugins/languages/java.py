@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -20,16 +19,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from qharness import (
     AnswerSyntax,
-    DiskError,
     Limits,
     MissingDependencyError,
-    SandboxError,
     Toolchain,
-    cached_folder,
     syntax_parser,
     whole_file,
 )
 from qharness.plugins.languages.java_answers import JavaAnswers
+from qharness.plugins.languages.prepared_tools import prepared_tools
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -177,11 +174,7 @@ def _compiled_harness(home: Path) -> tuple[Path, str]:
     version = (done.stdout or done.stderr).split()[-1]
     flags = " ".join((*_JVM_FLAGS, *_modules(home)))
     parts = (*(s.read_bytes() for s in (*_SOURCES, _TUPLE)), version.encode(), str(home).encode(), flags.encode())
-    key = f"java-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}"
-    try:
-        folder = cached_folder("toolchains", key, partial(_compile, home))
-    except DiskError as error:
-        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+    folder = prepared_tools("java", b"".join(parts), partial(_compile, home))
     with contextlib.suppress(OSError):  # programs start slower without
         _archive(home, folder)
     return folder, version

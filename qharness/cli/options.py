@@ -43,6 +43,15 @@ Model = Annotated[
     str | None,
     typer.Option(help="Hugging Face id, preset, local folder, GGUF file, or tinycoder, bundled and the default."),
 ]
+Calib = Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")]
+Temperature = Annotated[float | None, bounded("temperature", "0 is greedy.")]
+TopP = Annotated[float | None, bounded("top_p", "Nucleus sampling.")]
+MaxNewTokens = Annotated[int | None, bounded("max_new_tokens", "Most tokens a completion.")]
+Limit = Annotated[int | None, bounded("limit", "The first N problems only.")]
+Chat = Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")]
+System = Annotated[str | None, typer.Option(help="With --chat: the system's turn.")]
+NoThink = Annotated[bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")]
+RunFolders = Annotated[Path, typer.Option(help="Folder of run folders.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the model runs.")]
 RunDType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
+from qharness.cli.options import AllowUntouched, Calib, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
 from qharness.quantization.resolution import bind_model
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def profile(
     model: Model = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
-    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    calib: Calib = None,
     latency: Annotated[
         float | None, bounded("latency", "Seconds a prediction, known already: nothing is run, only reckoned.")
     ] = None,

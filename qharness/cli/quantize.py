@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, DType, Json, Model, TrustRemoteCode, bounded
+from qharness.cli.options import AllowUntouched, Calib, DataDir, DType, Json, Model, TrustRemoteCode, bounded
 from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.quantization.resolution import bind_model
@@ -18,7 +18,7 @@ def quantize(
     output: Annotated[Path, typer.Option(help="Folder to write, which must not exist or be empty.")],
     quant: Annotated[str | None, typer.Option(help="Quantizer, as NAME[:OPTIONS].")] = None,
     model: Model = None,
-    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    calib: Calib = None,
     unpack: Annotated[Path | None, typer.Option(help="Instead: write this packed checkpoint as a plain one.")] = None,
     seed: Annotated[int, bounded("seed", "Of calibration and of the quantizer's draws.")] = 0,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",

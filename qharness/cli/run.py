@@ -12,11 +12,20 @@ from qharness.cli.comparison_text import print_comparison
 from qharness.cli.options import (
     AllowUnsandboxed,
     AllowUntouched,
+    Calib,
+    Chat,
     DataDir,
     Device,
     Json,
+    Limit,
+    MaxNewTokens,
     Model,
+    NoThink,
     RunDType,
+    RunFolders,
+    System,
+    Temperature,
+    TopP,
     TrustRemoteCode,
     bounded,
 )
@@ -48,15 +57,15 @@ def run(
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Model = None,
     quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
-    calib: Annotated[str | None, typer.Option(help="Calibration set, for quantizers that need one.")] = None,
+    calib: Calib = None,
     perturb: Annotated[
         str | None, typer.Option(help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.")
     ] = None,
     samples: Annotated[int | None, bounded("samples", "Completions a problem.")] = None,
-    temperature: Annotated[float | None, bounded("temperature", "0 is greedy.")] = None,
-    top_p: Annotated[float | None, bounded("top_p", "Nucleus sampling.")] = None,
-    max_new_tokens: Annotated[int | None, bounded("max_new_tokens", "Most tokens a completion.")] = None,
-    limit: Annotated[int | None, bounded("limit", "The first N problems only.")] = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    max_new_tokens: MaxNewTokens = None,
+    limit: Limit = None,
     seed: Annotated[int, bounded("seed", "Of sampling and of calibration.")] = 0,
     batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
     device: Device = "auto",
@@ -71,11 +80,9 @@ def run(
     baseline: Annotated[
         str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
     ] = None,
-    chat: Annotated[bool, typer.Option("--chat/--no-chat", help="Ask through the tokenizer's chat template.")] = False,
-    system: Annotated[str | None, typer.Option(help="With --chat: the system's turn.")] = None,
-    no_think: Annotated[
-        bool, typer.Option("--no-think", help="With --chat: the template's switch for thinking is off.")
-    ] = False,
+    chat: Chat = False,
+    system: System = None,
+    no_think: NoThink = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
@@ -84,7 +91,7 @@ def run(
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
-    output: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs"),
+    output: RunFolders = Path("runs"),
     json: Json = False,
 ) -> int:
     """Quantize a model, run benchmarks on it, and say whether it loses more than you can bear.

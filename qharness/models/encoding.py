@@ -7,6 +7,7 @@ it has nothing to complete. It may put a begin token where the text has one alre
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,19 @@ def encode_text(
     if max_length is not None:
         body = body[: max(0, max_length - len(added.before) - len(after))]
     return [*added.before, *body, *after]
+
+
+def cut_prompt(ids: Sequence[int], begin: Sequence[int], longest: int) -> tuple[int, ...]:
+    """Cut a prompt's token ids from the left to `longest`; where it starts with the ids `begin`, these stay."""
+    if len(ids) <= longest:
+        return tuple(ids)
+    begin = begin if list(ids[: len(begin)]) == list(begin) else ()
+    return (*begin, *ids[len(ids) - longest + len(begin) :])
+
+
+def longest_prompt(max_length: int, max_new_tokens: int) -> int:
+    """The longest prompt of a causal model: the completion has room for `max_new_tokens`, or half of the context."""
+    return max_length - min(max_new_tokens, max_length // 2)
 
 
 def _around(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:

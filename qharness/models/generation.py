@@ -15,7 +15,7 @@ from qharness.errors import ModelError
 from qharness.models.conventions import marked, with_bos_token
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
-from qharness.models.encoding import AddedTokens, encode_text
+from qharness.models.encoding import AddedTokens, cut_prompt, encode_text, longest_prompt
 from qharness.models.engine import Engine, GenerationSettings, Prompt
 from qharness.models.inputs import decoder_start_token_id
 from qharness.models.kv_cache import padded_rows
@@ -77,12 +77,9 @@ class Generation:
         """
         longest = self.max_length
         if not self.model.config.is_encoder_decoder:
-            longest -= min(decoding.max_new_tokens, self.max_length // 2)
-        if len(ids) > longest:
-            self.truncated += 1
-            begin = self._bos_token_ids if tuple(ids[: len(self._bos_token_ids)]) == self._bos_token_ids else ()
-            return (*begin, *ids[len(ids) - longest + len(begin) :])
-        return tuple(ids) or (self.start_token_id(),)
+            longest = longest_prompt(self.max_length, decoding.max_new_tokens)
+        self.truncated += len(ids) > longest
+        return cut_prompt(ids, self._bos_token_ids, longest) or (self.start_token_id(),)
 
     def max_batch_size(self, prompts: Sequence[Prompt], decoding: Decoding) -> int:
         """The number of completions that fit into memory at a time, by the bytes that one token's cache takes."""

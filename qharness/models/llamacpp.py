@@ -21,7 +21,7 @@ from qharness.models.completion_keys import CompletionRequest
 from qharness.models.concurrent_lm import ConcurrentLM
 from qharness.models.conventions import marked, with_bos_token
 from qharness.models.decoding import cut_at_stop
-from qharness.models.encoding import AddedTokens, encode_text
+from qharness.models.encoding import AddedTokens, cut_prompt, encode_text, longest_prompt
 from qharness.models.lm_interface import Facts
 from qharness.models.loading import load_tokenizer
 from qharness.models.special_tokens import SpecialTokens
@@ -160,15 +160,11 @@ class LlamaCppRun(ConcurrentLM):
         """A prompt's tokens, cut from the left where less than `max_new_tokens` and half of the context is left."""
         convention = marked(self._model.checkpoint.config)
         text = convention.prefixes.get(request.language, "") + request.prompt
-        ids = encode_text(self.tokenizer, text, encoder=False)
-        ids = with_bos_token(ids, convention, self.tokenizer)
-        most = self._model.max_length - min(request.decoding.max_new_tokens, self._model.max_length // 2)
-        if len(ids) <= most:
-            return ids
-        self._truncated += 1
-        before = list(AddedTokens.of(self.tokenizer).before)
-        begin = before if ids[: len(before)] == before else []
-        return [*begin, *ids[len(ids) - most + len(begin) :]]
+        ids = with_bos_token(encode_text(self.tokenizer, text, encoder=False), convention, self.tokenizer)
+        begin = with_bos_token(list(AddedTokens.of(self.tokenizer).before), convention, self.tokenizer)
+        longest = longest_prompt(self._model.max_length, request.decoding.max_new_tokens)
+        self._truncated += len(ids) > longest
+        return list(cut_prompt(ids, begin, longest))
 
     def complete(self, request: CompletionRequest, stopping: threading.Event) -> str:
         """Draw a completion with its own seed, or the likeliest tokens at temperature 0; no token is penalized."""

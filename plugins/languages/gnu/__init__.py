@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 import shutil
 import subprocess
@@ -11,8 +10,9 @@ from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 
-from qharness import DiskError, MissingDependencyError, SandboxError, Toolchain, cached_folder
+from qharness import MissingDependencyError, Toolchain
 from qharness.plugins.languages.native import native_modules
+from qharness.plugins.languages.prepared_tools import prepared_tools
 
 _HERE = Path(__file__).parent
 _SAYS = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never")
@@ -95,11 +95,7 @@ def _prepared(compiler: str, language: str, header: str) -> Path:
     """
     source = _HERE / "fork_at_open.c"
     parts = (source.read_bytes(), _version(compiler).encode(), header.encode(), " ".join(_FLAGS).encode())
-    key = f"gnu-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:16]}"
-    try:
-        return cached_folder("toolchains", key, partial(_prepare, compiler, language, source, header))
-    except DiskError as error:
-        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+    return prepared_tools("gnu", b"|".join(parts), partial(_prepare, compiler, language, source, header))
 
 
 def _prepare(compiler: str, language: str, source: Path, header: str, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -11,10 +10,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import ClassVar
 
-from qharness import AnswerSyntax, DiskError, Limits, MissingDependencyError, SandboxError, Toolchain, cached_folder
+from qharness import AnswerSyntax, Limits, MissingDependencyError, Toolchain
 from qharness.plugins.languages.functions_in_braces import cut_after_function
 from qharness.plugins.languages.go.go_answers import GO_ANSWERS
 from qharness.plugins.languages.native import native_modules
+from qharness.plugins.languages.prepared_tools import prepared_tools
 
 _HERE = Path(__file__).parent
 _TESTIFY = "github.com/stretchr/testify"
@@ -79,11 +79,7 @@ def _environment(go: str) -> tuple[Path, Path, str, tuple[Path, ...]]:
 @cache
 def _compiled_packages(go: str, version: str, sources: Path) -> Path:
     """Return the folder of the compiled standard library and testify; making it takes a minute, once."""
-    key = f"go-{hashlib.sha256(f'{version} {sources}'.encode()).hexdigest()[:16]}"
-    try:
-        return cached_folder("toolchains", key, partial(_compile_packages, go, sources))
-    except DiskError as error:
-        raise SandboxError(f"{error}; QHARNESS_CACHE_DIR moves it") from None
+    return prepared_tools("go", f"{version} {sources}".encode(), partial(_compile_packages, go, sources))
 
 
 def _compile_packages(go: str, sources: Path, folder: Path) -> None:
