@@ -36,14 +36,16 @@ _MEDIA_TYPES = {
     ".tex": "text/plain",
 }
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _REPORT_POLICY = "frame-ancestors 'self'"  # the rest of it the page brings itself
 
 
 class LivePage:
-    """A study's page, while it is open. `title`: of the page and of the report."""
+    """A study's page, while it is open. `title`: of the page and of the report; `port`: that it is served at."""
+
+    port = 0
 
     def __init__(self, title: str, reports: ReportRefresher) -> None:
         self._title, self._reports = title, reports
@@ -108,6 +110,7 @@ def live_page(port: int, title: str, folder: Path, max_loss: MaxLoss) -> Iterato
     with ReportRefresher(folder, title, max_loss) as reports:
         page = LivePage(title, reports)
         with _bound(port, page) as server:
+            page.port = server.server_port
             threading.Thread(target=server.serve_forever, daemon=True).start()
             note(f"the study's page, while it runs: {server.url}")
             if any(folder.glob(f"*/{RUN}")):

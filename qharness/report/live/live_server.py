@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from qharness.errors import QHarnessError
 
@@ -78,7 +78,7 @@ class _LiveHandler(BaseHTTPRequestHandler):
         if self.headers.get_all("Host") not in [[host] for host in self.server.hosts]:
             self._refuse(HTTPStatus.FORBIDDEN)
             return
-        found = self.server.find(unquote(urlsplit(self.path).path))
+        found = self.server.find(unquote(self.path.partition("?")[0]))
         if found is None:
             self._refuse(HTTPStatus.NOT_FOUND)
         else:

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from qharness.specs import MaxLoss
 
-_SHARE = 0.2  # of one core, at most, goes to reports
 _SECONDS_AT_MOST = 600
 
 
 class ReportRefresher:
     """Keeps a report of the finished runs in `folder`, each time in a new folder. Used as a context.
 
-    A report that fails, or takes more than ten minutes, leaves the last one in place and `error` says why.
+    A report that fails, or takes more than ten minutes, leaves the last one in place and `error` says why. `share`: of
+    the time, at most, in which a report is being written.
     """
+
+    share = 0.2
 
     def __init__(self, folder: Path, title: str, max_loss: MaxLoss) -> None:
         self._arguments = str(folder), title, str(max_loss)
@@ -57,7 +59,7 @@ class ReportRefresher:
                 self._write()
             except OSError as error:  # no process, or no room, for this one
                 self.error = str(error)
-            self._over.wait((time.monotonic() - began) * (1 / _SHARE - 1))
+            self._over.wait((time.monotonic() - began) * (1 / self.share - 1))
 
     def _write(self) -> None:
         folder, title, max_loss = self._arguments
