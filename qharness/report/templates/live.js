@@ -63,4 +63,5 @@ async function refresh() {
   setTimeout(refresh, 1000 * SECONDS);
 }
 
+element("jobs").open = window.innerWidth >= 600; // on a phone, the report comes first
 refresh();
