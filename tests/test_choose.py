@@ -14,7 +14,7 @@ from qharness import MaxLoss, QHarnessError, RunSpec, compare, run
 from qharness.cli import app
 from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.report import read_collection
-from qharness.report.page.findings import findings
+from qharness.report.data.findings import findings
 from qharness.results import RunResult, VerdictClass
 from qharness.study import search
 from qharness.study.search import SearchResult, SearchSpec, choose

@@ -180,7 +180,8 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    `level`: the problem's difficulty, where the benchmark has levels. `tests`: those of its programs, in the row of its
+    first sample; the beginning of long ones. `solution`: the code in an answer. `program`: of
     tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
     `in_process`; texts have their document's `metrics` and `reference` instead.
     """
@@ -192,6 +193,7 @@ class SampleRow:
     prompt_sha: str | None = None
     prompt: str | None = None
     level: object = field(default=None, metadata=LEFT_OUT)
+    tests: str | None = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
     solution: str | None = field(default=None, metadata=LEFT_OUT)

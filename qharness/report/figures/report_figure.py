@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from qharness.figure_style import inline_svg, to_png, to_svg
+from qharness.figure_style import inline_svg, to_pdf, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,8 +29,13 @@ class ReportFigure:
 
     @cached_property
     def png(self) -> bytes:
-        """A PNG file, 150 dots an inch."""
+        """A PNG file, 300 dots an inch."""
         return to_png(self.figure)
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """A PDF file."""
+        return to_pdf(self.figure)
 
     @property
     def inline(self) -> str:

@@ -13,7 +13,7 @@ from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
 from qharness.report.tables.columns import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
-from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
+from qharness.report.tables.formatting import size_column, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.results import CostProfile
 from qharness.results.paired_results import PASS_RATE
@@ -60,8 +60,8 @@ def hosting(collection: Collection) -> list[Table]:
         stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
         stub("instance", lambda profile: profile.instance),
         number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
-        CellColumn("storage", "GB", cell=lambda profile: gigabytes_cell(profile.storage_bytes)),
-        CellColumn("memory", "GB", cell=lambda profile: gigabytes_cell(profile.resident_bytes)),
+        size_column("storage", collection.profiles, lambda profile: profile.storage_bytes),
+        size_column("memory", collection.profiles, lambda profile: profile.resident_bytes),
         number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"),
         number("1,000 predictions, CO2", "g", lambda profile: profile.gco2eq_per_1k, ".4g"),
     ]
