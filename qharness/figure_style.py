@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,16 @@ class PlotStyle(TypedDict):
     linewidth: float
 
 
+class IntervalStyle(TypedDict):
+    """Arguments of `Axes.errorbar`: markers with bars and no line."""
+
+    fmt: str
+    color: str
+    markersize: float
+    capsize: float
+    elinewidth: float
+
+
 class BarStyle(TypedDict):
     """Arguments of `Axes.bar`."""
 
@@ -68,10 +79,23 @@ class Style:
         return self.with_dashes("none")
 
     @property
+    def intervals(self) -> IntervalStyle:
+        """The style of points with their intervals, and no line."""
+        points = self.points
+        return {"fmt": points["marker"], "color": points["color"], "markersize": 6, "capsize": 3, "elinewidth": 1.0}
+
+    @property
     def bars(self) -> BarStyle:
         """The style of bars."""
         shade, hatch = _SHADES[self.number % len(_SHADES)], HATCHES[self.number % len(HATCHES)]
         return {"facecolor": shade, "edgecolor": "#000000", "linewidth": 0.7, "hatch": hatch}
+
+
+def error_bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[list[float]]:
+    """The lengths of bars below and above values, as `Axes.errorbar` takes them; 0 where an interval is undefined."""
+    below = [value - low for value, low in zip(values, lows, strict=True)]
+    above = [high - value for value, high in zip(values, highs, strict=True)]
+    return [[0.0 if math.isnan(length) else max(0.0, length) for length in lengths] for lengths in (below, above)]
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:

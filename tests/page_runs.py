@@ -25,10 +25,18 @@ def write_run(
     storage: int | None = 4_000_000,
     prompt: str = "def f(x):",
     levels: Mapping[int, str] | None = None,
+    seed: int = 0,
 ) -> Path:
     """A finished run: completions [problem][sample]."""
     spec = RunSpec(
-        task=task, model=model, quant=quant, calib=calib, samples=len(completions[0]), device="cpu", dtype="float32"
+        task=task,
+        model=model,
+        quant=quant,
+        calib=calib,
+        samples=len(completions[0]),
+        seed=seed,
+        device="cpu",
+        dtype="float32",
     )
     return report_runs.write_run(
         top,

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.container import BarContainer, ErrorbarContainer
 
 from qharness.figure_style import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
 from qharness.report import Collection, read_collection
 from qharness.report.data.findings import findings
 from qharness.report.figures import calibration_sizes, pareto
 from qharness.report.figures.bars import difficulty, failures
+from qharness.report.figures.savings import figures as figures_of_savings
 from qharness.report.figures.savings import savings
 from qharness.report.page.html_page import Heading, headings, order, page
 from qharness.report.page.problems import pack, problem_data
@@ -126,8 +128,28 @@ def test_the_answer_stands_first_on_the_page(collection: Collection) -> None:
 
 
 def test_what_is_saved_and_lost_in_percent(collection: Collection) -> None:
-    found = {point.quant: (round(point.saved, 6), round(point.change, 6)) for point in savings(collection)}
+    points = {point.quant: point for point in savings(collection)}
+    found = {name: (round(point.saved, 6), round(point.change, 6)) for name, point in points.items()}
     assert found == {"rtn:8": (25, 0), "rtn:4": (75, -5.555556), "rtn:2": (87.5, -88.888889)}
+    assert points["rtn:2"].low < -88.888889 < points["rtn:2"].high < -70 and math.isnan(points["rtn:8"].low)
+
+
+def test_markers_are_runs(tmp_path: Path) -> None:
+    """Two runs of one size have a marker each, and their mean has none."""
+    for seed, passing in ((0, 20), (1, 28)):
+        for quant, count in (("none", 36), ("rtn:4", passing)):
+            write_run(
+                tmp_path,
+                "made-python",
+                quant,
+                some(count),
+                storage=4_000_000 if quant == "none" else 1_000_000,
+                seed=seed,
+            )
+    (drawn,) = figures_of_savings(read_collection([tmp_path]))
+    marked = [line for line in drawn.figure.axes[0].lines if line.get_marker() not in ("None", "", "_", "|")]
+    points = sorted(round(float(y), 3) for line in marked for y in line.get_ydata())
+    assert points == [-44.444, -22.222]
 
 
 # ------------------------------------------------------------------------------------------------------- completions
@@ -206,7 +228,10 @@ def test_calibration_sizes(tmp_path: Path) -> None:
     write_run(tmp_path, "made-python", "aqlm:3", some(30), calib="stdlib:n=16")
     (drawn,) = calibration_sizes.figures(read_collection([tmp_path]))
     axes = drawn.figure.axes[0]
-    line, whole = axes.lines
+    line, *others, whole = axes.lines
+    (bars,) = axes.containers
+    lows, highs = zip(*[(low, high) for (_, low), (_, high) in bars.lines[2][0].get_segments()], strict=True)
+    assert lows[0] < 50 < highs[0] and lows[1] < 75 < highs[1] and len(others) == 3  # markers, and two rows of caps
     assert list(line.get_xdata()) == [16, 64] and list(line.get_ydata()) == [50, 75]
     assert list(whole.get_ydata()) == [90, 90] and whole.get_linestyle() == ":"
     assert "sequences" in axes.get_xlabel() and "%" in axes.get_ylabel()
@@ -219,7 +244,11 @@ def test_bars_by_level_and_by_failure(tmp_path: Path) -> None:
     found = read_collection([tmp_path])
     (drawn,) = difficulty(found)
     axes = drawn.figure.axes[0]
-    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[100, 50], [50, 0]]
+    drawn_bars = [each for each in axes.containers if isinstance(each, BarContainer)]
+    assert [[bar.get_height() for bar in bars] for bars in drawn_bars] == [[100, 50], [50, 0]]
+    intervals = [each.lines[2][0].get_segments() for each in axes.containers if isinstance(each, ErrorbarContainer)]
+    low, high = intervals[0][1][:, 1]  # full precision on the hard ones
+    assert 30 < low < 50 < high < 70
     assert [label.get_text() for label in axes.get_xticklabels()] == ["easy\nn = 10", "hard\nn = 30"]
     (drawn,) = failures(found)
     (bars,) = drawn.figure.axes[0].containers

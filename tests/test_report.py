@@ -299,12 +299,21 @@ def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
 
 
 def test_levels_and_lost_pairs(tmp_path: Path) -> None:
-    base = write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
-    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), fields={"level": "hard"}, baseline=base)
+    levels = [{"level": "hard" if n < 8 else "easy"} for n in range(10)]
+    base = write_run(tmp_path, SPEC, HALF, by_problem=levels)
+    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), by_problem=levels, baseline=base)
     tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
-    levels, lost = tables["levels"], tables["lost-pairs"]
-    assert [column.heading for column in levels.columns[3:]] == ["hard, %", "hard: problems, n", "hard: lost, pairs"]
-    assert [[cell.text for cell in row[3:]] for row in levels.rows] == [["50.0", "10", "—"], ["35.0", "10", "4"]]
+    shown, lost = tables["levels"], tables["lost-pairs"]
+    names = [column.heading for column in shown.columns]
+    assert names[3:] == [
+        f"{level}{each}" for level in ("easy", "hard") for each in (", %", ": problems, n", ": lost, pairs")
+    ]
+    counts = {name: [row[names.index(name)].text for row in shown.rows] for name in names}
+    assert counts["hard: problems, n"] == ["8", "8"] and counts["easy: problems, n"] == ["2", "2"]
+    assert (
+        counts["hard: lost, pairs"][0] == "—"
+        and sum(int(counts[f"{each}: lost, pairs"][1]) for each in ("easy", "hard")) == 4
+    )
     kinds = dict(zip([column.name for column in lost.columns], lost.rows[0], strict=True))
     assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
 

@@ -15,10 +15,12 @@ from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
 from qharness.specs import RAW, MaxLoss, RunSpec
+from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import by_problem, passes
 
 FULL = "none"
+_SEED = 0  # of the bootstrap
 _PREFIX = 2  # letters of a language's name that a task's name may end with, as in `-py`
 
 
@@ -127,6 +129,17 @@ class FinishedRun:
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
         return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
+
+    @cached_property
+    def score_interval(self) -> Interval:
+        """The score of the completions at hand with its 95% interval, by bootstrap over problems; NaN where undefined.
+
+        Of texts, the value is the one in run.json, which need not be the mean of its documents.
+        """
+        rng = np.random.default_rng(_SEED)
+        if self.counts_passes:
+            return pass_at_k_interval(list(self.passed.values()), 1, rng)
+        return dataclasses.replace(mean_interval(np.array(self.scores(self.metric)), rng), value=self.score)
 
     def scores(self, metric: str) -> list[float]:
         """The metric of each problem's first sample, which lm-eval scores; problems without it are left out."""

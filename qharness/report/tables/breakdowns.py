@@ -20,11 +20,12 @@ def tables(collection: Collection) -> list[Table]:
 
 
 def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
-    """A table of pass@1 by level of difficulty; none where no benchmark has levels."""
+    """A table of pass@1 by level of difficulty; none where no benchmark has several."""
     pivot, shown = Pivot(_stubs(collection)), []
-    for run in runs:
+    of_run = {run: levels for run in runs if len(levels := by_level(run.rows)) > 1}
+    for run, levels in of_run.items():
         comparison = collection.comparison(run)
-        for level, result in by_level(run.rows).items():
+        for level, result in levels.items():
             pivot.put(run, Column(level, "%"), number_cell(result.pass_rate, ".1f", 100))
             pivot.put(run, Column(f"{level}: problems", "n"), number_cell(result.n_problems, "d"))
             pairs = comparison.levels.get(level) if comparison and comparison.levels else None

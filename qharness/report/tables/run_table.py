@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import compare_runs
 from qharness.report.data.finished_runs import FinishedRun
@@ -18,9 +16,7 @@ from qharness.results import Comparison, CostProfile
 from qharness.results.paired_results import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
-from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
-
-_SEED = 0  # of the bootstrap
+from qharness.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -45,9 +41,8 @@ def programs(collection: Collection) -> list[Table]:
     compared = compare_runs(collection, [(run, None) for run in runs], ComparedBy.PRECISION)
     rows = []
     for run in runs:
-        score = pass_at_k_interval(list(run.passed.values()), 1, np.random.default_rng(_SEED))
         adjusted = compared[run].adjusted if run in compared else math.nan
-        rows.append(_RunRow(run, score, collection.comparison(run), adjusted, collection.profile_of(run)))
+        rows.append(_RunRow(run, run.score_interval, collection.comparison(run), adjusted, collection.profile_of(run)))
     caption = (
         "A row a run; pass@1 in percent, its differences in points. Intervals are of 95%, by bootstrap over problems. "
         "p by problem: paired permutation test with problems as clusters; p pooled: exact McNemar test on all pairs, "
@@ -66,11 +61,8 @@ def others(collection: Collection) -> list[Table]:
     by_metric: dict[str, list[_RunRow]] = {}
     for run in collection.runs:
         if run.metrics and not run.counts_passes:
-            scores = run.scores(run.metric)
-            bounds = mean_interval(np.array(scores), np.random.default_rng(_SEED))
-            score = Interval(run.score, bounds.low, bounds.high)
-            comparison = collection.comparison(run) if scores else None
-            row = _RunRow(run, score, comparison, math.nan, collection.profile_of(run))
+            comparison = collection.comparison(run) if run.scores(run.metric) else None
+            row = _RunRow(run, run.score_interval, comparison, math.nan, collection.profile_of(run))
             by_metric.setdefault(run.metric, []).append(row)
     caption = (
         "A row a run; {} and its differences. Intervals are of 95%, by bootstrap over documents. p by "

@@ -168,12 +168,12 @@ def _bits(run: FinishedRun) -> tuple[int, int]:
 
 
 def largest_model(collection: Collection) -> list[Table]:
-    """Table VI: each quantizer on the largest model."""
+    """Table VI: each quantizer on the largest of several models."""
     labels, candidates = collection.labels, usual(collection, unperturbed(collection.largest))
     sizes = {run: collection.parameters(run) or 0 for run in candidates}
     most = max(sizes.values(), default=0)
     runs = [run for run in candidates if sizes[run] == most]
-    if not _any_quantized(runs) or (most == 0 and len({run.model for run in candidates}) > 1):
+    if not _any_quantized(runs) or most == 0 or len({run.model for run in candidates}) == 1:
         return []
     pivot = Pivot([stub("model", labels.model), stub("quantizer", labels.quant)], _tasks(runs))
     metrics = _pass_metrics(runs)
