@@ -47,7 +47,7 @@ RUN = {
     "export RUN --format lm-eval --output FOLDER": "",
     "footprint --quant aqlm:3": "",
     "footprint --model DIR --quant aqlm:3": "",
-    "profile --quant int8-dynamic --latency 2.47": "",
+    "profile --quant int8-dynamic --latency 2.47 --instance p3dn.24xlarge": "",
     "study first.toml --dry-run": "",
     "study examples/studies/tinycoder.toml": "--dry-run",
     "study examples/studies/aqlm.toml": "--dry-run",

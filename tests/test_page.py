@@ -7,6 +7,7 @@ import gzip
 import itertools
 import json
 import math
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from qharness.report.tables import pareto_front
 from qharness.report.tables.columns import Cell, Column
 from qharness.report.tables.pareto_front import ON_FRONT, front
 from qharness.specs import MaxLoss
+from qharness.stats.intervals import Interval, mean_interval
+from qharness.stats.ordering import clearly_higher
 from tests.page_runs import Completion, write_profile, write_run
 
 PASS: Completion = ("return 1", True)
@@ -60,17 +63,65 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 # --------------------------------------------------------------------------------------------------------- the front
 
-points = st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, math.nan]), st.sampled_from([0.0, 0.5, 1.0])), max_size=8)
+
+def exact(cost: float) -> Interval:
+    return Interval(cost, cost, cost)
 
 
-@given(points)
-def test_front_is_what_nothing_dominates(found: list[tuple[float, float]]) -> None:
-    on = front(found)
-    known = [p for p in found if not math.isnan(p[0])]
-    for point, chosen in zip(found, on, strict=True):
-        better = [o for o in known if o != point and o[0] <= point[0] and o[1] >= point[1]]
-        assert chosen == (not math.isnan(point[0]) and not better)
-    assert any(on) == bool(known)
+costs = st.lists(
+    st.tuples(st.sampled_from([1.0, 2.0, 3.0, math.nan]), st.sampled_from([0.0, 0.4])).map(
+        lambda drawn: Interval(drawn[0], drawn[0] - drawn[1], drawn[0] + 2 * drawn[1])
+    ),
+    max_size=8,
+)
+
+
+@given(costs, st.randoms(use_true_random=False))
+def test_front_is_what_nothing_clearly_dominates(found: list[Interval], rng: random.Random) -> None:
+    scores = [rng.choice([0.1, 0.5, 0.9]) for _ in found]
+    more = [frozenset(n for n, other in enumerate(scores) if other < own - 0.45) for own in scores]
+    on = front(found, more)
+    for n, cost in enumerate(found):
+        better = [
+            m
+            for m, other in enumerate(found)
+            if not math.isnan(other.value)
+            and scores[m] - scores[n] > 0.45
+            and (other.high <= cost.low or other == cost)
+        ]
+        assert on[n] == (not math.isnan(cost.value) and not better)
+    assert any(on) == any(not math.isnan(cost.value) for cost in found)
+
+
+def test_intervals_that_overlap_are_not_ordered() -> None:
+    """Neither takes the other from the front: not by a score that is a little higher, nor by a cost a little lower."""
+    assert front([exact(1), exact(2)], [frozenset(), frozenset()]) == [True, True]
+    assert front([exact(1), exact(2)], [frozenset({1}), frozenset()]) == [True, False]
+    assert front([Interval(1, 0.9, 1.6), Interval(2, 1.5, 2.1)], [frozenset({1}), frozenset()]) == [True, True]
+
+
+def test_a_difference_is_clear_where_its_interval_excludes_0() -> None:
+    """Of 40 problems, a pair of runs that differ on one are alike; runs that differ on ten in one direction are not."""
+    base = {n: float(n < 30) for n in range(40)}
+    one, ten = {**base, 0: 0.0}, {**base, **dict.fromkeys(range(10), 0.0)}
+    mixed = {**ten, **dict.fromkeys(range(30, 39), 1.0)}
+    found = clearly_higher([base, one, ten, mixed], np.random.default_rng(0))
+    assert found == [{2}, {2}, set(), {2}]
+    few = clearly_higher([dict.fromkeys(range(5), 1.0), dict.fromkeys(range(5), 0.0)], np.random.default_rng(0))
+    assert few == [set(), set()]
+    apart = {n + 35: 1.0 for n in range(5)} | dict.fromkeys(range(-9, 0), 0.0)
+    assert clearly_higher([base, apart], np.random.default_rng(0)) == [set(), set()]  # they share five problems
+
+
+def test_clear_differences_are_those_of_the_interval() -> None:
+    """The shared draws decide as the bootstrap of each difference by itself does, close calls aside."""
+    rng = np.random.default_rng(3)
+    runs = [dict(enumerate((rng.random((80, 5)) < p).mean(1))) for p in (0.2, 0.25, 0.3, 0.35, 0.6)]
+    found = clearly_higher(runs, np.random.default_rng(0))
+    for a, b in itertools.permutations(range(5), 2):
+        interval = mean_interval(np.array([runs[a][n] - runs[b][n] for n in runs[a]]), np.random.default_rng(1))
+        if abs(interval.low) > 0.004:
+            assert (b in found[a]) == (interval.low > 0), (a, b)
 
 
 def test_who_is_on_the_front(collection: Collection) -> None:
@@ -79,11 +130,26 @@ def test_who_is_on_the_front(collection: Collection) -> None:
         "pass@1, %", "checkpoint, GB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
     ]  # fmt: skip
     rows = {row[2].text: [cell.text for cell in row[3:]] for row in table.rows}
-    assert rows["full precision"] == ["90.0", "0.0040", "", "2.000", "", "200", ""]
+    assert rows["full precision"] == ["90.0", "0.0040", ON_FRONT, "2.000", ON_FRONT, "200", ON_FRONT]
     assert rows["rtn:8"] == ["90.0", "0.0030", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
-    assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", "", "300", ""]
+    assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", ON_FRONT, "300", ON_FRONT]
     assert rows["rtn:2"] == ["10.0", "0.0005", ON_FRONT, "n/a", "", "n/a", ""]
-    assert len(pareto.figures(collection)) == 1
+    (figure,) = pareto.figures(collection)
+    steps = re.findall(
+        r'<path d="M [\d.]+ [\d.]+ ?\n?L[^"]*" clip-path="[^"]*" style="fill: none; stroke: #000000', figure.svg
+    )
+    assert len(steps) == 1  # only rtn:2's cost is known to be lower, and its pass@1 clearly is
+
+
+def test_a_run_that_clearly_passes_more_at_no_more_cost(tmp_path: Path) -> None:
+    for quant, storage, passing in (("none", 4_000_000, 36), ("rtn:8", 3_000_000, 4), ("rtn:2", 1_000_000, 35)):
+        write_run(tmp_path, "made-python", quant, some(passing), storage=storage)
+    (table,) = pareto_front.tables(read_collection([tmp_path]))
+    assert {row[2].text: row[5].text for row in table.rows} == {
+        "full precision": ON_FRONT,
+        "rtn:8": "",
+        "rtn:2": ON_FRONT,
+    }
 
 
 def test_a_run_that_is_there_twice_counts_once(tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ def study(
     runs = with_baselines([dataclasses.replace(spec, max_loss=margin) for spec in specs])
     jobs = [
         *(Job(spec, remote=remote) for spec in runs),
-        *(Job(Measurement(model, folder), kind, remote) for kind, model in grid.measurements(common)),
+        *(
+            Job(Measurement(model, folder, grid.settings.instance if kind == "profile" else None), kind, remote)
+            for kind, model in grid.measurements(common)
+        ),
     ]
     if dry_run:
         if remote:

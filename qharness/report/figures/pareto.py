@@ -1,7 +1,8 @@
-"""Scores against costs, with the Pareto front of each cost."""
+"""Scores against costs, with the Pareto front of each cost, where intervals part."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -38,8 +39,10 @@ def figures(collection: Collection) -> list[ReportFigure]:
                 set_formatter(lambda value, _: f"{value:g}")
             axes.tick_params(axis="x", which="both", labelsize="small", rotation=30)
         caption = (
-            f"Filled and joined: on the front, which no run dominates by costing no more and passing no less; hollow: "
-            f"dominated. Costs on a logarithmic scale. {sizes_caption(runs)}"
+            f"Hollow: another run clearly passes more at clearly no more of the cost. Filled: on the front, where none "
+            f"does. A line joins neighbours of which the dearer clearly passes more; without a line, the runs do not "
+            f"show which is better. Clearly: the 95% interval of the paired difference by problem excludes 0, and "
+            f"quartiles of the cost do not overlap. Costs on a logarithmic scale. {sizes_caption(runs)}"
         )
         title = f"{task}: {runs[0].metric} against what it costs"
         drawn.append(ReportFigure(f"pareto-{slug(task)}", title, caption, finished(figure, all_axes, labels)))
@@ -48,21 +51,26 @@ def figures(collection: Collection) -> list[ReportFigure]:
 
 def _draw_points(axes: Axes, cost: Cost, runs: Sequence[CostedRun], style: Style, model: str) -> None:
     """Draw the points of one model, filled where they are on the front."""
-    known = [each for each in runs if not math.isnan(each.costs[cost])]
+    known = [each for each in runs if not math.isnan(each.costs[cost].value)]
     for on_front, fill in ((True, "auto"), (False, "none")):
-        points = [(each.costs[cost], 100 * each.run.score) for each in known if (cost in each.fronts) == on_front]
+        points = [_place(each, cost) for each in known if (cost in each.fronts) == on_front]
         if points:
             axes.plot(*zip(*points, strict=True), **style.points, markerfacecolor=fill, label=model)
 
 
 def _draw_front(collection: Collection, axes: Axes, cost: Cost, runs: Sequence[CostedRun]) -> list[PointLabel]:
-    """Draw the front as steps, and return the labels of all points, of those on the front first."""
+    """Draw steps where the front rises clearly; return the labels of all points, of those on the front first."""
     texts = collection.labels.points([each.run for each in runs])
-    points = [
-        (cost in each.fronts, PointLabel(axes, each.costs[cost], 100 * each.run.score, text))
-        for each, text in zip(runs, texts, strict=True)
-        if not math.isnan(each.costs[cost])
-    ]
-    steps = sorted((label.x, label.y) for on_front, label in points if on_front)
-    axes.step(*zip(*steps, strict=True), where="post", color="#000000", linewidth=0.8, zorder=1)
-    return [label for _, label in sorted(points, key=lambda point: not point[0])]
+    known = [(each, text) for each, text in zip(runs, texts, strict=True) if not math.isnan(each.costs[cost].value)]
+    known.sort(key=lambda point: cost not in point[0].fronts)
+    along = sorted((each for each, _ in known if cost in each.fronts), key=lambda each: _place(each, cost))
+    for cheaper, dearer in itertools.pairwise(along):
+        if dearer.clearly_above(cheaper, cost):
+            ends = zip(_place(cheaper, cost), _place(dearer, cost), strict=True)
+            axes.step(*ends, where="post", color="#000000", linewidth=0.8, zorder=1)
+    return [PointLabel(axes, *_place(each, cost), text) for each, text in known]
+
+
+def _place(each: CostedRun, cost: Cost) -> tuple[float, float]:
+    """The point of a run: its cost, and its score in percent."""
+    return each.costs[cost].value, 100 * each.run.score

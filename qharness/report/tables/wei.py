@@ -52,23 +52,26 @@ def hosting(collection: Collection) -> list[Table]:
         quant = labels.quantizer(profile.quantizer)
         return f"{quant} on {profile.calibration}" if sets[profile.quantizer] > 1 else quant
 
+    reckoned = any(each.instance for each in collection.profiles)
     columns: list[CellColumn[CostProfile]] = [
         stub("model", lambda profile: labels.model_name(profile.model)),
         stub("quantizer", quantizer),
         stub("device", lambda profile: profile.device),
         stub("dtype", lambda profile: profile.dtype),
         stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
-        stub("instance", lambda profile: profile.instance),
+        *([stub("instance", lambda profile: profile.instance or "")] if reckoned else []),
         number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
         size_column("storage", collection.profiles, lambda profile: profile.storage_bytes),
         size_column("memory", collection.profiles, lambda profile: profile.resident_bytes),
-        number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"),
-        number("1,000 predictions, CO2", "g", lambda profile: profile.gco2eq_per_1k, ".4g"),
     ]
+    if reckoned:
+        columns.append(number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"))
+    if any(each.gco2eq_per_1k is not None for each in collection.profiles):
+        columns.append(number("1,000 predictions, CO2", "g", lambda profile: profile.gco2eq_per_1k, ".4g"))
     profiles = sorted(collection.profiles, key=lambda each: (labels.model_name(each.model), each.quantizer != FULL))
     caption = (
         "Median latency of one prediction at batch 1, of so many tokens of prompt + generated; memory: of the weights; "
-        f"dollars: of the instance. After table II of {PAPER}, turned round."
+        f"{'dollars: of the instance. ' if reckoned else ''}After table II of {PAPER}, turned round."
     )
     return table_of("wei-2", "What hosting takes", caption, columns, profiles)
 
