@@ -26,6 +26,7 @@ def write_run(
     prompt: str = "def f(x):",
     levels: Mapping[int, str] | None = None,
     seed: int = 0,
+    tests: str | None = None,
 ) -> Path:
     """A finished run: completions [problem][sample]."""
     spec = RunSpec(
@@ -45,7 +46,11 @@ def write_run(
         storage=storage,
         completions=[[text for text, _ in each] for each in completions],
         by_problem=[
-            {"prompt": f"{prompt}  # {doc}", **({"level": levels[doc]} if levels else {})}
+            {
+                "prompt": f"{prompt}  # {doc}",
+                **({"level": levels[doc]} if levels else {}),
+                **({"tests": tests} if tests else {}),
+            }
             for doc in range(len(completions))
         ],
     )

@@ -127,13 +127,13 @@ def test_clear_differences_are_those_of_the_interval() -> None:
 def test_who_is_on_the_front(collection: Collection) -> None:
     (table,) = pareto_front.tables(collection)
     assert [column.heading for column in table.columns[3:]] == [
-        "pass@1, %", "checkpoint, GB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
+        "pass@1, %", "checkpoint, MB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
     ]  # fmt: skip
     rows = {row[2].text: [cell.text for cell in row[3:]] for row in table.rows}
-    assert rows["full precision"] == ["90.0", "0.0040", ON_FRONT, "2.000", ON_FRONT, "200", ON_FRONT]
-    assert rows["rtn:8"] == ["90.0", "0.0030", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
-    assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", ON_FRONT, "300", ON_FRONT]
-    assert rows["rtn:2"] == ["10.0", "0.0005", ON_FRONT, "n/a", "", "n/a", ""]
+    assert rows["full precision"] == ["90.0", "4.00", ON_FRONT, "2.000", ON_FRONT, "200", ON_FRONT]
+    assert rows["rtn:8"] == ["90.0", "3.00", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
+    assert rows["rtn:4"] == ["85.0", "1.00", ON_FRONT, "3.000", ON_FRONT, "300", ON_FRONT]
+    assert rows["rtn:2"] == ["10.0", "0.5", ON_FRONT, "n/a", "", "n/a", ""]
     (figure,) = pareto.figures(collection)
     steps = re.findall(
         r'<path d="M [\d.]+ [\d.]+ ?\n?L[^"]*" clip-path="[^"]*" style="fill: none; stroke: #000000', figure.svg

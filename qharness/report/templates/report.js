@@ -121,13 +121,15 @@ const problemTable = (task, problems, metric, [first, second], kind, words) => {
     .sort((a, b) => (a.change ?? Infinity) - (b.change ?? Infinity));
   const unit = metric ?? "pass@1 %";
   const shown = (score) => (score === null ? "" : (metric ? score : 100 * score).toFixed(1));
-  const heads = ["problem", "level", `first run, ${unit}`, `second run, ${unit}`, "change, points"];
+  const levels = problems.some((problem) => problem.level !== null);
+  const stubs = levels ? ["problem", "level"] : ["problem"];
+  const heads = [...stubs, `first run, ${unit}`, `second run, ${unit}`, metric ? "change" : "change, points"];
   const table = element("table", { class: "sortable" },
     element("thead", {}, element("tr", {}, ...heads.map((text, column) =>
-      element("th", { scope: "col", "data-column": column, class: column < 2 ? "stub" : null }, text)))),
+      element("th", { scope: "col", "data-column": column, class: column < stubs.length ? "stub" : null }, text)))),
     element("tbody", {}, ...rows.map(({ problem, scores, change }) => element("tr", {},
       element("td", { class: "stub" }, element("a", { href: routeOf(task, problem) }, nameOf(problem))),
-      element("td", { class: "stub" }, problem.level ?? ""),
+      ...(levels ? [element("td", { class: "stub" }, problem.level ?? "")] : []),
       ...scores.map((score) => numberCell(score, shown(score), null)),
       numberCell(change, signed(change, shown(change)), change < 0 ? "lost" : change > 0 ? "won" : null)))));
   makeSortable(table);
