@@ -304,16 +304,12 @@ def test_levels_and_lost_pairs(tmp_path: Path) -> None:
     write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), by_problem=levels, baseline=base)
     tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
     shown, lost = tables["levels"], tables["lost-pairs"]
-    names = [column.heading for column in shown.columns]
-    assert names[3:] == [
-        f"{level}{each}" for level in ("easy", "hard") for each in (", %", ": problems, n", ": lost, pairs")
-    ]
+    names = [column.full_name for column in shown.columns]
+    assert names[3:] == [f"{level}: {each}" for level in ("easy", "hard") for each in ("pass@1", "problems", "lost")]
     counts = {name: [row[names.index(name)].text for row in shown.rows] for name in names}
-    assert counts["hard: problems, n"] == ["8", "8"] and counts["easy: problems, n"] == ["2", "2"]
-    assert (
-        counts["hard: lost, pairs"][0] == "—"
-        and sum(int(counts[f"{each}: lost, pairs"][1]) for each in ("easy", "hard")) == 4
-    )
+    assert counts["hard: problems"] == ["8", "8"] and counts["easy: problems"] == ["2", "2"]
+    lost_pairs = [counts[f"{level}: lost"] for level in ("easy", "hard")]
+    assert [of_level[0] for of_level in lost_pairs] == ["—", "—"] and sum(int(each[1]) for each in lost_pairs) == 4
     kinds = dict(zip([column.name for column in lost.columns], lost.rows[0], strict=True))
     assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
 

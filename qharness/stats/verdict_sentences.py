@@ -122,9 +122,9 @@ def _with_loss(judged: JudgedCandidate) -> str:
     loss = worst.verdict.loss
     on = f" on {worst.task}" if len(judged.tasks) > 1 else ""
     bound = {
-        VerdictClass.HOLDS: f"at most {max(0.0, loss.upper95):.1f}",
-        VerdictClass.LOSES: f"at least {loss.lower95:.1f}",
-    }.get(worst.verdict.class_, f"{loss.lower95:.1f} to {loss.upper95:.1f}")
+        VerdictClass.HOLDS: f"at most {tenths(max(0.0, loss.upper95))}",
+        VerdictClass.LOSES: f"at least {tenths(loss.lower95)}",
+    }.get(worst.verdict.class_, f"{tenths(loss.lower95)} to {tenths(loss.upper95)}")
     return f"{judged.candidate.name} ({bound}{on})"
 
 
@@ -150,7 +150,7 @@ def _bound(judged: JudgedTask, reference: str) -> str:
         case VerdictClass.LOSES:
             return f"at least {_lost(loss.lower95, margin, reference)} (95%{together}), {allowed}"
         case VerdictClass.CANNOT_TELL:
-            interval = f"between {loss.lower95:.1f} and {_lost(loss.upper95, margin, reference)}"
+            interval = f"between {tenths(loss.lower95)} and {_lost(loss.upper95, margin, reference)}"
             return f"{interval} (95% each{together}), {allowed}"
     return _why_silent(judged, reference)
 
@@ -162,8 +162,13 @@ def amount(value: float, margin: MaxLoss) -> str:
     return f"{value:g} point{'' if value == 1 else 's'}"
 
 
+def tenths(value: float) -> str:
+    """A number with one digit behind the point, and no minus before zero."""
+    return f"{value:z.1f}"
+
+
 def _lost(value: float, margin: MaxLoss, reference: str) -> str:
-    return f"{value:.1f}% of {reference}'s pass@1 lost" if margin.relative else f"{value:.1f} points lost"
+    return f"{tenths(value)}% of {reference}'s pass@1 lost" if margin.relative else f"{tenths(value)} points lost"
 
 
 def _why_silent(judged: JudgedTask, reference: str) -> str:

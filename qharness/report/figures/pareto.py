@@ -54,18 +54,18 @@ def figures(collection: Collection) -> list[ReportFigure]:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _CostedPoint:
     """The point of a run, with its intervals: its cost in the unit of its axis, and its score in percent."""
 
     cost: Interval
     score: Interval
 
 
-def _places(runs: Sequence[CostedRun], cost: Cost) -> dict[CostedRun, _Place]:
+def _places(runs: Sequence[CostedRun], cost: Cost) -> dict[CostedRun, _CostedPoint]:
     """The places of the runs whose cost is known."""
     scale = cost.scale(runs).scale
     return {
-        each: _Place(
+        each: _CostedPoint(
             _times(each.costs[cost], 1 / scale), _times(replace(each.run.score_interval, value=each.run.score), 100)
         )
         for each in runs
@@ -81,7 +81,7 @@ def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
     return error_bars(*([getattr(each, end) for each in intervals] for end in ("value", "low", "high")))
 
 
-def _draw_points(axes: Axes, cost: Cost, places: Mapping[CostedRun, _Place], style: Style, model: str) -> None:
+def _draw_points(axes: Axes, cost: Cost, places: Mapping[CostedRun, _CostedPoint], style: Style, model: str) -> None:
     """Draw the points of one model with their intervals, filled where they are on the front."""
     for on_front, fill in ((True, style.points["color"]), (False, "#ffffff")):
         costs = [place.cost for each, place in places.items() if (cost in each.fronts) == on_front]
@@ -98,7 +98,9 @@ def _draw_points(axes: Axes, cost: Cost, places: Mapping[CostedRun, _Place], sty
             )
 
 
-def _draw_front(collection: Collection, axes: Axes, cost: Cost, places: Mapping[CostedRun, _Place]) -> list[PointLabel]:
+def _draw_front(
+    collection: Collection, axes: Axes, cost: Cost, places: Mapping[CostedRun, _CostedPoint]
+) -> list[PointLabel]:
     """Draw steps where the front rises clearly; return the labels of all points, of those on the front first."""
     points = {each: (place.cost.value, place.score.value) for each, place in places.items()}
     along = sorted((each for each in points if cost in each.fronts), key=lambda each: points[each])

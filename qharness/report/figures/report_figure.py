@@ -12,6 +12,8 @@ from qharness.figure_style import inline_svg, to_pdf, to_png, to_svg
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_PHONE = 5.0  # inches
+
 
 @dataclass(frozen=True, eq=False)
 class ReportFigure:
@@ -36,6 +38,11 @@ class ReportFigure:
     def pdf(self) -> bytes:
         """A PDF file."""
         return to_pdf(self.figure)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a phone shows it whole."""
+        return bool(self.figure.get_figwidth() <= _PHONE)
 
     @property
     def inline(self) -> str:

@@ -11,6 +11,7 @@ from qharness.report.data.class_marks import ClassMark, mark_of
 from qharness.report.data.findings import Finding
 from qharness.report.tables.formatting import size_text
 from qharness.report.tables.verdict_table import Rung, ladder
+from qharness.stats.verdict_sentences import tenths
 
 _WORTH_A_WORD = 0.005  # of the bytes
 
@@ -96,7 +97,7 @@ def _line(rung: Rung) -> Line:
     return Line(
         rung.task,
         f"{100 * rung.on_task.evidence.means[1]:.1f}",
-        f"{loss.estimate:.1f}",
-        f"{loss.lower95:.1f} to {loss.upper95:.1f}",
+        tenths(loss.estimate),
+        f"{tenths(loss.lower95)} to {tenths(loss.upper95)}",
         mark_of(rung.verdict),
     )

@@ -26,11 +26,11 @@ def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
     for run, levels in of_run.items():
         comparison = collection.comparison(run)
         for level, result in levels.items():
-            pivot.put(run, Column(level, "%"), number_cell(result.pass_rate, ".1f", 100))
-            pivot.put(run, Column(f"{level}: problems", "n"), number_cell(result.n_problems, "d"))
+            pivot.put(run, Column("pass@1", "%", level), number_cell(result.pass_rate, ".1f", 100))
+            pivot.put(run, Column("problems", "n", level), number_cell(result.n_problems, "d"))
             pairs = comparison.levels.get(level) if comparison and comparison.levels else None
             lost = NOT_APPLICABLE if pairs is None else number_cell(pairs.lost_pairs, "d")
-            pivot.put(run, Column(f"{level}: lost", "pairs"), lost)
+            pivot.put(run, Column("lost", "pairs", level), lost)
             shown.append(run)
     caption = (
         "pass@1 in percent by the benchmark's level of difficulty. Lost: pairs of completions of which only that of "

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 UNDEFINED = "n/a"
+_RESULTS = ("%", "points")
 Row = TypeVar("Row")
 
 
@@ -46,6 +47,7 @@ def number_cell(
     """A number times `scale` in a format, with a difference beside it that has its sign; n/a where it is undefined."""
     if value is None or math.isnan(value):
         return Cell(UNDEFINED, math.nan)
+    form = form.replace(".", "z.") if form.endswith("f") else form  # no minus before zero
     text = "∞" if math.isinf(value) else format(value if scale == 1 else value * scale, form)
     beside = "" if note is None else UNDEFINED if math.isnan(note) else format(note * scale, f"+{form}")
     return Cell(text, value * scale, beside, emphasis, math.nan if note is None else note * scale)
@@ -118,7 +120,7 @@ class Table:
     def concise(self) -> Table:
         """The table to read: without columns that hold nothing, and without those that hold the same in all rows.
 
-        What all rows have in common stands in the caption.
+        What all rows have in common stands in the caption; results, which are in percent or points, stay.
         """
         shared: dict[str, list[str]] = {}
         kept: list[int] = []
@@ -126,7 +128,8 @@ class Table:
             cells = [row[place] for row in self.rows]
             if all(cell.missing for cell in cells):
                 continue
-            if len(cells) > 1 and len({(cell.shown, cell.value) for cell in cells}) == 1:
+            alike = len(cells) > 1 and len({(cell.shown, cell.value) for cell in cells}) == 1
+            if alike and column.unit not in _RESULTS:
                 shared.setdefault(cells[0].shown, []).append(column.full_name)
             else:
                 kept.append(place)
