@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qharness.errors import MissingDependencyError
 from qharness.storage.json_values import without_lone_surrogates
@@ -138,7 +138,7 @@ def panels(
 class Legend:
     """Where a figure's legend stands, in matplotlib's words, and in how many columns."""
 
-    place: str = "outside right upper"
+    place: Literal["outside right upper", "outside lower center"] = "outside right upper"
     columns: int = 1
 
 
@@ -239,14 +239,11 @@ def to_pdf(figure: Figure) -> bytes:
     return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
-_RC = {"svg.fonttype": "none", "svg.hashsalt": "qharness", "pdf.fonttype": 42}
-
-
 def _saved(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
     import matplotlib
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_RC):
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness", "pdf.fonttype": 42}):
         figure.savefig(buffer, format=suffix, dpi=300, metadata=dict(metadata))
     return buffer.getvalue()
 
