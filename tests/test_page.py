@@ -19,7 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from qharness.figure_style import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
+from qharness.figure_style import (
+    HATCHES,
+    LINES,
+    MARKERS,
+    Style,
+    finished,
+    inline_svg,
+    panels,
+    plain,
+    to_pdf,
+    to_png,
+    to_svg,
+)
 from qharness.report import Collection, read_collection
 from qharness.report.data.findings import findings
 from qharness.report.figures import calibration_sizes, pareto
@@ -277,6 +289,8 @@ def test_figures_repeat_and_their_text_is_text() -> None:
 
     first, second = drawn(), drawn()
     assert to_png(first) == to_png(second)  # before the SVG or after it
+    assert to_pdf(first) == to_pdf(second) and to_pdf(first).startswith(b"%PDF")
+    assert to_png(first)[16:20] == int(7.5 * 300).to_bytes(4, "big")  # its width: 300 dots an inch
     svg = to_svg(first)
     assert svg == to_svg(second) and "a $1 &lt;b&gt; &amp; $2" in svg and "<dc:date>" not in svg
     page = inline_svg(svg, "k", 'what "it" <is>')

@@ -17,7 +17,7 @@ from qharness.results.paired_results import PASS_RATE
 from qharness.specs import RAW, MaxLoss, RunSpec
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import by_problem, passes
+from qharness.stats.pairing import RunRows, by_problem, passes, read_rows
 
 FULL = "none"
 _SEED = 0  # of the bootstrap
@@ -119,6 +119,14 @@ class FinishedRun:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
         path = self.folder / SAMPLES
         return SampleRow.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
+
+    @cached_property
+    def run_rows(self) -> RunRows:
+        """The rows as comparisons take them. Raises SamplesError where a task writes none."""
+        record = self.result.record
+        rows = self.rows or read_rows(self.folder)
+        task = record.spec.task_name
+        return RunRows(self.folder, task, rows, record.main_metric_name, record.noise, record.spec.prompting)
 
     @cached_property
     def problems(self) -> dict[Problem, list[SampleRow]]:

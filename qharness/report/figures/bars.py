@@ -24,10 +24,10 @@ _SEED = 0  # of the bootstrap
 
 
 def difficulty(collection: Collection) -> list[ReportFigure]:
-    """pass@1 by level: a figure for each task that has levels, a panel for each model and bars for each quantizer."""
+    """pass@1 by level: a figure for each task of several levels, a panel for each model and bars for each quantizer."""
     drawn = []
     for task, runs in by_task(collection).items():
-        levels = {run: by_run for run in runs if (by_run := by_level(run.rows))}
+        levels = {run: by_run for run in runs if len(by_run := by_level(run.rows)) > 1}
         if not levels:
             continue
         models = _by_model(collection, list(levels))
