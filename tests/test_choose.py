@@ -79,7 +79,7 @@ def test_the_report_reads_them(found: tuple[Path, SearchResult]) -> None:
     assert len(collection.runs) == 3 and not collection.unfinished
     (finding,) = findings(collection, MaxLoss(15))
     assert {each.candidate.name for each in finding.judged} == {"ternary", "rtn:8"}
-    assert "in part" in finding.sentences[-1]
+    assert "in part" in finding.notes[-1]
 
 
 def test_started_again_it_makes_nothing_and_a_run_goes_on_from_it(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from qharness.errors import SamplesError
@@ -214,7 +214,7 @@ class SampleRow:
     @property
     def base_task(self) -> str:
         """The task, without its perturbations."""
-        return TaskName.of(self.task).base
+        return _base_task(self.task)
 
     @property
     def scores(self) -> Mapping[str, float]:
@@ -225,6 +225,12 @@ class SampleRow:
     def is_text(self) -> bool:
         """Whether this is a text with a score, and not a program's verdict."""
         return self.status is None and bool(self.scores)
+
+
+@cache
+def _base_task(task: str) -> str:
+    """A task's name without its perturbations, which is asked of every row."""
+    return TaskName.of(task).base
 
 
 @dataclass(frozen=True)

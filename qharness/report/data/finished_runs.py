@@ -15,6 +15,7 @@ from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
 from qharness.specs import RAW, MaxLoss, RunSpec
+from qharness.stats.analyses import failure_kinds
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 from qharness.stats.pairing import Key as Problem
 from qharness.stats.pairing import RunRows, by_problem, passes, read_rows
@@ -137,6 +138,11 @@ class FinishedRun:
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
         return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
+
+    @cached_property
+    def failure_counts(self) -> dict[str, int]:
+        """How many completions ended in each way."""
+        return failure_kinds(self.rows)
 
     @cached_property
     def score_interval(self) -> Interval:

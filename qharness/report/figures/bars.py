@@ -14,7 +14,7 @@ from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
 from qharness.report.figures.report_figure import ReportFigure, slug
 from qharness.report.tables.formatting import completions_text, sizes_caption
-from qharness.stats.analyses import Level, by_level, failure_kinds
+from qharness.stats.analyses import Level, by_level
 from qharness.stats.intervals import mean_interval
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def failures(collection: Collection) -> list[ReportFigure]:
     drawn = []
     for task, runs in by_task(collection).items():
         models = _by_model(collection, runs)
-        counts = {run: failure_kinds(run.rows) for run in runs}
+        counts = {run: run.failure_counts for run in runs}
         kinds = [
             kind for kind in counts[runs[0]] if kind != Status.PASSED and any(each[kind] for each in counts.values())
         ]

@@ -9,7 +9,7 @@ from qharness.report.data.selection import on_reference, unperturbed
 from qharness.report.tables.columns import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.stats.analyses import by_level, failure_kinds
+from qharness.stats.analyses import by_level
 
 
 def tables(collection: Collection) -> list[Table]:
@@ -43,7 +43,7 @@ def failures(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
     """A table of how completions ended: how many passed, and how many failed in each way."""
     pivot = Pivot(_stubs(collection))
     for run in runs:
-        counts = failure_kinds(run.rows)
+        counts = run.failure_counts
         for kind, count in {"completions": sum(counts.values()), **counts}.items():
             pivot.put(run, Column(kind, "n"), number_cell(count, "d"))
     caption = (
