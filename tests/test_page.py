@@ -33,16 +33,20 @@ from qharness.figure_style import (
     to_svg,
 )
 from qharness.report import Collection, read_collection
+from qharness.report.data.class_marks import MARKS
 from qharness.report.data.findings import findings
-from qharness.report.figures import calibration_sizes, pareto
+from qharness.report.figures import calibration_sizes, pareto, verdict_figure
 from qharness.report.figures.bars import difficulty, failures
 from qharness.report.figures.savings import figures as figures_of_savings
 from qharness.report.figures.savings import savings
+from qharness.report.figures.verdict_figure import side_by_side
 from qharness.report.page.html_page import Heading, headings, order, page
 from qharness.report.page.problems import pack, problem_data
-from qharness.report.tables import pareto_front
+from qharness.report.tables import pareto_front, verdict_table
 from qharness.report.tables.columns import Cell, Column
+from qharness.report.tables.formatting import ByteUnit, size_text
 from qharness.report.tables.pareto_front import ON_FRONT, front
+from qharness.results.verdict import VerdictClass
 from qharness.specs import MaxLoss
 from qharness.stats.intervals import Interval, mean_interval
 from qharness.stats.ordering import clearly_higher
@@ -203,6 +207,76 @@ def test_the_answer_stands_first_on_the_page(collection: Collection) -> None:
     found = findings(collection, MaxLoss(30))
     text = re.sub(r"<[^>]+>", " ", page(collection, found, [], [], "Costs").split("<body>")[1])
     assert " ".join(text.split()).startswith("Costs coder rtn:4 is the smallest of 3 that holds : 90.0 → 85.0%")
+
+
+def test_the_figure_that_answers(collection: Collection) -> None:
+    """Each candidate has one marker at its bytes with its bounds, its class's shape and colour; the margin is a line."""
+    found = findings(collection, MaxLoss(30))
+    (drawn,) = verdict_figure.figures(found)
+    (axes,) = drawn.figure.axes
+    assert [float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == "--"] == [30]
+    shown = {each.get_label(): each for each in axes.containers}
+    classes = {VerdictClass.HOLDS: {3.0, 1.0}, VerdictClass.LOSES: {0.5}}  # by megabytes
+    for class_, sizes in classes.items():
+        mark = MARKS[class_]
+        own = [each for each in axes.containers if each.lines[0].get_marker() == mark.marker]
+        assert {float(each.lines[0].get_xdata()[0]) for each in own} == sizes and mark.words in shown
+        assert {each.lines[0].get_color() for each in own} == {mark.colour}
+    (worst,) = (each for each in axes.containers if each.lines[0].get_marker() == MARKS[VerdictClass.LOSES].marker)
+    loss = found[0].judged[-1].tasks[0].verdict.loss
+    assert worst.lines[2][0].get_segments()[0][:, 1] == pytest.approx([loss.lower95, loss.upper95])
+    assert verdict_figure.figures([]) == []
+
+
+def test_verdicts_differ_in_each_of_shape_words_and_colour() -> None:
+    for part in ("shape", "words", "marker", "colour", "key"):
+        assert len({getattr(mark, part) for mark in MARKS.values()}) == len(VerdictClass), part
+
+
+@given(st.lists(st.floats(1, 100), min_size=1, max_size=6))
+def test_models_of_one_size_stand_side_by_side(sizes: list[float]) -> None:
+    places = sorted(side_by_side(sizes))
+    assert all(b - a > 0.029 * max(sizes) for a, b in itertools.pairwise(places)) and max(places) == max(sizes)
+
+
+def test_settings_of_one_task_count_as_tasks(tmp_path: Path) -> None:
+    """Runs of several seeds are one candidate, which holds only where it holds with each."""
+    for seed in (0, 1):
+        for quant, passing in (("none", 360), ("rtn:4", 360 - 200 * seed)):
+            write_run(tmp_path, "made-python", quant, some(passing, 400), seed=seed)
+    (finding,) = findings(read_collection([tmp_path]), MaxLoss())
+    (judged,) = finding.judged
+    assert finding.model == "coder" and [each.task for each in judged.tasks] == [
+        "made-python, seed 0", "made-python, seed 1",
+    ]  # fmt: skip
+    assert judged.class_ is finding.class_ is VerdictClass.LOSES
+    (table,) = verdict_table.tables([finding])
+    assert [(row[1].text, row[2].text, row[6].text) for row in table.rows] == [
+        ("full precision", "made-python, seed 0", "—"), ("full precision", "made-python, seed 1", "—"),
+        ("rtn", "made-python, seed 0", "holds"), ("rtn", "made-python, seed 1", "loses"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (13_480_000_000, "13.48 GB"),
+        (1_072_400_000, "1.07 GB"),
+        (999_000_000, "999.0 MB"),
+        (3_444_100, "3.44 MB"),
+        (512_000, "0.512 MB"),
+        (None, ""),
+    ],
+)
+def test_sizes_in_the_unit_that_suits_them(size: float | None, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_sizes_that_are_read_together_have_one_unit() -> None:
+    unit = ByteUnit.of([13_480_000_000, None, 219_600_000])
+    assert (unit.name, unit.cell(13_480_000_000).text, unit.cell(219_600_000).text, unit.cell(None).text) == (
+        "MB", "13480", "219.6", "n/a",
+    )  # fmt: skip
 
 
 def test_what_is_saved_and_lost_in_percent(collection: Collection) -> None:

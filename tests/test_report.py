@@ -352,6 +352,8 @@ def test_a_report_of_real_runs(
         )
         assert (row["problems, n"], row["samples, a problem"]) == ("2", "2")
         assert (row["hosting: latency, s"], grid["full precision", ""]["hosting: latency, s"]) == ("2", "")
+    lines = [json.loads(line) for line in (runs[0].folder / "samples.jsonl").read_text().splitlines()]
+    assert [(line["sample"], "assert" in line.get("tests", "")) for line in lines] == [(0, True), (1, False)] * 2
     bleu = next(iter(summary.metrics))
     with (tmp_path / f"out/tables/runs-{bleu}.csv").open(newline="") as file:
         scores = {row["quantizer"]: float(row[bleu]) for row in csv.DictReader(file)}

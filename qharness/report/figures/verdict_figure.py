@@ -62,7 +62,7 @@ def _linear(margin: MaxLoss) -> float:
 def _draw(axes: Axes, rungs: Sequence[Rung]) -> list[PointLabel]:
     """Draw one model on one task, and return the labels of its points."""
     unit, margin = ByteUnit.of([rung.size for rung in rungs]), rungs[0].finding.margin
-    places = dict(zip(rungs, _side_by_side([rung.size / unit.scale for rung in rungs]), strict=True))
+    places = dict(zip(rungs, side_by_side([rung.size / unit.scale for rung in rungs]), strict=True))
     axes.axhline(0, color="#000000", linewidth=0.8)
     label = f"{rungs[0].finding.borne} allowed"
     axes.axhline(margin.amount, color="#000000", linewidth=1.4, linestyle="--", label=label)
@@ -110,7 +110,7 @@ def _draw_interval(axes: Axes, place: float, loss: LossBounds, mark: ClassMark) 
     )
 
 
-def _side_by_side(places: Sequence[float]) -> list[float]:
+def side_by_side(places: Sequence[float]) -> list[float]:
     """The places in their order, each at least a small part of the widest from the one before."""
     apart = _APART * max(places, default=0)
     order = sorted(range(len(places)), key=lambda n: -places[n])
