@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from qharness.errors import SamplesError
@@ -180,7 +180,8 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    `level`: the problem's difficulty, where the benchmark has levels. `tests`: those of its programs, in the row of its
+    first sample; the beginning of long ones. `solution`: the code in an answer. `program`: of
     tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
     `in_process`; texts have their document's `metrics` and `reference` instead.
     """
@@ -192,6 +193,7 @@ class SampleRow:
     prompt_sha: str | None = None
     prompt: str | None = None
     level: object = field(default=None, metadata=LEFT_OUT)
+    tests: str | None = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
     solution: str | None = field(default=None, metadata=LEFT_OUT)
@@ -212,7 +214,7 @@ class SampleRow:
     @property
     def base_task(self) -> str:
         """The task, without its perturbations."""
-        return TaskName.of(self.task).base
+        return _base_task(self.task)
 
     @property
     def scores(self) -> Mapping[str, float]:
@@ -223,6 +225,12 @@ class SampleRow:
     def is_text(self) -> bool:
         """Whether this is a text with a score, and not a program's verdict."""
         return self.status is None and bool(self.scores)
+
+
+@cache
+def _base_task(task: str) -> str:
+    """A task's name without its perturbations, which is asked of every row."""
+    return TaskName.of(task).base
 
 
 @dataclass(frozen=True)

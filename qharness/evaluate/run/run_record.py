@@ -42,6 +42,7 @@ from qharness.storage.json_reader import parse_json
 from qharness.storage.json_values import JsonObject, json_text
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
+_LONGEST_TESTS = 10_000  # characters
 
 
 def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonObject:
@@ -226,7 +227,15 @@ def sample_rows(run: PlannedRun, samples: Mapping[str, Sequence[JsonObject]]) ->
         for sample in sorted(logged, key=lambda s: s["doc_id"]):
             common = prompt_row(run, task, sample["doc_id"], sample["doc"], sample["arguments"][0][0])
             rows += [replace(common, sample=index, **outcome) for index, outcome in enumerate(_outcomes(sample))]
-    return rows
+    return tests_once(rows)
+
+
+def tests_once(rows: Sequence[SampleRow]) -> list[SampleRow]:
+    """The rows, with the tests of each document in its first row only."""
+    first: dict[tuple[str, int], SampleRow] = {}
+    for row in rows:
+        first.setdefault((row.task, row.doc_id), row)
+    return [row if first[row.task, row.doc_id] is row else replace(row, tests=None) for row in rows]
 
 
 def prompt_row(run: PlannedRun, task: str, doc_id: int, doc: Document, prompt: str) -> SampleRow:
@@ -239,7 +248,16 @@ def prompt_row(run: PlannedRun, task: str, doc_id: int, doc: Document, prompt: s
         prompt_sha=prompt_sha(prompt),
         prompt=prompt,
         level=doc.get("level"),
+        tests=_tests(doc),
     )
+
+
+def _tests(doc: Document) -> str | None:
+    """The tests of a document's programs, of long ones the beginning; None where it has none in words."""
+    tests = doc.get("tests")
+    if not isinstance(tests, str) or not tests:
+        return None
+    return tests if len(tests) <= _LONGEST_TESTS else f"{tests[:_LONGEST_TESTS]}\n[{len(tests):,} characters in all]"
 
 
 def verdict_fields(verdict: JsonObject) -> JsonObject:
