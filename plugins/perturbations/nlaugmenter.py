@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import atexit
 import dataclasses
-import importlib
 import importlib.util
+import json
+import os
 import random
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,9 +17,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from qharness import MissingDependencyError, QHarnessError, UnknownNameError, first_line, option
+from qharness import MissingDependencyError, QHarnessError, UnknownNameError, option
 
 _TRANSFORMATIONS = "nlaugmenter.transformations"
 _INSTALL = "git clone https://github.com/GEM-benchmark/NL-Augmenter, and add its folder to PYTHONPATH"
@@ -37,60 +39,62 @@ class NlAugmenter:
     def __call__(self, text: str, rng: random.Random) -> str:
         """Return the first of the operation's outputs, or the text itself if there is none.
 
-        `rng` gives the seed of each text: the operation's own, and that of the process's generators, from which many
+        `rng` gives the seed of each text: the operation's own, and that of its process's generators, from which many
         operations draw. Raises QHarnessError where the operation fails, MissingDependencyError and UnknownNameError.
         """
-        operation = _load(self.operation)
-        operation.seed = rng.randrange(2**32)
-        with _their_code(f"failed on {text[:_SHOWN]!r}", self.operation), _own_randomness(operation.seed):
-            outputs = operation.generate(text)
-            if isinstance(outputs, str):  # as early operations have it
-                return outputs
-            return str(outputs[0]) if outputs else text
+        return _load(self.operation).output(text, rng.randrange(2**32))
 
 
-@contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """Seed the process's random generators with 32 bits, and restore their states afterwards."""
-    import numpy as np
+class _Operation:
+    """An operation in a process of its own, which ends with this one."""
 
-    state, numpy_state = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        with _own_torch_randomness(seed):
-            yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(numpy_state)
+    def __init__(self, name: str, module: str, class_name: str, source: Path) -> None:
+        self._name, self._source = name, source
+        program = Path(__file__).with_name("nlaugmenter_process.py")
+        around = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, sys.path)), "PYTHONHASHSEED": "0"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(program), module, class_name],
+            env=around,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        atexit.register(self.end)
+        with _patience(name):
+            self._answer("cannot be made")
 
+    def output(self, text: str, seed: int) -> str:
+        """Return the operation's first output for a text, drawn with a seed of 32 bits."""
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(json.dumps({"text": text, "seed": seed}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended, which its answer tells
+        return self._answer(f"failed on {text[:_SHOWN]!r}")
 
-@contextmanager
-def _own_torch_randomness(seed: int) -> Iterator[None]:
-    """Do the same for PyTorch's generators, where it is loaded."""
-    if "torch" not in sys.modules:
-        yield
-        return
-    import torch
+    def end(self) -> None:
+        """End the process."""
+        atexit.unregister(self.end)
+        self._process.kill()
+        self._process.communicate()
 
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _their_code(what: str, name: str) -> Iterator[None]:
-    """Run an operation's code: its prints go to standard error, whatever it raises becomes a QHarnessError.
-
-    Some of them end the process where they cannot reach a server.
-    """
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    except (Exception, SystemExit) as error:
-        offline = "; it wants the network" if isinstance(error, ConnectionError) else ""
-        told = f"{type(error).__name__}: {first_line(error)}{offline}"
-        raise QHarnessError(f"operation {name!r} of NL-Augmenter {what}: {told}") from error
+    def _answer(self, what: str) -> str:
+        """Read an answer; raise QHarnessError, with `what` the operation did not do, if it is none."""
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            self.end()
+            raise QHarnessError(f"operation {self._name!r} of NL-Augmenter {what}: its process ended")
+        answer = json.loads(line)
+        if "missing" in answer:
+            raise MissingDependencyError(
+                f"{answer['missing']} (for {self._name})", _how(answer["missing"], self._source)
+            )
+        if "error" in answer:
+            offline = "; it wants the network" if answer["offline"] else ""
+            raise QHarnessError(f"operation {self._name!r} of NL-Augmenter {what}: {answer['error']}{offline}")
+        return str(answer["text"])
 
 
 @contextmanager
@@ -107,7 +111,7 @@ def _patience(name: str) -> Iterator[None]:
 
 
 @cache
-def _load(name: str) -> Any:
+def _load(name: str) -> _Operation:
     """Make the operation.
 
     Raises UnknownNameError, MissingDependencyError if a package that it needs is missing, and QHarnessError where
@@ -127,21 +131,16 @@ def _load(name: str) -> Any:
     classes = _classes(sources[folder])
     if not classes:
         raise QHarnessError(f"operation {name!r} of NL-Augmenter is no SentenceOperation: it takes more than one text")
-    with _their_code("cannot be made", name), _own_randomness(0), _patience(name):
-        try:
-            module = importlib.import_module(f"{_TRANSFORMATIONS}.{folder}.transformation")
-            return getattr(module, name if name != folder else classes[-1])()
-        except ModuleNotFoundError as error:
-            missing = error
-    raise MissingDependencyError(f"{missing.name} (for {name})", _how(missing, sources[folder])) from None
+    class_name = name if name != folder else classes[-1]
+    return _Operation(name, f"{_TRANSFORMATIONS}.{folder}.transformation", class_name, sources[folder])
 
 
-def _how(missing: ModuleNotFoundError, source: Path) -> str:
+def _how(missing: str, source: Path) -> str:
     """Say what to install; a module's name is often not its package's, so the operation's own list is named."""
     listed = source.with_name("requirements.txt")
     if listed.is_file():
         return f"install it; the operation's packages are listed in {listed}"
-    return f"install the package that has the module {missing.name}"
+    return f"install the package that has the module {missing}"
 
 
 def _files(root: Path) -> list[Path]:
