@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that says something; its type's name where none does."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of an error's message with a letter or digit in it; its type's name where none has one."""
+    said = (line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line)))
+    return next(said, type(error).__name__)
 
 
 class QHarnessError(Exception):
