@@ -229,6 +229,7 @@ def test_no_jdk(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
 
 def test_no_sandbox(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     path = path_with(tmp_path, "prlimit")
+    (tmp_path / "bin/bwrap").symlink_to("/bin/false")
     arguments = ["run", "--task", "warmup-python", "--model", random_llama, "--output", tmp_path / "r", "--limit", 1]
     arguments += ["--samples", 1, "--max-new-tokens", 8]
     one_line(cli(*arguments, PATH=path), "no sandbox", "bubblewrap", "--allow-unsandboxed")

@@ -27,11 +27,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class Versions(Splicing):
-    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import."""
+    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import.
+
+    `sandbox`: the version of bubblewrap, and where it was found; None of runs without it or without programs.
+    """
 
     python: Mapping[str, str | None] = field(default_factory=dict, metadata=SPLICED)
     toolchains: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] | None = field(default=None, metadata=LEFT_OUT)
+    sandbox: str | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
