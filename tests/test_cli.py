@@ -79,7 +79,7 @@ def test_list_one_kind_and_path(cli: Cli) -> None:
 
 
 def test_setup_names_what_is_missing_the_tasks_that_need_it_and_the_command(cli: Cli, tmp_path: Path) -> None:
-    path = path_with(tmp_path, "bwrap", "prlimit", "setpriv", "true")
+    path = path_with(tmp_path, "prlimit", "setpriv", "true")
     missing = json.loads(cli("setup", "--json", "tiny-java", "tiny-python", PATH=path, JAVA_HOME="").stdout)["missing"]
     assert [(row["tasks"], row["fix"].split(",")[0]) for row in missing] == [
         (["tiny-java"], "apt-get install default-jdk-headless")
@@ -234,7 +234,7 @@ def path_with(tmp_path: Path, *tools: str) -> str:
 
 
 def test_no_jdk(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
-    path = path_with(tmp_path, "bwrap", "prlimit", "setpriv", "true")
+    path = path_with(tmp_path, "prlimit", "setpriv", "true")
     done = cli(
         "run", "--task", "warmup-java", "--model", random_llama, "--output", tmp_path / "r", PATH=path, JAVA_HOME=""
     )
