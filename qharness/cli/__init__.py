@@ -27,6 +27,7 @@ from qharness.cli import (
     report,
     run,
     score,
+    setup,
     study,
 )
 from qharness.cli.output import echo
@@ -72,6 +73,7 @@ for command in (
     noise.noise,
     perturb.perturb,
     doctor.doctor,
+    setup.setup,
     cache.cache,
 ):
     app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)
