@@ -26,6 +26,7 @@ from qharness.cli import (
     quantize,
     report,
     run,
+    runs,
     score,
     study,
 )
@@ -67,6 +68,7 @@ for command in (
     compare.compare,
     study.study,
     report.report,
+    runs.runs,
     footprint.footprint,
     profile.profile,
     noise.noise,

@@ -6,10 +6,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from qharness.cli.comparison_text import print_comparison
-from qharness.cli.options import Json, bounded
+from qharness.cli.options import Json, bounded, run_folder
 from qharness.cli.output import echo, echo_lines, number, print_json, print_table, score
 from qharness.cli.verdict_text import FailUnlessHolds, Full, MaxLossOption, exit_status, max_loss_of, print_verdicts
 
@@ -20,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(help="Folder of the run to compare with, the baseline.")],
-    run_b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
+    run_a: Annotated[Path, run_folder("The run to compare with, the baseline: its folder, id, or last.")],
+    run_b: Annotated[Path, run_folder("The run to judge.")],
     examples: Annotated[
         int,
         bounded(

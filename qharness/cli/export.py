@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import DataDir
+from qharness.cli.options import DataDir, run_folder
 from qharness.cli.output import echo, registry
 from qharness.evaluate.interchange.sample_formats import FORMATS
 
@@ -19,7 +19,7 @@ else:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, run_folder("A run's folder, its id, or last.")],
     format: Annotated[FormatName, typer.Option(help="Whose format.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help=f"A file; for {_FOLDERS} a new folder.")],
     data_dir: DataDir = None,

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from qharness.cli.options import run_folder
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.progress import note
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
+    folders: Annotated[list[Path], run_folder("Folders of runs, or that hold some, at any depth; or ids of runs.")],
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
     max_loss: MaxLossOption = None,

@@ -40,7 +40,7 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.errors import QHarnessError
-from qharness.evaluate.run.run_folder import is_run
+from qharness.evaluate.run.run_listing import find_named_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -78,7 +78,10 @@ def run(
     ] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
+        str | None,
+        typer.Option(
+            help="Compare with this model in full precision, or with a finished run: its folder, id, or last."
+        ),
     ] = None,
     chat: Chat = False,
     system: System = None,
@@ -104,7 +107,7 @@ def run(
     margin = max_loss_of(max_loss)
     if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
         raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
-    finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
+    finished = find_named_run(baseline, output) if baseline else None
     specs = [
         RunSpec(
             task=name,
