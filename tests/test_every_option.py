@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "export": {"--format": "human-eval", "--output": "OUT"},
     "compare": {},
     "study": {"--output": "OUT", "--workers": "1"},
+    "runs": {},
     "report": {"--output": "OUT"},
     "footprint": {"--quant": "none"},
     "profile": {"--latency": "1"},
@@ -40,6 +41,7 @@ ARGUMENTS = {
     "compare": {"run_a": "no-run", "run_b": "no-run"},
     "study": {"file": "STUDY"},
     "report": {"folders": "no-run"},
+    "runs": {"folder": "no-run"},
     "cache": {"action": "rm"},
     "new-plugin": {"name": "some-name"},
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from qharness.errors import QHarnessError, SettingError
+from qharness.evaluate.run.run_listing import find_run
 from qharness.specs import DEFAULT_MODEL, MaxLoss
 from qharness.storage.json_reader import read_text, read_toml
 
@@ -149,6 +150,11 @@ def defaults_of(command: str, parameters: Iterable[str]) -> dict[str, str]:
     if command not in _TAKE_RUN_FOLDERS:
         wanted.discard("output")
     return {name: value for name, value in read_defaults().given().items() if name in wanted} if wanted else {}
+
+
+def named_run(name: Path) -> Path:
+    """The folder of the run that a user names, of commands that have no option for the folder of run folders."""
+    return find_run(name, runs_folder())
 
 
 def runs_folder() -> Path:

@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "transformers", "lm_eval")
 def doctor(json: Json = False) -> None:
     """What works on this machine, and the command that mends what does not."""
     found = registry()
-    here = [*_packages(), _defaults(), _cuda(), *_isolation()]
+    here = [*_packages(), check_defaults(), _cuda(), *_isolation()]
     checks = [*here, *_languages(found), *_task_packages(found), *_plugins(found)]
     if json:
         print_json({"checks": [asdict(check) for check in checks]})
@@ -40,7 +40,7 @@ def _packages() -> Iterator[Check]:
             yield Check(name, False, "not installed", f"pip install {name}")
 
 
-def _defaults() -> Check:
+def check_defaults() -> Check:
     """The defaults file that counts here, with its values."""
     try:
         file = find_defaults_file()

@@ -8,9 +8,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.bounds import check_setting
-from qharness.cli.defaults_file import runs_folder
-from qharness.errors import SamplesError
-from qharness.evaluate.run.run_listing import find_run
 
 
 def bounded(name: str, help: str) -> Any:  # noqa: A002
@@ -23,20 +20,6 @@ def bounded(name: str, help: str) -> Any:  # noqa: A002
         return value
 
     return typer.Option(callback=check, help=help)
-
-
-def run_folder(help: str) -> Any:  # noqa: A002
-    """The argument that is a run's folder, or several: a path, the id of a run, or `last`."""
-
-    def find(param: typer.CallbackParam, value: Path | list[Path]) -> Path | list[Path]:
-        try:
-            if isinstance(value, list):
-                return [find_run(each, runs_folder()) for each in value]
-            return find_run(value, runs_folder())
-        except SamplesError as error:
-            raise SamplesError(f"{(param.name or '').upper()}: {error}") from None
-
-    return typer.Argument(callback=find, help=help)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from qharness.cli.options import run_folder
+from qharness.cli.defaults_file import named_run
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.progress import note
 
 
 def report(
-    folders: Annotated[list[Path], run_folder("Folders of runs, or that hold some, at any depth; or ids of runs.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth; or ids of runs.")
+    ],
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
     max_loss: MaxLossOption = None,
@@ -25,7 +27,7 @@ def report(
     from qharness.report import PAGE, TITLE, write_report
     from qharness.report.data.collection import why_left_out
 
-    collection, findings = write_report(folders, output, title or TITLE, margin)
+    collection, findings = write_report([named_run(each) for each in folders], output, title or TITLE, margin)
     verdicts = {finding.model: finding.judged for finding in findings}
     print_verdicts(verdicts)
     if not verdicts:
