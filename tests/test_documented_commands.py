@@ -38,6 +38,7 @@ RUN = {
     "choose --task tiny-python --quant rtn:2 rtn:3 rtn:4 int8-dynamic": "--limit 2 --samples 1 --output searched",
     "quantize --quant rtn:3 --output rounded": "",
     "run --model rounded --baseline tinycoder --task tiny-python --samples 2": "--limit 2",
+    "run --task tiny-python --quant rtn:3 --dry-run": "--limit 2 --samples 1",
     "runs": "",
     "compare RUN_A RUN_B": "",
     "compare RUN_A last": "",

@@ -9,6 +9,7 @@ import typer
 
 from qharness.bounds import parse_number
 from qharness.cli.comparison_text import print_comparison
+from qharness.cli.estimate_text import print_run_plan
 from qharness.cli.options import (
     AllowUnsandboxed,
     AllowUntouched,
@@ -87,6 +88,9 @@ def run(
     system: System = None,
     no_think: NoThink = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, and what it takes by a short measurement.")
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
@@ -144,6 +148,9 @@ def run(
     bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
     if model is None:
         note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
+    if dry_run:
+        print_run_plan(specs, json)
+        return 0
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)
