@@ -49,6 +49,8 @@ def group_sentence(judged: Sequence[JudgedCandidate]) -> str:
     if len(judged) == 1:
         return candidate_sentence(judged[0])
     holding = [each for each in judged if each.class_ is VerdictClass.HOLDS]
+    if all(each.class_ is VerdictClass.LOSES for each in judged):
+        return f"All {len(judged)} lose; {_lists(judged)}."
     if not holding:
         return f"None of {len(judged)} is shown to hold; {_lists(judged)}."
     known = [each for each in holding if each.candidate.savings.size > 0]
