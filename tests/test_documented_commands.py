@@ -51,7 +51,7 @@ RUN = {
     "export RUN --format lm-eval --output FOLDER": "",
     "footprint --quant aqlm:3": "",
     "footprint --model DIR --quant aqlm:3": "",
-    "profile --quant int8-dynamic --latency 2.47": "",
+    "profile --quant int8-dynamic --latency 2.47 --instance p3dn.24xlarge": "",
     "study first.toml --dry-run": "",
     "study examples/studies/tinycoder.toml": "--dry-run",
     "study examples/studies/aqlm.toml": "--dry-run",
@@ -79,6 +79,7 @@ NOT_RUN = {
         "run --backend llamacpp *",
         "run --backend openai *",
         "run --task bigcode:*",
+        "* --track mlflow",
     ),
     "the benchmarks' data, which is fetched, and minutes: tests/test_run.py and test_perturbed.py make such runs": (
         "run --quant aqlm:3 --task mceval-java",

@@ -32,6 +32,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "perturb": {"--task": "tiny-python", "--perturb": "char", "--output": "OUT.yaml"},
     "cache": {},
     "doctor": {},
+    "setup": {},
     "list": {},
     "new-plugin": {"--output": "OUT"},
 }
@@ -44,6 +45,7 @@ ARGUMENTS = {
     "runs": {"folder": "no-run"},
     "cache": {"action": "rm"},
     "new-plugin": {"name": "some-name"},
+    "setup": {"tasks": "no-task"},
 }
 FLAGS = {"study": ("--dry-run",)}
 ANY_NAME = {("report", "title"), ("study", "ray_address"), ("study", "output"), ("new-plugin", "name")}

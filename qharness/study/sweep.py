@@ -72,7 +72,7 @@ def _plan(job: Job) -> PlannedJob:
     if isinstance(spec, Measurement):
         if at_hand:
             model.checkpoint.check()
-        path = measured_path(job.kind, spec.output, model)
+        path = measured_path(job.kind, spec.output, model, spec.instance)
         return PlannedJob(job, path, path.is_file())
     if at_hand:
         check_model(spec, model)

@@ -15,7 +15,7 @@ from qharness.errors import QHarnessError
 from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_plan import PlannedRun
-from qharness.evaluate.run.run_record import prompt_row, ready_model, verdict_fields, write_record
+from qharness.evaluate.run.run_record import prompt_row, ready_model, tests_once, verdict_fields, write_record
 from qharness.filters import ExecutionOptions, execution_options
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Made
@@ -103,7 +103,7 @@ class DrawnRun:
 
     def write(self) -> RunResult:
         """Write the folder of the run, with the completions so far. Its pass@1 is the mean of its problems'."""
-        rows = sorted(self._rows, key=lambda row: (row.doc_id, row.sample))
+        rows = tests_once(sorted(self._rows, key=lambda row: (row.doc_id, row.sample)))
         by_problem: dict[int, list[float]] = {}
         for row in rows:
             by_problem.setdefault(row.doc_id, []).append(float(bool(row.passed)))
