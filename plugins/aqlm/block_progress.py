@@ -106,6 +106,25 @@ def _digest(part: Mapping[str, Tensor]) -> str:
 
 
 @dataclass
+class Steps:
+    """Counts a quantization's steps (a layer, an epoch of tuning) for `report(done, total)`."""
+
+    report: Callable[[int, int], None]
+    total: int
+    done: int = 0
+
+    def take(self, count: int = 1) -> None:
+        """Count steps as done."""
+        self.done += count
+        self.report(self.done, self.total)
+
+    def drop(self, count: int) -> None:
+        """Count steps as not to be done: those of a part that was done before, or an epoch that is not needed."""
+        self.total -= count
+        self.report(self.done, self.total)
+
+
+@dataclass
 class Clock:
     """Logs how many of `total` parts are done, and how long the rest takes at the pace so far."""
 

@@ -21,7 +21,7 @@ import psutil
 from qharness.bounds import check_fields, check_setting
 from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import measure_energy
-from qharness.progress import counter
+from qharness.progress import phase
 from qharness.quantization.calibration import context_length
 from qharness.results import Latency, MeasuredEnergy
 from qharness.results.measured import ProcessBytes
@@ -132,7 +132,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
     predict = _predictor(loaded, load, spec.seed)
     for _ in range(load.warm_up):
         predict(1)
-    with counter("predictions") as progress:
+    with phase("measure", "predictions") as progress:
         latency = {size: _timed(predict, size, load, progress) for size in sorted({1, *load.batch_sizes})}
     energy = measure_energy(lambda: predict(1), latency[1].median, load.country) if load.country else None
     cuda = loaded.model.device.type == "cuda"
