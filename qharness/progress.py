@@ -45,6 +45,19 @@ def set_verbosity(chosen: Verbosity) -> None:
     os.environ[_VERBOSITY] = chosen.name.lower()
 
 
+@contextmanager
+def verbosity_restored() -> Iterator[None]:
+    """Give the environment its verbosity back after the block."""
+    before = os.environ.get(_VERBOSITY)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_VERBOSITY, None)
+        else:
+            os.environ[_VERBOSITY] = before
+
+
 def complain(text: str) -> None:
     """Write one line to standard error, whatever the verbosity; where it cannot be written, work goes on."""
     with suppress(OSError):
@@ -62,6 +75,20 @@ def detail(text: str) -> None:
     """Write one line for a user who wants to know more."""
     if verbosity() >= Verbosity.VERBOSE:
         complain(text)
+
+
+@contextmanager
+def kept_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
+    """Where Ctrl-C or SIGTERM ends the block, add what is kept of its work to the exception, for the last line.
+
+    An empty text adds nothing.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if text := kept():
+            error.add_note(text)
+        raise
 
 
 @contextmanager

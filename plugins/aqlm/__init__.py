@@ -105,7 +105,8 @@ class Aqlm(CheckedOptions):
         whole = sum(block_steps(count, plan) for count in counts) + (DISTILLATION.epochs if texts else 0)
         steps = Steps(context.progress, whole)
         steps.take(0)
-        with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
+        threads = suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks))
+        with threads, cache.told_when_stopped(len(blocks)):
             cache_teacher(model, texts, cache, device)
             quantize_blocks(model, sequences, list(layers), plan, cache, context.log, steps, device)
             if texts:

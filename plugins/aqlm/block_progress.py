@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,16 @@ class PartCache:
         with whole_file(self._path(name)) as scratch:
             scratch.touch(mode=0o600)
             scratch.write_bytes(content)
+
+    @contextmanager
+    def told_when_stopped(self, total: int) -> Iterator[None]:
+        """On Ctrl-C, say in the exception how many blocks, of `total`, are in the cache."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if done := len(list(self.folder.glob("block-*"))):
+                error.add_note(f"aqlm: {done} of {total} blocks are kept in {self.folder}")
+            raise
 
     def remove(self) -> None:
         """Delete all parts, once the model is done."""

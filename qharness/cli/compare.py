@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.cli.comparison_text import print_comparison
-from qharness.cli.options import Json, bounded
+from qharness.cli.options import OUTPUT, Json, bounded
 from qharness.cli.output import echo, echo_lines, number, print_json, print_table, score
 from qharness.cli.verdict_text import FailUnlessHolds, Full, MaxLossOption, exit_status, max_loss_of, print_verdicts
 
@@ -25,7 +25,9 @@ def compare(
     examples: Annotated[
         int,
         bounded(
-            "examples", "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
+            "examples",
+            "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most.",
+            OUTPUT,
         ),
     ] = 3,
     max_loss: MaxLossOption = None,

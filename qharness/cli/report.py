@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from qharness.cli.options import OUTPUT
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.progress import note
@@ -14,8 +15,10 @@ from qharness.progress import note
 
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
-    output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
-    title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder to write; that of an earlier report is written anew.", rich_help_panel=OUTPUT)
+    ],
+    title: Annotated[str | None, typer.Option(help="The report's heading.", rich_help_panel=OUTPUT)] = None,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
 ) -> int:

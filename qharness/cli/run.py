@@ -9,7 +9,12 @@ import typer
 
 from qharness.bounds import parse_number
 from qharness.cli.comparison_text import print_comparison
+from qharness.cli.completion import complete_model, complete_perturbation, complete_quantizer, complete_task
 from qharness.cli.options import (
+    MODEL,
+    SAMPLING,
+    TASK,
+    VERDICT,
     AllowUnsandboxed,
     AllowUntouched,
     Calib,
@@ -53,37 +58,67 @@ if TYPE_CHECKING:
 
 
 def run(
-    task: Annotated[list[str], typer.Option(help="Task names: ours, or any of lm-eval's.")],
+    task: Annotated[
+        list[str],
+        typer.Option(help="Task names: ours, or any of lm-eval's.", rich_help_panel=TASK, autocompletion=complete_task),
+    ],
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Model = None,
-    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
+    quant: Annotated[
+        str,
+        typer.Option(
+            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ] = "none",
     calib: Calib = None,
     perturb: Annotated[
-        str | None, typer.Option(help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.")
+        str | None,
+        typer.Option(
+            help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.",
+            rich_help_panel=TASK,
+            autocompletion=complete_perturbation,
+        ),
     ] = None,
-    samples: Annotated[int | None, bounded("samples", "Completions a problem.")] = None,
+    samples: Annotated[int | None, bounded("samples", "Completions a problem.", SAMPLING)] = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     max_new_tokens: MaxNewTokens = None,
     limit: Limit = None,
-    seed: Annotated[int, bounded("seed", "Of sampling and of calibration.")] = 0,
-    batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
+    seed: Annotated[int, bounded("seed", "Of sampling and of calibration.", SAMPLING)] = 0,
+    batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.", rich_help_panel=MODEL)] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
     backend: Annotated[
-        BackendName, typer.Option(help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.")
+        BackendName,
+        typer.Option(
+            help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.", rich_help_panel=MODEL
+        ),
     ] = "hf",
     base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.")
+        str | None,
+        typer.Option(
+            help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.", rich_help_panel=MODEL
+        ),
     ] = None,
-    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the server's key.", rich_help_panel=MODEL)
+    ] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
+        str | None,
+        typer.Option(
+            help="Compare with this model in full precision, or with a finished run's folder.",
+            rich_help_panel=VERDICT,
+            autocompletion=complete_model,
+        ),
     ] = None,
     chat: Chat = False,
     system: System = None,
     no_think: NoThink = False,
-    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Compare with nothing.", rich_help_panel=VERDICT)
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.completion import complete_task
+from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 
@@ -16,15 +17,26 @@ if TYPE_CHECKING:
 
 
 def score(
-    task: Annotated[str, typer.Option(help="The task whose tests are run.")],
+    task: Annotated[
+        str, typer.Option(help="The task whose tests are run.", rich_help_panel=TASK, autocompletion=complete_task)
+    ],
     samples: Annotated[
-        Path, typer.Option(help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.')
+        Path,
+        typer.Option(
+            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.',
+            rich_help_panel=SAMPLING,
+        ),
     ],
     chat: Annotated[
-        bool, typer.Option("--chat", help="The texts are a chat model's answers: take the code out of them.")
+        bool,
+        typer.Option(
+            "--chat", help="The texts are a chat model's answers: take the code out of them.", rich_help_panel=TASK
+        ),
     ] = False,
     data_dir: DataDir = None,
-    output: Annotated[Path | None, typer.Option(help="Write the lines with status, passed and seconds here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the lines with status, passed and seconds here.", rich_help_panel=OUTPUT)
+    ] = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
+from qharness.cli.options import (
+    OUTPUT,
+    STUDY,
+    AllowUnsandboxed,
+    AllowUntouched,
+    DataDir,
+    Json,
+    TrustRemoteCode,
+    bounded,
+)
 from qharness.cli.output import echo, number, p_value, points, print_json, print_table, registry, score
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
@@ -34,17 +43,25 @@ if TYPE_CHECKING:
 
 def study(
     file: Annotated[Path, typer.Argument(help="The study, a TOML file.")],
-    output: Annotated[str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...")] = "runs",
+    output: Annotated[
+        str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...", rich_help_panel=OUTPUT)
+    ] = "runs",
     executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="Worker processes on this machine, or a Ray cluster.")
+        Literal["local", "ray"],
+        typer.Option(help="Worker processes on this machine, or a Ray cluster.", rich_help_panel=STUDY),
     ] = "local",
     workers: Annotated[
-        int | None, bounded("workers", "Jobs at a time; by default as many as there are GPUs, at least one.")
+        int | None, bounded("workers", "Jobs at a time; by default as many as there are GPUs, at least one.", STUDY)
     ] = None,
     ray_address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.", rich_help_panel=STUDY
+        ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.", rich_help_panel=STUDY)
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import signal
 import statistics
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,9 +92,14 @@ def check_fits(checkpoint: Checkpoint, load: Load) -> None:
 
 def measure_apart(spec: ModelSpec, load: Load) -> Measured:
     """Measure in a new process that holds this model alone. Raises QHarnessError, also where memory ran out."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         try:
             found = pool.submit(_attempt, spec, load).result()
+        except KeyboardInterrupt:
+            for child in active_children():  # else this process waits for the measurement's end
+                child.kill()
+            raise
         except BrokenProcessPool:
             raise ModelError(f"the process that ran {spec.quant} on {spec.model} was killed: out of memory?") from None
     if isinstance(found, str):

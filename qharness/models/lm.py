@@ -158,12 +158,17 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         done: list[Completion] = []
         prompts = [job.prompt for job in jobs]
         together = sum(len(job.prompt.samples) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
-        for number, draw, text in self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent):
-            done.append((*jobs[number].key(draw), text))
-            if len(done) >= together:
-                self.on_batch(done)
-                done = []
-            yield jobs[number].places[draw], text
+        try:
+            made = self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent)
+            for number, draw, text in made:
+                done.append((*jobs[number].key(draw), text))
+                if len(done) >= together:
+                    self.on_batch(done)
+                    done = []
+                yield jobs[number].places[draw], text
+        except KeyboardInterrupt:
+            self.on_batch(done)
+            raise
         if done:
             self.on_batch(done)
 
