@@ -146,7 +146,9 @@ def choose(
     else:
         echo(sentence)
         rows = [row for candidate in found.candidates for row in _rows(candidate)]
-        print_table(("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time"), rows)
+        print_table(
+            ("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time"), rows, settings=4
+        )
     return DOES_NOT_HOLD if fail_unless_holds and found.chosen is None else 0
 
 

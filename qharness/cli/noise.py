@@ -149,7 +149,7 @@ def print_summary(reports: Sequence[NoiseReport]) -> None:
         )
         for each in reports
     ]
-    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows)
+    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows, settings=2)
 
 
 def _spread(of: FiveNumbers | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.bounds import parse_number
-from qharness.cli.comparison_text import print_comparison
+from qharness.cli.comparison_text import print_extents
 from qharness.cli.completion import complete_model, complete_perturbation, complete_quantizer, complete_task
 from qharness.cli.options import (
     MODEL,
@@ -34,7 +34,8 @@ from qharness.cli.options import (
     TrustRemoteCode,
     bounded,
 )
-from qharness.cli.output import echo, number, print_json, print_table, registry, score
+from qharness.cli.output import print_json, registry
+from qharness.cli.run_text import print_result
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
     Full,
@@ -52,9 +53,7 @@ from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from qharness.results import RunRecord, RunResult
+    pass
 
 
 def run(
@@ -184,6 +183,9 @@ def run(
         documents = [result.document for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
+        for result in results:
+            if result.record.baseline:
+                print_extents(result.record.baseline)
         print_verdicts(verdicts)
         for result in results:
             print_result(result, full)
@@ -200,41 +202,3 @@ def perturbed_name(task: str, perturbation: str | None) -> str:
 def _batch_size(text: str) -> int | None:
     size = parse_number("batch_size", text, "--batch-size", word="auto")
     return None if size is None else int(size)
-
-
-def print_result(result: RunResult, full: bool = False) -> None:
-    """Print a run's figures, beside its baseline's where there is one, and their comparison."""
-    from qharness.stats.judged_runs import ComparedRun
-
-    record, baseline = result.record, ComparedRun.of(result).baseline
-    columns = [record] if baseline is None else [baseline, record]
-    spec = record.spec
-    echo(f"{spec.task}: {spec.with_prompting(spec.model)}")
-    rows = [
-        *((name, *(score(name, each.own_metrics.get(name)) for each in columns)) for name in record.own_metrics),
-        ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),
-        *_untouched_rows(columns),
-        ("generation, s", *(number(each.timings.generation_s, ".1f") for each in columns)),
-    ]
-    print_table(("", *(_label(each, spec.model) for each in columns)), rows)
-    if record.baseline:
-        print_comparison(record.baseline, full)
-    for each in record.notes:
-        note(f"note: {each}")
-    echo(f"run folder: {result.folder}")
-
-
-def _untouched_rows(columns: Sequence[RunRecord]) -> list[tuple[str, ...]]:
-    """The share of the blocks that stayed in full precision, where it is large."""
-    from qharness.models.untouched import NOTED_ABOVE
-
-    shares = [each.untouched.share if each.untouched else None for each in columns]
-    if not any(share is not None and share > NOTED_ABOVE for share in shares):
-        return []
-    return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]
-
-
-def _label(record: RunRecord, model: str) -> str:
-    """The quantizer, after the model where that is another."""
-    name = "full precision" if record.spec.quant == "none" else record.spec.quant
-    return name if record.spec.model == model else f"{record.spec.model}, {name}"

@@ -11,6 +11,7 @@ from qharness.cli.completion import complete_task
 from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.metrics.shown_figures import score as score_text
 
 if TYPE_CHECKING:
     from qharness.results import ScoreResult
@@ -63,7 +64,7 @@ def score(
 def print_summary(task: str, result: ScoreResult) -> None:
     """pass@k and how many programs ended in which way."""
     report = result.report
-    rates = [(name, number(value, ".4f")) for name, value in report.rates.items()]
+    rates = [(name, score_text(name, value)) for name, value in report.rates.items()]
     counts = [(status, str(count)) for status, count in report.status.items()]
     problems = [("problems, samples", f"{report.n_problems}, {report.n_samples}")]
     print_table(("", task), [*rates, *problems, *counts, ("seconds", number(report.seconds, ".1f"))])

@@ -109,7 +109,7 @@ def study(
     else:
         print_verdicts(verdicts)
         header = (*_HEADER, "p") if full else _HEADER
-        print_table(header, [_row(attempt, full) for attempt in attempts])
+        print_table(header, [_row(attempt, full) for attempt in attempts], settings=len(_AXES) + 1)
     if any(job.task and job.task.perturbation for job in jobs):
         path = folder / f"robustness-{file.stem}.json"
         _measure_robustness(attempts, path, print_tables=not json)
@@ -157,6 +157,7 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
                 )
                 for row in found.rows
             ],
+            settings=4,
         )
         print_table(
             ("quant", "average drop, %", "of"),
@@ -196,14 +197,14 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
     else:
         states = [each.error or ("done" if each.done else "to do") for each in plans]
         rows = [(*_axes(each.job).values(), state) for each, state in zip(plans, states, strict=True)]
-        print_table((*_AXES, "state"), rows)
+        print_table((*_AXES, "state"), rows, settings=len(_AXES))
         echo(f"{states.count('to do')} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 
 _AXES = tuple(axis.name for axis in AXES if axis.name != "perturbation")
 """The columns that tell jobs apart; a perturbation is part of its task's name."""
-_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "weights, MB", "generation, s")
+_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "size, MB", "generation, s")
 
 
 def _axes(job: Job) -> dict[str, str]:
@@ -234,7 +235,11 @@ def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
     if record.baseline:
         name, means = record.baseline.main_metric, record.baseline.main
         low, high = (points(name, bound) for bound in means.ci95)
-        compared = (points(name, means.difference), f"{low} to {high}")
+        compared = (points(name, means.difference), f"{low} to {high}".replace(" points", ""))
         tested = p_value(record.baseline.clustered.p_value)
-    megabytes, seconds = number(record.hosting.megabytes, ".2f"), number(record.timings.generation_s, ".1f")
+    stored = record.hosting.storage_bytes
+    megabytes, seconds = (
+        number(None if stored is None else stored / 1e6, ".2f"),
+        number(record.timings.generation_s, ".1f"),
+    )
     return (*axes, *shown, *compared, megabytes, seconds, *([tested] if full else []))

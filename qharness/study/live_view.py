@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qharness.metrics.shown_figures import score
 from qharness.progress import lines, note
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job
@@ -90,7 +91,7 @@ class LiveTable:
         row.seconds = time.monotonic() - row.began if row.began is not None else None
         if attempt.result:
             name, value = next(iter(attempt.result.metrics.items()), ("", None))
-            row.value = "" if value is None else f"{name} {value:.4f}"
+            row.value = "" if value is None else f"{name} {score(name, value)}"
         if attempt.error:
             self._write(f"failed: {attempt.error}")
 

@@ -58,7 +58,7 @@ def run_tasks(
         plan = _prepare(specs, bound or bind_model(specs[0].model_spec))
         made: list[RunResult] = []
         planned = [*plan.baselines, *plan.runs]
-        with kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs are done" if made else ""):
+        with kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs done" if made else ""):
             for each in planned:
                 made.append(_made(each, plan.files[each.spec.task], models, wait))
     baselines, results = made[: len(plan.baselines)] or list(plan.finished), made[len(plan.baselines) :]
@@ -189,8 +189,9 @@ def _kept(run: PlannedRun) -> str:
     """What an interrupted run leaves: the completions in its journal, of those of its problems."""
     problems = sum(len(task.eval_docs) for task in run.task.tasks.values())
     of = min(problems, run.spec.limit or problems) * (run.spec.samples or 1)
-    about = f"{run.spec.quant} on {run.spec.task} are kept in {run.folder}"
-    return f"{completions_in(run.folder)} of {of} completions of {about}"
+    model = "full precision" if run.spec.quant == "none" else run.spec.quant
+    made = f"{completions_in(run.folder)} of {of} completions"
+    return f"{made} of {model} on {run.spec.task} are kept in {run.folder}"
 
 
 def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
