@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from qharness.storage.json_values import JsonObject
     from qharness.study.search import SearchedCandidate, SearchResult, TaskSearch
 
+_HEADER = ("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time")
 _SEVERAL = ("--task", "--quant")
 
 
@@ -146,9 +147,7 @@ def choose(
     else:
         echo(sentence)
         rows = [row for candidate in found.candidates for row in _rows(candidate)]
-        print_table(
-            ("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time"), rows, settings=4
-        )
+        print_table(_HEADER, rows, settings=3)
     return DOES_NOT_HOLD if fail_unless_holds and found.chosen is None else 0
 
 

@@ -238,8 +238,6 @@ def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
         compared = (points(name, means.difference), f"{low} to {high}".replace(" points", ""))
         tested = p_value(record.baseline.clustered.p_value)
     stored = record.hosting.storage_bytes
-    megabytes, seconds = (
-        number(None if stored is None else stored / 1e6, ".2f"),
-        number(record.timings.generation_s, ".1f"),
-    )
+    megabytes = number(None if stored is None else stored / 1e6, ".2f")
+    seconds = number(record.timings.generation_s, ".1f")
     return (*axes, *shown, *compared, megabytes, seconds, *([tested] if full else []))

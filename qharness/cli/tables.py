@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _PIPED_WIDTH = 160
 _FIGURE = r"[<+-]?\s?\d[\d.,e%+-]*( (points?|s|min|h|[KMG]?B))?"
 _NUMBER = re.compile(rf"{_FIGURE}( (to|of|/|->|±) {_FIGURE})?|n/a|")
+_UNBROKEN = 14  # letters of a heading that stay on one line
 _Cells = Sequence[str]
 
 
@@ -75,7 +76,7 @@ def _table(columns: Sequence[tuple[str, _Cells]]) -> Table:
     for name, cells in columns:
         numeric = any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
         if numeric:
-            width = max(map(len, [*cells, *name.split()]))
+            width = max(min(len(name), _UNBROKEN), *map(len, [*cells, *name.split()]))
             heading = "\n".join(textwrap.wrap(name, width))
             table.add_column(heading, no_wrap=True, justify="right", min_width=width)
         else:
