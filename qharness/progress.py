@@ -148,8 +148,12 @@ class Pace:
         counted = self._steps(f"{self.done} of {self.total}")
         if not self.rate:
             return f"{counted}, {duration(self.seconds)} so far"
-        left = (self.total - self.done) / self.rate
-        return f"{counted}, {_rate_text(self.rate)}, {duration(left)} left"
+        return f"{counted}, {_rate_text(self.rate)}{self.left}"
+
+    @property
+    def left(self) -> str:
+        """The time that the rest takes, as `, 23 s left`; empty where there is no rate yet."""
+        return f", {duration((self.total - self.done) / self.rate)} left" if self.rate else ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.state}"

@@ -49,7 +49,8 @@ def print_comparison(comparison: Comparison, full: bool = False) -> None:
 
 
 def _interval(metric: str, bounds: Bounds) -> str:
-    return " to ".join(points(metric, bound) for bound in bounds)
+    low, high = (points(metric, bound) for bound in bounds)
+    return "n/a" if low == high == "n/a" else f"{low} to {high}"
 
 
 def _means_row(name: str, means: PairedMeans) -> tuple[str, str]:

@@ -9,7 +9,7 @@ import typer
 
 from qharness.bounds import check_setting
 from qharness.cli.completion import complete_calibration_set, complete_model
-from qharness.cli.strict_command import OUTPUT
+from qharness.cli.strict_command import OUTPUT as OUTPUT
 
 MODEL = "Model"
 TASK = "Task"

@@ -235,7 +235,8 @@ def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
     if record.baseline:
         name, means = record.baseline.main_metric, record.baseline.main
         low, high = (points(name, bound) for bound in means.ci95)
-        compared = (points(name, means.difference), f"{low} to {high}".replace(" points", ""))
+        interval = "n/a" if low == high == "n/a" else f"{low} to {high}".replace(" points", "")
+        compared = (points(name, means.difference), interval)
         tested = p_value(record.baseline.clustered.p_value)
     stored = record.hosting.storage_bytes
     megabytes = number(None if stored is None else stored / 1e6, ".2f")

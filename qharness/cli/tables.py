@@ -72,7 +72,7 @@ def _table(columns: Sequence[tuple[str, _Cells]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     for name, cells in columns:
         numeric = any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells)
         if numeric:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ class RelayedBar:
 
     def __init__(self, progress: Progress, items: Iterable[Any] | None = None, *, total: int | None = None) -> None:
         self._progress, self._items = progress, items
-        self.total = total if total is not None or not hasattr(items, "__len__") else len(items)
+        self.total = len(items) if total is None and isinstance(items, Sized) else total
         self.n = 0
 
     def __iter__(self) -> Iterator[Any]:

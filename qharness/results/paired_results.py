@@ -176,7 +176,7 @@ class PerturbationCost:
 
 
 @dataclass(frozen=True)
-class RunExtent:
+class ComparedExtent:
     """How much a run holds: its problems, and its completions of them."""
 
     problems: int
@@ -184,11 +184,11 @@ class RunExtent:
 
 
 @dataclass(frozen=True)
-class RunExtents:
+class ComparedExtents:
     """How much two runs hold, where one has completions that the other lacks."""
 
-    a: RunExtent
-    b: RunExtent
+    a: ComparedExtent
+    b: ComparedExtent
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class Comparison(Splicing, JsonRecord):
     a: str = ""
     b: str = ""
     prompts: PromptForms | None = field(default=None, metadata=LEFT_OUT)
-    extents: RunExtents | None = field(default=None, metadata=LEFT_OUT)
+    extents: ComparedExtents | None = field(default=None, metadata=LEFT_OUT)
     metric: str | None = field(default=None, metadata=LEFT_OUT)
     n_problems: int = 0
     n_pairs: int = 0

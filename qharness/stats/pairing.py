@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_lines, require_run
 from qharness.results import RunRecord, SampleRow
-from qharness.results.paired_results import RunExtent
+from qharness.results.paired_results import ComparedExtent
 from qharness.specs import RAW, TaskName
 
 Key = tuple[str, int]
@@ -89,9 +89,9 @@ class RunRows:
         return frozenset(((row.base_task, row.doc_id), row.sample) for row in self.rows)
 
     @property
-    def extent(self) -> RunExtent:
+    def extent(self) -> ComparedExtent:
         """How many problems and completions there are."""
-        return RunExtent(len({problem for problem, _ in self.places}), len(self.places))
+        return ComparedExtent(len({problem for problem, _ in self.places}), len(self.places))
 
     @cached_property
     def texts(self) -> list[SampleRow]:
