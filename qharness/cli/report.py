@@ -12,6 +12,8 @@ from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.progress import note
 
+_SHOWN = 3
+
 
 def report(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
@@ -32,7 +34,9 @@ def report(
     print_verdicts(verdicts)
     if not verdicts:
         echo("No verdict: no run of programs here is of a quantized model with full precision beside it.")
-    for folder in collection.unfinished:
+    for folder in collection.unfinished[:_SHOWN]:
         note(f"not finished, and left out: {why_left_out(folder)}")
+    if (more := len(collection.unfinished) - _SHOWN) > 0:
+        note(f"not finished, and left out: {more} folders more")
     echo(f"report of {len(collection.runs)} runs: {output / PAGE}")
     return exit_status(verdicts) if fail_unless_holds else 0

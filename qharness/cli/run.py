@@ -173,11 +173,11 @@ def run(
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
     bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
-    if model is None:
-        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)
+    if model is None:
+        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
     verdicts = judge_results(results, margin)
     if json:
         documents = [result.document for result in results]

@@ -12,6 +12,7 @@ from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataD
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.metrics.shown_figures import score as score_text
+from qharness.progress import kept_when_stopped
 
 if TYPE_CHECKING:
     from qharness.results import ScoreResult
@@ -52,7 +53,8 @@ def score(
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
-    result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
+    with kept_when_stopped(lambda: "verdicts of the programs that have ended are cached"):
+        result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
     if json:
         print_json(result.document)
     else:

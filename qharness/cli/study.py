@@ -29,7 +29,7 @@ from qharness.cli.verdict_text import (
     max_loss_of,
     print_verdicts,
 )
-from qharness.progress import note
+from qharness.progress import complain, note
 from qharness.specs import ModelSpec, RunSpec, TaskName
 from qharness.study.axes import AXES, Point
 
@@ -115,7 +115,8 @@ def study(
         _measure_robustness(attempts, path, print_tables=not json)
         if remote and path.is_file():
             remote.send(path)
-    if any(attempt.error for attempt in attempts):
+    if failed := [attempt for attempt in attempts if attempt.error]:
+        complain(f"qharness: {len(failed)} of {len(attempts)} jobs failed; {failed[0].job}: {failed[0].error}")
         return 1
     return exit_status(verdicts) if fail_unless_holds else 0
 
