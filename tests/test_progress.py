@@ -71,9 +71,7 @@ def test_lines_are_few_and_come_without_any_step(
         for done in range(1, 1001):
             move(done, 1000)
         time.sleep(0.3)
-    assert re.fullmatch(
-        r"load: 0\.\d s\nquantize: 1000 of 1000 steps, 0\.\d s so far\n", capsys.readouterr().err
-    )
+    assert re.fullmatch(r"load: 0\.\d s\nquantize: 1000 of 1000 steps, 0\.\d s so far\n", capsys.readouterr().err)
 
 
 def test_a_phase_within_another_is_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +117,9 @@ with phase("generate", "completions") as move:
 
 def test_on_a_terminal_one_line_is_redrawn_and_is_gone_at_the_end() -> None:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", ON_A_TERMINAL], stderr=theirs, env={**os.environ, "COLUMNS": "80"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", ON_A_TERMINAL], stderr=theirs, env={**os.environ, "COLUMNS": "80"}
+    )
     os.close(theirs)
     written = b""
     try:

@@ -104,7 +104,7 @@ def main() -> None:
 def _status() -> int:
     """Run the command and return the exit status; an error is the last line on standard error."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="qharness", standalone_mode=False)
         sys.stdout.flush()
     except (QHarnessError, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
