@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,8 @@ from typer.testing import CliRunner
 
 from qharness.cli import app
 from qharness.errors import MissingDependencyError, ModelError, QHarnessError, UnknownNameError
-from qharness.hosting import Load, estimated_energy, find_instance, per_1000, read_instances
+from qharness.hosting import Load, ProfileSpec, estimated_energy, find_instance, per_1000, read_instances
+from qharness.hosting.cost_profile import _costs, _noise
 from qharness.hosting.energy import (
     check_country,
     counter_missing_reason,
@@ -22,14 +25,17 @@ from qharness.hosting.energy import (
     measure_energy,
     require_power_counter,
 )
-from qharness.hosting.measurement import _attempt, _predictor, check_fits, latency_of, measure
+from qharness.hosting.machine_load import machine_load, require_idle_cores
+from qharness.hosting.measurement import Measured, _attempt, _predictor, check_fits, latency_of, measure
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
 from qharness.models.loading import LoadedModel
 from qharness.models.sampling import SampleKey
-from qharness.results import Latency
+from qharness.quantization.resolution import bind_model, resolve
+from qharness.results import CostProfile, Latency, MeasuredEnergy
+from qharness.results.measured import MachineLoad
 from qharness.specs import ModelSpec
 from tests.test_cli import Cli, in_process, one_line  # noqa: F401 - a fixture
 from tests.tiny_models import CONTEXT, make_model, save_model, tokenizer
@@ -53,19 +59,19 @@ def asked(model: Path | str, quant: str = "none") -> ModelSpec:
 @pytest.mark.parametrize("column", TABLE_II)
 def test_table_2_of_the_paper(column: str) -> None:
     seconds, grams, dollars = TABLE_II[column]
-    instance = find_instance("p3dn.24xlarge")
+    instance = find_instance("p3dn.24xlarge", read_instances())
     assert per_1000(seconds, instance.usd_per_hour) == pytest.approx(dollars, rel=0.005)
     assert per_1000(seconds, instance.gco2eq_per_hour) == pytest.approx(grams, rel=0.005)
 
 
 def test_energy_times_the_grid_is_the_co2() -> None:
-    instance = find_instance("g4dn.xlarge")
+    instance = find_instance("g4dn.xlarge", read_instances())
     energy = estimated_energy(2.0, instance, "as asked")
     assert energy.kwh_per_1k == pytest.approx(1000 * 2 * 76.3 * 1.2 / 3.6e6)
     assert energy.kwh_per_1k and energy.gco2eq_per_kwh
     assert energy.kwh_per_1k * energy.gco2eq_per_kwh == pytest.approx(per_1000(2.0, instance.gco2eq_per_hour))
     assert per_1000(2.0, None) is None
-    assert find_instance("g5.xlarge").gco2eq_per_hour is None  # its power is not known
+    assert find_instance("g5.xlarge", read_instances()).gco2eq_per_hour is None  # its power is not known
 
 
 def test_every_instance_says_where_its_figures_come_from() -> None:
@@ -77,11 +83,11 @@ def test_every_instance_says_where_its_figures_come_from() -> None:
 def test_a_file_adds_instances_and_replaces_them(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[laptop]\nwatts = 40\ngco2eq_per_kwh = 52\n["g4dn.xlarge"]\nusd_per_hour = 0.6\n')
-    assert find_instance("laptop", file).gco2eq_per_hour == pytest.approx(0.04 * 52)
-    assert find_instance("g4dn.xlarge", file).usd_per_hour == 0.6
-    assert find_instance("p3dn.24xlarge", file).usd_per_hour == 31.212
+    assert find_instance("laptop", read_instances(file)).gco2eq_per_hour == pytest.approx(0.04 * 52)
+    assert find_instance("g4dn.xlarge", read_instances(file)).usd_per_hour == 0.6
+    assert find_instance("p3dn.24xlarge", read_instances(file)).usd_per_hour == 31.212
     with pytest.raises(UnknownNameError, match=r"unknown instance 'lapttop': did you mean laptop\?"):
-        find_instance("lapttop", file)
+        find_instance("lapttop", read_instances(file))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +270,19 @@ def test_latency_that_is_known_needs_no_run() -> None:
 
 
 def test_a_profile_beside_full_precision() -> None:
-    few = ["--batch-size", 2, "--repeats", 3, "--prompt-tokens", 16, "--new-tokens", 4, "--energy", "estimated"]
+    few = [
+        "--batch-size",
+        2,
+        "--repeats",
+        3,
+        "--prompt-tokens",
+        16,
+        "--new-tokens",
+        4,
+        "--energy",
+        "estimated",
+        "--anyway",
+    ]
     document = run("--quant", "int8-dynamic", "--instance", "c5.4xlarge", "--dtype", "float32", *few)
     baseline = document["baseline"]
     assert baseline["quantizer"] == "none" and document["quantizer"] == "int8-dynamic"
@@ -273,6 +291,7 @@ def test_a_profile_beside_full_precision() -> None:
         assert [batch["size"] for batch in each["batches"]] == [1, 2]
         assert each["usd_per_1k"] == pytest.approx(each["latency_s"]["median"] * 1000 / 3600 * 0.68)
         assert each["energy"]["source"] == "estimated" and each["energy"]["reason"] == "as asked"
+        assert each["load"]["tasks"] >= 0 and each["load"]["cores"] == os.cpu_count()
         assert 0 < each["process_bytes"]["before"] < each["process_bytes"]["loaded"] <= each["process_bytes"]["peak"]
     for name in ("storage_bytes", "resident_bytes"):
         assert document["ratios"][name] == document[name] / baseline[name] < 0.7
@@ -280,9 +299,83 @@ def test_a_profile_beside_full_precision() -> None:
     assert document["ratios"]["latency_s"] == medians[0] / medians[1] and statistics.fmean(medians) > 0
 
 
+def test_without_an_instance_there_are_no_dollars_and_no_grams(in_process: Cli) -> None:  # noqa: F811
+    document = run("--quant", "rtn:3", "--latency", "3.47")
+    costs = ("usd_per_1k", "gco2eq_per_1k", "energy", "instance", "instance_per_hour")
+    assert [document[name] for name in costs] == [None] * len(costs)
+    assert document["latency_s"]["median"] == 3.47 and document["storage_bytes"] > 0
+    assert document["notes"] == ["no dollars or CO2: no instance is named, and power was not measured: nothing was run"]
+    assert CostProfile.of_document(document, "a profile").document == document
+    printed = in_process("profile", "--latency", "3.47")
+    assert "$" not in printed.stdout and "CO2" not in printed.stdout and "CO2" in printed.stderr
+    named = in_process("profile", "--latency", "3.47", "--instance", "c5.2xlarge").stdout
+    assert "1,000 predictions, $" in named and "dollars: c5.2xlarge" in named
+
+
+def test_measured_energy_needs_no_instance(llama: Path) -> None:
+    """Grams are of the grid that the power came from; dollars still need a machine's price."""
+    energy = MeasuredEnergy("measured", 0.25, 450.0, 400.0, "USA", {}, 10.0, "codecarbon 3")
+    model = resolve(bind_model(asked(llama)))
+    measured = Measured({1: Latency(2.0, 1.9, 2.5, 10)}, energy=energy)
+    found = _costs(ProfileSpec(model), model, None, 1, measured, "")
+    assert found.gco2eq_per_1k == 100 and found.energy == energy and found.usd_per_1k is None and found.notes == []
+
+
+def test_a_profile_of_an_older_version_is_read() -> None:
+    """It always had an instance, and no load."""
+    old = run("--latency", "2", "--instance", "p3dn.24xlarge")
+    del old["load"]
+    found = CostProfile.of_document(old, "an old one")
+    assert found.load is None and found.instance == "p3dn.24xlarge" and found.usd_per_1k == old["usd_per_1k"]
+
+
+def test_noise_is_said() -> None:
+    steady, uneven = Latency(1.0, 0.99, 1.02, 10), Latency(1.0, 0.9, 1.3, 10)
+    assert _noise(steady, MachineLoad(0.1, 1.9, 2)) == [] == _noise(steady, None)
+    said = _noise(uneven, MachineLoad(1.2, 0.3, 2))
+    assert said == [
+        "latencies vary: their quartiles lie 40% of the median apart",
+        "the machine was in use: 1.2 other tasks on 2 cores just before; latencies may be long",
+    ]
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Twice as many processes that want a core as there are cores."""
+    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for each in spinning:
+            each.kill()
+            each.wait()
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_busy_machine_is_refused(llama: Path, in_process: Cli) -> None:  # noqa: F811
+    load = machine_load()
+    if load is None:
+        pytest.skip("the load of a machine is read on Linux only")
+    assert load.tasks > load.cores
+    one_line(
+        in_process("profile", "--model", llama), "the machine is busy:", f"want its {load.cores} cores", "--anyway"
+    )
+
+
+def test_a_pause_is_no_load() -> None:
+    """What has ended does not count, as it does in the load average of a minute."""
+    load = machine_load()
+    if load is None:
+        pytest.skip("the load of a machine is read on Linux only")
+    assert load.tasks >= 0 and load.cores >= 1
+    if load.tasks < 0.5 * load.cores:  # this machine is idle now
+        require_idle_cores()
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
+        (["--latency", "1", "--energy", "estimated"], ["goes by an instance's power", "--instance"]),
         (
             ["--instance", "p3dn.24xlrge"],
             ["unknown instance 'p3dn.24xlrge': did you mean p3dn.24xlarge", "--instances"],

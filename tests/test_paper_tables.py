@@ -253,6 +253,17 @@ def test_table_ii_and_the_costs_of_the_grid(tmp_path: Path) -> None:
         ["codegen-2b", "full precision", "128 + 20", "p3dn.24xlarge", "3.47", "10.70", "n/a", "30.1", "1309"],
         ["codegen-2b", "int8-dynamic", "128 + 20", "p3dn.24xlarge", "2.47", "3.50", "n/a", "21.4", "932"],
     ]
+    bare = dataclasses.replace(
+        both, instance=None, instance_per_hour=None, usd_per_1k=None, gco2eq_per_1k=None, energy=None, baseline=None
+    )
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare/profile.json").write_text(json.dumps(bare.document))
+    found = table(read_collection([tmp_path / "bare"]), "wei-2")
+    assert not {"instance", "1,000 predictions, $", "1,000 predictions, CO2, g"} & {
+        each.heading for each in found.columns
+    }
+    assert shown(found)[0][-3:] == ["2.47", "3.50", "n/a"] and "dollars" not in found.caption
+    (tmp_path / "bare/profile.json").unlink()
     for calib in ("prose", "stdlib"):
         also = dataclasses.replace(cost_profile("codegen-2b", "aqlm:2", 1, 1), calibration=calib)
         (tmp_path / f"profiles/{calib}.json").write_text(json.dumps(also.document))

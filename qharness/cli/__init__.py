@@ -28,12 +28,15 @@ from qharness.cli import (
     quantize,
     report,
     run,
+    runs,
     score,
+    setup,
     study,
 )
 from qharness.cli.examples import shown_examples
 from qharness.cli.interruption import StoppedCommand, sigterm_interrupts
 from qharness.cli.output import echo
+from qharness.cli.served_study import StudyCommand
 from qharness.cli.strict_command import Quiet, StrictCommand, Verbose
 from qharness.errors import QHarnessError
 from qharness.progress import complain, verbosity_restored
@@ -68,12 +71,16 @@ def _main(
 
 
 _COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
-    "May I ship it?": (choose.choose, run.run, compare.compare, study.study, report.report),
+    "May I ship it?": (choose.choose, run.run, compare.compare, study.study, report.report, runs.runs),
     "What does it cost?": (profile.profile, footprint.footprint, noise.noise),
     "Models and completions": (quantize.quantize, score.score, export.export, perturb.perturb, lm_eval.lm_eval),
-    "What is there?": (listing.list_, doctor.doctor, cache.cache, new_plugin.new_plugin),
+    "What is there?": (listing.list_, doctor.doctor, setup.setup, cache.cache, new_plugin.new_plugin),
 }
-_CLASSES: Mapping[str, type[TyperCommand]] = {"choose": choose.ChooseCommand, "lm-eval": TyperCommand}
+_CLASSES: Mapping[str, type[TyperCommand]] = {
+    "choose": choose.ChooseCommand,
+    "study": StudyCommand,
+    "lm-eval": TyperCommand,
+}
 _LM_EVAL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 for panel, functions in _COMMANDS.items():

@@ -19,6 +19,8 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     ),
     "study": ("qharness study study.toml --dry-run", "qharness study study.toml --output runs --workers 2"),
     "report": ("qharness report runs --output report", "qharness report runs --output report --max-loss 1"),
+    "runs": ("qharness runs", "qharness runs runs --newest 5 --json"),
+    "setup": ("qharness setup", "qharness setup mceval-java --yes"),
     "profile": (
         "qharness profile --quant int8-dynamic",
         "qharness profile --model DIR --quant rtn:4 --batch-size 1 --batch-size 16",

@@ -10,6 +10,7 @@ import typer
 from qharness.bounds import check_setting
 from qharness.cli.completion import complete_calibration_set, complete_model
 from qharness.cli.strict_command import OUTPUT as OUTPUT
+from qharness.study.trackers import TRACKERS, TrackerName
 
 MODEL = "Model"
 TASK = "Task"
@@ -33,6 +34,10 @@ def bounded(name: str, help: str, panel: str | None = None) -> Any:  # noqa: A00
     return typer.Option(callback=check, help=help, rich_help_panel=panel)
 
 
+Track = Annotated[
+    TrackerName | None,
+    typer.Option(help="Log finished runs to this experiment tracker, which must be installed.", rich_help_panel=OUTPUT),
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output.", rich_help_panel=OUTPUT)
 ]
@@ -102,3 +107,9 @@ DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Of what is not integers; auto: the model's own.", rich_help_panel=MODEL),
 ]
+
+
+def check_tracker(name: str | None) -> None:
+    """Raise MissingDependencyError where the tracker of that name, if any, is not installed."""
+    if name is not None:
+        TRACKERS[name].check()

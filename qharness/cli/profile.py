@@ -32,7 +32,7 @@ from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, ModelSpec
 
 if TYPE_CHECKING:
-    from qharness.results import CostProfile
+    from qharness.results import CostProfile, EstimatedEnergy, MeasuredEnergy
 
 
 def profile(
@@ -53,7 +53,8 @@ def profile(
     instance: Annotated[
         str | None,
         typer.Option(
-            help="Machine whose price and power count; p3dn.24xlarge by default.", rich_help_panel=MEASUREMENT
+            help="Machine by whose price and power dollars and CO2 are reckoned, as g4dn.xlarge.",
+            rich_help_panel=MEASUREMENT,
         ),
     ] = None,
     instances: Annotated[
@@ -74,6 +75,9 @@ def profile(
     no_baseline: Annotated[
         bool, typer.Option("--no-baseline", help="Do not measure full precision as well.", rich_help_panel=VERDICT)
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Measure though all cores are in use.", rich_help_panel=MEASUREMENT)
+    ] = False,
     seed: Annotated[int, bounded("seed", "Of prompts and of calibration.", SAMPLING)] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
@@ -82,11 +86,11 @@ def profile(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """What a model costs to host: latency, memory, size, dollars and CO2 of 1,000 predictions."""
+    """What a model costs to host: latency, memory, size, and by an instance dollars and CO2 of 1,000 predictions."""
     registry()
     name = model or DEFAULT_MODEL
     bound = bind_model(ModelSpec(name, quant, calib, seed, device, dtype, data_dir, allow_untouched, trust_remote_code))
-    from qharness.hosting import DEFAULT_INSTANCE, Load, ProfileSpec
+    from qharness.hosting import Load, ProfileSpec
     from qharness.hosting import profile as run_profile
 
     load = Load(prompt_tokens, new_tokens, tuple(batch_size or (1, 4, 8, 16)), repeats)
@@ -94,16 +98,15 @@ def profile(
         ProfileSpec(
             bound,
             latency=latency,
-            instance=instance or DEFAULT_INSTANCE,
+            instance=instance,
             instances=instances,
             energy=energy,
             country=country,
             baseline=not no_baseline,
             load=load,
+            anyway=anyway,
         )
     )
-    if instance is None and latency is None:
-        note(f"note: dollars are of {DEFAULT_INSTANCE} at the latency of this machine; --instance names another")
     if json:
         print_json(found.document)
     else:
@@ -116,6 +119,8 @@ def _print(profile: CostProfile) -> None:
     columns = [profile] if baseline is None else [baseline, profile]
     rows = []
     for row in (*_ROWS, *_throughputs(profile)):
+        if row.optional and all(row.value(each) is None for each in columns):
+            continue
         values = [number(row.value(each), ".4g") for each in columns]
         rows.append(
             (row.name, *values, *([number(ratios.get(row.ratio), ".3f") if row.ratio else ""] if ratios else []))
@@ -123,28 +128,39 @@ def _print(profile: CostProfile) -> None:
     echo(f"{profile.model}: {profile.prompt_tokens} + {profile.new_tokens} tokens, {profile.device}, {profile.dtype}")
     header = ["full precision" if each.quantizer == "none" else each.quantizer for each in columns]
     print_table(("", *header, *(["ratio"] if ratios else [])), rows)
-    echo(f"dollars: {profile.instance}; energy and CO2: {_energy_source(profile)}")
-    for each in profile.notes:
+    if sources := _sources(profile):
+        echo("; ".join(sources))
+    for each in dict.fromkeys(text for of in columns[::-1] for text in of.notes):
         note(f"note: {each}")
 
 
-def _energy_source(profile: CostProfile) -> str:
+def _sources(profile: CostProfile) -> list[str]:
+    """Where dollars and energy come from, where there are any."""
+    dollars = [f"dollars: {profile.instance}"] if profile.instance else []
+    return dollars + ([f"energy and CO2: {_energy_source(profile.energy)}"] if profile.energy else [])
+
+
+def _energy_source(energy: EstimatedEnergy | MeasuredEnergy) -> str:
     from qharness.results import MeasuredEnergy
 
-    if profile.energy.kwh_per_1k is None:
+    if energy.kwh_per_1k is None:
         return "not known, for its power is not"
-    if isinstance(profile.energy, MeasuredEnergy):
-        return profile.energy.tool
-    return f"estimated from its power ({profile.energy.reason})"
+    if isinstance(energy, MeasuredEnergy):
+        return energy.tool
+    return f"estimated from its power ({energy.reason})"
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of the table: its name, its value of a profile, None where unknown, and the name of its ratio, if any."""
+    """A row of the table: its name, its value of a profile, None where unknown, and the name of its ratio, if any.
+
+    `optional`: the row is left out where it is unknown of all.
+    """
 
     name: str
     value: Callable[[CostProfile], float | None]
     ratio: str = ""
+    optional: bool = False
 
 
 _ROWS = (
@@ -154,9 +170,10 @@ _ROWS = (
     _Row("on disk, MB", lambda of: _megabytes(of.storage_bytes), "storage_bytes"),
     _Row("weights in memory, MB", lambda of: _megabytes(of.resident_bytes), "resident_bytes"),
     _Row("process with its model, MB", lambda of: _megabytes(of.process_bytes.loaded if of.process_bytes else None)),
-    _Row("1,000 predictions: $", lambda of: of.usd_per_1k, "usd_per_1k"),
-    _Row("  kWh", lambda of: of.energy.kwh_per_1k),
-    _Row("  g CO2eq", lambda of: of.gco2eq_per_1k, "gco2eq_per_1k"),
+    _Row("tasks of others before measuring", lambda of: of.load.tasks if of.load else None, optional=True),
+    _Row("1,000 predictions, $", lambda of: of.usd_per_1k, "usd_per_1k", optional=True),
+    _Row("1,000 predictions, kWh", lambda of: of.energy.kwh_per_1k if of.energy else None, optional=True),
+    _Row("1,000 predictions, g CO2eq", lambda of: of.gco2eq_per_1k, "gco2eq_per_1k", optional=True),
 )
 
 

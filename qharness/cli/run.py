@@ -10,8 +10,10 @@ import typer
 from qharness.bounds import parse_number
 from qharness.cli.comparison_text import print_extents
 from qharness.cli.completion import complete_model, complete_perturbation, complete_quantizer, complete_task
+from qharness.cli.estimate_text import print_run_plan
 from qharness.cli.options import (
     MODEL,
+    OUTPUT,
     SAMPLING,
     TASK,
     VERDICT,
@@ -31,8 +33,10 @@ from qharness.cli.options import (
     System,
     Temperature,
     TopP,
+    Track,
     TrustRemoteCode,
     bounded,
+    check_tracker,
 )
 from qharness.cli.output import print_json, registry
 from qharness.cli.run_text import print_result
@@ -46,7 +50,7 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.errors import QHarnessError
-from qharness.evaluate.run.run_folder import is_run
+from qharness.evaluate.run.run_listing import find_named_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -107,7 +111,7 @@ def run(
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Compare with this model in full precision, or with a finished run's folder.",
+            help="Compare with this model in full precision, or with a finished run: its folder, id, or last.",
             rich_help_panel=VERDICT,
             autocompletion=complete_model,
         ),
@@ -118,9 +122,16 @@ def run(
     no_baseline: Annotated[
         bool, typer.Option("--no-baseline", help="Compare with nothing.", rich_help_panel=VERDICT)
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be run, and what it takes by a short measurement.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
+    track: Track = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
@@ -138,7 +149,8 @@ def run(
     margin = max_loss_of(max_loss)
     if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
         raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
-    finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
+    check_tracker(track)
+    finished = find_named_run(baseline, output) if baseline else None
     specs = [
         RunSpec(
             task=name,
@@ -173,6 +185,9 @@ def run(
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
     bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
+    if dry_run:
+        print_run_plan(specs, json)
+        return 0
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)
@@ -189,6 +204,10 @@ def run(
         print_verdicts(verdicts)
         for result in results:
             print_result(result, full)
+    if track is not None:
+        from qharness.study.tracking import track_runs
+
+        track_runs(track, results)
     return exit_status(verdicts) if fail_unless_holds else 0
 
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.cli.completion import complete_task
+from qharness.cli.defaults_file import runs_folder
 from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.evaluate.run.run_folder import SAMPLES
+from qharness.evaluate.run.run_listing import find_named_run
 from qharness.metrics.shown_figures import score as score_text
 from qharness.progress import kept_when_stopped
 
@@ -25,7 +28,7 @@ def score(
     samples: Annotated[
         Path,
         typer.Option(
-            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.',
+            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote; or a run.',
             rich_help_panel=SAMPLING,
         ),
     ],
@@ -53,8 +56,10 @@ def score(
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
+    found = find_named_run(samples, runs_folder())
+    source = found / SAMPLES if found else samples
     with kept_when_stopped(lambda: "verdicts of the programs that have ended are cached"):
-        result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
+        result = run_score(task, source, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
     if json:
         print_json(result.document)
     else:

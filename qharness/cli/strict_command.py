@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from qharness.cli.defaults_file import defaults_of
 from qharness.cli.interruption import StoppedCommand
 from qharness.errors import SettingError
 from qharness.progress import Verbosity, set_verbosity
@@ -31,7 +32,7 @@ def _be_verbose(chosen: bool) -> None:
 
 Quiet = Annotated[
     bool,
-    typer.Option("-q", "--quiet", callback=_be_quiet, is_eager=True, help="Only the answer, and errors."),
+    typer.Option("-q", "--quiet", metavar="", callback=_be_quiet, is_eager=True, help="Only the answer, and errors."),
 ]
 Verbose = Annotated[
     bool,
@@ -60,7 +61,7 @@ def _shared_options() -> list[Any]:
 
 
 class StrictCommand(TyperCommand):
-    """Checks the text of each option and argument, and each path that one becomes."""
+    """Takes defaults from the defaults file; checks the text of each parameter, and each path that one becomes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -87,6 +88,8 @@ class StrictCommand(TyperCommand):
         """Parse as every command does; raise SettingError, naming the option, for a value that is refused."""
         if ctx.resilient_parsing:  # a shell completes the line
             return super().parse_args(ctx, args)
+        if not set(args) & set(ctx.help_option_names):
+            ctx.default_map = self._defaults()
         texts, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         for parameter in self.params:
             if "" in _several(texts.get(parameter.name or "")):
@@ -97,6 +100,13 @@ class StrictCommand(TyperCommand):
                 if isinstance(value, Path) and not _may_exist(value):
                     raise SettingError(f"{_name_of(parameter)} is too long: {len(str(value))} characters")
         return left
+
+    def _defaults(self) -> dict[str, Any]:
+        found = defaults_of(self.name or "", [each.name or "" for each in self.params])
+        return {name: [value] if self._is_repeatable(name) else value for name, value in found.items()}
+
+    def _is_repeatable(self, name: str) -> bool:
+        return any(each.multiple for each in self.params if each.name == name and each.param_type_name == "option")
 
 
 def _narrow(parameter: Any) -> None:

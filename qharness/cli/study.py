@@ -16,10 +16,13 @@ from qharness.cli.options import (
     AllowUntouched,
     DataDir,
     Json,
+    Track,
     TrustRemoteCode,
     bounded,
+    check_tracker,
 )
 from qharness.cli.output import echo, number, p_value, points, print_json, print_table, registry, score
+from qharness.cli.served_study import leave_up, page_of
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
     Full,
@@ -30,10 +33,11 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.progress import complain, note
-from qharness.specs import ModelSpec, RunSpec, TaskName
+from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.study.axes import AXES, Point
 
 if TYPE_CHECKING:
+    from qharness.report.live.live_page import LivePage
     from qharness.storage.json_values import JsonObject
     from qharness.study.executors.local import Local
     from qharness.study.executors.ray import OnRay
@@ -59,6 +63,10 @@ def study(
             envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.", rich_help_panel=STUDY
         ),
     ] = None,
+    serve: Annotated[
+        int | None, bounded("serve", "Show the study in the browser while it runs; PORT may be left out.", STUDY)
+    ] = None,
+    track: Track = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.", rich_help_panel=STUDY)
     ] = False,
@@ -79,6 +87,7 @@ def study(
     """
     registry()
     margin = max_loss_of(max_loss)
+    check_tracker(track)
     from qharness.study.jobs import Job, Measurement, with_baselines
     from qharness.study.remote import remote_of
     from qharness.study.study_file import read_study
@@ -91,18 +100,50 @@ def study(
     runs = with_baselines([dataclasses.replace(spec, max_loss=margin) for spec in specs])
     jobs = [
         *(Job(spec, remote=remote) for spec in runs),
-        *(Job(Measurement(model, folder), kind, remote) for kind, model in grid.measurements(common)),
+        *(
+            Job(Measurement(model, folder, grid.settings.instance if kind == "profile" else None), kind, remote)
+            for kind, model in grid.measurements(common)
+        ),
     ]
     if dry_run:
         if remote:
             remote.fetch()
         return _plan(jobs, json)
+    chosen = _executor(executor, workers, ray_address)
+    with page_of(serve, file.stem, folder, margin) as page:
+        attempts = _carried_out(jobs, chosen, page, track)
+        status = _print_results(attempts, margin, json=json, full=full, fail_unless_holds=fail_unless_holds)
+        if any(job.task and job.task.perturbation for job in jobs):
+            path = folder / f"robustness-{file.stem}.json"
+            _measure_robustness(attempts, path, print_tables=not json)
+            if remote and path.is_file():
+                remote.send(path)
+        if failed := [attempt for attempt in attempts if attempt.error]:
+            complain(f"qharness: {len(failed)} of {len(attempts)} jobs failed; {failed[0].job}: {failed[0].error}")
+        if page:
+            leave_up(page)
+    return status
+
+
+def _carried_out(
+    jobs: Sequence[Job], executor: Local | OnRay, page: LivePage | None, track: str | None
+) -> list[Attempt]:
+    """Do the jobs; show them on the page and log their runs, where that is asked for."""
     from qharness.study.live_view import live_view
     from qharness.study.sweep import carry_out
+    from qharness.study.tracking import tracked_study
 
-    chosen = _executor(executor, workers, ray_address)
-    with live_view(jobs, chosen.workers) as watcher:
-        attempts = carry_out(jobs, chosen, watcher)
+    with (
+        live_view(jobs, executor.workers) as shown,
+        tracked_study(track, page.watching(jobs, shown) if page else shown) as watcher,
+    ):
+        return carry_out(jobs, executor, watcher)
+
+
+def _print_results(
+    attempts: Sequence[Attempt], margin: MaxLoss, *, json: bool, full: bool, fail_unless_holds: bool
+) -> int:
+    """Print the verdicts and a table, or JSON; return the exit status."""
     verdicts = judge_results([each.result for each in attempts if each.result], margin)
     if json:
         print_json([_document(attempt) for attempt in attempts])
@@ -110,13 +151,7 @@ def study(
         print_verdicts(verdicts)
         header = (*_HEADER, "p") if full else _HEADER
         print_table(header, [_row(attempt, full) for attempt in attempts], settings=len(_AXES) + 1)
-    if any(job.task and job.task.perturbation for job in jobs):
-        path = folder / f"robustness-{file.stem}.json"
-        _measure_robustness(attempts, path, print_tables=not json)
-        if remote and path.is_file():
-            remote.send(path)
-    if failed := [attempt for attempt in attempts if attempt.error]:
-        complain(f"qharness: {len(failed)} of {len(attempts)} jobs failed; {failed[0].job}: {failed[0].error}")
+    if any(attempt.error for attempt in attempts):
         return 1
     return exit_status(verdicts) if fail_unless_holds else 0
 
@@ -191,15 +226,18 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
     if json:
         print_json(
             [
-                {"spec": _axes(job), "kind": job.kind, "folder": each.folder, "done": each.done, "error": each.error}
+                {
+                    **{"spec": _axes(job), "kind": job.kind, "folder": each.folder, "done": each.done},
+                    **{"error": each.error, "completions": each.completions, "found": each.found},
+                }
                 for job, each in zip(jobs, plans, strict=True)
             ]
         )
     else:
-        states = [each.error or ("done" if each.done else "to do") for each in plans]
+        states = [each.state for each in plans]
         rows = [(*_axes(each.job).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows, settings=len(_AXES))
-        echo(f"{states.count('to do')} of {len(plans)} jobs to do")
+        echo(f"{sum(not (each.done or each.error) for each in plans)} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 

@@ -2,11 +2,10 @@
 
 from qharness.hosting.cost_profile import ProfileSpec, profile
 from qharness.hosting.costs import estimated_energy, per_1000
-from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance, read_instances
+from qharness.hosting.instances import Instance, find_instance, read_instances
 from qharness.hosting.measurement import Load
 
 __all__ = [
-    "DEFAULT_INSTANCE",
     "Instance",
     "Load",
     "ProfileSpec",

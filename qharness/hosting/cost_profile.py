@@ -12,14 +12,16 @@ from qharness.bounds import check_fields
 from qharness.errors import QHarnessError
 from qharness.hosting import energy
 from qharness.hosting.costs import estimated_energy, per_1000
-from qharness.hosting.instances import DEFAULT_INSTANCE, Instance, find_instance
+from qharness.hosting.instances import Instance, find_instance, read_instances
+from qharness.hosting.machine_load import machine_load, require_idle_cores
 from qharness.hosting.measurement import Load, Measured, check_fits, measure_apart
 from qharness.progress import note
 from qharness.quantization.resolution import BoundModel, ResolvedModel, resolve
 from qharness.results import CostProfile, Latency
-from qharness.results.measured import BatchSpeed, InstanceRates
+from qharness.results.measured import BatchSpeed, InstanceRates, MachineLoad
 
 DEFAULT_COUNTRY = "USA"
+_NOISY = 0.1  # a share of the median between the quartiles, or of the cores in use by others, that is noted above this
 RATIOS: Mapping[str, Callable[[CostProfile], float | None]] = {
     "latency_s": lambda profile: profile.latency_s.median,
     "tokens_per_s": lambda profile: profile.tokens_per_s,
@@ -35,17 +37,20 @@ RATIOS: Mapping[str, Callable[[CostProfile], float | None]] = {
 class ProfileSpec:
     """A model to profile, and how. `latency`: seconds a prediction, known already; nothing is measured then.
 
+    `instance`: the machine by which dollars and energy that is not measured are reckoned; without one there are none.
     `energy`: `auto` measures power where that can be done, `measured` requires it, `estimated` goes by the instance.
+    `anyway`: measure on a machine whose cores are all in use.
     """
 
     model: BoundModel
     latency: float | None = None
-    instance: str = DEFAULT_INSTANCE
+    instance: str | None = None
     instances: Path | None = None
     energy: str = "auto"
     country: str = DEFAULT_COUNTRY
     baseline: bool = True
     load: Load = field(default_factory=Load)
+    anyway: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -54,9 +59,12 @@ class ProfileSpec:
 def profile(spec: ProfileSpec) -> CostProfile:
     """Measure a model, and its full precision if it is quantized: the cost of 1,000 predictions.
 
-    Raises QHarnessError, before anything is loaded, for a mistake in the spec.
+    Raises QHarnessError, before anything is loaded, for a mistake in the spec, and on a machine that is busy.
     """
-    instance = find_instance(spec.instance, spec.instances)
+    known = read_instances(spec.instances)
+    instance = None if spec.instance is None else find_instance(spec.instance, known)
+    if spec.energy == "estimated" and instance is None:
+        raise QHarnessError("--energy estimated goes by an instance's power: --instance names one")
     if spec.country != DEFAULT_COUNTRY:  # though it may not be needed
         energy.check_country(spec.country)
     model = resolve(spec.model)
@@ -68,13 +76,15 @@ def profile(spec: ProfileSpec) -> CostProfile:
         return _costs(spec, model, instance, storage, Measured(), "nothing was run")
     check_fits(model.checkpoint, spec.load)
     load, reason = _with_power(spec, model.spec.device)
+    if not spec.anyway:
+        require_idle_cores()
     found = _measured(spec, model, instance, storage, load, reason)
     if spec.baseline and model.spec.quant != "none":
         full = model.full_precision()
         try:
             baseline = _measured(spec, full, instance, _storage_bytes(full), load, reason)
         except QHarnessError as error:  # it may not fit where its quantized form does
-            return dataclasses.replace(found, notes=[f"full precision could not be measured: {error}"])
+            return dataclasses.replace(found, notes=[*found.notes, f"full precision could not be measured: {error}"])
         return dataclasses.replace(found, baseline=baseline, ratios=_ratios(found, baseline))
     return found
 
@@ -97,16 +107,30 @@ def _with_power(spec: ProfileSpec, device: str) -> tuple[Load, str]:
 
 
 def _measured(
-    spec: ProfileSpec, model: ResolvedModel, instance: Instance, storage: int | None, load: Load, reason: str
+    spec: ProfileSpec, model: ResolvedModel, instance: Instance | None, storage: int | None, load: Load, reason: str
 ) -> CostProfile:
     note(f"profiling {model.spec.quant} on {model.spec.model}, in a process of its own")
-    return _costs(spec, model, instance, storage, measure_apart(model.spec, load), reason)
+    before = machine_load()
+    found = _costs(spec, model, instance, storage, measure_apart(model.spec, load), reason)
+    return dataclasses.replace(found, load=before, notes=[*found.notes, *_noise(found.latency_s, before)])
+
+
+def _noise(latency: Latency, load: MachineLoad | None) -> list[str]:
+    """What may have made the measured latencies vary, or too long."""
+    notes = []
+    if latency.q1 is not None and latency.q3 is not None and latency.q3 - latency.q1 > _NOISY * latency.median:
+        spread = 100 * (latency.q3 - latency.q1) / latency.median
+        notes.append(f"latencies vary: their quartiles lie {spread:.0f}% of the median apart")
+    if load is not None and load.tasks > _NOISY * load.cores:
+        others = f"{load.tasks:.1f} other tasks on {load.cores} cores"
+        notes.append(f"the machine was in use: {others} just before; latencies may be long")
+    return notes
 
 
 def _costs(
     spec: ProfileSpec,
     model: ResolvedModel,
-    instance: Instance,
+    instance: Instance | None,
     storage: int | None,
     found: Measured,
     reason: str,
@@ -114,8 +138,8 @@ def _costs(
     """The profile of one model, measured or at a latency that is given; `reason`: why power was not measured."""
     latency = found.latency.get(1) or Latency(spec.latency or math.nan, None, None)
     seconds, new_tokens = latency.median, spec.load.new_tokens
-    used = found.energy or estimated_energy(seconds, instance, reason)
-    grams, kwh = used.gco2eq_per_kwh, used.kwh_per_1k
+    used = found.energy or (estimated_energy(seconds, instance, reason) if instance else None)
+    grams, kwh = (used.gco2eq_per_kwh, used.kwh_per_1k) if used else (None, None)
     return CostProfile(
         model=model.spec.model,
         quantizer=model.spec.quant,
@@ -131,14 +155,15 @@ def _costs(
         weight_bytes=found.weight_bytes,
         resident_bytes=found.resident_bytes,
         process_bytes=found.process_bytes,
-        usd_per_1k=per_1000(seconds, instance.usd_per_hour),
+        usd_per_1k=per_1000(seconds, instance.usd_per_hour) if instance else None,
         gco2eq_per_1k=None if grams is None or kwh is None else kwh * grams,
         energy=used,
         instance=spec.instance,
-        instance_per_hour=InstanceRates(instance.usd_per_hour, instance.gco2eq_per_hour),
+        instance_per_hour=InstanceRates(instance.usd_per_hour, instance.gco2eq_per_hour) if instance else None,
         threads=found.threads,
         layers=found.layers,
         quantization=found.quantization,
+        notes=[] if used else [f"no dollars or CO2: no instance is named, and power was not measured: {reason}"],
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -9,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from qharness.errors import QHarnessError, UnknownNameError
 from qharness.storage.json_reader import read_toml
 
-DEFAULT_INSTANCE = "p3dn.24xlarge"
-"""The instance by which Wei et al. 2023 compute costs."""
+EXTRA_FILE = "QHARNESS_INSTANCES"
+"""The environment variable that names a file of more instances."""
 _TABLE = Path(__file__).with_name("instances.toml")
 
 
@@ -61,9 +63,14 @@ def _read(path: Path) -> dict[str, Instance]:
         raise QHarnessError(f"--instances {path}: {where}: {first['msg']}") from None
 
 
-def find_instance(name: str, extra: Path | None = None) -> Instance:
+def extra_instances() -> Path | None:
+    """The file of more instances that the environment names, if any."""
+    named = os.environ.get(EXTRA_FILE)
+    return Path(named) if named else None
+
+
+def find_instance(name: str, known: Mapping[str, Instance]) -> Instance:
     """Find an instance by name. Raises UnknownNameError, which names similar ones."""
-    known = read_instances(extra)
     if name not in known:
-        raise UnknownNameError("instance", name, known, hint="--instances FILE.toml adds others")
+        raise UnknownNameError("instance", name, known, hint=f"--instances FILE.toml or {EXTRA_FILE} adds others")
     return known[name]

@@ -91,10 +91,24 @@ class InstanceRates:
 
 
 @dataclass(frozen=True)
+class MachineLoad:
+    """How busy the machine was with other work just before a model was measured.
+
+    `tasks`: those that ran or waited for a core, on average over a second. `average_1min`: the load average.
+    """
+
+    tasks: float
+    average_1min: float
+    cores: int
+
+
+@dataclass(frozen=True)
 class CostProfile(JsonRecord):
     """What one model costs to host: the document of `profile`. None where unknown or not measured.
 
-    `latency_s`: of one prediction. `layers`: quantized layers by kernel. `quantization`: the quantizer's log.
+    `latency_s`: of one prediction. `instance`: the machine by whose price and power dollars and grams are reckoned;
+    None where none was named: there are no dollars then, and energy and grams only where power was measured.
+    `layers`: quantized layers by kernel. `quantization`: the quantizer's log. `load`: of the machine, before measuring.
     `baseline`: the same model in full precision; `ratios`: this model's figures by the baseline's.
     """
 
@@ -114,13 +128,14 @@ class CostProfile(JsonRecord):
     process_bytes: ProcessBytes | None
     usd_per_1k: float | None
     gco2eq_per_1k: float | None
-    energy: EstimatedEnergy | MeasuredEnergy
-    instance: str
-    instance_per_hour: InstanceRates = InstanceRates()
+    energy: EstimatedEnergy | MeasuredEnergy | None
+    instance: str | None
+    instance_per_hour: InstanceRates | None = None
     threads: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
     quantization: Sequence[str] = ()
     notes: Sequence[str] = ()
+    load: MachineLoad | None = None
     baseline: CostProfile | None = field(default=None, metadata=LEFT_OUT)
     ratios: Mapping[str, float | None] | None = field(default=None, metadata=LEFT_OUT)
 

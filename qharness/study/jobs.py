@@ -32,10 +32,14 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """A model to measure, once, whatever it is run on; the result goes to a folder in `output`."""
+    """A model to measure, once, whatever it is run on; the result goes to a folder in `output`.
+
+    `instance`: the machine by which a profile reckons dollars and CO2, if any.
+    """
 
     model: ModelSpec
     output: Path
+    instance: str | None = None
 
 
 class Memory:

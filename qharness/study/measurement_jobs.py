@@ -9,6 +9,7 @@ from pathlib import Path
 from qharness.evaluate.run.run_folder import folder_name
 from qharness.hosting import ProfileSpec
 from qharness.hosting import profile as run_profile
+from qharness.hosting.instances import extra_instances
 from qharness.noise import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.storage.atomic_writer import write_json
@@ -27,30 +28,34 @@ def noise(spec: Measurement, memory: Memory, *, wait: bool) -> Path:
     return _once("noise", spec, memory, wait, _noise)
 
 
-def measured_path(kind: str, output: Path, model: ResolvedModel) -> Path:
+def measured_path(kind: str, output: Path, model: ResolvedModel, instance: str | None = None) -> Path:
     """`OUTPUT/KIND/<model>--<quant>--<calib>--<hash>.json`."""
     key = {**model.key(), "qharness": importlib.metadata.version("qharness")}
+    if instance is not None:
+        key["instance"] = instance
     return output / kind / f"{folder_name(model.name_parts, key, {})}.json"
 
 
 def _once(
-    kind: str, spec: Measurement, memory: Memory, wait: bool, measure: Callable[[BoundModel], JsonObject]
+    kind: str, spec: Measurement, memory: Memory, wait: bool, measure: Callable[[Measurement, BoundModel], JsonObject]
 ) -> Path:
     """The file, made if it is not there yet. A model of the jobs before is let go: measuring loads its own."""
     model = resolve(bind_model(spec.model))
-    path = measured_path(kind, spec.output, model)
+    path = measured_path(kind, spec.output, model, spec.instance)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock"), str(path), wait=wait):
         if not path.is_file():
             memory.forget()
-            write_json(path, measure(model))
+            write_json(path, measure(spec, model))
     return path
 
 
-def _profile(model: BoundModel) -> JsonObject:
-    return run_profile(ProfileSpec(model, baseline=False)).document
+def _profile(spec: Measurement, model: BoundModel) -> JsonObject:
+    """Profile a model, however busy the machine: nobody is there to wait, and the document says how busy it was."""
+    wanted = ProfileSpec(model, instance=spec.instance, instances=extra_instances(), baseline=False, anyway=True)
+    return run_profile(wanted).document
 
 
-def _noise(model: BoundModel) -> JsonObject:
+def _noise(spec: Measurement, model: BoundModel) -> JsonObject:
     (report,) = measure_noise([model], NoiseInputs(model.calibration_set or bind_set(None), held_out=True))
     return report.document

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from qharness.errors import StudyError
+from qharness.errors import QHarnessError, StudyError
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
 from qharness.specs import ModelSpec, RunSpec, Sampling, TaskName
@@ -36,7 +36,7 @@ class _Table(BaseModel):
 
 
 class Settings(_Table):
-    """The settings of all runs of a study."""
+    """The settings of all runs of a study. `instance`: the machine by which profiles reckon dollars and CO2."""
 
     samples: Annotated[int | None, bounded("samples")] = None
     temperature: Annotated[float | None, bounded("temperature")] = None
@@ -54,6 +54,7 @@ class Settings(_Table):
     system: str | None = None
     think: bool = True
     measure: list[Literal["profile", "noise"]] = []
+    instance: str | None = None
 
 
 def _list_of(kind: Any) -> Any:
@@ -160,6 +161,18 @@ def _matches(point: Point, patterns: Mapping[Axis, str]) -> bool:
     return bool(patterns) and all(fnmatch.fnmatchcase(axis.text(point), text) for axis, text in patterns.items())
 
 
+def _check_instance(settings: Settings, path: Path) -> None:
+    """Raise StudyError for an instance that does not exist, or that no profile is to be reckoned by."""
+    from qharness.hosting.instances import extra_instances, find_instance, read_instances
+
+    if "profile" not in settings.measure:
+        raise StudyError(f'{path}: instance is for profiles: add measure = ["profile"]')
+    try:
+        find_instance(settings.instance or "", read_instances(extra_instances()))
+    except QHarnessError as error:
+        raise StudyError(f"{path}: instance: {error}") from None
+
+
 def read_study(path: Path) -> Study:
     """Read a study's file; raise StudyError that says in one line what is wrong with it, and where."""
     document = read_toml(path, StudyError)
@@ -171,6 +184,8 @@ def read_study(path: Path) -> Study:
         known = f"; known: {', '.join(_File.model_fields)}" if first["type"] == "extra_forbidden" else ""
         said = first["msg"] if first["type"] != "bounds" else f"it {first['msg']}"
         raise StudyError(f"{path}: {place}: {said}{known}") from None
+    if file.instance is not None:
+        _check_instance(file, path)
     if not file.chat and (file.system is not None or not file.think):
         raise StudyError(f"{path}: {'think' if file.system is None else 'system'} is for a chat: add chat = true")
     tables = (file, *file.include)
