@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from qharness.errors import MissingDependencyError
 from qharness.storage.json_values import without_lone_surrogates
@@ -35,6 +36,16 @@ class PlotStyle(TypedDict):
     markersize: float
     linestyle: Dashes
     linewidth: float
+
+
+class IntervalStyle(TypedDict):
+    """Arguments of `Axes.errorbar`: markers with bars and no line."""
+
+    fmt: str
+    color: str
+    markersize: float
+    capsize: float
+    elinewidth: float
 
 
 class BarStyle(TypedDict):
@@ -68,10 +79,23 @@ class Style:
         return self.with_dashes("none")
 
     @property
+    def intervals(self) -> IntervalStyle:
+        """The style of points with their intervals, and no line."""
+        points = self.points
+        return {"fmt": points["marker"], "color": points["color"], "markersize": 6, "capsize": 3, "elinewidth": 1.0}
+
+    @property
     def bars(self) -> BarStyle:
         """The style of bars."""
         shade, hatch = _SHADES[self.number % len(_SHADES)], HATCHES[self.number % len(HATCHES)]
         return {"facecolor": shade, "edgecolor": "#000000", "linewidth": 0.7, "hatch": hatch}
+
+
+def error_bars(values: Sequence[float], lows: Sequence[float], highs: Sequence[float]) -> list[list[float]]:
+    """The lengths of bars below and above values, as `Axes.errorbar` takes them; 0 where an interval is undefined."""
+    below = [value - low for value, low in zip(values, lows, strict=True)]
+    above = [high - value for value, high in zip(values, highs, strict=True)]
+    return [[0.0 if math.isnan(length) else max(0.0, length) for length in lengths] for lengths in (below, above)]
 
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
@@ -91,17 +115,34 @@ _LEGEND = 2.0  # inches beside the panels
 
 
 def panels(
-    rows: int, columns: int = 1, *, width: float = 5.5, height: float = 3.6, heights: Sequence[float] | None = None
+    rows: int,
+    columns: int = 1,
+    *,
+    width: float = 5.5,
+    height: float = 3.6,
+    heights: Sequence[float] | None = None,
+    legend: float = _LEGEND,
 ) -> tuple[Figure, list[Axes]]:
     """A figure of panels of about width x height inches with room for a legend, and the panels, row by row.
 
-    `heights` gives each row a height of its own, in inches.
+    `heights` gives each row a height of its own, in inches. `legend`: the width beside the panels, in inches.
     """
     from matplotlib.figure import Figure
 
     tall = list(heights or [height] * rows)
-    figure = Figure(figsize=(width * columns + _LEGEND, sum(tall)), layout="constrained")
+    figure = Figure(figsize=(width * columns + legend, sum(tall)), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, height_ratios=tall).flat)
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Where a figure's legend stands, in matplotlib's words, and in how many columns."""
+
+    place: Literal["outside right upper", "outside lower center"] = "outside right upper"
+    columns: int = 1
+
+
+_BESIDE = Legend()
 
 
 @dataclass(frozen=True)
@@ -114,8 +155,10 @@ class PointLabel:
     text: str
 
 
-def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] = ()) -> Figure:
-    """The figure with grids, labels of points, and one legend of all series beside its panels; its layout is fixed."""
+def finished(
+    figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] = (), legend: Legend = _BESIDE
+) -> Figure:
+    """The figure with grids, labels of points, and one legend of all series outside its panels; its layout is fixed."""
     handles: dict[str, Artist] = {}
     for each in axes:
         each.set_axisbelow(True)
@@ -123,7 +166,13 @@ def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] 
         for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
             handles.setdefault(str(label), handle)
     if handles:
-        figure.legend(handles=list(handles.values()), labels=list(handles), loc="outside right upper", fontsize="small")
+        figure.legend(
+            handles=list(handles.values()),
+            labels=list(handles),
+            loc=legend.place,
+            ncols=legend.columns,
+            fontsize="small",
+        )
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # or each file written would move the panels a little
     for each in axes:  # the solver's last bits vary from process to process, and SVG's ids are hashes of all bits
@@ -134,13 +183,15 @@ def finished(figure: Figure, axes: Sequence[Axes], labels: Sequence[PointLabel] 
 
 
 _LONGEST = 60  # characters
-_SIZE = 7.0  # points, of labels
-_OFFSETS = ((5, 4), (5, -10), (-5, 4), (-5, -10))  # points: right above, right below, left above, left below
+_SIZE = 8.0  # points, of labels
+_OFFSETS = ((6, 4), (6, -12), (-6, 4), (-6, -12), (8, -4), (-8, -4))  # points: right above, right below, left ...
+_BEHIND = {"facecolor": "#ffffff", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
+_POINT = 4.0  # points, half the width of a marker
 
 
 def _place(labels: Sequence[PointLabel]) -> None:
-    """Write each label on a side of its point where it overlaps no other; leave it out where there is no such side."""
-    taken: list[tuple[float, float, float, float]] = []
+    """Write each label on a side of its point where it overlaps no other and no point; leave it out elsewhere."""
+    taken = [_around(label) for label in labels]
     for label in labels:
         scale = label.axes.figure.dpi / 72
         x, y = label.axes.transData.transform((label.x, label.y))
@@ -155,9 +206,16 @@ def _place(labels: Sequence[PointLabel]) -> None:
                 taken.append(box)
                 label.axes.annotate(
                     plain(label.text), (label.x, label.y), (right, up), textcoords="offset points", fontsize=_SIZE,
-                    ha="left" if right > 0 else "right", va="bottom",
+                    ha="left" if right > 0 else "right", va="bottom", bbox=_BEHIND,
                 )  # fmt: skip
                 break
+
+
+def _around(label: PointLabel) -> tuple[float, float, float, float]:
+    """The box of the marker of a label's point, in pixels."""
+    x, y = label.axes.transData.transform((label.x, label.y))
+    half = _POINT * label.axes.figure.dpi / 72
+    return x - half, y - half, x + half, y + half
 
 
 def plain(text: str) -> str:
@@ -172,16 +230,21 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG, 150 dots an inch; equal figures give equal bytes."""
+    """The figure as PNG, 300 dots an inch; equal figures give equal bytes."""
     return _saved(figure, "png", {"Software": None})
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """The figure as PDF, in which fonts are embedded; equal figures give equal bytes."""
+    return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
 
 
 def _saved(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
     import matplotlib
 
     buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness"}):
-        figure.savefig(buffer, format=suffix, dpi=150, metadata=dict(metadata))
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness", "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=suffix, dpi=300, metadata=dict(metadata))
     return buffer.getvalue()
 
 

@@ -25,10 +25,19 @@ def write_run(
     storage: int | None = 4_000_000,
     prompt: str = "def f(x):",
     levels: Mapping[int, str] | None = None,
+    seed: int = 0,
+    tests: str | None = None,
 ) -> Path:
     """A finished run: completions [problem][sample]."""
     spec = RunSpec(
-        task=task, model=model, quant=quant, calib=calib, samples=len(completions[0]), device="cpu", dtype="float32"
+        task=task,
+        model=model,
+        quant=quant,
+        calib=calib,
+        samples=len(completions[0]),
+        seed=seed,
+        device="cpu",
+        dtype="float32",
     )
     return report_runs.write_run(
         top,
@@ -37,7 +46,11 @@ def write_run(
         storage=storage,
         completions=[[text for text, _ in each] for each in completions],
         by_problem=[
-            {"prompt": f"{prompt}  # {doc}", **({"level": levels[doc]} if levels else {})}
+            {
+                "prompt": f"{prompt}  # {doc}",
+                **({"level": levels[doc]} if levels else {}),
+                **({"tests": tests} if tests else {}),
+            }
             for doc in range(len(completions))
         ],
     )

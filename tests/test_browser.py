@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     three = [each if doc % 4 else [(GOOD, True), *[(BAD, False)] * 3] for doc, each in enumerate(full)]
     two = [[(BAD, False)] * SAMPLES for _ in range(PROBLEMS)]
     for quant, storage, completions in (("none", 4_000_000, full), ("rtn:3", 900_000, three), ("rtn:2", 600_000, two)):
-        write_run(runs, TASK, quant, completions, storage=storage)
+        write_run(runs, TASK, quant, completions, storage=storage, tests="assert f(1) == 2")
     for quant in ("none", "rtn:2"):
         attack = [[(f"{ATTACK}{quant}", False), (ATTACK, True)] for _ in range(2)]
         write_run(runs, HOSTILE, quant, attack, model=f"m{ATTACK}", prompt=ATTACK)
@@ -115,15 +115,19 @@ def choose(driver: Any, place: str, label: str, wanted: str) -> None:
 
 def test_what_is_seen_first(opened: Any) -> None:
     assert opened.title.startswith("Costs </script>")
-    assert texts(opened, "h2") == ["Tables", "Figures", "Problems"]
-    first = texts(opened, "dl")[0]
-    assert "None of 2 is shown to hold; this says nothing of: rtn:3; shown to lose: rtn:2 (at least " in first
-    assert "100.0 -> 0.0% pass@1 on try-python" in first and "78% smaller" in first
-    answer = opened.find_element("css selector", "dd.answer").location["y"]
+    assert texts(opened, "h2") == ["From full precision down by size", "Tables", "Figures", "Problems"]
+    answers = texts(opened, "#summary .words")
+    assert len(answers) == 2 and "50.0 → 50.0% pass@1 on evil</script>" in answers[0]
+    assert answers[1] == "None of 2 is shown to hold; this says nothing of: rtn:3; shown to lose: rtn:2."
+    assert texts(opened, ".ladder tbody th")[2:] == [
+        "full precision\n4.00 MB", "rtn:3\n◇ says nothing\n0.9 MB, 78% smaller", "rtn:2\n✕ loses\n0.6 MB, 85% smaller",
+    ]  # fmt: skip
+    assert "100.0 (54.8 to 100.0)" in texts(opened, ".ladder tbody tr")[-1]
+    answer = opened.find_element("css selector", ".answer").location["y"]
     assert answer < opened.find_element("css selector", "nav").location["y"]  # the answer stands first
     assert len(texts(opened, "figure")) >= 4
     drawn = opened.execute_script("return [...document.querySelectorAll('figure svg text')].map(e => e.textContent)")
-    assert {"checkpoint (GB)", "rtn:2"} <= set(drawn)
+    assert {"checkpoint (MB)", "rtn:2"} <= set(drawn)
     assert any(text.startswith("python, n = ") for text in drawn)
 
 
@@ -136,7 +140,7 @@ def test_sorts_by_mouse_and_keyboard(opened: Any) -> None:
     from selenium.webdriver.common.keys import Keys
 
     heads = texts(opened, "#table-pareto th")
-    place = heads.index("checkpoint, GB")
+    place = heads.index("checkpoint, MB")
     button = opened.find_elements(By.CSS_SELECTOR, "#table-pareto th button")[place]
     button.click()
     sizes = [float(each) for each in column(opened, "table-pareto", place + 1)]
@@ -171,7 +175,7 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
     choose(opened, "problems", "second run", "coder, rtn:3")
     assert len(texts(opened, listed)) == PROBLEMS
     choose(opened, "problems", "problems", "lost")
-    assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t-75.0" in texts(opened, listed)[0]
+    assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t▼ -75.0" in texts(opened, listed)[0]
     choose(opened, "problems", "problems", "won")
     assert texts(opened, listed) == []
     choose(opened, "problems", "problems", "lost")
@@ -180,13 +184,19 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
     assert texts(opened, ".prompt") == ["def f(x):  # 4"]
     runs = texts(opened, ".run summary")
     assert (
-        "coder, full precision: 4 of 4 passed, 1 distinct" in runs and "coder, rtn:3: 1 of 4 passed, 2 distinct" in runs
+        "coder, full precision: 4 of 4 passed, 1 distinct ✓✓✓✓" in runs
+        and "coder, rtn:3: 1 of 4 passed, 2 distinct ✓✗✗✗" in runs
     )
-    assert "failed: AssertionError: 1 != 2 in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
+    assert "✗ failed: AssertionError: 1 != 2 in 3 of 4 samples (2, 3, 4)" in texts(opened, ".outcome p")
+    assert texts(opened, "#top") == [] and texts(opened, "nav a") == ["← previous", "All problems", "next →"]
+    opened.find_element("css selector", "#problem details summary").click()
+    assert texts(opened, "#problem details pre")[0] == "assert f(1) == 2"
     assert texts(opened, ".diff .del")[:2] == ["-     y = x", "-     return y + 1"]
     assert texts(opened, ".diff .add")[:2] == ["+     z = x", "+     return z"]
     choose(opened, "problem", "differences to", "coder, rtn:2")
     assert "+     y = x" in texts(opened, ".diff .add")
+    follow(opened, "next →", to_problem=True)  # in the order of the list: those that are lost
+    assert texts(opened, "#problem h2") == [f"{TASK}: {TASK}/8"]
     follow(opened, "All problems", to_problem=False)
     assert texts(opened, "#problem") == [] and len(texts(opened, listed)) == 4
 
@@ -217,15 +227,73 @@ def test_its_policy_stops_scripts_and_requests(driver: Any, page: str) -> None:
     assert driver.title != "1"
 
 
-@pytest.mark.parametrize("place", ["", f"#/problem/{TASK}/4"])
-def test_no_wider_than_a_phone(opened: Any, page: str, place: str) -> None:
-    phone = {"width": 375, "height": 700, "deviceScaleFactor": 2, "mobile": True}
-    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+# What a reader with weak eyes or a small screen would complain of: [what, where].
+FAULTS = """
+const luminance = (rgb) => {
+  const [r, g, b] = rgb.map((v) => (v / 255 <= 0.03928 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const parts = (colour) => colour.match(/[0-9.]+/g).map(Number);
+const behind = (e) => {
+  for (; e; e = e.parentElement) {
+    const [r, g, b, a = 1] = parts(getComputedStyle(e).backgroundColor);
+    if (a > 0) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+const found = [];
+const root = document.documentElement;
+if (root.scrollWidth > innerWidth) found.push(["wider than the window", root.scrollWidth]);
+for (const e of document.querySelectorAll("body *")) {
+  if (!e.checkVisibility() || e.closest("svg")) continue;
+  const box = e.getBoundingClientRect();
+  if (box.right > innerWidth + 1 && !e.closest(".scroll, pre")) found.push(["out of the window", e.outerHTML.slice(0, 80)]);
+  const own = e.matches("input, select") || [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+  if (!own) continue;
+  const style = getComputedStyle(e);
+  const size = parseFloat(style.fontSize);
+  if (size < 12) found.push(["tiny", e.outerHTML.slice(0, 80)]);
+  const [a, b] = [luminance(parts(style.color).slice(0, 3)), luminance(behind(e))].sort((x, y) => y - x);
+  const contrast = (a + 0.05) / (b + 0.05);
+  if (contrast < (size >= 24 ? 3 : 4.5)) found.push([`contrast ${contrast.toFixed(1)}`, e.outerHTML.slice(0, 80)]);
+}
+return found;
+"""
+SCREENS = {400: 800, 1280: 800, 1920: 1080}
+
+
+@pytest.fixture
+def screen(opened: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The browser with a window as wide as asked, in light or dark."""
+    width, scheme = request.param
+    shape = {"width": width, "height": SCREENS[width], "deviceScaleFactor": 1, "mobile": width < 500}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", shape)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
-        opened_at(opened, page + place)
-        assert opened.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [375, 375]
+        yield opened
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+LOOKS = [(width, scheme) for width in SCREENS for scheme in ("light", "dark")]
+
+
+@pytest.mark.parametrize("screen", LOOKS, indirect=True, ids=str)
+@pytest.mark.parametrize("place", ["", f"#/problem/{TASK}/4"])
+def test_fits_and_is_legible(screen: Any, page: str, place: str) -> None:
+    opened_at(screen, page + place)
+    screen.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert screen.execute_script(FAULTS) == []
+
+
+@pytest.mark.parametrize("screen", LOOKS[:2], indirect=True, ids=str)
+def test_the_first_screen_of_a_phone_is_the_answer(screen: Any, page: str) -> None:
+    opened_at(screen, page)
+    ends = "return [...document.querySelectorAll('.answer')].map((each) => each.getBoundingClientRect().bottom)"
+    assert len(screen.execute_script(ends)) == 2 and max(screen.execute_script(ends)) < SCREENS[400]
+    assert screen.execute_script("return getComputedStyle(document.querySelector('.answer strong')).fontSize") >= "20"
 
 
 def test_dark_and_without_script(driver: Any, page: str) -> None:

@@ -14,7 +14,7 @@ from qharness import MaxLoss, QHarnessError, RunSpec, compare, run
 from qharness.cli import app
 from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.report import read_collection
-from qharness.report.page.findings import findings
+from qharness.report.data.findings import findings
 from qharness.results import RunResult, VerdictClass
 from qharness.study import search
 from qharness.study.search import SearchResult, SearchSpec, choose
@@ -79,7 +79,7 @@ def test_the_report_reads_them(found: tuple[Path, SearchResult]) -> None:
     assert len(collection.runs) == 3 and not collection.unfinished
     (finding,) = findings(collection, MaxLoss(15))
     assert {each.candidate.name for each in finding.judged} == {"ternary", "rtn:8"}
-    assert "in part" in finding.sentences[-1]
+    assert "in part" in finding.notes[-1]
 
 
 def test_started_again_it_makes_nothing_and_a_run_goes_on_from_it(

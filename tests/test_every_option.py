@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "export": {"--format": "human-eval", "--output": "OUT"},
     "compare": {},
     "study": {"--output": "OUT", "--workers": "1"},
+    "runs": {},
     "report": {"--output": "OUT"},
     "footprint": {"--quant": "none"},
     "profile": {"--latency": "1"},
@@ -31,6 +32,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "perturb": {"--task": "tiny-python", "--perturb": "char", "--output": "OUT.yaml"},
     "cache": {},
     "doctor": {},
+    "setup": {},
     "list": {},
     "new-plugin": {"--output": "OUT"},
 }
@@ -40,8 +42,10 @@ ARGUMENTS = {
     "compare": {"run_a": "no-run", "run_b": "no-run"},
     "study": {"file": "STUDY"},
     "report": {"folders": "no-run"},
+    "runs": {"folder": "no-run"},
     "cache": {"action": "rm"},
     "new-plugin": {"name": "some-name"},
+    "setup": {"tasks": "no-task"},
 }
 FLAGS = {"study": ("--dry-run",)}
 ANY_NAME = {("report", "title"), ("study", "ray_address"), ("study", "output"), ("new-plugin", "name")}

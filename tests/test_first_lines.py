@@ -93,6 +93,12 @@ CASES = {
     "one of many": Case(  # of 149 problems, one candidate alone would hold
         {f"rtn:{bits}": {"made-python": made(149, 2, 0.6)} for bits in (2, 3, 4, 5, 6)}, WAIT, says="None of 5"
     ),
+    "all lose": Case(
+        {f"rtn:{bits}": {"made-python": made(100, 2, 0.8, lost=30)} for bits in (2, 3)}, DROP, says="rtn:2 (at least"
+    ),
+    "floor of several": Case(
+        {f"rtn:{bits}": {"made-python": made(300, 2, 0.0)} for bits in (2, 3)}, OTHER_PROBLEMS, says="passes too little"
+    ),
     "alone it holds": one(made(149, 2, 0.6), SHIP, choice="rtn:3"),
     "relative": one(
         made(400, 2, 0.05, lost=16), DROP, max_loss="20%", says="of full precision's pass@1 lost (95%), 20%"
@@ -109,6 +115,7 @@ def decide(line: str) -> tuple[str, str]:
     for words, decision in (
         (r"\S+ loses", DROP),
         (r"Cannot tell whether|None of \d+ is shown to hold", WAIT),
+        (r"All \d+ lose", DROP),
         ("This says nothing of", OTHER_PROBLEMS),
         (r"\S+ has no verdict|No verdict", NO_VERDICT),
     ):
@@ -200,7 +207,7 @@ def made_cases(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Made]:
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the report, the verdicts are read; drawing takes seconds."""
-    monkeypatch.setattr("qharness.report.draw_figures", lambda _: [])
+    monkeypatch.setattr("qharness.report.draw_figures", lambda *_: [])
 
 
 @pytest.mark.parametrize(
@@ -221,7 +228,10 @@ def test_the_first_line_decides(
     if case.says and not (command == "report" and case.bleu):
         assert case.says in first
     if command == "report" and not case.bleu:
-        assert first.split(":")[0] in (made_cases[name].top.parent / "report/report.md").read_text().split("\n\n")[1]
+        folder = made_cases[name].top.parent / "report"
+        assert re.split("[:;]", first)[0] in (folder / "report.md").read_text().split("\n\n")[1]
+        shown = re.search(r'<p class="words">(.*?)</p>', (folder / "index.html").read_text())
+        assert shown and decide(re.sub("<[^>]+>", "", shown[1])) == (case.decision, case.choice), shown
 
 
 def test_several_models_have_a_line_each(tmp_path: Path) -> None:

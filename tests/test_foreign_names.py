@@ -101,7 +101,11 @@ def test_tables_in_every_format() -> None:
     )
     table = Table("key", NAME, NAME, tuple(Column(name, stub=True) for name in ("=model", "b", "c")), rows)
     lines = list(csv.reader(io.StringIO(to_csv(table))))
-    assert lines == [["'=model", "b", "c"], ["'" + LINES, "-0.5", "-0.50 (+0.25)"], ["'@x", "n/a", "-0.5"]]
+    assert lines == [
+        ["'=model", "b", "c", "c: difference"],
+        ["'" + LINES, "-0.5", "-0.5", "0.25"],
+        ["'@x", "", "-0.5", ""],
+    ]
     for text in (to_csv(table), to_markdown(table), to_latex(table), markdown_text(NAME)):
         assert_harmless(text, text)
     assert r"\textbackslash{}x1b" in to_latex(table) and r"\\x1b" in to_markdown(table)

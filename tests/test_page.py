@@ -17,18 +17,36 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.container import BarContainer, ErrorbarContainer
 
-from qharness.figure_style import HATCHES, LINES, MARKERS, Style, finished, inline_svg, panels, plain, to_png, to_svg
+from qharness.figure_style import (
+    HATCHES,
+    LINES,
+    MARKERS,
+    Style,
+    finished,
+    inline_svg,
+    panels,
+    plain,
+    to_pdf,
+    to_png,
+    to_svg,
+)
 from qharness.report import Collection, read_collection
-from qharness.report.figures import calibration_sizes, pareto
+from qharness.report.data.class_marks import MARKS
+from qharness.report.data.findings import findings
+from qharness.report.figures import calibration_sizes, pareto, verdict_figure
 from qharness.report.figures.bars import difficulty, failures
+from qharness.report.figures.savings import figures as figures_of_savings
 from qharness.report.figures.savings import savings
-from qharness.report.page.findings import findings
+from qharness.report.figures.verdict_figure import side_by_side
 from qharness.report.page.html_page import Heading, headings, order, page
 from qharness.report.page.problems import pack, problem_data
-from qharness.report.tables import pareto_front
+from qharness.report.tables import pareto_front, verdict_table
 from qharness.report.tables.columns import Cell, Column
+from qharness.report.tables.formatting import ByteUnit, size_text
 from qharness.report.tables.pareto_front import ON_FRONT, front
+from qharness.results.verdict import VerdictClass
 from qharness.specs import MaxLoss
 from qharness.stats.intervals import Interval, mean_interval
 from qharness.stats.ordering import clearly_higher
@@ -125,13 +143,13 @@ def test_clear_differences_are_those_of_the_interval() -> None:
 def test_who_is_on_the_front(collection: Collection) -> None:
     (table,) = pareto_front.tables(collection)
     assert [column.heading for column in table.columns[3:]] == [
-        "pass@1, %", "checkpoint, GB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
+        "pass@1, %", "checkpoint, MB", "on its front", "latency, s", "on its front", "1,000 predictions, gCO2eq", "on its front",
     ]  # fmt: skip
     rows = {row[2].text: [cell.text for cell in row[3:]] for row in table.rows}
-    assert rows["full precision"] == ["90.0", "0.0040", ON_FRONT, "2.000", ON_FRONT, "200", ON_FRONT]
-    assert rows["rtn:8"] == ["90.0", "0.0030", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
-    assert rows["rtn:4"] == ["85.0", "0.0010", ON_FRONT, "3.000", ON_FRONT, "300", ON_FRONT]
-    assert rows["rtn:2"] == ["10.0", "0.0005", ON_FRONT, "n/a", "", "n/a", ""]
+    assert rows["full precision"] == ["90.0", "4.00", ON_FRONT, "2.000", ON_FRONT, "200", ON_FRONT]
+    assert rows["rtn:8"] == ["90.0", "3.00", ON_FRONT, "1.500", ON_FRONT, "150", ON_FRONT]
+    assert rows["rtn:4"] == ["85.0", "1.00", ON_FRONT, "3.000", ON_FRONT, "300", ON_FRONT]
+    assert rows["rtn:2"] == ["10.0", "0.5", ON_FRONT, "n/a", "", "n/a", ""]
     (figure,) = pareto.figures(collection)
     steps = re.findall(
         r'<path d="M [\d.]+ [\d.]+ ?\n?L[^"]*" clip-path="[^"]*" style="fill: none; stroke: #000000', figure.svg
@@ -166,8 +184,9 @@ def test_the_smallest_that_holds(tmp_path: Path) -> None:
     for quant, storage, passing in (("none", 4, 360), ("rtn:8", 3, 360), ("rtn:4", 1, 361), ("rtn:2", 0.5, 40)):
         write_run(tmp_path, "made-python", quant, some(passing, 400), storage=int(1e6 * storage))
     (finding,) = findings(read_collection([tmp_path]), MaxLoss())
-    first, *others = finding.sentences
-    assert finding.model == "coder" and len(others) == 3
+    first = finding.sentence
+    assert finding.model == "coder" and len(finding.each) == 3 and finding.notes == []
+    assert [each.candidate.name for each in finding.judged] == ["rtn:8", "rtn:4", "rtn:2"]  # down by size
     assert first.startswith(
         "rtn:4 is the smallest of 3 that holds: 90.0 -> 90.2% pass@1 on made-python, at most 0.8 points lost "
         "(95%, 3 judged together), 75% smaller; shown to hold: rtn:8 (at most"
@@ -178,7 +197,8 @@ def test_the_smallest_that_holds(tmp_path: Path) -> None:
 def test_a_weak_test_recommends_nothing(collection: Collection) -> None:
     """Of 40 problems, no smallest is named, though no loss of rtn:8 and rtn:4 is significant."""
     (finding,) = findings(collection, MaxLoss())
-    assert finding.sentence.startswith("None of 3 is shown to hold; cannot tell: rtn:4 (-5.6 to 18.0), rtn:8 (")
+    assert finding.sentence.startswith("None of 3 is shown to hold; cannot tell: rtn:8 (")
+    assert "rtn:4 (-5.6 to 18.0)" in finding.sentence
     (wide,) = findings(collection, MaxLoss(30))
     assert wide.sentence.startswith("rtn:4 is the smallest of 3 that holds: 90.0 -> 85.0% pass@1")
 
@@ -186,12 +206,102 @@ def test_a_weak_test_recommends_nothing(collection: Collection) -> None:
 def test_the_answer_stands_first_on_the_page(collection: Collection) -> None:
     found = findings(collection, MaxLoss(30))
     text = re.sub(r"<[^>]+>", " ", page(collection, found, [], [], "Costs").split("<body>")[1])
-    assert " ".join(text.split()).startswith("Costs coder rtn:4 is the smallest of 3 that holds: 90.0 -&gt; 85.0%")
+    assert " ".join(text.split()).startswith("Costs coder rtn:4 is the smallest of 3 that holds : 90.0 → 85.0%")
+
+
+def test_the_figure_that_answers(collection: Collection) -> None:
+    """Each candidate has one marker at its bytes with its bounds, its class's shape and colour; the margin is a line."""
+    found = findings(collection, MaxLoss(30))
+    (drawn,) = verdict_figure.figures(found)
+    (axes,) = drawn.figure.axes
+    assert [float(line.get_ydata()[0]) for line in axes.lines if line.get_linestyle() == "--"] == [30]
+    shown = {each.get_label(): each for each in axes.containers}
+    classes = {VerdictClass.HOLDS: {3.0, 1.0}, VerdictClass.LOSES: {0.5}}  # by megabytes
+    for class_, sizes in classes.items():
+        mark = MARKS[class_]
+        own = [each for each in axes.containers if each.lines[0].get_marker() == mark.marker]
+        assert {float(each.lines[0].get_xdata()[0]) for each in own} == sizes and mark.words in shown
+        assert {each.lines[0].get_color() for each in own} == {mark.colour}
+    (worst,) = (each for each in axes.containers if each.lines[0].get_marker() == MARKS[VerdictClass.LOSES].marker)
+    loss = found[0].judged[-1].tasks[0].verdict.loss
+    assert worst.lines[2][0].get_segments()[0][:, 1] == pytest.approx([loss.lower95, loss.upper95])
+    assert verdict_figure.figures([]) == []
+
+
+def test_verdicts_differ_in_each_of_shape_words_and_colour() -> None:
+    for part in ("shape", "words", "marker", "colour", "key"):
+        assert len({getattr(mark, part) for mark in MARKS.values()}) == len(VerdictClass), part
+
+
+@given(st.lists(st.floats(1, 100), min_size=1, max_size=6))
+def test_models_of_one_size_stand_side_by_side(sizes: list[float]) -> None:
+    places = sorted(side_by_side(sizes))
+    assert all(b - a > 0.029 * max(sizes) for a, b in itertools.pairwise(places)) and max(places) == max(sizes)
+
+
+def test_settings_of_one_task_count_as_tasks(tmp_path: Path) -> None:
+    """Runs of several seeds are one candidate, which holds only where it holds with each."""
+    for seed in (0, 1):
+        for quant, passing in (("none", 360), ("rtn:4", 360 - 200 * seed)):
+            write_run(tmp_path, "made-python", quant, some(passing, 400), seed=seed)
+    (finding,) = findings(read_collection([tmp_path]), MaxLoss())
+    (judged,) = finding.judged
+    assert finding.model == "coder" and [each.task for each in judged.tasks] == [
+        "made-python, seed 0", "made-python, seed 1",
+    ]  # fmt: skip
+    assert judged.class_ is finding.class_ is VerdictClass.LOSES
+    (table,) = verdict_table.tables([finding])
+    assert [(row[1].text, row[2].text, row[6].text) for row in table.rows] == [
+        ("full precision", "made-python, seed 0", "—"), ("full precision", "made-python, seed 1", "—"),
+        ("rtn", "made-python, seed 0", "holds"), ("rtn", "made-python, seed 1", "loses"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (13_480_000_000, "13.48 GB"),
+        (1_072_400_000, "1.07 GB"),
+        (999_000_000, "999.0 MB"),
+        (3_444_100, "3.44 MB"),
+        (512_000, "0.512 MB"),
+        (None, ""),
+    ],
+)
+def test_sizes_in_the_unit_that_suits_them(size: float | None, text: str) -> None:
+    assert size_text(size) == text
+
+
+def test_sizes_that_are_read_together_have_one_unit() -> None:
+    unit = ByteUnit.of([13_480_000_000, None, 219_600_000])
+    assert (unit.name, unit.cell(13_480_000_000).text, unit.cell(219_600_000).text, unit.cell(None).text) == (
+        "MB", "13480", "219.6", "n/a",
+    )  # fmt: skip
 
 
 def test_what_is_saved_and_lost_in_percent(collection: Collection) -> None:
-    found = {point.quant: (round(point.saved, 6), round(point.change, 6)) for point in savings(collection)}
+    points = {point.quant: point for point in savings(collection)}
+    found = {name: (round(point.saved, 6), round(point.change, 6)) for name, point in points.items()}
     assert found == {"rtn:8": (25, 0), "rtn:4": (75, -5.555556), "rtn:2": (87.5, -88.888889)}
+    assert points["rtn:2"].low < -88.888889 < points["rtn:2"].high < -70 and math.isnan(points["rtn:8"].low)
+
+
+def test_markers_are_runs(tmp_path: Path) -> None:
+    """Two runs of one size have a marker each, and their mean has none."""
+    for seed, passing in ((0, 20), (1, 28)):
+        for quant, count in (("none", 36), ("rtn:4", passing)):
+            write_run(
+                tmp_path,
+                "made-python",
+                quant,
+                some(count),
+                storage=4_000_000 if quant == "none" else 1_000_000,
+                seed=seed,
+            )
+    (drawn,) = figures_of_savings(read_collection([tmp_path]))
+    marked = [line for line in drawn.figure.axes[0].lines if line.get_marker() not in ("None", "", "_", "|")]
+    points = sorted(round(float(y), 3) for line in marked for y in line.get_ydata())
+    assert points == [-44.444, -22.222]
 
 
 # ------------------------------------------------------------------------------------------------------- completions
@@ -253,6 +363,8 @@ def test_figures_repeat_and_their_text_is_text() -> None:
 
     first, second = drawn(), drawn()
     assert to_png(first) == to_png(second)  # before the SVG or after it
+    assert to_pdf(first) == to_pdf(second) and to_pdf(first).startswith(b"%PDF")
+    assert to_png(first)[16:20] == int(7.5 * 300).to_bytes(4, "big")  # its width: 300 dots an inch
     svg = to_svg(first)
     assert svg == to_svg(second) and "a $1 &lt;b&gt; &amp; $2" in svg and "<dc:date>" not in svg
     page = inline_svg(svg, "k", 'what "it" <is>')
@@ -270,7 +382,10 @@ def test_calibration_sizes(tmp_path: Path) -> None:
     write_run(tmp_path, "made-python", "aqlm:3", some(30), calib="stdlib:n=16")
     (drawn,) = calibration_sizes.figures(read_collection([tmp_path]))
     axes = drawn.figure.axes[0]
-    line, whole = axes.lines
+    line, *others, whole = axes.lines
+    (bars,) = axes.containers
+    lows, highs = zip(*[(low, high) for (_, low), (_, high) in bars.lines[2][0].get_segments()], strict=True)
+    assert lows[0] < 50 < highs[0] and lows[1] < 75 < highs[1] and len(others) == 3  # markers, and two rows of caps
     assert list(line.get_xdata()) == [16, 64] and list(line.get_ydata()) == [50, 75]
     assert list(whole.get_ydata()) == [90, 90] and whole.get_linestyle() == ":"
     assert "sequences" in axes.get_xlabel() and "%" in axes.get_ylabel()
@@ -283,7 +398,11 @@ def test_bars_by_level_and_by_failure(tmp_path: Path) -> None:
     found = read_collection([tmp_path])
     (drawn,) = difficulty(found)
     axes = drawn.figure.axes[0]
-    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[100, 50], [50, 0]]
+    drawn_bars = [each for each in axes.containers if isinstance(each, BarContainer)]
+    assert [[bar.get_height() for bar in bars] for bars in drawn_bars] == [[100, 50], [50, 0]]
+    intervals = [each.lines[2][0].get_segments() for each in axes.containers if isinstance(each, ErrorbarContainer)]
+    low, high = intervals[0][1][:, 1]  # full precision on the hard ones
+    assert 30 < low < 50 < high < 70
     assert [label.get_text() for label in axes.get_xticklabels()] == ["easy\nn = 10", "hard\nn = 30"]
     (drawn,) = failures(found)
     (bars,) = drawn.figure.axes[0].containers

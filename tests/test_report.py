@@ -127,14 +127,17 @@ def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
     rows = list(csv.DictReader(to_csv(found).splitlines()))
     kept = json.loads((folder / "run.json").read_text())["baseline"]
     there = [float(rows[0][f"difference to full precision: {name}, points"]) for name in ("from", "to", "detectable")]
-    assert there == pytest.approx([100 * x for x in (*kept["pass@1"]["ci95"], kept["smallest_detectable_difference"])])
+    assert there == pytest.approx(
+        [100 * x for x in (*kept["pass@1"]["ci95"], kept["smallest_detectable_difference"])], rel=1e-5
+    )
     assert float(rows[0]["difference to full precision, points"]) == pytest.approx(-15)
     assert float(rows[0]["difference to full precision: relative, %"]) == pytest.approx(-30)
-    assert float(rows[0]["p: by problem"]) == kept["clustered"]["p_value"]
-    assert float(rows[0]["p: pooled, adjusted"]) == kept["paper"]["p_value"]  # one comparison: nothing to adjust for
+    assert float(rows[0]["p: by problem"]) == pytest.approx(kept["clustered"]["p_value"], rel=1e-5)
+    pooled = float(rows[0]["p: pooled, adjusted"])
+    assert pooled == pytest.approx(kept["paper"]["p_value"], rel=1e-5)  # one comparison: nothing to adjust for
     low, high = (float(rows[0][f"pass@1: {end}, %"]) for end in ("from", "to"))
     assert low < float(rows[0]["pass@1, %"]) == 35 < high
-    assert rows[0]["hosting: size, MB"] == "13480" and rows[0]["hosting: latency, s"] == "n/a"
+    assert rows[0]["hosting: size, GB"] == "13.48" and rows[0]["hosting: latency, s"] == ""
     (iv,) = [table for table in all_tables(read_collection([tmp_path / "runs"])) if table.key == "wei-4"]
     assert iv.rows[0][-1].shown == "35.00 (-15.00)"  # full precision is not among the runs at hand
 
@@ -210,9 +213,44 @@ def test_a_column_has_its_own_cells_wherever_it_stands() -> None:
 
 def test_csv_reads_back() -> None:
     rows = list(csv.reader(to_csv(WRITTEN).splitlines(keepends=True)))
-    assert [len(row) for row in rows] == [5] * 4 and rows[0][2] == f"java: {HOSTILE}, %"
-    assert float(rows[1][2]) == pytest.approx(29.8) and rows[1][3] == "n/a"
-    assert rows[2][1:] == [HOSTILE, "23.9 (-5.9)", "inf", "0.0001"]
+    assert [len(row) for row in rows] == [6] * 4
+    assert rows[0][2:4] == [f"java: {HOSTILE}, %", f"java: {HOSTILE}, %: difference"]
+    assert rows[1][2:] == ["29.8", "", "", ""]
+    assert rows[2][1:] == [HOSTILE, "23.9", "-5.9", "inf", "0.0001"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1 + 0.2, "0.3"),
+        (1 / 3, "0.333333"),
+        (123456789, "123456789"),
+        (-12345.678, "-12345.7"),
+        (1e-9 / 3, "3.33333e-10"),
+    ],
+)
+def test_csv_has_no_noise_of_floats(value: float, text: str) -> None:
+    table = Table("key", "Title", "Caption", (Column("a"),), ((number_cell(value),), (number_cell(math.nan),)))
+    assert to_csv(table).split("\n") == ["a", text, '""', ""]
+
+
+def test_a_table_to_read_leaves_out_what_says_nothing() -> None:
+    names = [stub("model", lambda _: "m"), stub("task", str), number("seed", "", lambda _: 0.0, "g")]
+    columns = [
+        *names,
+        number("empty", "", lambda _: None),
+        number("n", "", lambda n: n, "d", group="g"),
+        stub("x", lambda _: "—"),
+    ]
+    (table,) = table_of("key", "Title", "Caption.", columns, [3, 6])
+    assert [column.name for column in table.concise.columns] == ["task", "n"]
+    assert table.concise.caption == "Caption. The same in all rows: model m; seed 0."
+    assert [[cell.text for cell in row] for row in table.concise.rows] == [["3", "3"], ["6", "6"]]
+    assert len(to_csv(table).split("\n")[0].split(",")) == 6  # every column is there for programs
+    (one,) = table_of("key", "Title", "Caption.", columns, [3])
+    assert [column.name for column in one.concise.columns] == ["model", "task", "seed", "n"]
+    (nothing,) = table_of("key", "Title", "Caption.", columns[3:4], [3, 6])
+    assert not nothing.says_something and table.says_something
 
 
 def test_markdown_is_a_table_of_text() -> None:
@@ -261,12 +299,17 @@ def test_a_report_is_written_anew_and_over_nothing_else(tmp_path: Path) -> None:
 
 
 def test_levels_and_lost_pairs(tmp_path: Path) -> None:
-    base = write_run(tmp_path, SPEC, HALF, fields={"level": "hard"})
-    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), fields={"level": "hard"}, baseline=base)
+    levels = [{"level": "hard" if n < 8 else "easy"} for n in range(10)]
+    base = write_run(tmp_path, SPEC, HALF, by_problem=levels)
+    write_run(tmp_path, of("rtn:3"), discordant(HALF, 4, 1), by_problem=levels, baseline=base)
     tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
-    levels, lost = tables["levels"], tables["lost-pairs"]
-    assert [column.heading for column in levels.columns[3:]] == ["hard, %", "hard: problems, n", "hard: lost, pairs"]
-    assert [[cell.text for cell in row[3:]] for row in levels.rows] == [["50.0", "10", "—"], ["35.0", "10", "4"]]
+    shown, lost = tables["levels"], tables["lost-pairs"]
+    names = [column.full_name for column in shown.columns]
+    assert names[3:] == [f"{level}: {each}" for level in ("easy", "hard") for each in ("pass@1", "problems", "lost")]
+    counts = {name: [row[names.index(name)].text for row in shown.rows] for name in names}
+    assert counts["hard: problems"] == ["8", "8"] and counts["easy: problems"] == ["2", "2"]
+    lost_pairs = [counts[f"{level}: lost"] for level in ("easy", "hard")]
+    assert [of_level[0] for of_level in lost_pairs] == ["—", "—"] and sum(int(each[1]) for each in lost_pairs) == 4
     kinds = dict(zip([column.name for column in lost.columns], lost.rows[0], strict=True))
     assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
 
@@ -295,17 +338,22 @@ def test_a_report_of_real_runs(
         main()
     assert stopped.value.code == 0 and "report of 6 runs" in capsys.readouterr().out
     keys = {path.stem for path in (tmp_path / "out/tables").glob("*.csv")}
-    assert keys >= {"runs", "wei-2", "wei-4", "wei-6", "wei-7", "wei-9", "giagnorio-4", "failures"}
+    assert keys >= {"verdicts", "runs", "wei-2", "wei-4", "wei-9", "giagnorio-4", "failures"}
+    assert "wei-7" not in keys  # where nothing passes, no drop is defined
     with (tmp_path / "out/tables/runs.csv").open(newline="") as file:
         grid = {(row["quantizer"], row["perturbation"]): row for row in csv.DictReader(file)}
     assert set(grid) == {(q, p) for q in ("full precision", "rtn:3") for p in ("", "char")}
     for run in runs:
         row = grid[run.document["spec"]["quant"], run.document["spec"]["task"].partition("@")[2]]
         assert float(row["pass@1, %"]) == pytest.approx(100 * run.metrics["pass@1"])
-        assert float(row["p: by problem"]) == run.document["baseline"]["clustered"]["p_value"]
-        assert float(row["hosting: size, MB"]) == pytest.approx(run.document["hosting"]["storage_bytes"] / 1e6)
+        assert float(row["p: by problem"]) == pytest.approx(run.document["baseline"]["clustered"]["p_value"], rel=1e-5)
+        assert float(row["hosting: size, MB"]) == pytest.approx(
+            run.document["hosting"]["storage_bytes"] / 1e6, rel=1e-5
+        )
         assert (row["problems, n"], row["samples, a problem"]) == ("2", "2")
-        assert (row["hosting: latency, s"], grid["full precision", ""]["hosting: latency, s"]) == ("2", "n/a")
+        assert (row["hosting: latency, s"], grid["full precision", ""]["hosting: latency, s"]) == ("2", "")
+    lines = [json.loads(line) for line in (runs[0].folder / "samples.jsonl").read_text().splitlines()]
+    assert [(line["sample"], "assert" in line.get("tests", "")) for line in lines] == [(0, True), (1, False)] * 2
     bleu = next(iter(summary.metrics))
     with (tmp_path / f"out/tables/runs-{bleu}.csv").open(newline="") as file:
         scores = {row["quantizer"]: float(row[bleu]) for row in csv.DictReader(file)}

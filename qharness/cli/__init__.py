@@ -26,7 +26,9 @@ from qharness.cli import (
     quantize,
     report,
     run,
+    runs,
     score,
+    setup,
     study,
 )
 from qharness.cli.output import echo
@@ -67,11 +69,13 @@ for command in (
     export.export,
     compare.compare,
     report.report,
+    runs.runs,
     footprint.footprint,
     profile.profile,
     noise.noise,
     perturb.perturb,
     doctor.doctor,
+    setup.setup,
     cache.cache,
 ):
     app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)

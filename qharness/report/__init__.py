@@ -7,9 +7,9 @@ from pathlib import Path
 
 from qharness.figure_style import require_matplotlib
 from qharness.report.data.collection import Collection, read_collection
+from qharness.report.data.findings import Finding, findings
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.figures.all_figures import draw_figures
-from qharness.report.page.findings import Finding, findings
 from qharness.report.page.html_page import page
 from qharness.report.page.report_output import PAGE, make_folder, write_figures, write_markdown, write_tables
 from qharness.report.tables.all_tables import all_tables
@@ -46,8 +46,8 @@ def write_report(
     require_matplotlib()
     collection = read_collection(folders)
     with make_folder(output) as folder:
-        tables, figures = all_tables(collection), draw_figures(collection)
         found = findings(collection, max_loss)
+        tables, figures = all_tables(collection, found), draw_figures(collection, found)
         write_tables(tables, folder)
         write_figures(figures, folder)
         write_markdown(collection, found, tables, figures, folder, title)

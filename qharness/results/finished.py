@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 from qharness.errors import SamplesError
@@ -27,11 +27,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class Versions(Splicing):
-    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import."""
+    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import.
+
+    `sandbox`: the version of bubblewrap, and where it was found; None of runs without it or without programs.
+    """
 
     python: Mapping[str, str | None] = field(default_factory=dict, metadata=SPLICED)
     toolchains: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] | None = field(default=None, metadata=LEFT_OUT)
+    sandbox: str | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -122,15 +126,17 @@ class UntouchedShare:
 class RunRecord(JsonRecord):
     """The record of a finished run. Fields that an old document lacks have defaults; `spec.task` is then empty.
 
-    `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
-    were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
-    quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
-    `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
-    `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
-    vLLM. `verdict`: whether the loss is within the margin; of runs of programs that were compared.
+    `schema`: the version of the document's form, which docs/schema describes. `metrics`: by task, the run's own first.
+    `metric`: the main one, as the task declares it. `isolation`: how programs were run. `executed`: how many verdicts
+    came from `isolated` and `in-process` tests. `quantization`: the quantizer's log. `usage`: the tokens that a server
+    counted. `generation`: lm-eval's generation settings by task. `chat`: whether prompts went through the chat
+    template. `baseline`: the comparison with the baseline. `coupled`: whether completions were drawn from our
+    counter-based noise; records of before this field were, but on vLLM. `verdict`: whether the loss is within the
+    margin; of runs of programs that were compared.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
+    schema: int = 1
     chat: bool = False
     metrics: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     metric: Metric | None = field(default=None, metadata=LEFT_OUT)
@@ -180,7 +186,8 @@ class RunRecord(JsonRecord):
 class SampleRow:
     """A line of samples.jsonl: one completion and what became of it.
 
-    `level`: the problem's difficulty, where the benchmark has levels. `solution`: the code in an answer. `program`: of
+    `level`: the problem's difficulty, where the benchmark has levels. `tests`: those of its programs, in the row of its
+    first sample; the beginning of long ones. `solution`: the code in an answer. `program`: of
     tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
     `in_process`; texts have their document's `metrics` and `reference` instead.
     """
@@ -192,6 +199,7 @@ class SampleRow:
     prompt_sha: str | None = None
     prompt: str | None = None
     level: object = field(default=None, metadata=LEFT_OUT)
+    tests: str | None = field(default=None, metadata=LEFT_OUT)
     sample: int = 0
     completion: str = ""
     solution: str | None = field(default=None, metadata=LEFT_OUT)
@@ -212,7 +220,7 @@ class SampleRow:
     @property
     def base_task(self) -> str:
         """The task, without its perturbations."""
-        return TaskName.of(self.task).base
+        return _base_task(self.task)
 
     @property
     def scores(self) -> Mapping[str, float]:
@@ -223,6 +231,12 @@ class SampleRow:
     def is_text(self) -> bool:
         """Whether this is a text with a score, and not a program's verdict."""
         return self.status is None and bool(self.scores)
+
+
+@cache
+def _base_task(task: str) -> str:
+    """A task's name without its perturbations, which is asked of every row."""
+    return TaskName.of(task).base
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,12 @@ def relative_decrease(baseline: float, quantized: float) -> float:
 
 @dataclass(frozen=True)
 class Level:
-    """The problems of one level of difficulty; `pass_rate` is the mean of theirs."""
+    """The problems of one level of difficulty; `pass_rate` is the mean of their `rates`."""
 
     n_problems: int
     n_samples: int
     pass_rate: float
+    rates: tuple[float, ...] = ()
 
 
 def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
@@ -49,14 +50,12 @@ def by_level(rows: Iterable[SampleRow]) -> dict[str, Level]:
     for samples in by_problem(row for row in rows if row.level is not None).values():
         problems.setdefault(str(samples[0].level), []).append(samples)
     order = [*(level for level in _LEVELS if level in problems), *(level for level in problems if level not in _LEVELS)]
-    return {
-        level: Level(
-            len(problems[level]),
-            sum(len(samples) for samples in problems[level]),
-            float(np.mean([passes(samples).mean() for samples in problems[level]])),
-        )
-        for level in order
-    }
+    return {level: _level(problems[level]) for level in order}
+
+
+def _level(problems: Sequence[Sequence[SampleRow]]) -> Level:
+    rates = tuple(float(passes(samples).mean()) for samples in problems)
+    return Level(len(problems), sum(map(len, problems)), float(np.mean(rates)), rates)
 
 
 def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:

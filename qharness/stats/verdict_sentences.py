@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qharness.results.paired_results import PASS_RATE
 from qharness.results.verdict import VerdictClass
@@ -33,7 +33,7 @@ def candidate_sentence(judged: JudgedCandidate) -> str:
     name, class_ = judged.candidate.name, judged.class_
     if class_ is None:
         return f"{name} has no verdict: {_without_verdict(judged)}."
-    deciding = [each for each in judged.tasks if each.verdict.class_ is class_]
+    deciding = _deciding(judged)
     others = [each for each in judged.tasks if each.verdict.class_ is not class_]
     all_of = f" on all {len(deciding)} tasks" if len(deciding) > 1 and not others else ""
     figures = "; ".join(_figures(each, judged.candidate.reference) for each in deciding)
@@ -48,21 +48,52 @@ def group_sentence(judged: Sequence[JudgedCandidate]) -> str:
     """Say which of several candidates of one model is the smallest that holds, and the verdict on each other."""
     if len(judged) == 1:
         return candidate_sentence(judged[0])
-    holding = [each for each in judged if each.class_ is VerdictClass.HOLDS]
-    if not holding:
-        return f"None of {len(judged)} is shown to hold; {_lists(judged)}."
-    known = [each for each in holding if each.candidate.savings.size > 0]
-    if not known:
-        return f"{len(holding)} of {len(judged)} hold, and their sizes are not known; {_lists(judged)}."
-    best = min(known, key=lambda each: each.candidate.savings.size)
-    sentence = candidate_sentence(best).removesuffix(".")
+    first, others = _answer(judged)
+    return f"{first}; {_lists(others)}." if others else f"{first}."
+
+
+def headline(judged: Sequence[JudgedCandidate]) -> str:
+    """Say the same without the figures of the other candidates, which stand in a table below it."""
+    if len(judged) == 1:
+        return candidate_sentence(judged[0])
+    first, others = _answer(judged)
+    if _smallest(judged) is not None or not others:
+        return f"{first}."
+    return f"{first}; {_lists(others, lambda each: each.candidate.name)}."
+
+
+def _answer(judged: Sequence[JudgedCandidate]) -> tuple[str, list[JudgedCandidate]]:
+    """The first words on several candidates, and those of whom they do not say all."""
+    best, count, classes = _smallest(judged), len(judged), {each.class_ for each in judged}
+    if best is not None:
+        return _best_of(best, count), [each for each in judged if each is not best]
+    if VerdictClass.HOLDS in classes:
+        holding = sum(each.class_ is VerdictClass.HOLDS for each in judged)
+        return f"{holding} of {count} hold, and their sizes are not known", list(judged)
+    if classes == {VerdictClass.LOSES}:
+        return f"All {count} lose", list(judged)
+    if classes != {VerdictClass.SAYS_NOTHING}:
+        return f"None of {count} is shown to hold", list(judged)
+    names = ", ".join(each.candidate.name for each in judged)
+    whys = {_why_silent(task, each.candidate.reference) for each in judged for task in _deciding(each)}
+    return f"This says nothing of any of {count}: {whys.pop() if len(whys) == 1 else names}", []
+
+
+def _smallest(judged: Sequence[JudgedCandidate]) -> JudgedCandidate | None:
+    """The smallest of those that hold; None where none does, or no size of them is known."""
+    known = [each for each in judged if each.class_ is VerdictClass.HOLDS and each.candidate.savings.size > 0]
+    return min(known, key=lambda each: each.candidate.savings.size, default=None)
+
+
+def _best_of(best: JudgedCandidate, count: int) -> str:
+    """The sentence on the smallest that holds, without its full stop."""
     name = best.candidate.name
-    first = sentence.replace(f"{name} holds", f"{name} is the smallest of {len(judged)} that holds", 1)
-    return f"{first}; {_lists([each for each in judged if each is not best])}."
+    sentence = candidate_sentence(best).removesuffix(".")
+    return sentence.replace(f"{name} holds", f"{name} is the smallest of {count} that holds", 1)
 
 
-def _lists(judged: Sequence[JudgedCandidate]) -> str:
-    """The candidates of each class, with their losses."""
+def _lists(judged: Sequence[JudgedCandidate], name: Callable[[JudgedCandidate], str] | None = None) -> str:
+    """The candidates of each class, with their losses or as `name` says them."""
     found = []
     for class_, words in (
         (VerdictClass.HOLDS, "shown to hold"),
@@ -71,24 +102,29 @@ def _lists(judged: Sequence[JudgedCandidate]) -> str:
         (VerdictClass.LOSES, "shown to lose"),
         (None, "no verdict"),
     ):
-        names = [_with_loss(each) for each in judged if each.class_ is class_]
+        names = [(name or _with_loss)(each) for each in judged if each.class_ is class_]
         if names:
             found.append(f"{words}: {', '.join(names)}")
     return "; ".join(found)
 
 
+def _deciding(judged: JudgedCandidate) -> list[JudgedTask]:
+    """The tasks whose verdict is the one on all of them."""
+    return [each for each in judged.tasks if each.verdict.class_ is judged.class_]
+
+
 def _with_loss(judged: JudgedCandidate) -> str:
     """A candidate with the interval of its loss on the task that decides."""
-    deciding = [each for each in judged.tasks if each.verdict.class_ is judged.class_]
+    deciding = _deciding(judged)
     if not deciding or judged.class_ is VerdictClass.SAYS_NOTHING:
         return judged.candidate.name
     worst = max(deciding, key=lambda each: each.verdict.loss.estimate)
     loss = worst.verdict.loss
     on = f" on {worst.task}" if len(judged.tasks) > 1 else ""
     bound = {
-        VerdictClass.HOLDS: f"at most {max(0.0, loss.upper95):.1f}",
-        VerdictClass.LOSES: f"at least {loss.lower95:.1f}",
-    }.get(worst.verdict.class_, f"{loss.lower95:.1f} to {loss.upper95:.1f}")
+        VerdictClass.HOLDS: f"at most {tenths(max(0.0, loss.upper95))}",
+        VerdictClass.LOSES: f"at least {tenths(loss.lower95)}",
+    }.get(worst.verdict.class_, f"{tenths(loss.lower95)} to {tenths(loss.upper95)}")
     return f"{judged.candidate.name} ({bound}{on})"
 
 
@@ -114,7 +150,7 @@ def _bound(judged: JudgedTask, reference: str) -> str:
         case VerdictClass.LOSES:
             return f"at least {_lost(loss.lower95, margin, reference)} (95%{together}), {allowed}"
         case VerdictClass.CANNOT_TELL:
-            interval = f"between {loss.lower95:.1f} and {_lost(loss.upper95, margin, reference)}"
+            interval = f"between {tenths(loss.lower95)} and {_lost(loss.upper95, margin, reference)}"
             return f"{interval} (95% each{together}), {allowed}"
     return _why_silent(judged, reference)
 
@@ -126,8 +162,13 @@ def amount(value: float, margin: MaxLoss) -> str:
     return f"{value:g} point{'' if value == 1 else 's'}"
 
 
+def tenths(value: float) -> str:
+    """A number with one digit behind the point, and no minus before zero."""
+    return f"{value:z.1f}"
+
+
 def _lost(value: float, margin: MaxLoss, reference: str) -> str:
-    return f"{value:.1f}% of {reference}'s pass@1 lost" if margin.relative else f"{value:.1f} points lost"
+    return f"{tenths(value)}% of {reference}'s pass@1 lost" if margin.relative else f"{tenths(value)} points lost"
 
 
 def _why_silent(judged: JudgedTask, reference: str) -> str:
@@ -142,17 +183,22 @@ def _why_silent(judged: JudgedTask, reference: str) -> str:
 
 
 def _problems(count: float) -> str:
-    return f"{count:.0f} problem{'' if count == 1 else 's'}"
+    return f"{count:.0f} problem{_s(round(count))}"
 
 
 def _would_tell(judged: JudgedTask) -> str:
     """How many more problems or samples would settle it."""
     problems, samples = judged.verdict.more_problems_needed, judged.verdict.more_samples_needed
-    ways = [f"{_about(problems)} more problems like these"] if problems else []
-    ways += [f"{_about(samples)} more samples of each"] if samples else []
+    ways = [f"{_about(problems)} more problem{_s(problems)} like these"] if problems else []
+    ways += [f"{_about(samples)} more sample{_s(samples)} of each"] if samples else []
     if not ways:
         return "the loss is so near to what is allowed that more would hardly tell"
     return f"about {' or '.join(ways)} would tell"
+
+
+def _s(count: int) -> str:
+    """The ending of a noun."""
+    return "" if count == 1 else "s"
 
 
 def _needed(judged: JudgedTask) -> float:

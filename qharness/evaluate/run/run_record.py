@@ -16,6 +16,7 @@ from qharness.api.tasks import Document
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
+from qharness.execution.bubblewrap import find_bubblewrap
 from qharness.filters import executed, execution_options
 from qharness.metrics.table import unit_of
 from qharness.models.chat_template import THINKING_SWITCHES, has_chat_template
@@ -42,6 +43,7 @@ from qharness.storage.json_reader import parse_json
 from qharness.storage.json_values import JsonObject, json_text
 
 _PACKAGES = ("qharness", "lm_eval", "torch", "transformers", "numpy")
+_LONGEST_TESTS = 10_000  # characters
 
 
 def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonObject:
@@ -85,14 +87,20 @@ def ready_model(run: PlannedRun, made: Made) -> tuple[Any, Journal]:
     """The model as lm-eval asks it, set up for a run, and the run's journal, whose completions it knows."""
     others = [] if run.model.quantizer.batch_dependent else relatives(run.folder)
     journal = Journal(run.folder / JOURNAL, [folder / JOURNAL for folder in others])
-    lm = made.lm(run.spec.seed, run.spec.batch_size)
+    lm = model_for(run, made)
     lm.known = journal.completions
     lm.on_batch = journal.append
-    lm.batch_dependent = run.model.quantizer.batch_dependent
-    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
     if unused_template(run, lm):
         _note_template(run.spec.model)
     return lm, journal
+
+
+def model_for(run: PlannedRun, made: Made) -> Any:
+    """The model as lm-eval asks it, with a run's settings and no journal."""
+    lm = made.lm(run.spec.seed, run.spec.batch_size)
+    lm.batch_dependent = run.model.quantizer.batch_dependent
+    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
+    return lm
 
 
 def unused_template(run: PlannedRun, lm: Any) -> bool:
@@ -161,7 +169,9 @@ def _versions(run: PlannedRun) -> Versions:
     found = run.task.toolchains
     seen = {name: version for toolchain in found.values() for name, version in toolchain.packages}
     toolchains = {name: toolchain.version for name, toolchain in found.items()}
-    return Versions({name: _version(name) for name in _PACKAGES}, toolchains, seen or None)
+    isolated = found and choose_isolation(run.spec.allow_unsandboxed).isolates
+    sandbox = str(find_bubblewrap()) if isolated else None
+    return Versions({name: _version(name) for name in _PACKAGES}, toolchains, seen or None, sandbox)
 
 
 def declared_metric(run: PlannedRun, metrics: Mapping[str, float]) -> Metric | None:
@@ -226,7 +236,15 @@ def sample_rows(run: PlannedRun, samples: Mapping[str, Sequence[JsonObject]]) ->
         for sample in sorted(logged, key=lambda s: s["doc_id"]):
             common = prompt_row(run, task, sample["doc_id"], sample["doc"], sample["arguments"][0][0])
             rows += [replace(common, sample=index, **outcome) for index, outcome in enumerate(_outcomes(sample))]
-    return rows
+    return tests_once(rows)
+
+
+def tests_once(rows: Sequence[SampleRow]) -> list[SampleRow]:
+    """The rows, with the tests of each document in its first row only."""
+    first: dict[tuple[str, int], SampleRow] = {}
+    for row in rows:
+        first.setdefault((row.task, row.doc_id), row)
+    return [row if first[row.task, row.doc_id] is row else replace(row, tests=None) for row in rows]
 
 
 def prompt_row(run: PlannedRun, task: str, doc_id: int, doc: Document, prompt: str) -> SampleRow:
@@ -239,7 +257,16 @@ def prompt_row(run: PlannedRun, task: str, doc_id: int, doc: Document, prompt: s
         prompt_sha=prompt_sha(prompt),
         prompt=prompt,
         level=doc.get("level"),
+        tests=_tests(doc),
     )
+
+
+def _tests(doc: Document) -> str | None:
+    """The tests of a document's programs, of long ones the beginning; None where it has none in words."""
+    tests = doc.get("tests")
+    if not isinstance(tests, str) or not tests:
+        return None
+    return tests if len(tests) <= _LONGEST_TESTS else f"{tests[:_LONGEST_TESTS]}\n[{len(tests):,} characters in all]"
 
 
 def verdict_fields(verdict: JsonObject) -> JsonObject:

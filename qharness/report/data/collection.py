@@ -18,6 +18,7 @@ from qharness.report.data.finished_runs import FULL, FinishedRun, RunExtent
 from qharness.report.data.labels import Labels
 from qharness.results import Comparison, CostProfile, NoiseReport, RunResult
 from qharness.specs import RunSpec
+from qharness.stats.comparison import compare_runs
 from qharness.storage.json_reader import read_json
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
@@ -106,11 +107,9 @@ class Collection:
 
     def compare(self, first: FinishedRun, second: FinishedRun) -> Comparison:
         """The comparison of two runs, which is made once."""
-        from qharness.stats import compare
-
         key = first.folder, second.folder
         if key not in self._compared:
-            self._compared[key] = compare(*key)
+            self._compared[key] = compare_runs(first.run_rows, second.run_rows)
         return self._compared[key]
 
 

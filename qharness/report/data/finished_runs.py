@@ -15,10 +15,13 @@ from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
 from qharness.specs import RAW, MaxLoss, RunSpec
+from qharness.stats.analyses import failure_kinds
+from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import by_problem, passes
+from qharness.stats.pairing import RunRows, by_problem, passes, read_rows
 
 FULL = "none"
+_SEED = 0  # of the bootstrap
 _PREFIX = 2  # letters of a language's name that a task's name may end with, as in `-py`
 
 
@@ -119,6 +122,14 @@ class FinishedRun:
         return SampleRow.of_documents(read_lines(path, ("task", "doc_id", "sample")), path) if path.is_file() else []
 
     @cached_property
+    def run_rows(self) -> RunRows:
+        """The rows as comparisons take them. Raises SamplesError where a task writes none."""
+        record = self.result.record
+        rows = self.rows or read_rows(self.folder)
+        task = record.spec.task_name
+        return RunRows(self.folder, task, rows, record.main_metric_name, record.noise, record.spec.prompting)
+
+    @cached_property
     def problems(self) -> dict[Problem, list[SampleRow]]:
         """The rows of each problem, in the order of samples."""
         return by_problem(self.rows)
@@ -127,6 +138,22 @@ class FinishedRun:
     def passed(self) -> dict[Problem, NDArray[np.bool_]]:
         """Which completions of each problem passed, bool [samples]; empty where no programs were run."""
         return {problem: passes(rows) for problem, rows in self.problems.items() if rows[0].passed is not None}
+
+    @cached_property
+    def failure_counts(self) -> dict[str, int]:
+        """How many completions ended in each way."""
+        return failure_kinds(self.rows)
+
+    @cached_property
+    def score_interval(self) -> Interval:
+        """The score of the completions at hand with its 95% interval, by bootstrap over problems; NaN where undefined.
+
+        Of texts, the value is the one in run.json, which need not be the mean of its documents.
+        """
+        rng = np.random.default_rng(_SEED)
+        if self.counts_passes:
+            return pass_at_k_interval(list(self.passed.values()), 1, rng)
+        return dataclasses.replace(mean_interval(np.array(self.scores(self.metric)), rng), value=self.score)
 
     def scores(self, metric: str) -> list[float]:
         """The metric of each problem's first sample, which lm-eval scores; problems without it are left out."""

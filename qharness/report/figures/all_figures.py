@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qharness.figure_style import require_matplotlib
 from qharness.noise.noise_figures import accumulated_noise, activation_maxima, weight_noise
 from qharness.report.data.collection import Collection
-from qharness.report.figures import bars, calibration_sizes, pareto, savings
+from qharness.report.data.findings import Finding
+from qharness.report.figures import bars, calibration_sizes, pareto, savings, verdict_figure
 from qharness.report.figures.report_figure import ReportFigure
 
 
-def draw_figures(collection: Collection) -> list[ReportFigure]:
+def draw_figures(collection: Collection, findings: Sequence[Finding] = ()) -> list[ReportFigure]:
     """The figures that the collection has runs for. Raises MissingDependencyError where there is no matplotlib."""
     require_matplotlib()
     return [
+        *verdict_figure.figures(findings),
         *savings.figures(collection),
         *pareto.figures(collection),
         *calibration_sizes.figures(collection),

@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qharness.api.languages import Status
-from qharness.figure_style import Style, finished, panels, plain, styles
+from qharness.figure_style import Style, error_bars, finished, panels, plain, styles
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
 from qharness.report.figures.report_figure import ReportFigure, slug
 from qharness.report.tables.formatting import completions_text, sizes_caption
-from qharness.stats.analyses import Level, by_level, failure_kinds
+from qharness.stats.analyses import Level, by_level
+from qharness.stats.intervals import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_SEED = 0  # of the bootstrap
+
 
 def difficulty(collection: Collection) -> list[ReportFigure]:
-    """pass@1 by level: a figure for each task that has levels, a panel for each model and bars for each quantizer."""
+    """pass@1 by level: a figure for each task of several levels, a panel for each model and bars for each quantizer."""
     drawn = []
     for task, runs in by_task(collection).items():
-        levels = {run: by_run for run in runs if (by_run := by_level(run.rows))}
+        levels = {run: by_run for run in runs if len(by_run := by_level(run.rows)) > 1}
         if not levels:
             continue
         models = _by_model(collection, list(levels))
@@ -33,7 +36,7 @@ def difficulty(collection: Collection) -> list[ReportFigure]:
         for axes, (model, of_model) in zip(all_axes, models.items(), strict=True):
             _draw_levels(axes, {label: levels[run] for label, run in of_model.items()}, looks)
             axes.set(ylabel="pass@1 (%)", xlabel="level (n: problems)", title=plain(model))
-        caption = f"Mean pass rate of the problems of each level. {sizes_caption(levels)}"
+        caption = f"Mean pass rate of each level's problems, with its 95% interval over them. {sizes_caption(levels)}"
         title = f"{task}: pass@1 by difficulty"
         drawn.append(ReportFigure(f"difficulty-{slug(task)}", title, caption, finished(figure, all_axes)))
     return drawn
@@ -47,7 +50,10 @@ def _draw_levels(axes: Axes, quantizers: Mapping[str, Mapping[str, Level]], look
     for number, (quant, levels) in enumerate(quantizers.items()):
         at = [centres[name] - 0.4 + width * (number + 0.5) for name in levels]
         heights = [100 * level.pass_rate for level in levels.values()]
+        intervals = [mean_interval(np.array(level.rates), np.random.default_rng(_SEED)) for level in levels.values()]
+        lows, highs = ([100 * getattr(each, end) for each in intervals] for end in ("low", "high"))
         axes.bar(at, heights, width, **looks[quant].bars, label=plain(quant))
+        axes.errorbar(at, heights, error_bars(heights, lows, highs), fmt="none", ecolor="#000000", capsize=2)
     axes.set_xticks(list(centres.values()), [plain(f"{name}\nn = {count}") for name, count in counts.items()])
 
 
@@ -56,7 +62,7 @@ def failures(collection: Collection) -> list[ReportFigure]:
     drawn = []
     for task, runs in by_task(collection).items():
         models = _by_model(collection, runs)
-        counts = {run: failure_kinds(run.rows) for run in runs}
+        counts = {run: run.failure_counts for run in runs}
         kinds = [
             kind for kind in counts[runs[0]] if kind != Status.PASSED and any(each[kind] for each in counts.values())
         ]

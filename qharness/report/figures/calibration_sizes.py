@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qharness.figure_style import COLOURS, LINES, finished, panels, plain, styles
+from qharness.figure_style import COLOURS, LINES, error_bars, finished, panels, plain, styles
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
@@ -25,8 +25,11 @@ def figures(collection: Collection) -> list[ReportFigure]:
             continue
         figure, (axes,) = panels(1)
         for (name, style), of_series in zip(styles(list(series)).items(), series.values(), strict=True):
-            points = sorted((size, 100 * run.score) for size, run in of_series)
-            axes.plot(*zip(*points, strict=True), **style.line, label=plain(name))
+            points = sorted(of_series, key=lambda point: point[0])
+            sizes, scores = [size for size, _ in points], [100 * run.score for _, run in points]
+            axes.plot(sizes, scores, **style.line, label=plain(name))
+            lows, highs = ([100 * getattr(run.score_interval, end) for _, run in points] for end in ("low", "high"))
+            axes.errorbar(sizes, scores, error_bars(scores, lows, highs), **style.intervals)
         full = _full_precision(collection, [run for of_series in series.values() for _, run in of_series])
         for number, (model, run) in enumerate(full.items()):
             colour, dashes = COLOURS[-1 - number % len(COLOURS)], LINES[2 + number % 4]
@@ -37,8 +40,8 @@ def figures(collection: Collection) -> list[ReportFigure]:
             xlabel="calibration sequences (count)", ylabel=f"{metric} (%, {problems_text(runs)})", title=plain(task)
         )
         caption = (
-            "Runs that differ in nothing but how many sequences they were calibrated on; without markers, full "
-            f"precision. {sizes_caption(runs)} After figure 7 of Wei et al. 2023."
+            "Runs that differ in nothing but how many sequences they were calibrated on, with their 95% intervals over "
+            f"problems; without markers, full precision. {sizes_caption(runs)} After figure 7 of Wei et al. 2023."
         )
         title = f"{task}: {metric} by calibration sequences"
         drawn.append(ReportFigure(f"calibration-{slug(task)}", title, caption, finished(figure, [axes])))

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from qharness.figure_style import inline_svg, to_png, to_svg
+from qharness.figure_style import inline_svg, to_pdf, to_png, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_PHONE = 5.0  # inches
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,18 @@ class ReportFigure:
 
     @cached_property
     def png(self) -> bytes:
-        """A PNG file, 150 dots an inch."""
+        """A PNG file, 300 dots an inch."""
         return to_png(self.figure)
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """A PDF file."""
+        return to_pdf(self.figure)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a phone shows it whole."""
+        return bool(self.figure.get_figwidth() <= _PHONE)
 
     @property
     def inline(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qharness.figure_style import LINES, PointLabel, finished, panels, plain, styles
+from qharness.figure_style import LINES, PointLabel, error_bars, finished, panels, plain, styles
 from qharness.report.data.collection import Collection
 from qharness.report.data.selection import by_task
 from qharness.report.figures.report_figure import ReportFigure
@@ -21,7 +21,8 @@ from qharness.stats.analyses import relative_decrease
 class Saving:
     """What one run saves and loses, in percent of full precision; `change` is negative where pass@1 is lost.
 
-    `series`: the model, the quantizer's name and the benchmark, which the points of one line share.
+    `low`, `high`: the 95% interval of the change; NaN where there is none. `series`: the model, the quantizer's name
+    and the benchmark, which the points of one line share.
     """
 
     language: str
@@ -29,6 +30,8 @@ class Saving:
     quant: str
     saved: float
     change: float
+    low: float
+    high: float
 
 
 def savings(collection: Collection) -> list[Saving]:
@@ -45,7 +48,9 @@ def savings(collection: Collection) -> list[Saving]:
                 continue
             saved = 100 * (1 - run.storage_bytes / baseline.storage_bytes)
             family = labels.quant(run) if run.checkpoint else parse(run.quant).name
-            points.append(Saving(run.language, (labels.model(run), family, run.benchmark), text, saved, change))
+            low, high = (100 * bound / comparison.main.a for bound in comparison.main.ci95)
+            series = labels.model(run), family, run.benchmark
+            points.append(Saving(run.language, series, text, saved, change, low, high))
     return points
 
 
@@ -67,19 +72,25 @@ def figures(collection: Collection) -> list[ReportFigure]:
             model, family, benchmark = series
             of_series = [point for point in of_language if point.series == series]
             style = looks[f"{model}, {family}"]
-            axes.plot([p.saved for p in of_series], [p.change for p in of_series], **style.points)
+            axes.errorbar(
+                [p.saved for p in of_series],
+                [p.change for p in of_series],
+                error_bars([p.change for p in of_series], [p.low for p in of_series], [p.high for p in of_series]),
+                **style.intervals,
+                label=plain(", ".join(series)),
+            )
             line = [(0.0, 0.0), *_means(of_series)]
-            look, label = style.with_dashes(dashes[benchmark]), plain(", ".join(series))
-            axes.plot(*zip(*line, strict=True), **look, markevery=slice(1, None), label=label)
+            axes.plot(*zip(*line, strict=True), color=style.line["color"], linestyle=dashes[benchmark], linewidth=1.2)
             labels += [PointLabel(axes, p.saved, p.change, p.quant) for p in of_series]
         axes.axhline(0, color="#000000", linewidth=0.8)
         count = problems_text(run for run in runs if run.language == language)
         axes.set(title=f"{language}, {count}", xlabel="checkpoint's bytes saved (%)")
         axes.set_ylabel("pass@1, change (% of full precision's)")
     caption = (
-        "Each point is a run of a quantized model against full precision of the same model; a line goes through the "
-        "mean of those of one size and begins at full precision, where nothing is saved or lost. Below 0, pass@1 is "
-        f"lost. {sizes_caption(runs)} After figure 1 of Giagnorio et al. 2025."
+        "Each marker is a run of a quantized model against full precision of the same model, with the 95% interval of "
+        "the difference by problem; a line, dashed by benchmark, goes through the mean of those of one size and begins "
+        "at full precision, where nothing is saved or lost. Below 0, pass@1 is lost. "
+        f"{sizes_caption(runs)} After figure 1 of Giagnorio et al. 2025."
     )
     return [ReportFigure("savings", "Memory saved against pass@1 lost", caption, finished(figure, all_axes, labels))]
 

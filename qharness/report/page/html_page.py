@@ -14,12 +14,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from qharness.report.data.collection import Collection
+from qharness.report.data.findings import Finding
 from qharness.report.figures.report_figure import ReportFigure
-from qharness.report.page.findings import Finding
+from qharness.report.page.model_answers import answer_of
 from qharness.report.page.problems import pack, problem_data
 from qharness.report.page.report_output import contents
 from qharness.report.tables.columns import Cell, Column, Table
 
+VERDICTS = "verdicts"  # the key of the table and of the figure that stand first
 RUN_TABLES = "runs"  # how the keys of the tables of all runs begin
 _FILES = files("qharness.report") / "templates"
 
@@ -38,6 +40,8 @@ def page(
     script = (_FILES / "report.js").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["order"] = order
+    shown = [table.concise for table in tables if table.key != VERDICTS]
+    drawings = [(figure, Markup(figure.inline)) for figure in figures]  # noqa: S704 - made by matplotlib, escaped
     template = environment.from_string((_FILES / "page.html").read_text(encoding="utf-8"))
     return template.render(
         title=title,
@@ -45,9 +49,10 @@ def page(
         style=Markup((_FILES / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
         script=Markup(script),  # noqa: S704 - a file of ours
         contents=contents(collection),
-        findings=findings,
-        tables=[(table, headings(table.columns), _has_filters(table)) for table in sorted(tables, key=_has_filters)],
-        figures=[(figure, Markup(figure.inline)) for figure in figures],  # noqa: S704 - made by matplotlib, escaped
+        answers=[answer_of(finding) for finding in findings],
+        tables=[(table, headings(table.columns), _has_filters(table)) for table in sorted(shown, key=_has_filters)],
+        first_figures=[each for each in drawings if each[0].key == VERDICTS],
+        figures=[each for each in drawings if each[0].key != VERDICTS],
         data=pack(problem_data(collection)),
     )
 

@@ -24,10 +24,11 @@ def problem_data(collection: Collection) -> JsonObject:
     """The largest runs and their problems, each distinct completion of a problem once.
 
     `runs`: {label, task, full, against}; `against` is the number of the run it is compared with, None for none.
-    `problems`, by task: {doc, name, level, reference, prompts, outcomes, runs}. An outcome is [completion, status,
-    detail, score, program]; the score of a program is 1 if it passed, else 0, that of a text is its first metric; the
-    program is what was run of an answer. Its `runs` map the number of a run to the index of its prompt, and the index
-    of the outcome of each sample. `metrics`: the name of the metric that scores a task's texts, None for programs.
+    `problems`, by task: {doc, name, level, tests, reference, prompts, outcomes, runs}. An outcome is [completion,
+    status, detail, score, program]; the score of a program is 1 if it passed, else 0, that of a text is its first
+    metric; the program is what was run of an answer. Its `runs` map the number of a run to the index of its prompt, and
+    the index of the outcome of each sample. `metrics`: the name of the metric that scores a task's texts, None for
+    programs.
     """
     runs = [run for run in collection.largest if run.rows]
     numbers = {run: number for number, run in enumerate(runs)}
@@ -69,13 +70,14 @@ class _Problem:
     """Collects the rows of one problem."""
 
     def __init__(self, row: SampleRow) -> None:
-        self._row = row
+        self._row, self._tests = row, row.tests
         self._prompts: dict[str | None, int] = {}
         self._outcomes: dict[tuple[str, str | None, str, float | None, str | None], int] = {}
         self._runs: dict[int, tuple[int, list[int]]] = {}
 
     def add(self, run: int, row: SampleRow) -> None:
         """Add one completion of a run."""
+        self._tests = self._tests or row.tests
         prompt = self._prompts.setdefault(row.prompt, len(self._prompts))
         metrics = row.metrics or {}
         detail = row.detail or ", ".join(f"{name} {value}" for name, value in metrics.items())
@@ -90,6 +92,7 @@ class _Problem:
             "doc": str(self._row.doc_id),
             "name": self._row.task_id,
             "level": None if level is None else str(level),
+            "tests": self._tests,
             "reference": self._row.reference,
             "prompts": list(self._prompts),
             "outcomes": list(self._outcomes),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qharness.errors import QHarnessError
 from qharness.report.data.collection import Collection
+from qharness.report.data.findings import Finding
 from qharness.report.figures.report_figure import ReportFigure
-from qharness.report.page.findings import Finding
 from qharness.report.tables.columns import Table
 from qharness.report.tables.formatting import plural
 from qharness.report.tables.table_formats import markdown_text, to_csv, to_latex, to_markdown
@@ -18,7 +18,7 @@ from qharness.storage.whole_folder import entries, renewed_folder
 
 REPORT, TABLES, FIGURES, PAGE = "report.md", "tables", "figures", "index.html"
 _WRITERS = {".md": to_markdown, ".csv": to_csv, ".tex": to_latex}
-_OURS = {*((TABLES, suffix) for suffix in _WRITERS), (FIGURES, ".svg"), (FIGURES, ".png")}
+_OURS = {*((TABLES, suffix) for suffix in _WRITERS), *((FIGURES, suffix) for suffix in (".svg", ".png", ".pdf"))}
 
 
 def make_folder(output: Path) -> AbstractContextManager[Path]:
@@ -47,11 +47,12 @@ def write_tables(tables: Sequence[Table], output: Path) -> None:
 
 
 def write_figures(figures: Sequence[ReportFigure], output: Path) -> None:
-    """Write each figure as SVG and PNG."""
+    """Write each figure as SVG, PNG and PDF."""
     (output / FIGURES).mkdir()
     for figure in figures:
         write_text(output / FIGURES / f"{figure.key}.svg", figure.svg)
         write_bytes(output / FIGURES / f"{figure.key}.png", figure.png)
+        write_bytes(output / FIGURES / f"{figure.key}.pdf", figure.pdf)
 
 
 def write_markdown(
@@ -65,9 +66,9 @@ def write_markdown(
     """Write `report.md`: the verdicts, the report's contents in a sentence, all tables and all figures."""
     parts = [f"# {markdown_text(title)}\n"]
     for finding in findings:
-        own = [markdown_text(sentence) for sentence in finding.sentences]
-        parts.append("\n".join([f"**{markdown_text(finding.model)}:** {own[0]}\n", *(f"* {each}" for each in own[1:])]))
-        parts.append("")
+        words = [*finding.each, *finding.notes]
+        parts.append(f"**{markdown_text(finding.model)}:** {markdown_text(finding.headline)}\n")
+        parts += ["\n".join(f"* {markdown_text(sentence)}" for sentence in words) + "\n"] if words else []
     parts.append(contents(collection) + "\n")
     parts += [f"{to_markdown(t)}\n[CSV]({TABLES}/{t.key}.csv), [LaTeX]({TABLES}/{t.key}.tex)\n" for t in tables]
     for figure in figures:

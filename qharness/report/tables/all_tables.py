@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qharness.report.data.collection import Collection
-from qharness.report.tables import breakdowns, giagnorio, pareto_front, run_table, wei
+from qharness.report.data.findings import Finding
+from qharness.report.tables import breakdowns, giagnorio, pareto_front, run_table, verdict_table, wei
 from qharness.report.tables.columns import Table
 
 
-def all_tables(collection: Collection) -> list[Table]:
-    """The tables that the collection has runs for: every run, costs, the papers' tables, levels and failures."""
+def all_tables(collection: Collection, findings: Sequence[Finding] = ()) -> list[Table]:
+    """The tables that have something to say: verdicts, every run, costs, the papers' tables, levels and failures."""
     parts = (run_table, pareto_front, wei, giagnorio, breakdowns)
-    return [table for part in parts for table in part.tables(collection)]
+    tables = [*verdict_table.tables(findings), *(table for part in parts for table in part.tables(collection))]
+    return [table for table in tables if table.says_something]

@@ -9,7 +9,7 @@ from qharness.report.data.selection import on_reference, unperturbed
 from qharness.report.tables.columns import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
-from qharness.stats.analyses import by_level, failure_kinds
+from qharness.stats.analyses import by_level
 
 
 def tables(collection: Collection) -> list[Table]:
@@ -20,16 +20,17 @@ def tables(collection: Collection) -> list[Table]:
 
 
 def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
-    """A table of pass@1 by level of difficulty; none where no benchmark has levels."""
+    """A table of pass@1 by level of difficulty; none where no benchmark has several."""
     pivot, shown = Pivot(_stubs(collection)), []
-    for run in runs:
+    of_run = {run: levels for run in runs if len(levels := by_level(run.rows)) > 1}
+    for run, levels in of_run.items():
         comparison = collection.comparison(run)
-        for level, result in by_level(run.rows).items():
-            pivot.put(run, Column(level, "%"), number_cell(result.pass_rate, ".1f", 100))
-            pivot.put(run, Column(f"{level}: problems", "n"), number_cell(result.n_problems, "d"))
+        for level, result in levels.items():
+            pivot.put(run, Column("pass@1", "%", level), number_cell(result.pass_rate, ".1f", 100))
+            pivot.put(run, Column("problems", "n", level), number_cell(result.n_problems, "d"))
             pairs = comparison.levels.get(level) if comparison and comparison.levels else None
             lost = NOT_APPLICABLE if pairs is None else number_cell(pairs.lost_pairs, "d")
-            pivot.put(run, Column(f"{level}: lost", "pairs"), lost)
+            pivot.put(run, Column("lost", "pairs", level), lost)
             shown.append(run)
     caption = (
         "pass@1 in percent by the benchmark's level of difficulty. Lost: pairs of completions of which only that of "
@@ -42,7 +43,7 @@ def failures(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
     """A table of how completions ended: how many passed, and how many failed in each way."""
     pivot = Pivot(_stubs(collection))
     for run in runs:
-        counts = failure_kinds(run.rows)
+        counts = run.failure_counts
         for kind, count in {"completions": sum(counts.values()), **counts}.items():
             pivot.put(run, Column(kind, "n"), number_cell(count, "d"))
     caption = (

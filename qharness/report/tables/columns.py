@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
 UNDEFINED = "n/a"
+_RESULTS = ("%", "points")
 Row = TypeVar("Row")
 
 
@@ -15,18 +17,25 @@ Row = TypeVar("Row")
 class Cell:
     """The text of a cell, the value it is sorted by, and a `note` in parentheses after the text, such as a difference.
 
-    `value` is NaN where a number is undefined, and None where the cell is a text.
+    `value` is NaN where a number is undefined, and None where the cell is a text. `noted`: the note's number; NaN where
+    it is undefined or there is none.
     """
 
     text: str
     value: float | None = None
     note: str = ""
     emphasis: bool = False
+    noted: float = math.nan
 
     @property
     def shown(self) -> str:
         """Text and note."""
         return f"{self.text} ({self.note})" if self.note else self.text
+
+    @property
+    def missing(self) -> bool:
+        """Whether it holds neither a text nor a defined number."""
+        return self.text in ("", NOT_APPLICABLE.text) if self.value is None else math.isnan(self.value)
 
 
 NOT_APPLICABLE = Cell("—")
@@ -38,9 +47,10 @@ def number_cell(
     """A number times `scale` in a format, with a difference beside it that has its sign; n/a where it is undefined."""
     if value is None or math.isnan(value):
         return Cell(UNDEFINED, math.nan)
+    form = form.replace(".", "z.") if form.endswith("f") else form  # no minus before zero
     text = "∞" if math.isinf(value) else format(value if scale == 1 else value * scale, form)
     beside = "" if note is None else UNDEFINED if math.isnan(note) else format(note * scale, f"+{form}")
-    return Cell(text, value * scale, beside, emphasis)
+    return Cell(text, value * scale, beside, emphasis, math.nan if note is None else note * scale)
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,11 @@ class Column:
     def heading(self) -> str:
         """Name and unit."""
         return f"{self.name}, {self.unit}" if self.unit else self.name
+
+    @property
+    def full_name(self) -> str:
+        """Group and name."""
+        return self.name if self.group in ("", self.name) else f"{self.group}: {self.name}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,39 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any cell beside those that name the rows holds a text or a defined number."""
+        return any(
+            not (column.stub or cell.missing)
+            for row in self.rows
+            for column, cell in zip(self.columns, row, strict=True)
+        )
+
+    @cached_property
+    def concise(self) -> Table:
+        """The table to read: without columns that hold nothing, and without those that hold the same in all rows.
+
+        What all rows have in common stands in the caption; results, which are in percent or points, stay.
+        """
+        shared: dict[str, list[str]] = {}
+        kept: list[int] = []
+        for place, column in enumerate(self.columns):
+            cells = [row[place] for row in self.rows]
+            if all(cell.missing for cell in cells):
+                continue
+            alike = len(cells) > 1 and len({(cell.shown, cell.value) for cell in cells}) == 1
+            if alike and column.unit not in _RESULTS:
+                shared.setdefault(cells[0].shown, []).append(column.full_name)
+            else:
+                kept.append(place)
+        if not any(not self.columns[place].stub for place in kept):
+            return self
+        common = "; ".join(f"{', '.join(names)} {value}".rstrip() for value, names in shared.items())
+        caption = f"{self.caption} The same in all rows: {common}." if common else self.caption
+        rows = tuple(tuple(row[place] for place in kept) for row in self.rows)
+        return Table(self.key, self.title, caption, tuple(self.columns[place] for place in kept), rows)
 
 
 def table_of(

@@ -3,19 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from qharness.report.data.finished_runs import FinishedRun
-from qharness.report.tables.columns import UNDEFINED, Cell, number_cell
+from qharness.report.tables.columns import UNDEFINED, Cell, CellColumn, Row
 from qharness.stats.adjustment import symbol
 
 MARKS = "p: *** below 0.001, ** below 0.01, * below 0.05, ● below 0.1."
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "K"))
 
 
-def gigabytes_cell(size: float | None) -> Cell:
-    """Bytes in GB (10^9), with two decimals or three digits."""
-    return number_cell(size, ".2f" if size and size >= 1e9 else ".3g", 1e-9)
+@dataclass(frozen=True)
+class ByteUnit:
+    """A unit of bytes, powers of ten, in which sizes that are read together stand."""
+
+    name: str
+    scale: float
+
+    @classmethod
+    def of(cls, sizes: Iterable[float | None]) -> ByteUnit:
+        """GB where all known sizes are at least one, else MB."""
+        known = [size for size in sizes if size and size > 0]
+        return GIGABYTES if known and min(known) >= GIGABYTES.scale else MEGABYTES
+
+    def number(self, size: float) -> str:
+        """The number alone: two digits behind the point, three digits of what is below 1, none from 1,000 on."""
+        value = size / self.scale
+        digits = ".3g" if value < 1 else ".2f" if value < 100 else ".1f" if value < 1000 else ".0f"
+        return format(value, digits)
+
+    def cell(self, size: float | None) -> Cell:
+        """A cell of a column in this unit."""
+        if not size or math.isnan(size):
+            return Cell(UNDEFINED, math.nan)
+        return Cell(self.number(size), size / self.scale)
+
+
+MEGABYTES, GIGABYTES = ByteUnit("MB", 1e6), ByteUnit("GB", 1e9)
+
+
+def size_text(size: float | None) -> str:
+    """Bytes in the unit that suits them, such as `219.6 MB`; empty where they are not known."""
+    if not size or math.isnan(size):
+        return ""
+    unit = ByteUnit.of([size])
+    return f"{unit.number(size)} {unit.name}"
+
+
+def size_column(
+    name: str, rows: Iterable[Row], size: Callable[[Row], float | None], *, stub: bool = False, group: str = ""
+) -> CellColumn[Row]:
+    """A column of sizes, all in the unit that suits those of `rows`."""
+    unit = ByteUnit.of(map(size, rows))
+    return CellColumn(name, unit.name, group, stub, cell=lambda row: unit.cell(size(row)))
 
 
 def parameters_cell(count: int | None) -> Cell:

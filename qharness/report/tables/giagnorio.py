@@ -13,7 +13,7 @@ from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.data.selection import FINETUNE, grouped, reference, unperturbed, usual
 from qharness.report.data.spec_options import count_unusual, quantizer_options, without
 from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number_cell, stub
-from qharness.report.tables.formatting import MARKS, gigabytes_cell, parameters_cell, significance_cell, sizes_caption
+from qharness.report.tables.formatting import MARKS, parameters_cell, significance_cell, size_column, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.results.paired_results import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
@@ -121,7 +121,7 @@ def _tables(collection: Collection, paper_table: _PaperTable) -> list[Table]:
         stub("model", labels.model),
         stub("parameters", lambda run: parameters_cell(collection.parameters(run))),
         stub("precision", labels.calibrated if several else labels.quant),
-        stub("size", lambda run: gigabytes_cell(run.storage_bytes), "GB"),
+        size_column("size", runs, lambda run: run.storage_bytes, stub=True),
     ]
     pivot, columns = Pivot(stubs, sorted({run.language for run in runs})), _columns(paper_table, comparisons)
     for run in runs:

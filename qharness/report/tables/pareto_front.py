@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy as np
 from qharness.report.data.collection import Collection
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import by_task
-from qharness.report.tables.columns import Cell, CellColumn, Table, number, stub, table_of
-from qharness.report.tables.formatting import sizes_caption
+from qharness.report.tables.columns import Cell, CellColumn, Table, number, number_cell, stub, table_of
+from qharness.report.tables.formatting import ByteUnit, sizes_caption
 from qharness.results import CostProfile, Latency
 from qharness.stats.intervals import Interval
 from qharness.stats.ordering import clearly_higher
@@ -50,9 +50,15 @@ class Cost:
     form: str
     of: Callable[[FinishedRun, CostProfile | None], Interval]
 
+    def scale(self, runs: Iterable[CostedRun]) -> ByteUnit:
+        """The unit in which these runs are read together: of bytes, the one that suits them."""
+        if self.unit != "bytes":
+            return ByteUnit(self.unit, 1)
+        return ByteUnit.of(each.costs[self].value for each in runs)
+
 
 def _storage(run: FinishedRun, profile: CostProfile | None) -> Interval:
-    exact = 1e-9 * defined(run.storage_bytes)
+    exact = defined(run.storage_bytes)
     return Interval(exact, exact, exact)
 
 
@@ -70,13 +76,13 @@ def _grams(run: FinishedRun, profile: CostProfile | None) -> Interval:
 
 
 COSTS = (
-    Cost("checkpoint", "GB", ".4f", _storage),
+    Cost("checkpoint", "bytes", "", _storage),
     Cost("latency", "s", ".3f", _latency),
     Cost("1,000 predictions", "gCO2eq", ".3g", _grams),
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CostedRun:
     """A run with its costs, NaN where they are not known, and the costs on whose front of its task it is.
 
@@ -124,7 +130,7 @@ def tables(collection: Collection) -> list[Table]:
         stub("model", lambda each: labels.model(each.run)),
         stub("quantizer", lambda each: labels.calibrated(each.run)),
         number(metric, "%", lambda each: each.run.score, ".1f", 100),
-        *(column for cost in known_costs(runs) for column in _cost_columns(cost)),
+        *(column for cost in known_costs(runs) for column in _cost_columns(cost, runs)),
     ]
     caption = (
         f"{ON_FRONT}: no run of the task, of any model, has a clearly higher {metric} (the 95% interval of the paired "
@@ -135,11 +141,15 @@ def tables(collection: Collection) -> list[Table]:
     return table_of("pareto", "Who is worth the cost", caption, columns, runs)
 
 
-def _cost_columns(cost: Cost) -> tuple[CellColumn[CostedRun], CellColumn[CostedRun]]:
+def _cost_columns(cost: Cost, runs: Sequence[CostedRun]) -> tuple[CellColumn[CostedRun], CellColumn[CostedRun]]:
     """A cost, and a mark for runs on its front."""
+    unit = cost.scale(runs)
 
     def mark(each: CostedRun) -> Cell:
         return Cell(ON_FRONT if cost in each.fronts else "", float(cost in each.fronts))
 
-    value: Callable[[CostedRun], float] = lambda each: each.costs[cost].value  # noqa: E731
-    return number(cost.name, cost.unit, value, cost.form), CellColumn("on its front", cell=mark)
+    def value(each: CostedRun) -> Cell:
+        found = each.costs[cost].value
+        return number_cell(found, cost.form) if cost.form else unit.cell(found)
+
+    return CellColumn(cost.name, unit.name, cell=value), CellColumn("on its front", cell=mark)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from qharness.report.data.collection import Collection
 from qharness.report.data.comparisons import compare_runs
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.labels import FULL_PRECISION
 from qharness.report.tables.columns import NOT_APPLICABLE, Cell, CellColumn, Table, number, number_cell, stub, table_of
+from qharness.report.tables.formatting import size_column
 from qharness.results import Comparison, CostProfile
 from qharness.results.paired_results import PASS_RATE
 from qharness.stats.adjustment import ComparedBy
 from qharness.stats.analyses import relative_decrease
-from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
-
-_SEED = 0  # of the bootstrap
+from qharness.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,8 @@ def programs(collection: Collection) -> list[Table]:
     compared = compare_runs(collection, [(run, None) for run in runs], ComparedBy.PRECISION)
     rows = []
     for run in runs:
-        score = pass_at_k_interval(list(run.passed.values()), 1, np.random.default_rng(_SEED))
         adjusted = compared[run].adjusted if run in compared else math.nan
-        rows.append(_RunRow(run, score, collection.comparison(run), adjusted, collection.profile_of(run)))
+        rows.append(_RunRow(run, run.score_interval, collection.comparison(run), adjusted, collection.profile_of(run)))
     caption = (
         "A row a run; pass@1 in percent, its differences in points. Intervals are of 95%, by bootstrap over problems. "
         "p by problem: paired permutation test with problems as clusters; p pooled: exact McNemar test on all pairs, "
@@ -57,7 +53,7 @@ def programs(collection: Collection) -> list[Table]:
         "written; latency and CO2 of 1,000 predictions: of profiles, where there are any. Left in full precision: of "
         "the parameters of the blocks, those that the quantizer did not touch."
     )
-    return table_of("runs", "All runs", caption, _columns(PASS_RATE, "%", "points", 100), rows)
+    return table_of("runs", "All runs", caption, _columns(rows, PASS_RATE, "%", "points", 100), rows)
 
 
 def others(collection: Collection) -> list[Table]:
@@ -65,11 +61,8 @@ def others(collection: Collection) -> list[Table]:
     by_metric: dict[str, list[_RunRow]] = {}
     for run in collection.runs:
         if run.metrics and not run.counts_passes:
-            scores = run.scores(run.metric)
-            bounds = mean_interval(np.array(scores), np.random.default_rng(_SEED))
-            score = Interval(run.score, bounds.low, bounds.high)
-            comparison = collection.comparison(run) if scores else None
-            row = _RunRow(run, score, comparison, math.nan, collection.profile_of(run))
+            comparison = collection.comparison(run) if run.scores(run.metric) else None
+            row = _RunRow(run, run.score_interval, comparison, math.nan, collection.profile_of(run))
             by_metric.setdefault(run.metric, []).append(row)
     caption = (
         "A row a run; {} and its differences. Intervals are of 95%, by bootstrap over documents. p by "
@@ -79,12 +72,12 @@ def others(collection: Collection) -> list[Table]:
         table
         for metric, rows in by_metric.items()
         for table in table_of(
-            f"runs-{metric}", f"All runs by {metric}", caption.format(metric), _columns(metric, "", "", 1), rows
+            f"runs-{metric}", f"All runs by {metric}", caption.format(metric), _columns(rows, metric, "", "", 1), rows
         )
     ]
 
 
-def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColumn[_RunRow]]:
+def _columns(rows: Sequence[_RunRow], metric: str, unit: str, points: str, scale: float) -> list[CellColumn[_RunRow]]:
     """The columns; the metric is shown times `scale` in `unit`, its differences in `points`."""
     difference, hosting = "difference to full precision", "hosting"
 
@@ -123,7 +116,7 @@ def _columns(metric: str, unit: str, points: str, scale: float) -> list[CellColu
         CellColumn("common random numbers", "", difference, cell=_coupled),
         compared("by problem", "", ".2g", lambda each: each.clustered.p_value, group="p"),
         CellColumn("pooled, adjusted", "", "p", cell=_pooled),
-        number("size", "MB", lambda row: row.run.storage_bytes, ".4g", 1e-6, hosting),
+        size_column("size", rows, lambda row: row.run.storage_bytes, group=hosting),
         number("latency", "s", lambda row: row.profile.latency_s.median if row.profile else None, ".3g", group=hosting),
         number(
             "CO2 of 1,000", "g", lambda row: row.profile.gco2eq_per_1k if row.profile else None, ".3g", group=hosting

@@ -7,14 +7,15 @@ import io
 import itertools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from qharness.report.tables.columns import UNDEFINED, Cell, Column, Table
+from qharness.report.tables.columns import Cell, Column, Table
 from qharness.visible_text import csv_cell, visible
 
 
 def to_markdown(table: Table) -> str:
-    """Title, table and caption. A group is written before its columns' names: Markdown has no common headings."""
+    """Title, concise table and caption. A group stands before its columns' names: Markdown has no common headings."""
+    table = table.concise
     lines = [
         _line([markdown_text(_with_group(column)) for column in table.columns]),
         _line([":--" if column.stub else "--:" for column in table.columns]),
@@ -43,22 +44,38 @@ def _with_group(column: Column) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """A header, and a line for each row. Numbers have all digits, in the table's units; undefined ones are n/a."""
+    """A header, and a line for each row, of all columns. Numbers have six digits, in the table's units.
+
+    What is undefined or does not apply is empty. A column of figures with differences beside them is two.
+    """
+    noted = [any(row[place].note for row in table.rows) for place in range(len(table.columns))]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([csv_cell(_with_group(column)) for column in table.columns])
-    writer.writerows([[_plain(cell) for cell in row] for row in table.rows])
+    names = [_with_group(column) for column in table.columns]
+    writer.writerow(_spread(map(csv_cell, names), (csv_cell(f"{name}: difference") for name in names), noted))
+    for row in table.rows:
+        writer.writerow(_spread(map(_plain, row), (_digits(cell.noted) for cell in row), noted))
     return out.getvalue()
 
 
+def _spread(cells: Iterable[str], differences: Iterable[str], noted: Iterable[bool]) -> list[str]:
+    """Each cell, and after those of columns with differences beside them the difference."""
+    parts = [(cell, other) if two else (cell,) for cell, other, two in zip(cells, differences, noted, strict=True)]
+    return [text for part in parts for text in part]
+
+
 def _plain(cell: Cell) -> str:
-    if cell.value is None:
-        return csv_cell(cell.shown)
-    if cell.note:
-        return visible(cell.shown)
-    if math.isnan(cell.value):
-        return UNDEFINED
-    return str(int(cell.value)) if float(cell.value).is_integer() else repr(float(cell.value))
+    if cell.missing:
+        return ""
+    return csv_cell(cell.shown) if cell.value is None else _digits(cell.value)
+
+
+def _digits(value: float) -> str:
+    """A number with six digits, whole ones with all of theirs; empty where it is undefined."""
+    if math.isnan(value):
+        return ""
+    rounded = value if float(value).is_integer() or math.isinf(value) else float(f"{value:.6g}")
+    return str(int(rounded)) if float(rounded).is_integer() else repr(float(rounded))
 
 
 _LATEX = {
@@ -83,7 +100,8 @@ _PACKAGES = r"% needs \usepackage[T1]{fontenc} \usepackage{amssymb,booktabs,grap
 
 
 def to_latex(table: Table) -> str:
-    """A `table` environment with the rules of booktabs, no wider than a line; it needs amssymb, booktabs, graphicx."""
+    """A `table` of the concise table, no wider than a line; it needs amssymb, booktabs and graphicx."""
+    table = table.concise
     alignment = "".join("l" if column.stub else "r" for column in table.columns)
     body = "\n".join(_latex_rows(table))
     return (

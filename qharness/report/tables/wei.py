@@ -13,7 +13,7 @@ from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
 from qharness.report.tables.columns import Cell, CellColumn, Column, Table, number, number_cell, stub, table_of
-from qharness.report.tables.formatting import gigabytes_cell, sizes_caption
+from qharness.report.tables.formatting import size_column, sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.results import CostProfile
 from qharness.results.paired_results import PASS_RATE
@@ -62,8 +62,8 @@ def hosting(collection: Collection) -> list[Table]:
         stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
         *([instance] if reckoned else []),
         number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
-        CellColumn("storage", "GB", cell=lambda profile: gigabytes_cell(profile.storage_bytes)),
-        CellColumn("memory", "GB", cell=lambda profile: gigabytes_cell(profile.resident_bytes)),
+        size_column("storage", collection.profiles, lambda profile: profile.storage_bytes),
+        size_column("memory", collection.profiles, lambda profile: profile.resident_bytes),
     ]
     if reckoned:
         columns.append(number("1,000 predictions", "$", lambda profile: profile.usd_per_1k, ".3g"))
@@ -172,12 +172,12 @@ def _bits(run: FinishedRun) -> tuple[int, int]:
 
 
 def largest_model(collection: Collection) -> list[Table]:
-    """Table VI: each quantizer on the largest model."""
+    """Table VI: each quantizer on the largest of several models."""
     labels, candidates = collection.labels, usual(collection, unperturbed(collection.largest))
     sizes = {run: collection.parameters(run) or 0 for run in candidates}
     most = max(sizes.values(), default=0)
     runs = [run for run in candidates if sizes[run] == most]
-    if not _any_quantized(runs) or (most == 0 and len({run.model for run in candidates}) > 1):
+    if not _any_quantized(runs) or most == 0 or len({run.model for run in candidates}) == 1:
         return []
     pivot = Pivot([stub("model", labels.model), stub("quantizer", labels.quant)], _tasks(runs))
     metrics = _pass_metrics(runs)

@@ -106,6 +106,12 @@ const CHANGES = {
   won: (change) => change !== null && change > 0,
 };
 
+const numberCell = (value, text, kind) =>
+  element("td", { class: kind ? `number ${kind}` : "number", "data-order": value === null ? "" : value }, text);
+
+// A change with its sign, and a shape that tells it without colour.
+const signed = (change, text) => (change > 0 ? `▲ +${text}` : change < 0 ? `▼ ${text}` : text);
+
 const problemTable = (task, problems, metric, [first, second], kind, words) => {
   const rows = problems
     .map((problem) => ({ problem, scores: [scoreOf(problem, first), scoreOf(problem, second)] }))
@@ -114,16 +120,18 @@ const problemTable = (task, problems, metric, [first, second], kind, words) => {
     .filter(({ problem }) => matches([nameOf(problem), problem.level ?? "", ...problem.prompts].join("\n"), words))
     .sort((a, b) => (a.change ?? Infinity) - (b.change ?? Infinity));
   const unit = metric ?? "pass@1 %";
-  const shown = (score) => (score === null ? "n/a" : (metric ? score : 100 * score).toFixed(1));
-  const heads = ["problem", "level", `first run, ${unit}`, `second run, ${unit}`, "change, points"];
+  const shown = (score) => (score === null ? "" : (metric ? score : 100 * score).toFixed(1));
+  const levels = problems.some((problem) => problem.level !== null);
+  const stubs = levels ? ["problem", "level"] : ["problem"];
+  const heads = [...stubs, `first run, ${unit}`, `second run, ${unit}`, metric ? "change" : "change, points"];
   const table = element("table", { class: "sortable" },
     element("thead", {}, element("tr", {}, ...heads.map((text, column) =>
-      element("th", { scope: "col", "data-column": column, class: column < 2 ? "stub" : null }, text)))),
+      element("th", { scope: "col", "data-column": column, class: column < stubs.length ? "stub" : null }, text)))),
     element("tbody", {}, ...rows.map(({ problem, scores, change }) => element("tr", {},
       element("td", { class: "stub" }, element("a", { href: routeOf(task, problem) }, nameOf(problem))),
-      element("td", { class: "stub" }, problem.level ?? ""),
-      ...[...scores, change].map((score) =>
-        element("td", { class: "number", "data-order": score === null ? "" : score }, shown(score)))))));
+      ...(levels ? [element("td", { class: "stub" }, problem.level ?? "")] : []),
+      ...scores.map((score) => numberCell(score, shown(score), null)),
+      numberCell(change, signed(change, shown(change)), change < 0 ? "lost" : change > 0 ? "won" : null)))));
   makeSortable(table);
   return { table, count: `${rows.length} of ${problems.length} problems` };
 };
@@ -193,12 +201,20 @@ const showDifference = (first, second) => element("pre", { class: "diff" },
 
 const verdict = ([, status, detail]) => [status, detail].filter(Boolean).join(": ");
 
+// A shape and a colour for what passed and what did not; texts that are scored otherwise have neither.
+const passing = ([, status]) => (status === null ? null : status === "passed");
+const SHAPES = { true: "✓", false: "✗", null: "" };
+const classOf = (passes) => (passes === null ? null : passes ? "passed" : "failed");
+const shapeOf = (outcome) => element("span", { class: classOf(passing(outcome)) }, SHAPES[passing(outcome)]);
+
 // One distinct completion of a run; `partner` is what the run it is compared with wrote for the same sample.
 const showOutcome = (outcome, samples, of, partner, against) => {
   const [completion] = outcome;
   const solution = outcome[4];
-  const box = element("div", { class: "outcome" },
-    element("p", {}, element("span", { class: "verdict" }, verdict(outcome) || "not run"),
+  const kind = classOf(passing(outcome));
+  const box = element("div", { class: kind ? `outcome of-${kind}` : "outcome" },
+    element("p", {}, element("span", { class: kind ? `verdict ${kind}` : "verdict" },
+      [SHAPES[passing(outcome)], verdict(outcome) || "not run"].filter(Boolean).join(" ")),
       ` in ${samples.length} of ${of} samples (${samples.map((sample) => sample + 1).join(", ")})`));
   if (!partner) box.append(element("pre", {}, completion));
   else if (partner[0] === completion)
@@ -220,8 +236,9 @@ const showRun = (data, problem, number, base, open) => {
   const metric = data.metrics[data.runs[number].task];
   const passed = score === null ? "" : metric ? `${metric} ${score.toFixed(1)}, `
     : `${Math.round(score * places.length)} of ${places.length} passed, `;
+  const marks = element("span", { class: "samples" }, ...places.map((place) => shapeOf(problem.outcomes[place])));
   const box = element("details", { class: "run", open: open ? "" : null },
-    element("summary", {}, element("b", {}, data.runs[number].label), `: ${passed}${samples.size} distinct`));
+    element("summary", {}, element("b", {}, data.runs[number].label), `: ${passed}${samples.size} distinct `, marks));
   if (problem.prompts[prompt] !== null && prompt > 0)
     box.append(element("p", { class: "faint" }, "Its prompt, against the first one:"),
       showDifference(problem.prompts[0] ?? "", problem.prompts[prompt]));
@@ -231,12 +248,30 @@ const showRun = (data, problem, number, base, open) => {
   return box;
 };
 
+// The addresses before and after a problem's, as the list of problems shows them now; else in the task's own order.
+const neighbours = (data, task, here) => {
+  const listed = [...document.querySelectorAll("#problem-list tbody a")].map((link) => link.getAttribute("href"));
+  const all = listed.includes(here) ? listed : data.problems[task].map((problem) => routeOf(task, problem));
+  const place = all.indexOf(here);
+  return [all[place - 1], all[place + 1]];
+};
+
+const showSteps = (data, task, problem) => {
+  const [before, after] = problem ? neighbours(data, task, routeOf(task, problem)) : [];
+  return element("nav", { class: "steps", "aria-label": "Problems" },
+    ...(before ? [element("a", { href: before, rel: "prev" }, "← previous")] : []),
+    element("a", { href: "#problems" }, "All problems"),
+    ...(after ? [element("a", { href: after, rel: "next" }, "next →")] : []));
+};
+
+const folded = (title, text) => element("details", {}, element("summary", {}, title), element("pre", {}, text));
+
 const showProblem = (data, task, doc) => {
   const place = document.getElementById("problem");
   const problem = data.problems[task]?.find((each) => each.doc === doc);
-  const back = element("p", {}, element("a", { href: "#problems" }, "All problems"));
+  const steps = showSteps(data, task, problem);
   if (!problem) {
-    place.replaceChildren(back, element("p", {}, "There is no such problem."));
+    place.replaceChildren(steps, element("p", {}, "There is no such problem."));
     return;
   }
   const runs = runsOf(data, task).filter(({ number }) => problem.runs[number])
@@ -251,10 +286,11 @@ const showProblem = (data, task, doc) => {
   };
   apply();
   const prompt = problem.prompts[0];
-  place.replaceChildren(back, element("h2", {}, `${task}: ${nameOf(problem)}`),
+  place.replaceChildren(steps, element("h2", {}, `${task}: ${nameOf(problem)}`),
     ...(problem.level === null ? [] : [element("p", {}, `Level: ${problem.level}`)]),
     ...(prompt === null ? [] : [element("h3", {}, "Prompt"), element("pre", { class: "prompt" }, prompt)]),
-    ...(problem.reference === null ? [] : [element("h3", {}, "Reference"), element("pre", {}, String(problem.reference))]),
+    ...(problem.tests === null ? [] : [folded("Tests", problem.tests)]),
+    ...(problem.reference === null ? [] : [folded("Reference", String(problem.reference))]),
     element("h3", {}, "Completions"), element("div", { class: "filters" }, against.label), list);
 };
 
@@ -265,7 +301,7 @@ const route = (data) => {
     try { return decodeURIComponent(part); } catch { return part; }
   });
   const one = location.hash.startsWith("#/problem/") && kind === "problem";
-  document.getElementById("report").hidden = one;
+  for (const part of ["top", "report"]) document.getElementById(part).hidden = one;
   document.getElementById("problem").hidden = !one;
   if (one) {
     showProblem(data, task, doc);
