@@ -90,6 +90,7 @@ BOUNDS: Mapping[str, Bound] = {
     "new_tokens": _TOKENS,
     "repeats": Bound(int, 1, 10**6),
     "workers": Bound(int, 1, 4096),
+    "serve": Bound(int, 0, 65_535),
     "older_than": Bound(float, 0, 1e6),
     "examples": Bound(int, 0, 10**6),
     "cores": Bound(int, 1, 4096),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that says something; its type's name where none does."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of an error's message with a letter or digit in it; its type's name where none has one."""
+    said = (line.strip() for line in str(error).splitlines() if any(map(str.isalnum, line)))
+    return next(said, type(error).__name__)
 
 
 class QHarnessError(Exception):
@@ -75,7 +76,13 @@ class SandboxError(QHarnessError):
 
 
 class MissingDependencyError(QHarnessError):
-    """Something that has to be installed first: a Python package, a JDK, a system tool."""
+    """Something that has to be installed first: a Python package, a JDK, a system tool.
 
-    def __init__(self, what: str, install: str) -> None:
-        super().__init__(f"{what} is needed: {install}")
+    `what`: its name. `install`: the command that installs it, for people. `debian`: Debian's packages that bring it.
+    """
+
+    def __init__(self, what: str, install: str = "", *, debian: Sequence[str] = ()) -> None:
+        self.what = what
+        self.install = install or f"apt-get install {' '.join(debian)}"
+        self.debian = tuple(debian)
+        super().__init__(f"{what} is needed: {self.install}")

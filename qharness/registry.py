@@ -55,12 +55,16 @@ class Offer(Generic[T]):
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """An lm-eval YAML of a task source. `packages`: the packages that its programs may import, as requirements."""
+    """An lm-eval YAML of a task source. `packages`: the packages that its programs may import, as requirements.
+
+    `language`: that of its programs, where its metadata says it (`programs`).
+    """
 
     path: Path
     source: TaskSource
     summary: str
     packages: tuple[str, ...] = ()
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,10 @@ class Registry:
     def perturbation(self, spec: str | Spec) -> Perturbation:
         """Make the perturbation that a spec names."""
         return _make(spec, self.perturbations, "perturbation")
+
+    def task(self, name: str) -> TaskEntry:
+        """The entry of a task of ours. Raises UnknownNameError."""
+        return _find(name, self.tasks, "task")
 
     def family(self, task: str) -> TaskFamily | None:
         """Return the family that this task's name begins with, or None."""
@@ -220,6 +228,7 @@ def _task_entries(source: TaskSource | TaskFamily) -> Iterable[tuple[str, TaskEn
         try:
             config = yaml.load(path.read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
             metadata = config.get("metadata") or {}
-            yield config["task"], TaskEntry(path, source, metadata.get("summary", ""), declared_packages(metadata))
+            summary, language = metadata.get("summary", ""), metadata.get("programs")
+            yield config["task"], TaskEntry(path, source, summary, declared_packages(metadata), language)
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
             raise PluginError(f"{path} is no lm-eval task: {' '.join(str(error).split())}") from None

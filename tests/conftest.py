@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from qharness import MissingDependencyError
 from tests.forked_command import ForkedCommand
 
 REPOSITORY = Path(__file__).parent.parent
 WARMUP = REPOSITORY / "examples/qharness-warmup"
+
+
+_ALL_MUST_RUN = os.environ.get("CI") == "true"
+"""Whether a tool that is missing is a failure. Elsewhere it skips the tests that need it."""
+_MISSING_TOOL = re.compile(r"^qharness: (.+) is needed: apt-get install [^,]+", re.MULTILINE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a test as skipped where it failed for want of one of the system's tools."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if report.failed and isinstance(error, MissingDependencyError) and error.debian and not _ALL_MUST_RUN:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1] or 0, f"Skipped: needs {error.what}")
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what was skipped in one line, by what it needs."""
+    reasons = (str(report.longrepr[2]) for report in terminalreporter.stats.get("skipped", ()))
+    needs = Counter(reason.partition("needs ")[2].partition(":")[0] for reason in reasons if "needs " in reason)
+    if needs:
+        counted = ", ".join(f"{name} ({count})" for name, count in needs.most_common())
+        terminalreporter.write_line(f"skipped for want of: {counted}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -71,7 +101,11 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
 
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         now = {name: value for name, value in os.environ.items() if name not in left_out}
-        return server.run([*map(str, arguments)], elsewhere, now | offline | environment)
+        done = server.run([*map(str, arguments)], elsewhere, now | offline | environment)
+        missing = _MISSING_TOOL.search(done.stderr) if done.returncode == 2 and "PATH" not in environment else None
+        if missing and not _ALL_MUST_RUN:
+            pytest.skip(f"needs {missing[1]}")
+        return done
 
     yield run
     server.close()

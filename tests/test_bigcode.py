@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from qharness import (
+    DataError,
     MissingDependencyError,
     QHarnessError,
     RunResult,
@@ -126,6 +129,23 @@ def test_results_by_place_are_known_of_all_together_only(standin: Any, tmp_path:
     assert all(row["metrics"] == {"pass@1": None} for row in lines(done.folder))
 
 
+def test_results_in_the_temporary_folder_are_those_of_one_call(
+    standin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MultiPL-E's tasks average every file of results there; another run's would count, and an earlier call's."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "problem-9.results.json").write_text("1.0")
+    monkeypatch.setattr(tempfile, "tempdir", str(shared))
+    before = os.environ.get("TMPDIR")
+    done = run(spec(tmp_path / "runs", "bigcode:by-folder", temperature=0.0, samples=1))
+    alike = run(spec(tmp_path / "runs", "bigcode:programs", temperature=0.0, samples=1))
+    assert done.metrics == {"pass@1": pytest.approx(alike.metrics["pass@1"])} and done.document["notes"] == []
+    assert [row["passed"] for row in lines(done.folder)] == [row["passed"] for row in lines(alike.folder)]
+    assert [path.name for path in shared.iterdir()] == ["problem-9.results.json"]
+    assert tempfile.tempdir == str(shared) and os.environ.get("TMPDIR") == before
+
+
 def test_texts_are_compared_by_score(standin: Any, tmp_path: Path) -> None:
     """A score of all problems is no mean of theirs; the run has the one, and the comparison the others."""
     done = run(
@@ -148,6 +168,11 @@ def test_what_cannot_be_run(standin: Any, tmp_path: Path) -> None:
             "unknown task 'bigcode:program': did you mean bigcode:prog",
         ),
         (spec(tmp_path, "bigcode:infilling"), QHarnessError, "prompts with prefix and suffix"),
+        (
+            spec(tmp_path, "bigcode:without-data"),
+            DataError,
+            "loads somebody/some-problems .python. from huggingface.co",
+        ),
         (spec(tmp_path, "bigcode:programs@word:0.5"), QHarnessError, "cannot be perturbed: bigcode-evaluation-harness"),
     ]
     for asked, kind, complaint in cases:

@@ -28,6 +28,7 @@ COMMANDS = (
     "compare",
     "list",
     "doctor",
+    "setup",
     "lm-eval",
     "perturb",
     "new-plugin",
@@ -75,6 +76,20 @@ def test_list_one_kind_and_path(cli: Cli) -> None:
     folder = Path(cli("list", "tasks", "--path").stdout.strip())
     assert (folder / "humaneval/humaneval.yaml").is_file()
     assert "int8-dynamic" in cli("list", "quantizers").stdout
+
+
+def test_setup_names_what_is_missing_the_tasks_that_need_it_and_the_command(cli: Cli, tmp_path: Path) -> None:
+    path = path_with(tmp_path, "prlimit", "setpriv", "true")
+    missing = json.loads(cli("setup", "--json", "tiny-java", "tiny-python", PATH=path, JAVA_HOME="").stdout)["missing"]
+    assert [(row["tasks"], row["fix"].split(",")[0]) for row in missing] == [
+        (["tiny-java"], "apt-get install default-jdk-headless")
+    ]
+    shown = cli("setup", "tiny-java", PATH=path, JAVA_HOME="")
+    assert shown.returncode == 0 and "apt-get install default-jdk-headless" in shown.stdout
+    nothing = cli("setup", "tiny-python", PATH=path)
+    assert nothing.stdout == "nothing is missing\n"
+    refused = cli("setup", "--yes", "tiny-java", PATH=path, JAVA_HOME="")  # no apt-get on this PATH
+    assert refused.returncode == 1 and "default-jdk-headless" in refused.stdout
 
 
 def test_doctor(cli: Cli) -> None:
@@ -219,7 +234,7 @@ def path_with(tmp_path: Path, *tools: str) -> str:
 
 
 def test_no_jdk(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
-    path = path_with(tmp_path, "bwrap", "prlimit", "setpriv", "true")
+    path = path_with(tmp_path, "prlimit", "setpriv", "true")
     done = cli(
         "run", "--task", "warmup-java", "--model", random_llama, "--output", tmp_path / "r", PATH=path, JAVA_HOME=""
     )
@@ -229,6 +244,7 @@ def test_no_jdk(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
 
 def test_no_sandbox(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     path = path_with(tmp_path, "prlimit")
+    (tmp_path / "bin/bwrap").symlink_to("/bin/false")
     arguments = ["run", "--task", "warmup-python", "--model", random_llama, "--output", tmp_path / "r", "--limit", 1]
     arguments += ["--samples", 1, "--max-new-tokens", 8]
     one_line(cli(*arguments, PATH=path), "no sandbox", "bubblewrap", "--allow-unsandboxed")

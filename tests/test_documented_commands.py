@@ -75,6 +75,7 @@ NOT_RUN = {
         "run --backend llamacpp *",
         "run --backend openai *",
         "run --task bigcode:*",
+        "* --track mlflow",
     ),
     "the benchmarks' data, which is fetched, and minutes: tests/test_run.py and test_perturbed.py make such runs": (
         "run --quant aqlm:3 --task mceval-java",

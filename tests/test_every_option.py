@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     "perturb": {"--task": "tiny-python", "--perturb": "char", "--output": "OUT.yaml"},
     "cache": {},
     "doctor": {},
+    "setup": {},
     "list": {},
     "new-plugin": {"--output": "OUT"},
 }
@@ -42,6 +43,7 @@ ARGUMENTS = {
     "report": {"folders": "no-run"},
     "cache": {"action": "rm"},
     "new-plugin": {"name": "some-name"},
+    "setup": {"tasks": "no-task"},
 }
 FLAGS = {"study": ("--dry-run",)}
 ANY_NAME = {("report", "title"), ("study", "ray_address"), ("study", "output"), ("new-plugin", "name")}

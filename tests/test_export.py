@@ -111,8 +111,11 @@ def test_human_eval_and_evalplus_lines(made: RunResult, tmp_path: Path) -> None:
     assert lines(tmp_path / "e.jsonl") == whole
 
 
-def test_multipl_e_files_as_its_own_pass_k_reads_them(made: RunResult, tmp_path: Path) -> None:
-    """Its script counts results whose status is OK and whose exit code is 0, by file, and wants one temperature."""
+def test_multipl_e_files_as_its_own_programs_read_them(made: RunResult, tmp_path: Path) -> None:
+    """Its script counts results whose status is OK and whose exit code is 0, by file, and wants one temperature.
+
+    Its evaluator reads the files of completions beside them.
+    """
     export(made.folder, "multipl-e", tmp_path / "m")
     files = sorted((tmp_path / "m").glob("*.results.json.gz"))
     documents = [json.loads(gzip.decompress(file.read_bytes())) for file in files]
@@ -125,7 +128,11 @@ def test_multipl_e_files_as_its_own_pass_k_reads_them(made: RunResult, tmp_path:
     result = documents[0]["results"][0]
     assert set(result) == {"program", "timestamp", "exit_code", "status", "stdout", "stderr"}
     assert result["program"].startswith(documents[0]["prompt"])
-    (tmp_path / "m/HumanEval_0.json").write_text("{}")  # completions not run yet, which lie beside results there
+    for file, judged in zip(files, documents, strict=True):
+        asked = json.loads(gzip.decompress(file.with_name(file.name.replace(".results", "")).read_bytes()))
+        texts = [asked["prompt"] + text + "\n" + asked["tests"] for text in asked["completions"]]  # as it does
+        assert texts == [result["program"] for result in judged["results"]]
+        assert set(asked) == fields - {"results"} | {"completions"} and asked["prompt"] == judged["prompt"]
     assert score("tiny-python", tmp_path / "m").document["n_samples"] == 12
     export(made.folder, "multipl-e", tmp_path / "again")
     assert [(tmp_path / "again" / file.name).read_bytes() for file in files] == [file.read_bytes() for file in files]
@@ -207,7 +214,7 @@ def test_bad_files_are_named(case: str, tmp_path: Path) -> None:
 
 def test_a_program_with_other_tests_is_refused(made: RunResult, tmp_path: Path) -> None:
     export(made.folder, "multipl-e", tmp_path / "m")
-    path = min((tmp_path / "m").iterdir())
+    path = min((tmp_path / "m").glob("*.results.json.gz"))
     document = json.loads(gzip.decompress(path.read_bytes()))
     document["results"][1]["program"] += "\n# more\n"
     path.write_bytes(gzip.compress(json.dumps(document).encode()))

@@ -71,9 +71,15 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "samples.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_page_has_the_four() -> None:
+def test_the_page_has_the_five() -> None:
     titles = re.findall(r"^## (.*)", PAGE, re.MULTILINE)
-    assert titles == ["Adding a metric", "Adding a backend", "Adding an export format", "Adding a study axis"]
+    assert titles == [
+        "Adding a metric",
+        "Adding a backend",
+        "Adding an export format",
+        "Adding a study axis",
+        "Adding a tracker",
+    ]
 
 
 def test_a_metric(place: Path) -> None:
@@ -102,3 +108,12 @@ def test_a_study_axis(place: Path) -> None:
     (place / "study.toml").write_text(block("Adding a study axis", "toml"), encoding="utf-8")
     listed = qharness(place, "study", "study.toml", "--dry-run")
     assert [len(re.findall(rf"\b{quant} .*tiny-python", listed)) for quant in ("none", "rtn")] == [2, 1]
+
+
+def test_a_tracker(place: Path) -> None:
+    words = ["--task", "tiny-python", "--limit", 1, "--samples", 1, "--output", "tracked", "--json"]
+    document = json.loads(qharness(place, "run", *words, "--track", "lines"))
+    (line,) = (place / "tracked.jsonl").read_text(encoding="utf-8").splitlines()
+    tracked = json.loads(line)
+    assert tracked["task"] == "tiny-python" and tracked["samples"] == 1
+    assert tracked["pass_at_1"] == document["metrics"]["tiny-python"]["pass@1"]

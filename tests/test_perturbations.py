@@ -7,9 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from qharness import MissingDependencyError, ModelError, SpecError, UnknownNameError
+from qharness import DiskError, MissingDependencyError, ModelError, QHarnessError, SpecError, UnknownNameError
 from qharness.plugins.perturbations import nlaugmenter, translation
 from qharness.plugins.perturbations.tagging import CLOSED, WORD, Pos, rule_tags
 from qharness.plugins.perturbations.word import synonyms
@@ -187,7 +188,7 @@ def test_a_translation_model_that_is_not_there(tmp_path: Path, monkeypatch: pyte
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with NL-Augmenter's interface and layout (which cannot be installed here), with operations of our own."""
+    """A package with NL-Augmenter's interface and layout, with operations of our own. `test_real_nlaugmenter.py` has its."""
     root = tmp_path / "nlaugmenter"
     sources = {
         "interfaces/SentenceOperation.py": """
@@ -211,6 +212,39 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     words = sentence.split()
                     random.shuffle(words)
                     return [" ".join(words)] * self.max_outputs
+            """,
+        "transformations/unseeded/transformation.py": """
+            import random
+            import numpy
+            from nlaugmenter.interfaces.SentenceOperation import SentenceOperation
+            class Unseeded(SentenceOperation):
+                def __init__(self):
+                    super().__init__()
+                    self.first = random.random()
+                def generate(self, sentence):
+                    print("says something")
+                    order = "".join({"ab", "cd", "ef", "gh", "ij", "kl"})
+                    return [f"{self.first} {random.random()} {numpy.random.random()} {order}"]
+            """,
+        "transformations/failing/transformation.py": """
+            import sys
+            from nlaugmenter.interfaces.SentenceOperation import SentenceOperation
+            class Failing(SentenceOperation):
+                def generate(self, sentence):
+                    if sentence == "end":
+                        sys.exit("no server")
+                    if sentence == "file":
+                        open("/no/such/file")
+                    if sentence == "data":
+                        raise LookupError("\\n*****\\n  Resource wordnet not found.\\n")
+                    return sentence.split()[len(sentence)]
+            class Unmade(SentenceOperation):
+                def __init__(self):
+                    raise ConnectionError("HTTPSConnectionPool: no route")
+            """,
+        "transformations/of_pairs/transformation.py": """
+            class OfPairs:
+                pass
             """,
         "transformations/silent/transformation.py": """
             from nlaugmenter.interfaces.SentenceOperation import SentenceOperation
@@ -260,9 +294,43 @@ def test_nl_augmenter_s_corner_cases(stand_in: None) -> None:
         perturbation("nlaugmenter:WordShufle")(TEXT, random.Random(0))
 
 
+def test_operations_that_do_not_seed_themselves(
+    stand_in: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perturbation = get_registry().perturbation("nlaugmenter:Unseeded")
+    drawn = []
+    for state in (3, 4):  # the state of the process must not matter, and must not change
+        random.seed(state)
+        np.random.seed(state)
+        before = random.getstate(), np.random.get_state()[1].tolist()
+        monkeypatch.setenv("PYTHONHASHSEED", str(state))  # which changes the order of sets
+        nlaugmenter._load.cache_clear()
+        drawn.append([perturbation(TEXT, random.Random(seed)) for seed in (0, 1, 0)])
+        assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] == drawn[0][2] != drawn[0][1]
+    assert len(set(drawn[0][0].split()[1:3] + drawn[0][1].split()[1:3])) == 4
+    assert capfd.readouterr().out == ""
+
+
+def test_what_operations_raise_is_one_line(stand_in: None) -> None:
+    cases = {
+        ("Failing", "two words"): "operation 'Failing' of NL-Augmenter failed on 'two words': IndexError: list index",
+        ("Failing", "end"): "failed on 'end': SystemExit: no server",
+        ("Failing", "file"): r"failed on 'file': FileNotFoundError: .* '/no/such/file'",
+        ("Failing", "data"): "failed on 'data': LookupError: Resource wordnet not found",
+        ("Unmade", "text"): "cannot be made: ConnectionError: HTTPSConnectionPool: no route; it wants the network",
+        ("of_pairs", "text"): "'of_pairs' of NL-Augmenter is no SentenceOperation",
+    }
+    for (name, text), complaint in cases.items():
+        with pytest.raises(QHarnessError, match=complaint) as raised:
+            get_registry().perturbation(f"nlaugmenter:{name}")(text, random.Random(0))
+        assert "\n" not in str(raised.value) and not isinstance(raised.value, DiskError)
+
+
 def test_without_nl_augmenter() -> None:
     nlaugmenter._load.cache_clear()
-    with pytest.raises(MissingDependencyError, match="NL-Augmenter is needed"):
+    with pytest.raises(MissingDependencyError, match=r"NL-Augmenter is needed: git clone .* PYTHONPATH"):
         get_registry().perturbation("nlaugmenter:ChangeCharCase")(TEXT, random.Random(0))
 
 

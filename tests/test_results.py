@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -19,12 +20,21 @@ from qharness.results import Comparison, McNemar, Metric, PairedMeans, RunRecord
 from qharness.results.paired_results import Clustered
 from qharness.storage.json_codec import encode
 from qharness.storage.json_values import json_text
+from tests.conftest import tool
 
+schemas = tool("schemas")
 SPEC = {"task": "t", "model": "m", "quant": "rtn:3", "seed": 1, "data_dir": None, "output": "runs"}
 
 
 def back_and_forth(comparison: Comparison) -> Comparison:
     return Comparison.of_document(json.loads(json_text(comparison.document)), "here")
+
+
+@pytest.mark.parametrize("name", schemas.DOCUMENTS)
+def test_the_schemas_in_the_docs_are_the_types(name: str) -> None:
+    path = schemas.FOLDER / f"{name}.json"
+    assert path.read_text(encoding="utf-8") == schemas.render(name), "python docs/tools/schemas.py writes it anew"
+    jsonschema.Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
 
 
 def test_nan_is_null_and_infinity_is_a_number() -> None:

@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from qharness import RunSpec, compare, run, score
+from qharness.results import Comparison, RunRecord
+from qharness.storage.json_codec import json_schema
 from tests.conftest import install_plugin
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,6 +56,15 @@ def test_a_run_ends_with_its_folder_its_baselines_and_a_comparison(result: Any) 
     assert document["metrics"]["warmup-python"]["pass@1"] == pytest.approx(document["baseline"]["pass@1"]["b"])
     assert document["metrics"]["warmup-python"]["pass@5"] is None  # four samples say nothing of five
     assert compare(baseline, result.folder).document["n_pairs"] == 24
+
+
+def test_the_documents_are_as_their_schemas_say(result: Any) -> None:
+    run = jsonschema.Draft202012Validator(json_schema(RunRecord))
+    document = json.loads((result.folder / "run.json").read_text(encoding="utf-8"))
+    run.validate(document)
+    assert document["schema"] == 1 and document["baseline"]
+    assert run.is_valid(document | {"of_a_later_version": {}}) and not run.is_valid(document | {"metrics": []})
+    jsonschema.Draft202012Validator(json_schema(Comparison)).validate(document["baseline"])
 
 
 def test_samples_have_the_contracts_fields_in_order(result: Any) -> None:

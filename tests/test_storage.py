@@ -150,6 +150,12 @@ def test_a_folder_of_the_cache_is_made_once(tmp_path: Path, monkeypatch: pytest.
 
     with pytest.raises(DiskError, match="kind/key cannot be written: the disk is full"):
         cached_folder("kind", "key", fail)
+
+    def fail_otherwise(folder: Path) -> None:
+        (folder / "no/such/file").read_text()
+
+    with pytest.raises(FileNotFoundError):  # what is read for it is no fault of the cache's disk
+        cached_folder("kind", "key", fail_otherwise)
     assert not [*(tmp_path / "kind").iterdir()]
     folder = cached_folder("kind", "key", fill)
     assert cached_folder("kind", "key", fail) == folder == tmp_path / "kind/key" and len(made) == 1

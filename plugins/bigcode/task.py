@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from types import SimpleNamespace
 from typing import Any
 
-from bigcode_eval.tasks import get_task
 from lm_eval.api.task import ConfigurableTask
 
-from qharness import DataError, QHarnessError, test_split
+from qharness import test_split
+from qharness.plugins.bigcode.loading import loaded_problems, loaded_task
+from qharness.plugins.bigcode.own_folder import own_folder
 
 # Its own defaults of sampling. Its 512 tokens include the prompt; ours are of the completion.
 _GENERATION = {"do_sample": True, "temperature": 0.2, "top_p": 0.95, "max_gen_toks": 512}
-_ARGUMENTS = SimpleNamespace(prompt="instruct", load_data_path=None)  # some of its tasks need them
-_ALLOW = "HF_ALLOW_CODE_EVAL"
 _RATE = "pass@1"
 
 Results = Mapping[str, float]
@@ -47,12 +43,12 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         name = str(config["task"])
-        self._bigcode = _made(name)
+        self._bigcode = loaded_task(name)
         self._executes = bool(self._bigcode.requires_execution)
         self._whole: Results = {}
         self._results_of: dict[int, Results] = {}
         self.notes: list[str] = []
-        documents = list(_documents(self._bigcode, name))
+        documents = list(loaded_problems(self._bigcode, name))
         super().__init__(
             config={
                 "task": name,
@@ -111,7 +107,7 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
         return passed if math.isclose(fmean(passed), rate, abs_tol=1e-9) else []
 
     def _results(self, generations: list[list[Any]], references: list[Any]) -> Results:
-        with _code_allowed(self._executes):  # it may change its arguments
+        with own_folder(self._executes):  # it may change its arguments
             found = self._bigcode.process_results(copy.deepcopy(generations), copy.deepcopy(references))
         return {name: float(value) for name, value in found.items() if _is_number(value)}
 
@@ -127,35 +123,6 @@ class BigcodeTask(ConfigurableTask):  # type: ignore[misc]
     def higher_is_better(self) -> dict[str, bool]:
         """Return True for every result: they are rates and scores."""
         return dict.fromkeys(self._whole, True)
-
-
-def _made(name: str) -> Any:
-    try:
-        return get_task(name.partition(":")[2], _ARGUMENTS)
-    except Exception as error:  # whatever its tasks raise when they cannot be made
-        raise DataError(f"task {name!r}: bigcode_eval does not make it: {type(error).__name__}: {error}") from error
-
-
-def _documents(task: Any, name: str) -> Iterator[dict[str, Any]]:
-    """Yield a document a problem; raise DataError if there is no data, QHarnessError for a prompt that is no text."""
-    try:
-        dataset = task.get_dataset()
-        problems = [dataset[number] for number in range(len(dataset))]
-        prompts = [task.get_prompt(problem) for problem in problems]
-        references = [task.get_reference(problem) for problem in problems]
-    except Exception as error:  # it warns when it cannot load its data, and fails here
-        raise DataError(f"task {name!r}: its data could not be loaded: {type(error).__name__}: {error}") from error
-    for number, (problem, prompt, reference) in enumerate(zip(problems, prompts, references, strict=True)):
-        if not isinstance(prompt, str):
-            parts = " and ".join(prompt) if isinstance(prompt, Mapping) else type(prompt).__name__
-            raise QHarnessError(f"task {name!r} prompts with {parts}, which each model wants put in a way of its own")
-        own = problem.get("task_id") if isinstance(problem, Mapping) else None
-        yield {
-            "task_id": str(number if own is None else own),
-            "number": number,
-            "prompt": prompt,
-            "reference": reference if isinstance(reference, str) else repr(reference),
-        }
 
 
 def _verdict(text: str, program: Any, passed: bool, seconds: float) -> dict[str, Any]:
@@ -176,18 +143,3 @@ def _is_number(value: Any) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-@contextmanager
-def _code_allowed(executes: bool) -> Iterator[None]:
-    """Set the variable that lets `evaluate`'s metrics run code; the host has asked for --allow-unsandboxed."""
-    before = os.environ.get(_ALLOW)
-    if executes:
-        os.environ[_ALLOW] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop(_ALLOW, None)
-        else:
-            os.environ[_ALLOW] = before

@@ -134,7 +134,9 @@ def _jdk_home() -> Path:
         if (home / "bin/javac").exists() and (home / "bin/java").exists():
             return home
     raise MissingDependencyError(
-        "a JDK (javac and java on PATH, or JAVA_HOME)", "apt-get install default-jdk-headless, or any JDK 11 or newer"
+        "a JDK (javac and java on PATH, or JAVA_HOME)",
+        "apt-get install default-jdk-headless, or any JDK 11 or newer",
+        debian=["default-jdk-headless"],
     )
 
 

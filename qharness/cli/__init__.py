@@ -27,9 +27,11 @@ from qharness.cli import (
     report,
     run,
     score,
+    setup,
     study,
 )
 from qharness.cli.output import echo
+from qharness.cli.served_study import StudyCommand
 from qharness.cli.strict_command import StrictCommand
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -65,17 +67,18 @@ for command in (
     score.score,
     export.export,
     compare.compare,
-    study.study,
     report.report,
     footprint.footprint,
     profile.profile,
     noise.noise,
     perturb.perturb,
     doctor.doctor,
+    setup.setup,
     cache.cache,
 ):
     app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)
 app.command("choose", cls=choose.ChooseCommand, help=choose.choose.__doc__)(choose.choose)
+app.command("study", cls=StudyCommand, help=study.study.__doc__)(study.study)
 app.command("list", cls=StrictCommand, help=listing.list_.__doc__)(listing.list_)
 app.command("new-plugin", cls=StrictCommand, help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
 app.command(

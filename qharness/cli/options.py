@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.bounds import check_setting
+from qharness.study.trackers import TRACKERS, TrackerName
 
 
 def bounded(name: str, help: str) -> Any:  # noqa: A002
@@ -22,6 +23,9 @@ def bounded(name: str, help: str) -> Any:  # noqa: A002
     return typer.Option(callback=check, help=help)
 
 
+Track = Annotated[
+    TrackerName | None, typer.Option(help="Log finished runs to this experiment tracker, which must be installed.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DataDir = Annotated[
     Path | None,
@@ -61,3 +65,9 @@ DType = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     typer.Option(help="Of what is not integers; auto: the model's own."),
 ]
+
+
+def check_tracker(name: str | None) -> None:
+    """Raise MissingDependencyError where the tracker of that name, if any, is not installed."""
+    if name is not None:
+        TRACKERS[name].check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,11 +10,14 @@ import typer
 
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
+from qharness.errors import QHarnessError
 from qharness.progress import note
 
 
 def report(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of runs, or that hold some, at any depth.")],
+    folders: Annotated[
+        list[str], typer.Argument(help="Folders of runs, or that hold some, at any depth; or a study's URL, s3://...")
+    ],
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
     max_loss: MaxLossOption = None,
@@ -24,7 +28,7 @@ def report(
     from qharness.report import PAGE, TITLE, write_report
     from qharness.report.data.collection import why_left_out
 
-    collection, findings = write_report(folders, output, title or TITLE, margin)
+    collection, findings = write_report(_local(folders), output, title or TITLE, margin)
     verdicts = {finding.model: finding.judged for finding in findings}
     print_verdicts(verdicts)
     if not verdicts:
@@ -33,3 +37,17 @@ def report(
         note(f"not finished, and left out: {why_left_out(folder)}")
     echo(f"report of {len(collection.runs)} runs: {output / PAGE}")
     return exit_status(verdicts) if fail_unless_holds else 0
+
+
+def _local(folders: Sequence[str]) -> list[Path]:
+    """Return the folders, and of each URL the run folders there, downloaded. Raises QHarnessError for an empty URL."""
+    from qharness.study.remote import remote_of
+
+    found: list[Path] = []
+    for folder in folders:
+        remote = remote_of(folder)
+        inside = remote.run_folders() if remote else [Path(folder)]
+        if not inside:
+            raise QHarnessError(f"{folder} holds no runs")
+        found += inside
+    return found

@@ -26,8 +26,10 @@ from qharness.cli.options import (
     System,
     Temperature,
     TopP,
+    Track,
     TrustRemoteCode,
     bounded,
+    check_tracker,
 )
 from qharness.cli.output import echo, number, print_json, print_table, registry, score
 from qharness.cli.verdict_text import (
@@ -87,6 +89,7 @@ def run(
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
+    track: Track = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
@@ -104,6 +107,7 @@ def run(
     margin = max_loss_of(max_loss)
     if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
         raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
+    check_tracker(track)
     finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
     specs = [
         RunSpec(
@@ -152,6 +156,10 @@ def run(
         print_verdicts(verdicts)
         for result in results:
             print_result(result, full)
+    if track is not None:
+        from qharness.study.tracking import track_runs
+
+        track_runs(track, results)
     return exit_status(verdicts) if fail_unless_holds else 0
 
 

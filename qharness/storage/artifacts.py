@@ -96,10 +96,11 @@ def cached_folder(kind: str, key: str, fill: Callable[[Path], None]) -> Path:
     folder = cache_path(kind, key, inside=True)
     if not folder.is_dir():
         try:
-            with named(folder), whole_folder(folder) as scratch:
+            with whole_folder(folder) as scratch:  # which names errors of writing; `fill` has errors of its own
                 fill(scratch)
-                for each, *_ in os.walk(scratch):
-                    Path(each).chmod(0o755)
+                with named(folder):
+                    for each, *_ in os.walk(scratch):
+                        Path(each).chmod(0o755)
         except DiskError:
             if not folder.is_dir():  # else another process was faster
                 raise

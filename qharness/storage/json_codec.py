@@ -9,7 +9,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Self, TypeVar, cast
 
-from pydantic import BeforeValidator, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic import (
+    BeforeValidator,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from qharness.errors import QHarnessError, SamplesError
@@ -17,7 +24,7 @@ from qharness.storage.json_values import JsonObject, defined
 
 T = TypeVar("T")
 
-Figure = Annotated[float, BeforeValidator(defined)]
+Figure = Annotated[float, BeforeValidator(defined), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]})]
 """A number that may be undefined: NaN in memory, null in JSON."""
 
 LEFT_OUT: Mapping[str, str] = MappingProxyType({"json": "left out"})
@@ -39,6 +46,15 @@ class Splicing:
     def __get_pydantic_core_schema__(cls, source: type, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Pydantic's schema of the dataclass, which gathers the spliced items first."""
         return core_schema.no_info_before_validator_function(_gathering(source), handler(source))
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonObject:
+        """The JSON Schema of the object, in which the spliced items are any further properties."""
+        found: JsonObject = handler.resolve_ref_schema(handler(schema))
+        (spliced,) = (each.name for each in dataclasses.fields(cast(Any, cls)) if each.metadata == SPLICED)
+        own = {name: each for name, each in found["properties"].items() if name != spliced}
+        further = found["properties"].get(spliced, {}).get("additionalProperties", True)
+        return {**found, "properties": own, "additionalProperties": further}
 
 
 def _gathering(kind: Any) -> Callable[[object], object]:
@@ -103,6 +119,11 @@ class JsonRecord:
         """The JSON form; undefined numbers are NaN."""
         document: JsonObject = encode(self)
         return document
+
+
+def json_schema(kind: type[Any]) -> JsonObject:
+    """The JSON Schema of a class's documents; properties that it does not name may come later."""
+    return _adapter(cast(Hashable, kind)).json_schema(mode="validation")
 
 
 @cache

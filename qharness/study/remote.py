@@ -20,11 +20,15 @@ _SECONDS_BETWEEN_JOURNALS = 30.0
 
 
 def remote_of(output: str) -> Remote | None:
-    """Return the storage that a URL names, or None for a plain path. Raises QHarnessError if it cannot be reached."""
+    """Return the storage that a URL names, or None for a plain path.
+
+    Raises QHarnessError if it cannot be reached, or lies in a bucket that does not exist.
+    """
     if "://" not in output:
         return None
     remote = Remote(output.rstrip("/"))
-    remote.names()
+    if not remote.names():
+        remote.require_bucket()
     return remote
 
 
@@ -49,7 +53,7 @@ class Remote:
         except ImportError as error:
             raise MissingDependencyError(f"what reaches {self.url}", f"pip install it ({first_line(error)})") from None
         except ValueError as error:
-            raise QHarnessError(f"--output {self.url}: {first_line(error)}") from None
+            raise QHarnessError(f"{self.url}: {first_line(error)}") from None
         return found
 
     def names(self) -> list[str]:
@@ -60,8 +64,24 @@ class Remote:
         except FileNotFoundError:
             return []
         except Exception as error:  # each storage has errors of its own
-            raise QHarnessError(f"--output {self.url} cannot be read: {first_line(error)}") from None
+            raise QHarnessError(f"{self.url} cannot be read: {first_line(error)}") from None
         return [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in found if entry["type"] == "directory"]
+
+    def require_bucket(self) -> None:
+        """Raise QHarnessError if the folder's bucket does not exist: fsspec would create it, whoever's name it is.
+
+        In object storage the bucket is the path's first part; a path that begins at a root has none.
+        """
+        files, root = self._files
+        bucket = root.partition("/")[0]
+        if bucket and "://" not in root and not files.exists(bucket):
+            raise QHarnessError(f"{self.url}: there is no bucket {bucket!r}: correct its name, or create it first")
+
+    def run_folders(self) -> list[Path]:
+        """Download everything and return the local copies of the storage's run folders."""
+        names = self.names()
+        self.fetch(*names)
+        return [self.folder / name for name in names]
 
     def fetch(self, *names: str) -> None:
         """Download run folders, by default all: complete runs, and longer journals of others, which are resumed.

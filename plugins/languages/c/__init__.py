@@ -22,7 +22,7 @@ class C:
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Return gcc with our harness."""
-        return gnu_toolchain("gcc", "c", ".c", "apt-get install gcc libc6-dev", ("-lm",))
+        return gnu_toolchain("gcc", "c", ".c", ("gcc", "libc6-dev"), ("-lm",))
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the brace that closes the function which the prompt has begun."""

@@ -24,7 +24,7 @@ class Cpp:
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Return g++ with our harness."""
-        return gnu_toolchain("g++", "c++", ".cpp", "apt-get install g++", precompiled="bits/stdc++.h")
+        return gnu_toolchain("g++", "c++", ".cpp", ("g++",), precompiled="bits/stdc++.h")
 
     def first_function(self, prompt: str, completion: str) -> str:
         """Cut after the brace that closes the function which the prompt has begun."""

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
@@ -25,15 +25,20 @@ _COMPILERS_BYTES = 1536 << 20  # of memory that the compilers which have read he
 
 
 def gnu_toolchain(
-    compiler: str, language: str, suffix: str, fix: str, libraries: tuple[str, ...] = (), precompiled: str = ""
+    compiler: str,
+    language: str,
+    suffix: str,
+    debian: Sequence[str],
+    libraries: tuple[str, ...] = (),
+    precompiled: str = "",
 ) -> Toolchain:
-    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the command `fix`, without it.
+    """Return the toolchain of `gcc` or `g++`; raise MissingDependencyError, with the packages `debian`, without it.
 
     `precompiled`: a header that is compiled once, for programs that begin with it.
     """
     found = shutil.which(compiler)
     if not found:
-        raise MissingDependencyError(f"{compiler} on PATH", fix)
+        raise MissingDependencyError(f"{compiler} on PATH", debian=debian)
     folder = _prepared(found, language, precompiled)
     settings: dict[str, object] = {
         "compile": [found, "-x", language, *_FLAGS],

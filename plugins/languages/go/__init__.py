@@ -37,13 +37,13 @@ class Go:
         """Return compiler and linker, with the standard library and testify, which are compiled once."""
         go = shutil.which("go")
         if not go:
-            raise MissingDependencyError("Go (go on PATH)", "apt-get install golang-go")
+            raise MissingDependencyError("Go (go on PATH)", debian=["golang-go"])
         root, tools, version, path = _environment(go)
         sources = next((each for each in (*path, *_SOURCES) if (each / "src" / _TESTIFY / "assert").is_dir()), None)
         if sources is None:
             raise MissingDependencyError(
                 f"testify in {' or '.join(map(str, (*path, *_SOURCES)))}",
-                "apt-get install golang-github-stretchr-testify-dev",
+                debian=["golang-github-stretchr-testify-dev"],
             )
         folder = _compiled_packages(go, version, sources)
         settings = {

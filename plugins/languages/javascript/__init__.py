@@ -25,7 +25,7 @@ def find_node() -> tuple[str, str]:
     node = shutil.which("node") or shutil.which("nodejs")
     version = _version(node) if node else ""
     if not node or not version or int(version.split(".")[0]) < _LEAST_VERSION:
-        raise MissingDependencyError(f"Node.js {_LEAST_VERSION} or newer (node on PATH)", "apt-get install nodejs")
+        raise MissingDependencyError(f"Node.js {_LEAST_VERSION} or newer (node on PATH)", debian=["nodejs"])
     return str(Path(node).resolve()), version
 
 

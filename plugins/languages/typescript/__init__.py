@@ -20,6 +20,7 @@ _INSTALLED = tuple(
 )
 _MISSING = "the TypeScript compiler (tsc on PATH)"
 _FIX = "npm install -g typescript@5, or apt-get install node-typescript"
+_DEBIAN = ("node-typescript",)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ def _compiler() -> tuple[Path, str]:
     """Return the folder of the compiler's library, and its version."""
     tsc = shutil.which("tsc")
     if not tsc:
-        raise MissingDependencyError(_MISSING, _FIX)
+        raise MissingDependencyError(_MISSING, _FIX, debian=_DEBIAN)
     near = Path(tsc).resolve().parent.parent
     for folder in (near / "lib", *(each / "typescript/lib" for each in _INSTALLED)):
         if (folder / "typescript.js").is_file():
             return folder.resolve(), _version(folder.parent / "package.json")
-    raise MissingDependencyError(f"a TypeScript compiler with lib/typescript.js, which {tsc} has not", _FIX)
+    raise MissingDependencyError(
+        f"a TypeScript compiler with lib/typescript.js, which {tsc} has not", _FIX, debian=_DEBIAN
+    )
 
 
 @cache

@@ -92,9 +92,14 @@ def _results(document: JsonObject, problems: Problems) -> list[Sample]:
 
 
 def _result_files(run: ExportedRun) -> _Files:
-    """Write a file for each problem, as MultiPL-E's evaluator does."""
+    """Write two files a problem: the completions, which MultiPL-E's evaluator runs, and the results, as it writes them.
+
+    Its programs are prompt, completion and tests; a program that a chat gave has no prompt before it.
+    """
     for samples in run.by_problem():
         row, doc = samples[0]
+        sources = [_source(doc, row) for row, doc in samples]
+        prompt = doc["prompt"] if all(source.startswith(doc["prompt"]) for source in sources) else ""  # not in a chat
         document = {
             "name": row.task_id,
             "language": _LANGUAGES.get(doc["language"], doc["language"]),
@@ -104,10 +109,12 @@ def _result_files(run: ExportedRun) -> _Files:
             "prompt": doc["prompt"],
             "tests": doc["tests"],
             "stop_tokens": (run.record.generation[row.task] or {}).get("until", []),
-            "results": [_result(row, doc, int(run.results["date"])) for row, doc in samples],
         }
         name = str(row.task_id).replace("/", "_")
-        yield f"{name}.results.json.gz", json_text(document, indent=2)
+        results = [_result(row, doc, int(run.results["date"])) for row, doc in samples]
+        yield f"{name}.results.json.gz", json_text({**document, "results": results}, indent=2)
+        completions = [source.removeprefix(prompt) for source in sources]
+        yield f"{name}.json.gz", json_text({**document, "prompt": prompt, "completions": completions}, indent=2)
 
 
 def _result(row: SampleRow, doc: Document, date: int) -> JsonObject:

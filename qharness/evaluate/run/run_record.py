@@ -16,6 +16,7 @@ from qharness.api.tasks import Document
 from qharness.evaluate.run.run_folder import JOURNAL, RESULTS, RUN, SAMPLES, Journal, relatives
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.execution import choose_isolation
+from qharness.execution.bubblewrap import find_bubblewrap
 from qharness.filters import executed, execution_options
 from qharness.metrics.table import unit_of
 from qharness.models.chat_template import THINKING_SWITCHES, has_chat_template
@@ -162,7 +163,9 @@ def _versions(run: PlannedRun) -> Versions:
     found = run.task.toolchains
     seen = {name: version for toolchain in found.values() for name, version in toolchain.packages}
     toolchains = {name: toolchain.version for name, toolchain in found.items()}
-    return Versions({name: _version(name) for name in _PACKAGES}, toolchains, seen or None)
+    isolated = found and choose_isolation(run.spec.allow_unsandboxed).isolates
+    sandbox = str(find_bubblewrap()) if isolated else None
+    return Versions({name: _version(name) for name in _PACKAGES}, toolchains, seen or None, sandbox)
 
 
 def declared_metric(run: PlannedRun, metrics: Mapping[str, float]) -> Metric | None:

@@ -52,6 +52,7 @@ def hosting(collection: Collection) -> list[Table]:
         quant = labels.quantizer(profile.quantizer)
         return f"{quant} on {profile.calibration}" if sets[profile.quantizer] > 1 else quant
 
+    instance: CellColumn[CostProfile] = stub("instance", lambda profile: profile.instance or "")
     reckoned = any(each.instance for each in collection.profiles)
     columns: list[CellColumn[CostProfile]] = [
         stub("model", lambda profile: labels.model_name(profile.model)),
@@ -59,7 +60,7 @@ def hosting(collection: Collection) -> list[Table]:
         stub("device", lambda profile: profile.device),
         stub("dtype", lambda profile: profile.dtype),
         stub("tokens", lambda profile: f"{profile.prompt_tokens} + {profile.new_tokens}"),
-        *([stub("instance", lambda profile: profile.instance or "")] if reckoned else []),
+        *([instance] if reckoned else []),
         number("latency", "s", lambda profile: profile.latency_s.median, ".3g"),
         size_column("storage", collection.profiles, lambda profile: profile.storage_bytes),
         size_column("memory", collection.profiles, lambda profile: profile.resident_bytes),

@@ -1,9 +1,16 @@
 import inspect
 from typing import Any
 
-from bigcode_eval.tasks.small import ByPlace, Infilling, Programs, Summaries
+from bigcode_eval.tasks.small import ByFolder, ByPlace, Infilling, Programs, Summaries, WithoutData
 
-TASK_REGISTRY = {"programs": Programs, "by-place": ByPlace, "summaries": Summaries, "infilling": Infilling}
+TASK_REGISTRY = {
+    "programs": Programs,
+    "by-place": ByPlace,
+    "by-folder": ByFolder,
+    "summaries": Summaries,
+    "infilling": Infilling,
+    "without-data": WithoutData,
+}
 ALL_TASKS = sorted(TASK_REGISTRY)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,32 @@ class ByPlace(Programs):
     def process_results(self, generations: list[list[Any]], references: list[Any]) -> dict[str, Any]:
         tests = [doc["tests"] for doc in self.dataset[: len(generations)]]
         return super().process_results(generations, tests)
+
+
+class ByFolder(Programs):
+    """Leaves a file of results for each problem in the temporary folder, and averages all that it finds there.
+
+    As MultiPL-E's tasks do, whose programs also leave files there.
+    """
+
+    def process_results(self, generations: list[list[Any]], references: list[Any]) -> dict[str, Any]:
+        folder = Path(tempfile.gettempdir())
+        for number, (texts, tests) in enumerate(zip(generations, references, strict=True)):
+            rate = float(np.mean([_passes(text, tests) for text in texts]))
+            (folder / f"problem-{number}.results.json").write_text(json.dumps(rate))
+        (Path(os.environ["TMPDIR"]) / "left-by-a-program").mkdir()
+        return {"pass@1": np.mean([json.loads(path.read_text()) for path in folder.glob("*.results.json")])}
+
+
+class WithoutData(Programs):
+    """Has lost its data set on the way, as a task does that was made where no hub can be reached."""
+
+    DATASET_PATH = "somebody/some-problems"
+    DATASET_NAME = "python"
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.dataset
 
 
 class Summaries(Programs):

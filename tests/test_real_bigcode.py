@@ -1,0 +1,110 @@
+"""The real bigcode-evaluation-harness, from a checkout: its tasks in our runs, beside its own code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qharness import DataError, RunSpec, run
+from tests.peers import hub_folder, peer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def harness(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Its checkout, importable, and a working directory with the data that it would load from the Hub."""
+    checkout = peer("bigcode-evaluation-harness", "bigcode_eval")
+    folder = tmp_path_factory.mktemp("bigcode")
+    with gzip.open(data_dir / "humaneval/HumanEval.jsonl.gz", "rt") as file:
+        hub_folder(folder / "openai_humaneval", [json.loads(line) for line in file], "openai_humaneval")
+    problems = [json.loads(line) for line in (data_dir / "mbpp/mbpp.jsonl").read_text().splitlines()]
+    hub_folder(folder / "mbpp", [row for row in problems if 11 <= row["task_id"] <= 510], "full")
+    for language in ("py", "java"):
+        text = (data_dir / f"multipl-e/humaneval-{language}-reworded.jsonl").read_text()
+        rows = [json.loads(line) for line in text.splitlines()]
+        hub_folder(folder / "nuprl/MultiPL-E", rows, f"humaneval-{language}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(checkout)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.chdir(folder)
+        yield checkout
+    for name in [name for name in sys.modules if name.split(".")[0] == "bigcode_eval"]:
+        del sys.modules[name]
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+
+
+def spec(output: Path, task: str, **changes: Any) -> RunSpec:
+    return RunSpec(task, output=output, allow_unsandboxed=True, **{"samples": 1, "temperature": 0.0, **changes})
+
+
+def test_multiple_is_paired_and_knows_no_other_runs_results(harness: Path, tmp_path: Path) -> None:
+    foreign = Path(tempfile.gettempdir()) / f"foreign-{os.getpid()}.results.json"
+    foreign.write_text(json.dumps({"results": [{"status": "OK", "exit_code": 0}]}))
+    try:
+        done = run(spec(tmp_path, "bigcode:multiple-py", limit=3, samples=2, temperature=0.8, quant="rtn:3"))
+    finally:
+        foreign.unlink()
+    found = rows(done.folder)
+    assert len(found) == 6 and all(row["status"] in ("passed", "failed") for row in found)
+    assert done.metrics["pass@1"] == pytest.approx(sum(row["passed"] for row in found) / 6)
+    assert done.document["baseline"]["n_pairs"] == 6
+    assert not any("together only" in note for note in done.document["notes"])
+
+
+def test_right_programs_before_do_not_count_for_wrong_ones(harness: Path) -> None:
+    """A task judges right programs, and after that wrong ones, in one process."""
+    from qharness.evaluate.run.lm_eval_bridge import load_task
+
+    (task,) = load_task("bigcode:multiple-py").tasks.values()
+    documents = list(task.eval_docs)[:2]
+    right = ["\n    import sys\n    sys.exit(0)\n"] * 2  # its evaluator asks for the exit status alone
+    for completions, rate in ((right, 1.0), (["\n    return None\n"] * 2, 0.0)):
+        task.judge([[text] for text in completions], documents)
+        assert task.aggregation()["pass@1"]([]) == rate
+
+
+def test_missing_data_are_named(harness: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for task, data in (("humaneval", "openai_humaneval"), ("mbpp", "mbpp"), ("multiple-py", "nuprl/MultiPL-E")):
+        with pytest.raises(DataError, match=f"loads {data} .*from huggingface.co"):
+            run(spec(tmp_path / "runs", f"bigcode:{task}"))
+
+
+@pytest.mark.parametrize("task", ["humaneval-unstripped", "mbpp"])
+def test_generations_and_rate_of_its_own_command(harness: Path, tmp_path: Path, task: str) -> None:
+    """Its `main.py` and ours, greedily with the same model.
+
+    Its 512 tokens include the prompt's, so a completion without an end is longer in one than in the other.
+    """
+    from qharness.models.checkpoint import BUNDLED
+
+    extent = 10
+    done = run(spec(tmp_path / "runs", f"bigcode:{task}", limit=extent, max_new_tokens=200))
+    out = [tmp_path / "generations.json", tmp_path / "metrics.json"]
+    command = [
+        *(sys.executable, harness / "main.py", "--model", BUNDLED["tinycoder"], "--tasks", task, "--limit", extent),
+        *("--max_length_generation", 512, "--do_sample", False, "--n_samples", 1, "--batch_size", 1),
+        *("--allow_code_execution", "--save_generations", "--precision", "fp32"),
+        *("--save_generations_path", out[0], "--metric_output_path", out[1]),
+    ]
+    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=1800)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    assert json.loads(out[1].read_text())[task]["pass@1"] == pytest.approx(done.metrics["pass@1"])
+    theirs = [text for (text,) in json.loads((tmp_path / f"generations_{task}.json").read_text())]
+    ours = [row["program"] for row in rows(done.folder)]
+    assert len(ours) == len(theirs) == extent
+    for mine, its in zip(ours, theirs, strict=True):
+        assert mine == its or (min(len(mine), len(its)) > 400 and (mine.startswith(its) or its.startswith(mine)))
