@@ -94,6 +94,7 @@ BOUNDS: Mapping[str, Bound] = {
     "older_than": Bound(float, 0, 1e6),
     "examples": Bound(int, 0, 10**6),
     "cores": Bound(int, 1, 4096),
+    "newest": Bound(int, 1, 10**9),
     "budget": Bound(float, 0, 1e6, above=True),
     "unpack_mb": Bound(int, 0, 10**9),
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.cli.comparison_text import print_comparison
+from qharness.cli.defaults_file import named_run
 from qharness.cli.options import Json, bounded
 from qharness.cli.output import echo, echo_lines, number, print_json, print_table, score
 from qharness.cli.verdict_text import FailUnlessHolds, Full, MaxLossOption, exit_status, max_loss_of, print_verdicts
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 
 def compare(
-    run_a: Annotated[Path, typer.Argument(help="Folder of the run to compare with, the baseline.")],
-    run_b: Annotated[Path, typer.Argument(help="Folder of the run to judge.")],
+    run_a: Annotated[Path, typer.Argument(help="The run to compare with, the baseline: its folder, id, or last.")],
+    run_b: Annotated[Path, typer.Argument(help="The run to judge.")],
     examples: Annotated[
         int,
         bounded(
@@ -38,7 +39,7 @@ def compare(
     from qharness.stats import compare as run_compare
     from qharness.stats.judged_runs import judge_pair, verdict_of
 
-    comparison = run_compare(run_a, run_b, examples=examples)
+    comparison = run_compare(named_run(run_a), named_run(run_b), examples=examples)
     judged = judge_pair(comparison, margin)
     status = exit_status({"": [judged]}) if fail_unless_holds else 0
     if json:

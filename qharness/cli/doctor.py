@@ -8,6 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from qharness.api.languages import PackageLanguage, Program
+from qharness.cli.defaults_file import OWN, SHARED, TABLE, find_defaults_file
 from qharness.cli.options import Json
 from qharness.cli.output import print_json, print_table, registry
 from qharness.errors import QHarnessError
@@ -22,7 +23,8 @@ _PACKAGES = ("torch", "transformers", "lm_eval")
 def doctor(json: Json = False) -> None:
     """What works on this machine, and the command that mends what does not."""
     found = registry()
-    checks = [*_packages(), _cuda(), *_isolation(), *_languages(found), *_task_packages(found), *_plugins(found)]
+    here = [*_packages(), check_defaults(), _cuda(), *_isolation()]
+    checks = [*here, *_languages(found), *_task_packages(found), *_plugins(found)]
     if json:
         print_json({"checks": [asdict(check) for check in checks]})
         return
@@ -36,6 +38,18 @@ def _packages() -> Iterator[Check]:
             yield Check(name, True, version(name))
         except PackageNotFoundError:
             yield Check(name, False, "not installed", f"pip install {name}")
+
+
+def check_defaults() -> Check:
+    """The defaults file that counts here, with its values."""
+    try:
+        file = find_defaults_file()
+        if file is None:
+            return Check("defaults", True, f"none: there is no {OWN}, and no {SHARED} with [{TABLE}]")
+        given = (f"{name.replace('_', '-')} {value}" for name, value in file.read().given().items())
+        return Check("defaults", True, f"{file.path}: {', '.join(given) or 'no values'}")
+    except QHarnessError as error:
+        return Check("defaults", False, str(error), "correct the file")
 
 
 def _cuda() -> Check:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from qharness.cli.defaults_file import named_run
 from qharness.cli.options import DataDir
 from qharness.cli.output import echo, registry
 from qharness.evaluate.interchange.sample_formats import FORMATS
@@ -19,7 +20,7 @@ else:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, its id, or last.")],
     format: Annotated[FormatName, typer.Option(help="Whose format.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help=f"A file; for {_FOLDERS} a new folder.")],
     data_dir: DataDir = None,
@@ -28,5 +29,5 @@ def export(
     registry()
     from qharness.evaluate.interchange.sample_export import export as write
 
-    count = write(run, format, output, data_dir=data_dir)
+    count = write(named_run(run), format, output, data_dir=data_dir)
     echo(f"{count} samples: {output}")

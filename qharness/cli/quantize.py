@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from qharness.cli.defaults_file import read_defaults
 from qharness.cli.options import AllowUntouched, Calib, DataDir, DType, Json, Model, TrustRemoteCode, bounded
 from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
@@ -30,7 +31,7 @@ def quantize(
 ) -> None:
     """Quantize a model and write a checkpoint with its tokenizer; says who loads it, and its size."""
     if unpack is not None:
-        if quant or model or calib:
+        if quant or calib or model != read_defaults().model:
             raise QHarnessError("--unpack takes a checkpoint as it is: --model, --quant and --calib do not go with it")
         from qharness.quantization.checkpoint_export import unpack_checkpoint
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from qharness.cli.defaults_file import named_run
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.errors import QHarnessError
@@ -16,7 +17,10 @@ from qharness.progress import note
 
 def report(
     folders: Annotated[
-        list[str], typer.Argument(help="Folders of runs, or that hold some, at any depth; or a study's URL, s3://...")
+        list[str],
+        typer.Argument(
+            help="Folders of runs, or that hold some, at any depth; ids of runs; or a study's URL, s3://..."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
     title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
@@ -46,7 +50,7 @@ def _local(folders: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for folder in folders:
         remote = remote_of(folder)
-        inside = remote.run_folders() if remote else [Path(folder)]
+        inside = remote.run_folders() if remote else [named_run(Path(folder))]
         if not inside:
             raise QHarnessError(f"{folder} holds no runs")
         found += inside

@@ -9,6 +9,7 @@ import typer
 
 from qharness.bounds import parse_number
 from qharness.cli.comparison_text import print_comparison
+from qharness.cli.estimate_text import print_run_plan
 from qharness.cli.options import (
     AllowUnsandboxed,
     AllowUntouched,
@@ -42,7 +43,7 @@ from qharness.cli.verdict_text import (
     print_verdicts,
 )
 from qharness.errors import QHarnessError
-from qharness.evaluate.run.run_folder import is_run
+from qharness.evaluate.run.run_listing import find_named_run
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -80,12 +81,18 @@ def run(
     ] = None,
     api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
     baseline: Annotated[
-        str | None, typer.Option(help="Compare with this model in full precision, or with a finished run's folder.")
+        str | None,
+        typer.Option(
+            help="Compare with this model in full precision, or with a finished run: its folder, id, or last."
+        ),
     ] = None,
     chat: Chat = False,
     system: System = None,
     no_think: NoThink = False,
     no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, and what it takes by a short measurement.")
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
@@ -108,7 +115,7 @@ def run(
     if fail_unless_holds and (no_baseline or (quant == "none" and not baseline)):
         raise QHarnessError("--fail-unless-holds needs something to compare with: --quant, or --baseline")
     check_tracker(track)
-    finished = Path(baseline) if baseline and is_run(Path(baseline)) else None
+    finished = find_named_run(baseline, output) if baseline else None
     specs = [
         RunSpec(
             task=name,
@@ -145,6 +152,9 @@ def run(
     bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
     if model is None:
         note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
+    if dry_run:
+        print_run_plan(specs, json)
+        return 0
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)

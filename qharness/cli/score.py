@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qharness.cli.defaults_file import runs_folder
 from qharness.cli.options import AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
+from qharness.evaluate.run.run_folder import SAMPLES
+from qharness.evaluate.run.run_listing import find_named_run
 
 if TYPE_CHECKING:
     from qharness.results import ScoreResult
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 def score(
     task: Annotated[str, typer.Option(help="The task whose tests are run.")],
     samples: Annotated[
-        Path, typer.Option(help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote.')
+        Path,
+        typer.Option(
+            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote; or a run.'
+        ),
     ],
     chat: Annotated[
         bool, typer.Option("--chat", help="The texts are a chat model's answers: take the code out of them.")
@@ -39,7 +45,10 @@ def score(
 
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
-    result = run_score(task, samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
+    found = find_named_run(samples, runs_folder())
+    result = run_score(
+        task, found / SAMPLES if found else samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat
+    )
     if json:
         print_json(result.document)
     else:

@@ -213,15 +213,18 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
     if json:
         print_json(
             [
-                {"spec": _axes(job), "kind": job.kind, "folder": each.folder, "done": each.done, "error": each.error}
+                {
+                    **{"spec": _axes(job), "kind": job.kind, "folder": each.folder, "done": each.done},
+                    **{"error": each.error, "completions": each.completions, "found": each.found},
+                }
                 for job, each in zip(jobs, plans, strict=True)
             ]
         )
     else:
-        states = [each.error or ("done" if each.done else "to do") for each in plans]
+        states = [each.state for each in plans]
         rows = [(*_axes(each.job).values(), state) for each, state in zip(plans, states, strict=True)]
         print_table((*_AXES, "state"), rows)
-        echo(f"{states.count('to do')} of {len(plans)} jobs to do")
+        echo(f"{sum(not (each.done or each.error) for each in plans)} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 

@@ -83,16 +83,20 @@ class Generation:
 
     def max_batch_size(self, prompts: Sequence[Prompt], decoding: Decoding) -> int:
         """The number of completions that fit into memory at a time, by the bytes that one token's cache takes."""
-        longest = max(len(prompt.ids) for prompt in prompts)
-        length = min(longest + decoding.max_new_tokens, self.max_length)
-        with torch.inference_mode():
-            logits = self.step.prefill([[self.start_token_id()]], self.decoder_start_token_id).logits
-            row_bytes = self.step.row_bytes(length) * _COPIES + logits.shape[-1] * _LOGITS_BYTES
-        row_bytes *= decoding.num_beams
+        row_bytes = self.row_bytes(prompts, decoding)
         device = self.model.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         most = MAX_BATCH_SIZE.get(device.type, MAX_BATCH_SIZE["cpu"])
         return max(1, min(most // decoding.num_beams, int(free * _MEMORY_SHARE / row_bytes)))
+
+    def row_bytes(self, prompts: Sequence[Prompt], decoding: Decoding) -> int:
+        """The most bytes that one completion of these prompts takes while it is made, beside the model's own."""
+        longest = max(len(prompt.ids) for prompt in prompts)
+        length = min(longest + decoding.max_new_tokens, self.max_length)
+        with torch.inference_mode():
+            logits = self.step.prefill([[self.start_token_id()]], self.decoder_start_token_id).logits
+            row = self.step.row_bytes(length) * _COPIES + logits.shape[-1] * _LOGITS_BYTES
+        return int(row * decoding.num_beams)
 
     def __call__(
         self, prompts: Sequence[Prompt], decoding: Decoding, batch_size: int, *, halve: bool = True

@@ -66,7 +66,7 @@ class Models:
         where more than half of the blocks stayed in full precision, unless the spec allows that.
         """
         about = _about(model)
-        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        key = _key(about)
         made = self.reuse(key, lambda: self._locked(model, key, about, log))
         if made.untouched and not model.spec.allow_untouched:
             made.untouched.require_less_than_half(model.spec.quant)
@@ -135,6 +135,15 @@ def _about(model: ResolvedModel) -> dict[str, object]:
         "plugin": f"{offer.plugin} {offer.version}",
         **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
     }
+
+
+def _key(about: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def is_cached(model: ResolvedModel) -> bool:
+    """Whether a quantized model is in the cache."""
+    return model.spec.quant != "none" and quantized(_key(_about(model))).there
 
 
 def _forms(model: ResolvedModel) -> Sequence[LayerForm]:

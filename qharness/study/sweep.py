@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qharness.errors import QHarnessError
 from qharness.specs import RunSpec
@@ -15,17 +16,33 @@ from qharness.study.jobs import Attempt, Job, Measurement, with_baselines
 from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
 
+if TYPE_CHECKING:
+    from qharness.evaluate.run.run_plan import PlannedRun
+
 __all__ = ["Attempt", "PlannedJob", "carry_out", "plan", "sweep", "with_baselines"]
 
 
 @dataclass(frozen=True)
 class PlannedJob:
-    """A job of a study, and whether it is done. `folder`: of a run; of a measurement, its file."""
+    """A job of a study, and whether it is done. `folder`: of a run; of a measurement, its file.
+
+    `run`: of a run, what is to be run; `completions`: how many it has in all, of which `found` are there already.
+    """
 
     job: Job
     folder: Path | None = None
     done: bool = False
     error: str = ""
+    run: PlannedRun | None = None
+    completions: int = 0
+    found: int = 0
+
+    @property
+    def state(self) -> str:
+        """What is to be done, in words."""
+        if self.error or self.done:
+            return self.error or "done"
+        return f"resumes: {self.found:,} of {self.completions:,} completions are there" if self.found else "to do"
 
 
 def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
@@ -45,7 +62,7 @@ def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
 def _plan(job: Job) -> PlannedJob:
     """Find where a job's result belongs and whether it is there. Raises QHarnessError for a job that cannot be done."""
     from qharness.evaluate.run.run_folder import read_run
-    from qharness.evaluate.run.run_plan import plan_run
+    from qharness.evaluate.run.run_plan import count_completions, plan_run
     from qharness.quantization.resolution import bind_model, resolve
     from qharness.study.measurement_jobs import measured_path
     from qharness.study.run_jobs import check_model, checked_task
@@ -60,7 +77,8 @@ def _plan(job: Job) -> PlannedJob:
     if at_hand:
         check_model(spec, model)
     run = plan_run(spec, model, checked_task(spec))
-    return PlannedJob(job, run.folder, read_run(run.folder) is not None)
+    completions, found = count_completions(run)
+    return PlannedJob(job, run.folder, read_run(run.folder) is not None, run=run, completions=completions, found=found)
 
 
 def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:

@@ -16,7 +16,7 @@ from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.evaluate.run.run_record import prompt_row, ready_model, tests_once, verdict_fields, write_record
-from qharness.filters import execution_options
+from qharness.filters import ExecutionOptions, Verdict, execution_options
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Made
 from qharness.results import RunResult, SampleRow, Timings
@@ -55,7 +55,7 @@ class DrawnRun:
         self.run, self._made, self._files = run, made, files
         ((self._name, self._task),) = run.task.tasks.items()
         self._lm, self._journal = ready_model(run, made)
-        self._requests = _requests(self._task, run, self._lm)
+        self._requests = requests_of(self._task, run, self._lm)
         self._samples = run.spec.samples or 1
         self.size = len(self._requests) * self._samples
         assert run.spec.drawn
@@ -91,19 +91,11 @@ class DrawnRun:
 
     def _executed(self, places: Sequence[Place], texts: Sequence[str]) -> list[SampleRow]:
         """Rows with the verdicts of these completions, by the filters of their task."""
-        instances = []
-        for (problem, _), text in zip(places, texts, strict=True):
-            instance = copy.copy(self._requests[problem])
-            instance.resps, instance.filtered_resps = [text], {}
-            instances.append(instance)
-        run, task = self.run, self._task
-        task._instances = instances
-        with execution_options(run.execution):
-            task.apply_filters()
+        answered = [(self._requests[problem], text) for (problem, _), text in zip(places, texts, strict=True)]
+        verdicts = filtered(self._task, answered, self.run.execution)
         rows = []
-        for (_, sample), instance in zip(places, instances, strict=True):
-            (verdict,) = next(iter(instance.filtered_resps.values()))
-            common = prompt_row(run, self._name, instance.doc_id, instance.doc, instance.args[0])
+        for (_, sample), (instance, verdict) in zip(places, verdicts, strict=True):
+            common = prompt_row(self.run, self._name, instance.doc_id, instance.doc, instance.args[0])
             rows.append(replace(common, sample=sample, **verdict_fields(verdict)))
         return rows
 
@@ -126,7 +118,22 @@ class DrawnRun:
         return len(self._rows)
 
 
-def _requests(task: Task, run: PlannedRun, lm: Any) -> list[Instance]:
+def filtered(
+    task: Task, answered: Sequence[tuple[Instance, str]], options: ExecutionOptions
+) -> list[tuple[Instance, Verdict]]:
+    """The verdict on each text, an answer to its request, by the filters of the task."""
+    instances = []
+    for request, text in answered:
+        instance = copy.copy(request)
+        instance.resps, instance.filtered_resps = [text], {}
+        instances.append(instance)
+    task._instances = instances
+    with execution_options(options):
+        task.apply_filters()
+    return [(each, next(iter(each.filtered_resps.values()))[0]) for each in instances]
+
+
+def requests_of(task: Task, run: PlannedRun, lm: Any) -> list[Instance]:
     """The requests of a task, one a document, as lm-eval makes them."""
     task.set_fewshot_seed(seed=run.spec.seed)
     chat = (

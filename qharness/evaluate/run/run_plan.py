@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask
-from qharness.evaluate.run.run_folder import LOCK, RUN, folder_name, read_run
+from qharness.evaluate.run.run_folder import JOURNAL, LOCK, RUN, Journal, folder_name, read_run, relatives
 from qharness.filters import ExecutionOptions
 from qharness.models.decoding import Decoding
 from qharness.models.lm import DEPENDENT_BATCH_SIZE
@@ -50,6 +50,17 @@ def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRu
     if whole.drawn:  # of as many as were needed: one folder, whose run grows
         extent["order"] = whole.drawn.order
     return PlannedRun(whole, model, task, spec.output / folder_name(parts, _key(whole, model, task), extent))
+
+
+def count_completions(run: PlannedRun) -> tuple[int, int]:
+    """How many completions a run makes in all, and how many of these are in its journal and those of its relatives."""
+    limit, samples = run.spec.limit, run.spec.samples or 1
+    sizes = [min(len(task.eval_docs), limit or len(task.eval_docs)) for task in _generative(run.task)]
+    others = [] if run.model.quantizer.batch_dependent else relatives(run.folder)
+    journal = Journal(run.folder / JOURNAL, [folder / JOURNAL for folder in others])
+    most = max(sizes, default=0)
+    found = sum(document < most and sample < samples for document, sample, _ in journal.completions)
+    return samples * sum(sizes), found
 
 
 def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, object]:

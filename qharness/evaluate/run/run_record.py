@@ -87,14 +87,20 @@ def ready_model(run: PlannedRun, made: Made) -> tuple[Any, Journal]:
     """The model as lm-eval asks it, set up for a run, and the run's journal, whose completions it knows."""
     others = [] if run.model.quantizer.batch_dependent else relatives(run.folder)
     journal = Journal(run.folder / JOURNAL, [folder / JOURNAL for folder in others])
-    lm = made.lm(run.spec.seed, run.spec.batch_size)
+    lm = model_for(run, made)
     lm.known = journal.completions
     lm.on_batch = journal.append
-    lm.batch_dependent = run.model.quantizer.batch_dependent
-    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
     if unused_template(run, lm):
         _note_template(run.spec.model)
     return lm, journal
+
+
+def model_for(run: PlannedRun, made: Made) -> Any:
+    """The model as lm-eval asks it, with a run's settings and no journal."""
+    lm = made.lm(run.spec.seed, run.spec.batch_size)
+    lm.batch_dependent = run.model.quantizer.batch_dependent
+    lm.chat_template_args = {} if run.spec.think else dict.fromkeys(THINKING_SWITCHES, False)
+    return lm
 
 
 def unused_template(run: PlannedRun, lm: Any) -> bool:
@@ -263,7 +269,7 @@ def _tests(doc: Document) -> str | None:
     return tests if len(tests) <= _LONGEST_TESTS else f"{tests[:_LONGEST_TESTS]}\n[{len(tests):,} characters in all]"
 
 
-def verdict_fields(verdict: JsonObject) -> JsonObject:
+def verdict_fields(verdict: Mapping[str, Any]) -> JsonObject:
     """The fields of a row that a program's verdict gives."""
     return {key: value for key, value in verdict.items() if key != "cached"}
 
