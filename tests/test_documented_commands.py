@@ -81,6 +81,7 @@ NOT_RUN = {
         "run --backend llamacpp *",
         "run --backend openai *",
         "run --task bigcode:*",
+        "perturb --task mbpp --perturb nlaugmenter:*",
         "* --track mlflow",
     ),
     "the benchmarks' data, which is fetched, and minutes: tests/test_run.py and test_perturbed.py make such runs": (
