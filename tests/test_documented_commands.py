@@ -34,6 +34,7 @@ RUN = {
     "list presets": "",
     "list languages": "",
     "list tasks --path": "",
+    "run --quant rtn:3 --task tiny-python --samples 2 --dry-run": "--limit 2",
     "run --quant rtn:3 --task tiny-python --samples 2": "--limit 2",
     "choose --task tiny-python --quant rtn:2 rtn:3 rtn:4 int8-dynamic": "--limit 2 --samples 1 --output searched",
     "quantize --quant rtn:3 --output rounded": "",
