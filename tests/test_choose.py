@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qharness.report.data.findings import findings
 from qharness.results import RunResult, VerdictClass
 from qharness.study import search
 from qharness.study.search import SearchResult, SearchSpec, choose
+from tests import chat_templates, tiny_models
 
 SAMPLES, PROBLEMS = 8, 6
 
@@ -136,6 +138,39 @@ def test_the_command(memorized: Path, tmp_path: Path) -> None:
     assert (
         document["candidates"][0]["class"] == "loses" and document["candidates"][0]["tasks"][0]["loss"]["lower95"] > 15
     )
+
+
+def test_several_tasks_must_all_hold(memorized: Path, tmp_path: Path) -> None:
+    """The second task has the same problems, perturbed; each task is judged by its own pairs, in its own folders."""
+    tasks = ("warmup-python", "warmup-python@char:0.02")
+    asked = [spec(memorized, tmp_path, task=task) for task in tasks]
+    result = choose(SearchSpec(asked, ["ternary", "rtn:8"]))
+    ternary, eight = result.candidates
+    assert [of.task for of in ternary.tasks] == [tasks[0]] and ternary.verdict is VerdictClass.LOSES
+    assert [of.task for of in eight.tasks] == list(tasks)
+    first, second = eight.tasks
+    assert first.verdict is VerdictClass.HOLDS and (result.chosen is eight) == (second.verdict is VerdictClass.HOLDS)
+    assert eight.verdict is VerdictClass.on_all([first.verdict, second.verdict])
+    assert result.of == 2 * 3 * SAMPLES * PROBLEMS
+    baseline = max(ternary.tasks[0].pairs, first.pairs) + second.pairs
+    assert result.programs == baseline + ternary.tasks[0].pairs + first.pairs + second.pairs
+    folders = [each.folder.name for each in result.runs]
+    assert len(folders) == len(set(folders)) == 5 and sum("char" in name for name in folders) == 2
+    for each in result.runs[2:]:
+        assert each.record.baseline is not None and each.baseline is not None
+        assert each.record.spec.task == each.baseline.record.spec.task
+
+
+def test_a_chat_is_searched_as_a_chat(tmp_path: Path) -> None:
+    model = tiny_models.save_chat_model(tmp_path / "model", chat_templates.PLAIN)
+    asked = spec(model, tmp_path / "runs", task="tiny-python", limit=2, samples=2, max_new_tokens=5, chat=True)
+    result = choose(SearchSpec([asked], ["rtn:8"]))
+    assert result.candidates[0].verdict is VerdictClass.SAYS_NOTHING
+    assert len(result.runs) == 2 and all("--chat--" in each.folder.name for each in result.runs)
+    rows = [json.loads(line) for line in (result.runs[0].folder / "samples.jsonl").read_text().splitlines()]
+    assert all("<|assistant|>" in row["prompt"] for row in rows) and len(rows) == 4
+    whole = run(replace(asked, quant="rtn:8"))
+    assert whole.record.chat and whole.record.timings.completions == 0
 
 
 @pytest.mark.parametrize(
