@@ -16,7 +16,7 @@ from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_plan import PlannedRun
 from qharness.evaluate.run.run_record import prompt_row, ready_model, tests_once, verdict_fields, write_record
-from qharness.filters import ExecutionOptions, execution_options
+from qharness.filters import ExecutionOptions, Verdict, execution_options
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Made
 from qharness.results import RunResult, SampleRow, Timings
@@ -24,7 +24,6 @@ from qharness.results.paired_results import PASS_RATE
 from qharness.specs import Drawn
 from qharness.storage.atomic_writer import write_lines
 from qharness.storage.json_codec import encode
-from qharness.storage.json_values import JsonObject
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
@@ -92,12 +91,11 @@ class DrawnRun:
 
     def _executed(self, places: Sequence[Place], texts: Sequence[str]) -> list[SampleRow]:
         """Rows with the verdicts of these completions, by the filters of their task."""
-        run = self.run
         answered = [(self._requests[problem], text) for (problem, _), text in zip(places, texts, strict=True)]
-        judged = filtered(self._task, answered, run.execution)
+        verdicts = filtered(self._task, answered, self.run.execution)
         rows = []
-        for (_, sample), (instance, verdict) in zip(places, judged, strict=True):
-            common = prompt_row(run, self._name, instance.doc_id, instance.doc, instance.args[0])
+        for (_, sample), (instance, verdict) in zip(places, verdicts, strict=True):
+            common = prompt_row(self.run, self._name, instance.doc_id, instance.doc, instance.args[0])
             rows.append(replace(common, sample=sample, **verdict_fields(verdict)))
         return rows
 
@@ -122,7 +120,7 @@ class DrawnRun:
 
 def filtered(
     task: Task, answered: Sequence[tuple[Instance, str]], options: ExecutionOptions
-) -> list[tuple[Instance, JsonObject]]:
+) -> list[tuple[Instance, Verdict]]:
     """The verdict on each text, an answer to its request, by the filters of the task."""
     instances = []
     for request, text in answered:
