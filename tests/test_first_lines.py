@@ -96,6 +96,9 @@ CASES = {
     "one of many": Case(  # of 149 problems, one candidate alone would hold
         {f"rtn:{bits}": {"made-python": made(149, 2, 0.6)} for bits in (2, 3, 4, 5, 6)}, WAIT, says="None of 5"
     ),
+    "all lose": Case(
+        {f"rtn:{bits}": {"made-python": made(100, 2, 0.8, lost=30)} for bits in (2, 3)}, DROP, says="rtn:2 (at least"
+    ),
     "floor of several": Case(
         {f"rtn:{bits}": {"made-python": made(300, 2, 0.0)} for bits in (2, 3)}, OTHER_PROBLEMS, says="passes too little"
     ),
