@@ -12,7 +12,7 @@ REAL := build/real
 VLLM := build/vllm
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo replicate-small real-models vllm test test-slow lint docs docs-tables clean
+.PHONY: install demo replicate-small real-models vllm test test-slow lint docs docs-tables bare clean
 
 install: $(STAMP)
 
@@ -72,10 +72,15 @@ lint: install
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# docs/options.md, from the plugins' classes, and docs/house.svg, from the imports. Tests say when they are stale.
+# docs/options.md, from the plugins' classes, docs/house.svg, from the imports, and docs/schema. Tests say when they are stale.
 docs-tables: install
 	$(BIN)/python docs/tools/options.py
 	$(BIN)/python docs/tools/house.py
+	$(BIN)/python docs/tools/schemas.py
+
+# README's commands on a bare Debian, in build/bare. Needs root and mmdebstrap.
+bare:
+	.ci/bare bookworm
 
 clean:
 	rm -rf build dist *.egg-info
