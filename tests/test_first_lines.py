@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from qharness.cli import app
+from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import require_run
 from qharness.results import RunResult
 from qharness.specs import MaxLoss, RunSpec
-from qharness.study import run_jobs, sweep
+from qharness.study import run_jobs, search, sweep
 from qharness.study.jobs import Attempt, Job
 from tests.report_runs import write_run
 
@@ -92,9 +95,6 @@ CASES = {
     ),
     "one of many": Case(  # of 149 problems, one candidate alone would hold
         {f"rtn:{bits}": {"made-python": made(149, 2, 0.6)} for bits in (2, 3, 4, 5, 6)}, WAIT, says="None of 5"
-    ),
-    "all lose": Case(
-        {f"rtn:{bits}": {"made-python": made(100, 2, 0.8, lost=30)} for bits in (2, 3)}, DROP, says="rtn:2 (at least"
     ),
     "floor of several": Case(
         {f"rtn:{bits}": {"made-python": made(300, 2, 0.0)} for bits in (2, 3)}, OTHER_PROBLEMS, says="passes too little"
@@ -254,3 +254,84 @@ def test_a_bad_margin_is_one_line(text: str, tmp_path: Path) -> None:
 def test_what_is_compared_with_nothing_cannot_fail() -> None:
     done = CliRunner().invoke(app, ["run", "--task", "tiny-python", "--fail-unless-holds"])
     assert done.exit_code and "needs something to compare with" in str(done.exception)
+
+
+class MadeDraws:
+    """A run whose completions are made already, in the place of one that a model makes as far as it is asked."""
+
+    def __init__(self, passes: Passes) -> None:
+        self._passed = np.array(passes, dtype=float)
+        self.size, self.drawn = self._passed.size, 0
+
+    def passed(self, count: int) -> np.ndarray:
+        self.drawn = max(self.drawn, count)
+        return self._passed.ravel()[drawing_order(*self._passed.shape, 0)[:count]]
+
+
+def search_of(case: Case, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The search is real; the passes of the models that it asks are made."""
+    tasks = list(dict.fromkeys(task for of_quant in case.runs.values() for task in of_quant))
+
+    def models(quant: str) -> SimpleNamespace:
+        return SimpleNamespace(spec=SimpleNamespace(quant=quant, calib=None))
+
+    def begun(self: object, spec: RunSpec, model: SimpleNamespace, _: object) -> MadeDraws:
+        quant = model.spec.quant
+        of_task = next(each[spec.task] for name, each in case.runs.items() if quant in (name, "none"))
+        return MadeDraws(of_task[quant != "none"])
+
+    sized = sorted(((models(quant), 1e6 * case.sizes.get(quant, 5)) for quant in case.runs), key=lambda each: each[1])
+    plan = search._PlannedSearch(models("none"), sized, {}, {})  # type: ignore[arg-type]
+    monkeypatch.setattr(search, "_prepare", lambda _: plan)
+    monkeypatch.setattr(search, "_bytes", lambda _: 20e6)
+    monkeypatch.setattr(search._SmallestSearch, "_begun", begun)
+    monkeypatch.setattr(search._SmallestSearch, "_written", lambda _: [])
+    return ["choose", "--task", *tasks, "--quant", *case.runs]
+
+
+CHOSEN = {
+    "holds": (SHIP, "rtn:3", "rtn:3 holds: "),
+    "better": (SHIP, "rtn:3", "at most 0.0 points lost (95%)"),
+    "loses": (DROP, "", "2 points allowed"),
+    "floor": (OTHER_PROBLEMS, "", "full precision passes 0.0% on made-python"),
+    "ceiling with a loss": (DROP, "", "made-python"),
+    "ceiling with enough problems": (SHIP, "rtn:3", "made-python"),
+    "tasks disagree": (DROP, "", "made-java"),
+    "a task says nothing": (OTHER_PROBLEMS, "", "made-java"),
+    "all tasks": (SHIP, "rtn:3", "pass@1 on made-java, at most "),
+    "smallest of several": (SHIP, "rtn:4", "rtn:4 is the smallest of 3 that holds: "),
+    "all lose": (DROP, "", "All 2 lose, 2 points allowed: rtn:2 (at least "),
+}
+"""What a reader of `choose` should do: on these problems themselves, so that few of them decide as well as many."""
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_the_first_line_of_choose_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decision, choice, says = CHOSEN[name]
+    done = CliRunner().invoke(app, [*search_of(CASES[name], monkeypatch), "--fail-unless-holds"], standalone_mode=False)
+    assert done.exit_code == 0, done.exception
+    first = done.stdout.split("\n")[0]
+    assert decide(first) == (decision, choice), first
+    assert says in first
+    assert done.return_value == (0 if decision == SHIP else 3)
+
+
+@pytest.mark.parametrize("quants", [1, 2])
+def test_when_the_time_is_up_choose_says_that_more_is_needed(quants: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = {f"rtn:{bits}": {"made-python": made(100, 20, 0.8, lost=2)} for bits in range(2, 2 + quants)}
+    asked = search_of(Case(runs, WAIT), monkeypatch)
+    monkeypatch.setattr(search._SmallestSearch, "_time_is_up", property(lambda of: bool(of._made)))
+    done = CliRunner().invoke(app, [*asked, "--budget", "1", "--fail-unless-holds"], standalone_mode=False)
+    first = done.stdout.split("\n")[0]
+    assert decide(first) == (WAIT, "") and done.return_value == 3, first
+    assert "rtn:2" in first and ("not tried: rtn:3" in first) == (quants == 2)
+
+
+def test_every_kind_of_case_is_decided_by_all_four() -> None:
+    """Twelve cases at least, each kind by the four commands whose first line is the answer."""
+    kinds = ("holds", "loses", "floor", "tasks disagree", "smallest of several", "all lose")
+    assert len(CASES) >= 12 and set(kinds) <= set(CHOSEN)
+    for kind in kinds:
+        assert all(goes(command, CASES[kind]) for command in ("study", "report"))
+    assert {case.decision for case in CASES.values()} == {SHIP, DROP, WAIT, OTHER_PROBLEMS, NO_VERDICT}
+    assert {decision for decision, _, _ in CHOSEN.values()} == {SHIP, DROP, OTHER_PROBLEMS}

@@ -60,6 +60,26 @@ def test_aqlm_packed_unpacked_and_plain(in_process: Cli, random_llama: Path, cal
         assert torch.equal(logits(model), logits(loaded))
 
 
+def test_a_checkpoint_in_the_dtype_of_the_run_is_the_run_s_model(
+    in_process: Cli, random_llama: Path, calib: str, tmp_path: Path
+) -> None:
+    """In a half-precision model's own dtype its codebooks are rounded, which is said."""
+    half = tmp_path / "half"
+    transformers.AutoModelForCausalLM.from_pretrained(random_llama, dtype=torch.float16).save_pretrained(half)
+    transformers.AutoTokenizer.from_pretrained(random_llama).save_pretrained(half)
+    for dtype in ("auto", "float32"):
+        arguments = ["--model", half, "--quant", AQLM, "--calib", calib, "--dtype", dtype, "--output", tmp_path / dtype]
+        done = in_process("quantize", *arguments)
+        assert done.returncode == 0 and ("rounded to float16" in done.stderr) == (dtype == "auto"), done.stderr
+    run = Models().get(resolved(half, AQLM, calib=calib)).loaded.model
+    own, exact = (load_file(tmp_path / dtype / "model.safetensors") for dtype in ("auto", "float32"))
+    names = [name for name in own if name.endswith((".codebooks", ".scales"))]
+    assert names and all(torch.equal(own[name], exact[name].half()) for name in names)
+    assert all(torch.equal(run.state_dict()[name], exact[name]) for name in names)
+    assert any(not torch.equal(own[name].float(), exact[name]) for name in names)
+    assert torch.equal(logits(load_model(str(tmp_path / "float32"), "cpu").model), logits(run))
+
+
 @pytest.mark.parametrize(("dtype", "written"), [("auto", "F16"), ("bfloat16", "BF16")])
 def test_dtypes(dtype: str, written: str, in_process: Cli, random_llama: Path, calib: str, tmp_path: Path) -> None:
     from safetensors import safe_open

@@ -13,7 +13,7 @@ from typing import Any
 from lm_eval.api.task import ConfigurableTask
 
 from qharness import test_split
-from qharness.plugins.bigcode.loading import loaded_problems, loaded_task
+from qharness.plugins.bigcode.bigcode_problems import loaded_problems, loaded_task
 from qharness.plugins.bigcode.own_folder import own_folder
 
 # Its own defaults of sampling. Its 512 tokens include the prompt; ours are of the completion.

@@ -13,6 +13,7 @@ import json
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ def main(module: str, name: str) -> None:
     """Make the operation, then serve until the input ends; what its code prints goes to standard error."""
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
-        operation, answer = _tried(lambda: _made(module, name))
+        operation, answer = _tried(partial(_made, module, name))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
         for line in sys.stdin:
             asked = json.loads(line)
-            _, answer = _tried(lambda asked=asked: _output(operation, asked["text"], asked["seed"]))
+            _, answer = _tried(partial(_output, operation, asked["text"], asked["seed"]))
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
 

@@ -36,9 +36,12 @@ from qharness.cli.output import echo, print_json, print_table, registry, size
 from qharness.cli.strict_command import StrictCommand
 from qharness.cli.verdict_text import DOES_NOT_HOLD, FailUnlessHolds, MaxLossOption, max_loss_of
 from qharness.quantization.backends import BackendName
+from qharness.results import VerdictClass
 from qharness.specs import DEFAULT_MODEL, RunSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from qharness.storage.json_values import JsonObject
     from qharness.study.search import SearchedCandidate, SearchResult, TaskSearch
 
@@ -154,28 +157,56 @@ def choose(
 def _sentence(found: SearchResult, margin: float) -> str:
     """Which candidate to take, or why there is none to take, and what the search took."""
     effort = f"{found.programs:,} of {found.of:,} completions, {_time(found.seconds)}"
-    chosen = found.chosen
-    silent = next((of for each in found.candidates for of in each.tasks if of.verdict == "says-nothing"), None)
+    chosen, count = found.chosen, len(found.candidates)
+    silent = next(
+        (of for each in found.candidates for of in each.tasks if of.verdict is VerdictClass.SAYS_NOTHING), None
+    )
     if silent:
         full = f"full precision passes {100 * silent.full:.1f}% on {silent.task}"
         return f"This says nothing of any candidate: {full}, too little to see a loss of {margin:g} points ({effort})."
-    if chosen is None:
-        verdicts = ", ".join(f"{each.quant} {_verdict(each)}" for each in found.candidates)
-        return f"No candidate is shown to lose at most {margin:g} points: {verdicts} ({effort})."
-    tasks = "; ".join(f"{_scores(each)} pass@1 on {each.task}, {_most(each)}" for each in chosen.tasks)
-    saved = 1 - chosen.size / found.full_size
-    smaller = f", {100 * saved:.0f}% smaller" if saved >= 0.005 else ""
-    return f"{chosen.quant} is the smallest of {len(found.candidates)} that holds: {tasks}{smaller} ({effort})."
+    if chosen:
+        tasks = "; ".join(_bounded(each) for each in chosen.tasks)
+        saved = 1 - chosen.size / found.full_size
+        smaller = f", {100 * saved:.0f}% smaller" if saved >= 0.005 else ""
+        head = f"is the smallest of {count} that holds" if count > 1 else "holds"
+        return f"{chosen.quant} {head}: {tasks}{smaller} ({effort})."
+    lose = [each for each in found.candidates if each.verdict is VerdictClass.LOSES]
+    if len(lose) == count > 1:
+        return f"All {count} lose, {margin:g} points allowed: {_listed(lose)} ({effort})."
+    open_ = [each for each in found.candidates if each not in lose]
+    first = (lose or open_)[0]
+    if count == 1:
+        head = f"{first.quant} loses" if lose else f"Cannot tell whether {first.quant} holds"
+        return f"{head}: {'; '.join(_bounded(each) for each in first.tasks)}, {margin:g} points allowed ({effort})."
+    tried = [each for each in open_ if each.tasks]
+    parts = [f"cannot tell yet: {_listed(tried)}"] if tried else []
+    parts += (
+        [f"not tried: {', '.join(each.quant for each in open_ if not each.tasks)}"] if len(tried) < len(open_) else []
+    )
+    parts += [f"shown to lose: {_listed(lose)}"] if lose else []
+    return f"None of {count} is shown to hold; {'; '.join(parts)}; {margin:g} points allowed ({effort})."
 
 
-def _most(task: TaskSearch) -> str:
+def _listed(candidates: Sequence[SearchedCandidate]) -> str:
+    """Candidates, each with the bound on the task that decides, which is the last that was looked at."""
+    return ", ".join(f"{each.quant} ({_bound(each.tasks[-1])} on {each.tasks[-1].task})" for each in candidates)
+
+
+def _bounded(task: TaskSearch) -> str:
+    """A task's scores and the bound that decides."""
+    return f"{_scores(task)} pass@1 on {task.task}, {_bound(task)}"
+
+
+def _bound(task: TaskSearch) -> str:
+    """The bound that decides, or both where neither does."""
+    low, high = (100 * end for end in task.interval)
     if task.pairs == task.of:
-        return f"{100 * task.interval[1]:.1f} points lost in all {task.of:,} pairs"
-    return f"at most {max(0.0, 100 * task.interval[1]):.1f} points lost (95%) of all {task.of:,} pairs"
-
-
-def _verdict(candidate: SearchedCandidate) -> str:
-    return {None: "not tried", "cannot-tell": "cannot be told yet"}.get(candidate.verdict, str(candidate.verdict))
+        return f"{high:.1f} points lost in all {task.of:,} pairs"
+    if task.verdict is VerdictClass.LOSES:
+        return f"at least {low:.1f} points lost (95%) of all {task.of:,} pairs"
+    if task.verdict is VerdictClass.HOLDS:
+        return f"at most {max(0.0, high):.1f} points lost (95%) of all {task.of:,} pairs"
+    return f"between {low:.1f} and {high:.1f} points lost (95% each) of all {task.of:,} pairs"
 
 
 def _rows(candidate: SearchedCandidate) -> list[tuple[str, ...]]:

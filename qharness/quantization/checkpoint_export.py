@@ -99,12 +99,26 @@ def _write(loaded: LoadedModel, quantizer: Quantizer, original: nn.Module, dtype
             f"{quantizer.name} has no checkpoint form that transformers loads: it runs with `qharness run`"
         )
     if quant_method(loaded.model.config) is None:  # another library's layers stay in the dtype they were made in
+        if isinstance(quantizer, SavingQuantizer):
+            _note_rounding(loaded.model.dtype, dtype)
         loaded.model.to(dtype=dtype)  # type: ignore[call-arg]
     if isinstance(quantizer, SavingQuantizer):
         quantizer.save(loaded.model, folder)
     else:
         loaded.model.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
+
+
+def _note_rounding(made: torch.dtype, written: torch.dtype) -> None:
+    """Say that a coarser dtype is written than the layers' codebooks and scales were made in."""
+    import torch
+
+    if torch.finfo(written).eps > torch.finfo(made).eps:
+        new, old = (str(each).removeprefix("torch.") for each in (written, made))
+        note(
+            f"note: codebooks and scales are rounded to {new}, the model's own dtype; `run` has them in {old}, so some "
+            f"completions may differ: --dtype {old} writes them as they are"
+        )
 
 
 def _readers(quantizer: Quantizer) -> CheckpointReaders | None:

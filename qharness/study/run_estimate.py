@@ -72,8 +72,9 @@ def estimate(plans: Sequence[PlannedJob]) -> Estimate:
     left = [(plan, plan.run) for plan in plans if plan.run and not plan.done]
     with quiet():
         check_backends([run for _, run in left])
-        models, trials = Models(), {}
-        found, sizes = [], {}
+        models = Models()
+        trials: dict[tuple[str, str], _Measured | None] = {}
+        found, sizes = [], dict[tuple[str, str], ModelEstimate]()
         for plan, run in sorted(left, key=lambda each: str(each[1].model.source.name)):
             key = (run.model.source.name, run.spec.task)
             if run.spec.backend == "hf" and key not in trials:
@@ -89,6 +90,11 @@ class _Measured:
     decoding: DecodingTrial
     weights: int
     program_s: float | None
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the weights and of a batch."""
+        return self.weights + self.decoding.size * self.decoding.row_bytes
 
 
 def _measured(run: PlannedRun, models: Models) -> _Measured | None:
@@ -133,6 +139,6 @@ def _estimated(plan: PlannedJob, run: PlannedRun, measured: _Measured | None) ->
 
 
 def _sized(run: PlannedRun, measured: _Measured | None) -> ModelEstimate:
-    memory = measured and measured.weights + measured.decoding.size * measured.decoding.row_bytes
+    memory = measured.memory if measured else None
     figures = checkpoint_figures(run.model.source, run.model.quantizer)
     return ModelEstimate(run.spec.quant, memory, figures.storage_bytes, is_cached(run.model))

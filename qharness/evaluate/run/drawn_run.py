@@ -91,13 +91,11 @@ class DrawnRun:
 
     def _executed(self, places: Sequence[Place], texts: Sequence[str]) -> list[SampleRow]:
         """Rows with the verdicts of these completions, by the filters of their task."""
-        run, answered = (
-            self.run,
-            [(self._requests[problem], text) for (problem, _), text in zip(places, texts, strict=True)],
-        )
+        answered = [(self._requests[problem], text) for (problem, _), text in zip(places, texts, strict=True)]
+        verdicts = filtered(self._task, answered, self.run.execution)
         rows = []
-        for (_, sample), (instance, verdict) in zip(places, filtered(self._task, answered, run.execution), strict=True):
-            common = prompt_row(run, self._name, instance.doc_id, instance.doc, instance.args[0])
+        for (_, sample), (instance, verdict) in zip(places, verdicts, strict=True):
+            common = prompt_row(self.run, self._name, instance.doc_id, instance.doc, instance.args[0])
             rows.append(replace(common, sample=sample, **verdict_fields(verdict)))
         return rows
 

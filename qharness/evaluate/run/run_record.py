@@ -270,7 +270,7 @@ def _tests(doc: Document) -> str | None:
     return tests if len(tests) <= _LONGEST_TESTS else f"{tests[:_LONGEST_TESTS]}\n[{len(tests):,} characters in all]"
 
 
-def verdict_fields(verdict: JsonObject) -> JsonObject:
+def verdict_fields(verdict: Mapping[str, Any]) -> JsonObject:
     """The fields of a row that a program's verdict gives."""
     return {key: value for key, value in verdict.items() if key != "cached"}
 
