@@ -88,7 +88,7 @@ def test_sigterm_goes_the_way_of_ctrl_c() -> None:
 
 @pytest.mark.parametrize("number", STATUS)
 def test_a_run_says_what_is_kept_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
-    command = ["run", "--task", "tiny-python", "--quant", "rtn:3", "--no-baseline", "--limit", 4, "--samples", 20]
+    command = ["run", "--task", "tiny-python", "--quant", "rtn:3", "--no-baseline", "--limit", 2, "--samples", 20]
     command += ["--batch-size", 4]  # so that completions are written as they come
 
     def begun() -> bool:
@@ -96,7 +96,7 @@ def test_a_run_says_what_is_kept_and_goes_on(number: signal.Signals, tmp_path: P
 
     line = stopped(number, "running rtn:3", command, tmp_path, begun)
     found = re.fullmatch(
-        r"qharness: stopped: (\d+) of 80 completions of rtn:3 on tiny-python are kept in (runs/\S+); "
+        r"qharness: stopped: (\d+) of 40 completions of rtn:3 on tiny-python are kept in (runs/\S+); "
         r"the same command goes on from there",
         line,
     )
@@ -107,7 +107,7 @@ def test_a_run_says_what_is_kept_and_goes_on(number: signal.Signals, tmp_path: P
     if number is signal.SIGTERM:
         done = subprocess.run([QHARNESS, *map(str, command), "--json"], cwd=tmp_path, capture_output=True, text=True)
         document = json.loads(done.stdout)
-        assert document["timings"]["completions"] == 80 - len(kept)  # the rest alone was made
+        assert document["timings"]["completions"] == 40 - len(kept)  # the rest alone was made
 
 
 @pytest.mark.slow

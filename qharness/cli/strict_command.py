@@ -16,7 +16,7 @@ from qharness.errors import SettingError
 from qharness.progress import Verbosity, set_verbosity
 
 OUTPUT = "Output"
-_LONGEST_CHOICE = 14
+_LONGEST_CHOICE = 10
 _METAVARS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
@@ -75,6 +75,7 @@ class StrictCommand(TyperCommand):
         *params, shown = own
         shown.rich_help_panel = OUTPUT
         _narrow(shown)
+        params.sort(key=lambda each: each.rich_help_panel == OUTPUT)
         return [*params, *self._shared, shown]
 
     def invoke(self, ctx: Any) -> Any:
