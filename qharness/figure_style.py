@@ -184,7 +184,7 @@ def finished(
 
 _LONGEST = 60  # characters
 _SIZE = 8.0  # points, of labels
-_OFFSETS = ((6, 4), (6, -12), (-6, 4), (-6, -12), (8, -4), (-8, -4))  # points: right above, right below, left ...
+_OFFSETS = ((6, 4), (6, -12), (-6, 4), (-6, -12), (6, 15), (6, -23), (-6, 15), (-6, -23))  # points: right above, ...
 _BEHIND = {"facecolor": "#ffffff", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}
 _POINT = 4.0  # points, half the width of a marker
 

@@ -25,7 +25,7 @@ from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
 from qharness.metrics.table import TEXT_METRICS
-from qharness.progress import counter
+from qharness.progress import phase
 from qharness.registry import get_registry
 
 
@@ -149,7 +149,7 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     verdicts = verdict_cache() if options.cache else None
     programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
-    with counter("programs run") as progress:
+    with phase("execute", "programs") as progress:
         found = run_in_pool(
             programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
         )

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 from qharness import QHarnessError, RunSpec
-from qharness.progress import counter, note
+from qharness.progress import note, phase
 from qharness.study.jobs import Memory
 
 
 def write(spec: RunSpec, memory: Memory, *, wait: bool) -> Path:
     """A file that says who did it, and with how many threads."""
     note(f"writing {spec.task}")
-    with counter("letters") as progress:
+    with phase("letters") as progress:
         progress(1, 1)
     spec.output.mkdir(parents=True, exist_ok=True)
     path = spec.output / f"{spec.model}-{spec.task}"

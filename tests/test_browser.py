@@ -175,7 +175,7 @@ def test_problems_lost_and_their_completions(opened: Any) -> None:
     choose(opened, "problems", "second run", "coder, rtn:3")
     assert len(texts(opened, listed)) == PROBLEMS
     choose(opened, "problems", "problems", "lost")
-    assert len(texts(opened, listed)) == 4 and "100.0\t25.0\t▼ -75.0" in texts(opened, listed)[0]
+    assert len(texts(opened, listed)) == 4 and "▼ -75.0\t100.0\t25.0" in texts(opened, listed)[0]
     choose(opened, "problems", "problems", "won")
     assert texts(opened, listed) == []
     choose(opened, "problems", "problems", "lost")

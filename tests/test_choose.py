@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from qharness.report.data.findings import findings
 from qharness.results import RunResult, VerdictClass
 from qharness.study import search
 from qharness.study.search import SearchResult, SearchSpec, choose
+from tests import chat_templates, tiny_models
 
 SAMPLES, PROBLEMS = 8, 6
 
@@ -136,6 +138,35 @@ def test_the_command(memorized: Path, tmp_path: Path) -> None:
     assert (
         document["candidates"][0]["class"] == "loses" and document["candidates"][0]["tasks"][0]["loss"]["lower95"] > 15
     )
+
+
+def test_several_tasks_must_all_hold(memorized: Path, tmp_path: Path) -> None:
+    """The model knows nothing of the second task, which so says nothing of a candidate that holds on the first."""
+    hard = spec(memorized, tmp_path, task="tiny-python", limit=1, samples=2, max_new_tokens=5)
+    result = choose(SearchSpec([spec(memorized, tmp_path), hard], ["ternary", "rtn:8", "rtn:7"]))
+    ternary, eight, seven = result.candidates
+    assert [of.task for of in ternary.tasks] == ["warmup-python"] and ternary.verdict is VerdictClass.LOSES
+    assert [of.task for of in eight.tasks] == ["warmup-python", "tiny-python"] and not seven.tasks
+    assert [of.verdict for of in eight.tasks] == [VerdictClass.HOLDS, VerdictClass.SAYS_NOTHING]
+    assert eight.verdict is VerdictClass.SAYS_NOTHING and result.chosen is None
+    first, second = eight.tasks
+    baseline = max(ternary.tasks[0].pairs, first.pairs) + second.pairs
+    assert result.programs == baseline + ternary.tasks[0].pairs + first.pairs + second.pairs
+    assert result.of == 4 * (SAMPLES * PROBLEMS + 2) and len(result.runs) == 5
+    for each in result.runs[2:]:
+        assert each.baseline is not None and each.record.spec.task == each.baseline.record.spec.task
+
+
+def test_a_chat_is_searched_as_a_chat(tmp_path: Path) -> None:
+    model = tiny_models.save_chat_model(tmp_path / "model", chat_templates.PLAIN)
+    asked = spec(model, tmp_path / "runs", task="tiny-python", limit=2, samples=2, max_new_tokens=5, chat=True)
+    result = choose(SearchSpec([asked], ["rtn:8"]))
+    assert result.candidates[0].verdict is VerdictClass.SAYS_NOTHING
+    assert len(result.runs) == 2 and all("--chat--" in each.folder.name for each in result.runs)
+    rows = [json.loads(line) for line in (result.runs[0].folder / "samples.jsonl").read_text().splitlines()]
+    assert all("<|assistant|>" in row["prompt"] for row in rows) and len(rows) == 4
+    whole = run(replace(asked, quant="rtn:8"))
+    assert whole.record.chat and whole.record.timings.completions == 0
 
 
 @pytest.mark.parametrize(

@@ -182,12 +182,12 @@ def test_the_live_table_shows_each_job(tmp_path: Path) -> None:
         table.began(each)
         table.ended(Attempt(each))
     table.began(jobs[10])
-    table.moved(jobs[10], "completions", 12, 60)
+    table.moved(jobs[10], "generate", 12, 60)
     table.began(jobs[11])
     table.ended(Attempt(jobs[11], error="no memory"))
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(table)
     shown = console.export_text()
-    assert "completions: 12/60" in shown and "failed" in shown and "waiting" in shown
+    assert "generate 12/60" in shown and "failed" in shown and "waiting" in shown
     assert " t11 " in shown and " t10 " in shown and " t7 " not in shown and "10 of 20 done, 1 failed" in shown
     assert said == ["failed: no memory"]

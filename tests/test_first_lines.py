@@ -96,16 +96,10 @@ CASES = {
     "one of many": Case(  # of 149 problems, one candidate alone would hold
         {f"rtn:{bits}": {"made-python": made(149, 2, 0.6)} for bits in (2, 3, 4, 5, 6)}, WAIT, says="None of 5"
     ),
-    "all lose": Case(
-        {f"rtn:{bits}": {"made-python": made(100, 2, 0.8, lost=30)} for bits in (2, 3)}, DROP, says="rtn:2 (at least"
-    ),
     "floor of several": Case(
         {f"rtn:{bits}": {"made-python": made(300, 2, 0.0)} for bits in (2, 3)}, OTHER_PROBLEMS, says="passes too little"
     ),
     "alone it holds": one(made(149, 2, 0.6), SHIP, choice="rtn:3"),
-    "all lose": Case(
-        {f"rtn:{bits}": {"made-python": made(100, 2, 0.8, lost=30)} for bits in (2, 3)}, DROP, says="All 2 lose"
-    ),
     "relative": one(
         made(400, 2, 0.05, lost=16), DROP, max_loss="20%", says="of full precision's pass@1 lost (95%), 20%"
     ),
@@ -119,7 +113,7 @@ def decide(line: str) -> tuple[str, str]:
     if found := re.match(r"(\S+) (holds|is the smallest of \d+ that holds)", line):
         return SHIP, found[1]
     for words, decision in (
-        (r"\S+ loses|All \d+ lose", DROP),
+        (r"\S+ loses", DROP),
         (r"Cannot tell whether|None of \d+ is shown to hold", WAIT),
         (r"All \d+ lose", DROP),
         ("This says nothing of", OTHER_PROBLEMS),

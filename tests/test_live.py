@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +262,44 @@ def test_ctrl_c_ends_the_study_and_its_page(study: subprocess.Popen[str]) -> Non
     assert study.wait(30) not in (0, 2)
     assert state(url) is None
     assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_page_stays_until_ctrl_c(tmp_path: Path) -> None:
+    """With the last report on it; the exit status is the study's."""
+    import pty
+
+    (tmp_path / "some.toml").write_text('tasks = ["tiny-python"]\nlimit = 2\nsamples = 1\ndevice = "cpu"\n')
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "qharness", "study", "some.toml", "--serve", "--output", "runs"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stderr=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm"},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        said: list[bytes] = []
+
+        def read() -> None:
+            with suppress(OSError):  # the end of a pseudo-terminal
+                while part := os.read(ours, 4096):
+                    said.append(part)
+
+        threading.Thread(target=read, daemon=True).start()
+        try:
+            until(lambda: b"stays until Ctrl-C" in b"".join(said), 300)
+            url = re.search(rb"http://127\.0\.0\.1:\d+/", b"".join(said))
+            assert url
+            until(lambda: state(url[0].decode())["report"]["number"], 300)
+            found = state(url[0].decode())
+            assert found["over"] is True and [each["state"] for each in found["jobs"]] == ["done"]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0 and state(url[0].decode()) is None
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        assert process.stdout and "tiny-python" in process.stdout.read()
+    os.close(ours)
 
 
 @pytest.fixture

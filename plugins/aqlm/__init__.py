@@ -75,8 +75,8 @@ class Aqlm(CheckedOptions):
         """Quantize the blocks' Linears in place, block by block (blockwise.py). Goes on where a killed run stopped."""
         from qharness import block_linears, find_blocks
         from qharness.plugins.aqlm.block import Tuning
-        from qharness.plugins.aqlm.block_progress import PartCache, fingerprint
-        from qharness.plugins.aqlm.blockwise import BlockPlan, generator, held_out, quantize_blocks
+        from qharness.plugins.aqlm.block_progress import PartCache, Steps, fingerprint
+        from qharness.plugins.aqlm.blockwise import BlockPlan, block_steps, generator, held_out, quantize_blocks
         from qharness.plugins.aqlm.distillation import DISTILLATION, cache_teacher, distill
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.replay import batches, working_on
@@ -101,13 +101,18 @@ class Aqlm(CheckedOptions):
         cache = PartCache.of(fingerprint(model, context.calibration, _about(self, plan, device.type)), context.log)
         blocks = list(find_blocks(model).values())
         texts = batches(sequences, size=1) if self.finetune == "e2e" else []
-        with suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks)):
+        counts = [sum(each.startswith(f"{name}.") for each in layers) for name in find_blocks(model)]
+        whole = sum(block_steps(count, plan) for count in counts) + (DISTILLATION.epochs if texts else 0)
+        steps = Steps(context.progress, whole)
+        steps.take(0)
+        threads = suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks))
+        with threads, cache.told_when_stopped(len(blocks)):
             cache_teacher(model, texts, cache, device)
-            quantize_blocks(model, sequences, list(layers), plan, cache, context.log, device)
+            quantize_blocks(model, sequences, list(layers), plan, cache, context.log, steps, device)
             if texts:
                 draw = generator(context.seed, "end to end")
                 with working_on(model, device):
-                    distill(model, blocks, texts, held_out(len(texts)), cache, draw, DISTILLATION, context.log)
+                    distill(model, blocks, texts, held_out(len(texts)), cache, draw, DISTILLATION, context.log, steps)
         cache.remove()
         return model
 

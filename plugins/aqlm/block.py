@@ -73,9 +73,17 @@ def linear_of(block: nn.Module, name: str) -> nn.Linear:
 
 
 def quantize_block(
-    block: nn.Module, xtx: dict[str, Tensor], shape: Shape, seeds: Callable[[str], torch.Generator], search: Search
+    block: nn.Module,
+    xtx: dict[str, Tensor],
+    shape: Shape,
+    seeds: Callable[[str], torch.Generator],
+    search: Search,
+    done: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
-    """Replace each Linear that `xtx` names by an AqlmLinear. Returns their relative errors, by name."""
+    """Replace each Linear that `xtx` names by an AqlmLinear. Returns their relative errors, by name.
+
+    `done` is called after each.
+    """
     errors = {}
     for name, inputs in xtx.items():
         linear = linear_of(block, name)
@@ -83,6 +91,7 @@ def quantize_block(
         bias = None if linear.bias is None else linear.bias.detach()
         replace_module(block, name, AqlmLinear(result.weight, bias))
         errors[name] = result.errors[-1]
+        done()
     return errors
 
 
@@ -93,18 +102,22 @@ def tune_block(
     held_out: Sequence[int],
     generator: torch.Generator,
     tuning: Tuning,
+    done: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train a block's codebooks, scales and every other parameter towards its full-precision output, in float32.
 
     `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
-    The error, on the batches `held_out`, is ||F(x) - Fhat(x)||^2 / ||F(x)||^2.
+    The error, on the batches `held_out`, is ||F(x) - Fhat(x)||^2 / ||F(x)||^2. `done` is called after each epoch.
     """
 
     def epoch() -> Iterator[Iterator[Tensor]]:
         for batch in _steps(shuffled_training(len(targets), held_out, generator), targets, tuning.batch):
             yield _losses(block, calls(batch), [targets[i] for i in batch])
 
-    return train(block, list(block.parameters()), tuning, epoch, lambda: _error(block, calls, targets, held_out))
+    def error() -> float:
+        return _error(block, calls, targets, held_out)
+
+    return train(block, list(block.parameters()), tuning, epoch, error, lambda *_: done())
 
 
 def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterator[list[int]]:

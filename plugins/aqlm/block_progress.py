@@ -6,7 +6,8 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,16 @@ class PartCache:
             scratch.touch(mode=0o600)
             scratch.write_bytes(content)
 
+    @contextmanager
+    def told_when_stopped(self, total: int) -> Iterator[None]:
+        """On Ctrl-C, say in the exception how many blocks, of `total`, are in the cache."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if done := len(list(self.folder.glob("block-*"))):
+                error.add_note(f"aqlm: {done} of {total} blocks are kept in {self.folder}")
+            raise
+
     def remove(self) -> None:
         """Delete all parts, once the model is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -103,6 +114,25 @@ def _digest(part: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+@dataclass
+class Steps:
+    """Counts a quantization's steps (a layer, an epoch of tuning) for `report(done, total)`."""
+
+    report: Callable[[int, int], None]
+    total: int
+    done: int = 0
+
+    def take(self, count: int = 1) -> None:
+        """Count steps as done."""
+        self.done += count
+        self.report(self.done, self.total)
+
+    def drop(self, count: int) -> None:
+        """Count steps as not to be done: those of a part that was done before, or an epoch that is not needed."""
+        self.total -= count
+        self.report(self.done, self.total)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.block import Tuning, collect_xtx, linear_of, quantize_block, tune_block
-from qharness.plugins.aqlm.block_progress import Clock, PartCache
+from qharness.plugins.aqlm.block_progress import Clock, PartCache, Steps
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.replay import Replay, batches, hidden, working_on
 from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
@@ -42,11 +42,12 @@ def quantize_blocks(
     plan: BlockPlan,
     cache: PartCache,
     log: Callable[[str], None],
+    steps: Steps,
     device: torch.device | None = None,
 ) -> None:
     """Replace the Linears `names` of a model, in place; read the blocks that `cache` holds, and write it the others.
 
-    Each block is on `device` while it is worked on.
+    Each block is on `device` while it is worked on. `steps` has those of all blocks: `block_steps` for each.
     """
     blocks = find_blocks(model)
     inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
@@ -61,34 +62,46 @@ def quantize_blocks(
         with working_on(block, replay.device):
             if part is not None:
                 _restore(block, inner, part)
+                steps.drop(block_steps(len(inner), plan))
                 clock.done(number, "block", counts=False)
             else:
-                said = _quantize(replay, name, block, inner, plan)
+                said = _quantize(replay, name, block, inner, plan, steps)
                 cache.write(f"block-{number:04d}", block.state_dict())
                 clock.done(number, f"{said}; block")
             if reached and number < len(order):
                 replay.advance(name)
 
 
-def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str], plan: BlockPlan) -> str:
+def block_steps(layers: int, plan: BlockPlan) -> int:
+    """How many steps a block of so many Linears takes: one for each, and one for each epoch of its tuning."""
+    return layers + (plan.tuning.epochs if plan.tuning and layers else 0)
+
+
+def _quantize(replay: Replay, name: str, block: nn.Module, inner: Sequence[str], plan: BlockPlan, steps: Steps) -> str:
     """Quantize a block and train it; return a line that says how well."""
     if not inner:
         return "nothing to quantize"
+    begun = steps.done
     reached = name in replay.blocks
     xtx = collect_xtx(block, inner, replay.calls(name) if reached else ())
     targets = []
     if reached and plan.tuning:
         with torch.no_grad():
             targets = [hidden(call.run(block)).cpu() for call in replay.calls(name)]
-    errors = quantize_block(block, xtx, plan.shape, lambda layer: generator(plan.seed, name, layer), plan.search)
+
+    def seeds(layer: str) -> torch.Generator:
+        return generator(plan.seed, name, layer)
+
+    errors = quantize_block(block, xtx, plan.shape, seeds, plan.search, steps.take)
     said = f"mean error of its layers {sum(errors.values()) / len(errors):.3g}"
     unseen = [layer for layer, inputs in xtx.items() if not inputs.diagonal().any()]
     if reached and unseen:  # experts that no token chose, or weights that are read and not called
         said += f", {len(unseen)} of them by their weights alone, for no token reached them ({unseen[0]})"
     if targets and plan.tuning:
         calls, draw = partial(replay.calls, name), generator(plan.seed, name, "tuning")
-        tuned = tune_block(block, calls, targets, held_out(len(targets)), draw, plan.tuning)
+        tuned = tune_block(block, calls, targets, held_out(len(targets)), draw, plan.tuning, steps.take)
         said += f", of the block {tuned.before:.3g}, tuned {tuned.after:.3g}"
+    steps.drop(block_steps(len(inner), plan) - (steps.done - begun))
     return said
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from qharness import ModelError, find_blocks, model_inputs
-from qharness.plugins.aqlm.block_progress import PartCache
+from qharness.plugins.aqlm.block_progress import PartCache, Steps
 from qharness.plugins.aqlm.early_stopping import Training, shuffled_training, train
 from qharness.plugins.aqlm.replay import Replay, call_of, working_on
 
@@ -100,11 +100,12 @@ def distill(
     generator: torch.Generator,
     training: Training,
     log: Callable[[str], None],
+    steps: Steps,
 ) -> None:
     """Train a quantized model in place, in float32, towards the teacher's hidden states that `cache` holds of `inputs`.
 
     A batch is a step. The model ends in the state of least KL on the batches `held_out`, on which it is not trained.
-    `blocks` are the model's; the whole model must be on the device on which it is trained.
+    `blocks` are the model's; the whole model must be on the device on which it is trained. `steps` has one an epoch.
     """
 
     def epoch() -> Iterator[Iterable[Tensor]]:
@@ -113,6 +114,7 @@ def distill(
             yield [loss / tokens]
 
     def say(number: int, before: float, now: float) -> None:
+        steps.take()
         log(f"aqlm: end-to-end epoch {number} of at most {training.epochs}, KL {before:.4g} -> {now:.4g}")
 
     with _checkpointed(blocks):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -21,11 +21,15 @@ _TOKENS = 256  # at a time, about: what a block holds of them counts beside a sm
 
 
 def observe(
-    model: PreTrainedModel, names: Sequence[str], sequences: Sequence[Tensor]
+    model: PreTrainedModel,
+    names: Sequence[str],
+    sequences: Sequence[Tensor],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[dict[str, Histogram], int]:
     """Return histograms of the magnitudes of each Linear's inputs, by name, and how many tokens were read.
 
     `sequences`: token ids int64 [length], read in batches of one length, so that nothing is padded.
+    `progress` gets the number of batches that are read, and of all.
     """
     histograms = {name: Histogram() for name in names}
     tokens = 0
@@ -36,11 +40,13 @@ def observe(
         head = model.get_output_embeddings()
         if head is not None:  # after its own count: logits take more memory than all else
             hooks.enter_context(head.register_forward_pre_hook(_stop))
-        for batch in _batches(sequences):
+        whole = _batches(sequences)
+        for number, batch in enumerate(whole, 1):
             with suppress(_Done):
                 model(**model_inputs(model, batch))
             tokens += batch.numel()
             trim()
+            progress(number, len(whole))
     if not tokens:
         raise ModelError("int8-static: the calibration set holds no tokens")
     return histograms, tokens

@@ -52,7 +52,7 @@ class Int8Static(CheckedOptions):
         if context.calibration is None:
             raise ModelError("int8-static needs a calibration set: name one with --calib")
         names = linear_names(model, self.head)
-        found, tokens = observe(model, names, context.calibration.sequences)
+        found, tokens = observe(model, names, context.calibration.sequences, context.progress)
         trim()
         levels = levels_of(self.act_bits)
         ranges = {name: each.choose(self.loss, levels, self.percentile) for name, each in found.items()}

@@ -20,7 +20,8 @@ class QuantizationContext:
     """The inputs of a quantizer besides the model.
 
     `calibration`: None unless the quantizer needs it. `log(line)` adds a line to the run's record. `device`: where a
-    BlockwiseQuantizer works on the blocks that it takes from the CPU; None: where they are.
+    BlockwiseQuantizer works on the blocks that it takes from the CPU; None: where they are. `progress(done, total)`
+    shows how many of its own steps are done, where a quantizer takes long.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -28,6 +29,7 @@ class QuantizationContext:
     calibration: Calibration | None = None
     log: Callable[[str], None] = lambda _: None
     device: torch.device | None = None
+    progress: Callable[[int, int], None] = lambda _done, _total: None
 
 
 @runtime_checkable

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated
 
 import typer
+from typer.core import TyperCommand
 
 from qharness.cli import (
     cache,
@@ -31,11 +33,13 @@ from qharness.cli import (
     setup,
     study,
 )
+from qharness.cli.examples import shown_examples
+from qharness.cli.interruption import StoppedCommand, sigterm_interrupts
 from qharness.cli.output import echo
 from qharness.cli.served_study import StudyCommand
-from qharness.cli.strict_command import StrictCommand
+from qharness.cli.strict_command import Quiet, StrictCommand, Verbose
 from qharness.errors import QHarnessError
-from qharness.progress import note
+from qharness.progress import complain, verbosity_restored
 from qharness.registry import own_version
 from qharness.storage.disk_errors import as_disk_error
 
@@ -43,7 +47,6 @@ app = typer.Typer(
     name="qharness",
     help="What does quantizing this code model cost me, and what does it save me?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -57,66 +60,81 @@ def _show_version(shown: bool) -> None:
 @app.callback(help=app.info.help)
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show qharness's version and end.")
+        bool,
+        typer.Option(
+            "--version", metavar="", callback=_show_version, is_eager=True, help="Show qharness's version and end."
+        ),
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None: ...
 
 
-for command in (
-    run.run,
-    quantize.quantize,
-    score.score,
-    export.export,
-    compare.compare,
-    report.report,
-    runs.runs,
-    footprint.footprint,
-    profile.profile,
-    noise.noise,
-    perturb.perturb,
-    doctor.doctor,
-    setup.setup,
-    cache.cache,
-):
-    app.command(command.__name__, cls=StrictCommand, help=command.__doc__)(command)
-app.command("choose", cls=choose.ChooseCommand, help=choose.choose.__doc__)(choose.choose)
-app.command("study", cls=StudyCommand, help=study.study.__doc__)(study.study)
-app.command("list", cls=StrictCommand, help=listing.list_.__doc__)(listing.list_)
-app.command("new-plugin", cls=StrictCommand, help=new_plugin.new_plugin.__doc__)(new_plugin.new_plugin)
-app.command(
-    "lm-eval",
-    help=lm_eval.lm_eval.__doc__,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)(lm_eval.lm_eval)
+_COMMANDS: Mapping[str, Sequence[Callable[..., object]]] = {
+    "May I ship it?": (choose.choose, run.run, compare.compare, study.study, report.report, runs.runs),
+    "What does it cost?": (profile.profile, footprint.footprint, noise.noise),
+    "Models and completions": (quantize.quantize, score.score, export.export, perturb.perturb, lm_eval.lm_eval),
+    "What is there?": (listing.list_, doctor.doctor, setup.setup, cache.cache, new_plugin.new_plugin),
+}
+_CLASSES: Mapping[str, type[TyperCommand]] = {
+    "choose": choose.ChooseCommand,
+    "study": StudyCommand,
+    "lm-eval": TyperCommand,
+}
+_LM_EVAL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+for panel, functions in _COMMANDS.items():
+    for function in functions:
+        name = function.__name__.rstrip("_").replace("_", "-")
+        app.command(
+            name,
+            cls=_CLASSES.get(name, StrictCommand),
+            help=function.__doc__,
+            epilog=shown_examples(name),
+            rich_help_panel=panel,
+            context_settings=_LM_EVAL if name == "lm-eval" else None,
+        )(function)
 
 
 def main() -> None:
-    """Entry point. Exit code 0: done; 2: a mistake of the user's, in one line on standard error; 1: anything else."""
+    """Entry point. Exit code 0: done; 2: a mistake of the user's, in one line on standard error; 1: anything else.
+
+    130 and 143: stopped by Ctrl-C or SIGTERM; the last line says what is kept.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a completion may hold what no encoding has: a lone surrogate
             stream.reconfigure(errors="backslashreplace")
+    with sigterm_interrupts(), verbosity_restored():
+        sys.exit(_status())
+
+
+def _status() -> int:
+    """Run the command and return the exit status; an error is the last line on standard error."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="qharness", standalone_mode=False)
         sys.stdout.flush()
     except (QHarnessError, typer.TyperException) as error:
         text = error.format_message() if isinstance(error, typer.TyperException) else str(error)
         if text:  # without a command, help has been shown and there is nothing to say
             _complain(text)
-        sys.exit(2)
+        return 2
+    except StoppedCommand as stopped:
+        _complain(stopped.line)
+        return stopped.status
     except typer.Abort:
-        sys.exit(130)
+        return 130
     except Exception as error:  # a library may wrap what the system said
         told = as_disk_error(error)
         if told is None:
             raise
         _complain(str(told))
         _drop_output()
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+        return 2
+    return code if isinstance(code, int) else 0
 
 
 def _complain(text: str) -> None:
-    note(f"qharness: {' '.join(text.split())}")
+    complain(f"qharness: {' '.join(text.split())}")
 
 
 def _drop_output() -> None:

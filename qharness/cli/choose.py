@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from qharness.cli.completion import complete_quantizer, complete_task
 from qharness.cli.options import (
+    MODEL,
+    SAMPLING,
+    TASK,
+    VERDICT,
     AllowUnsandboxed,
     AllowUntouched,
     Calib,
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from qharness.storage.json_values import JsonObject
     from qharness.study.search import SearchedCandidate, SearchResult, TaskSearch
 
+_HEADER = ("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time")
 _SEVERAL = ("--task", "--quant")
 
 
@@ -60,23 +66,37 @@ class ChooseCommand(StrictCommand):
 
 
 def choose(
-    task: Annotated[list[str], typer.Option(help="Tasks of programs; several may follow.")],
-    quant: Annotated[list[str], typer.Option(help="Candidates, as NAME[:OPTIONS]; several may follow.")],
+    task: Annotated[
+        list[str],
+        typer.Option(help="Tasks of programs; several may follow.", rich_help_panel=TASK, autocompletion=complete_task),
+    ],
+    quant: Annotated[
+        list[str],
+        typer.Option(
+            help="Candidates, as NAME[:OPTIONS]; several may follow.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ],
     model: Model = None,
     max_loss: MaxLossOption = None,
-    budget: Annotated[float | None, bounded("budget", "Minutes to search; what is known then is told.")] = None,
+    budget: Annotated[
+        float | None, bounded("budget", "Minutes to search; what is known then is told.", VERDICT)
+    ] = None,
     fail_unless_holds: FailUnlessHolds = False,
     calib: Calib = None,
-    samples: Annotated[int | None, bounded("samples", "Completions a problem, at most.")] = None,
+    samples: Annotated[int | None, bounded("samples", "Completions a problem, at most.", SAMPLING)] = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     max_new_tokens: MaxNewTokens = None,
     limit: Limit = None,
-    seed: Annotated[int, bounded("seed", "Of sampling, of calibration and of the order of completions.")] = 0,
-    batch_size: Annotated[int | None, bounded("batch_size", "Completions at a time.")] = None,
+    seed: Annotated[int, bounded("seed", "Of sampling, of calibration and of the order of completions.", SAMPLING)] = 0,
+    batch_size: Annotated[int | None, bounded("batch_size", "Completions at a time.", MODEL)] = None,
     device: Device = "auto",
     dtype: RunDType = "auto",
-    backend: Annotated[BackendName, typer.Option(help="What generates: transformers, or vLLM.")] = "hf",
+    backend: Annotated[
+        BackendName, typer.Option(help="What generates: transformers, or vLLM.", rich_help_panel=MODEL)
+    ] = "hf",
     chat: Chat = False,
     system: System = None,
     no_think: NoThink = False,
@@ -130,7 +150,7 @@ def choose(
     else:
         echo(sentence)
         rows = [row for candidate in found.candidates for row in _rows(candidate)]
-        print_table(("candidate", "size", "task", "verdict", "pass@1", "points lost", "pairs used", "time"), rows)
+        print_table(_HEADER, rows, settings=3)
     return DOES_NOT_HOLD if fail_unless_holds and found.chosen is None else 0
 
 

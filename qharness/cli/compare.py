@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.comparison_text import print_comparison
+from qharness.cli.comparison_text import print_comparison, print_extents
 from qharness.cli.defaults_file import named_run
-from qharness.cli.options import Json, bounded
+from qharness.cli.options import OUTPUT, Json, bounded
 from qharness.cli.output import echo, echo_lines, number, print_json, print_table, score
 from qharness.cli.verdict_text import FailUnlessHolds, Full, MaxLossOption, exit_status, max_loss_of, print_verdicts
 
@@ -26,7 +26,9 @@ def compare(
     examples: Annotated[
         int,
         bounded(
-            "examples", "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most."
+            "examples",
+            "Of programs: problems lost, and as many won, to show; of texts: pairs. Those that differ most.",
+            OUTPUT,
         ),
     ] = 3,
     max_loss: MaxLossOption = None,
@@ -46,6 +48,7 @@ def compare(
         verdict = verdict_of(judged)
         print_json({**comparison.document, **({"verdict": verdict.document} if verdict else {})})
         return status
+    print_extents(comparison)
     print_verdicts({"": [judged]})
     print_comparison(comparison, full)
     if comparison.failures:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qharness.cli.output import number, p_value, points, print_table, score
+from qharness.cli.output import echo, number, p_value, points, print_table, score
 
 if TYPE_CHECKING:
     from qharness.results import Comparison, McNemar, PairedMeans
     from qharness.results.paired_results import Bounds, RankTests
+
+
+def print_extents(comparison: Comparison) -> None:
+    """Say, where two runs differ in extent, what each holds and what is compared; say nothing where they do not."""
+    found = comparison.extents
+    if found is None:
+        return
+    a, b = (f"{each.problems} problems, {each.completions} completions" for each in (found.a, found.b))
+    both = f"{comparison.n_pairs} completions of {comparison.n_problems} problems"
+    echo(f"These runs differ in extent: the first has {a}; the second {b}. Compared are the {both} that both have.")
 
 
 def print_comparison(comparison: Comparison, full: bool = False) -> None:
@@ -39,7 +49,8 @@ def print_comparison(comparison: Comparison, full: bool = False) -> None:
 
 
 def _interval(metric: str, bounds: Bounds) -> str:
-    return " to ".join(points(metric, bound) for bound in bounds)
+    low, high = (points(metric, bound) for bound in bounds)
+    return "n/a" if low == high == "n/a" else f"{low} to {high}"
 
 
 def _means_row(name: str, means: PairedMeans) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.options import DType, Json, Model, TrustRemoteCode
+from qharness.cli.completion import complete_quantizer
+from qharness.cli.options import MODEL, DType, Json, Model, TrustRemoteCode
 from qharness.cli.output import echo, number, print_json, print_table, registry, size
 from qharness.specs import DEFAULT_MODEL
 
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 
 def footprint(
-    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
+    quant: Annotated[
+        str,
+        typer.Option(
+            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ] = "none",
     model: Model = None,
     dtype: DType = "auto",
     trust_remote_code: TrustRemoteCode = False,

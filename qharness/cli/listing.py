@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from qharness.cli.options import Json
+from qharness.cli.options import OUTPUT, Json
 from qharness.cli.output import echo, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.models.presets import PRESETS, Preset
@@ -35,7 +35,10 @@ class ListedKind(StrEnum):
 def list_(
     kind: Annotated[ListedKind | None, typer.Argument(help="Only these; all that plugins offer by default.")] = None,
     path: Annotated[
-        bool, typer.Option("--path", help="With tasks: the folder of our own, for lm-eval's --include_path.")
+        bool,
+        typer.Option(
+            "--path", help="With tasks: the folder of our own, for lm-eval's --include_path.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

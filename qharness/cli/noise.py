@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.options import AllowUntouched, DataDir, Device, Json, RunDType, TrustRemoteCode, bounded
+from qharness.cli.completion import complete_calibration_set, complete_model, complete_quantizer
+from qharness.cli.options import (
+    MODEL,
+    OUTPUT,
+    SAMPLING,
+    TASK,
+    AllowUntouched,
+    DataDir,
+    Device,
+    Json,
+    RunDType,
+    TrustRemoteCode,
+    bounded,
+)
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, ModelSpec
@@ -20,24 +33,47 @@ if TYPE_CHECKING:
 
 
 def noise(
-    quant: Annotated[list[str], typer.Option(help="Quantizer, as NAME[:OPTIONS]; may be repeated.")],
+    quant: Annotated[
+        list[str],
+        typer.Option(
+            help="Quantizer, as NAME[:OPTIONS]; may be repeated.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ],
     model: Annotated[
         list[str] | None,
-        typer.Option(help="Hugging Face id, local folder, GGUF file, or tinycoder, the default; may be repeated."),
+        typer.Option(
+            help="Hugging Face id, local folder, GGUF file, or tinycoder, the default; may be repeated.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_model,
+        ),
     ] = None,
     calib: Annotated[
-        str | None, typer.Option(help="Calibration set, for quantizers that need one and for the inputs.")
+        str | None,
+        typer.Option(
+            help="Calibration set, for quantizers that need one and for the inputs.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_calibration_set,
+        ),
     ] = None,
     inputs: Annotated[
-        str | None, typer.Option(help="Run on this calibration set's sequences, not on held-out ones of --calib.")
+        str | None,
+        typer.Option(
+            help="Run on this calibration set's sequences, not on held-out ones of --calib.",
+            rich_help_panel=TASK,
+            autocompletion=complete_calibration_set,
+        ),
     ] = None,
-    seed: Annotated[int, bounded("seed", "Of calibration, inputs and the quantizer's draws.")] = 0,
+    seed: Annotated[int, bounded("seed", "Of calibration, inputs and the quantizer's draws.", SAMPLING)] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
     data_dir: DataDir = None,
-    output: Annotated[Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for noise.json, layers.csv and figures.", rich_help_panel=OUTPUT)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Quantization noise of weights and activations, layer by layer, and how it accumulates with depth."""
@@ -113,7 +149,7 @@ def print_summary(reports: Sequence[NoiseReport]) -> None:
         )
         for each in reports
     ]
-    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows)
+    print_table(("model", "quantizer", "weight, mean", "activation, mean", "accumulated at the end"), rows, settings=2)
 
 
 def _spread(of: FiveNumbers | None) -> list[str]:

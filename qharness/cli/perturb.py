@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qharness.cli.options import DataDir, bounded
+from qharness.cli.completion import complete_perturbation, complete_task
+from qharness.cli.options import OUTPUT, SAMPLING, TASK, DataDir, bounded
 from qharness.cli.output import echo, registry
 from qharness.errors import QHarnessError
 from qharness.progress import note
@@ -24,12 +25,27 @@ if TYPE_CHECKING:
 
 
 def perturb(
-    task: Annotated[str, typer.Option(help="One of the tasks of `qharness list tasks`.")],
-    perturb: Annotated[str, typer.Option(help="Perturbation, as NAME[:OPTIONS][+NAME...].")],
-    output: Annotated[
-        Path, typer.Option(help="What to write: .jsonl, .md to read, or .yaml, the perturbed task for lm-eval.")
+    task: Annotated[
+        str,
+        typer.Option(
+            help="One of the tasks of `qharness list tasks`.", rich_help_panel=TASK, autocompletion=complete_task
+        ),
     ],
-    seed: Annotated[int, bounded("seed", "Of the perturbation's draws.")] = 0,
+    perturb: Annotated[
+        str,
+        typer.Option(
+            help="Perturbation, as NAME[:OPTIONS][+NAME...].",
+            rich_help_panel=TASK,
+            autocompletion=complete_perturbation,
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            help="What to write: .jsonl, .md to read, or .yaml, the perturbed task for lm-eval.", rich_help_panel=OUTPUT
+        ),
+    ],
+    seed: Annotated[int, bounded("seed", "Of the perturbation's draws.", SAMPLING)] = 0,
     data_dir: DataDir = None,
 ) -> None:
     """Write the prompts of a task as they are and perturbed, side by side, with the difference marked."""

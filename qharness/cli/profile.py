@@ -10,7 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.options import AllowUntouched, Calib, DataDir, Device, Json, Model, RunDType, TrustRemoteCode, bounded
+from qharness.cli.completion import complete_quantizer
+from qharness.cli.options import (
+    MEASUREMENT,
+    MODEL,
+    SAMPLING,
+    VERDICT,
+    AllowUntouched,
+    Calib,
+    DataDir,
+    Device,
+    Json,
+    Model,
+    RunDType,
+    TrustRemoteCode,
+    bounded,
+)
 from qharness.cli.output import echo, number, print_json, print_table, registry
 from qharness.progress import note
 from qharness.quantization.resolution import bind_model
@@ -22,28 +37,48 @@ if TYPE_CHECKING:
 
 def profile(
     model: Model = None,
-    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
+    quant: Annotated[
+        str,
+        typer.Option(
+            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ] = "none",
     calib: Calib = None,
     latency: Annotated[
-        float | None, bounded("latency", "Seconds a prediction, known already: nothing is run, only reckoned.")
+        float | None,
+        bounded("latency", "Seconds a prediction, known already: nothing is run, only reckoned.", MEASUREMENT),
     ] = None,
     instance: Annotated[
-        str | None, typer.Option(help="Machine by whose price and power dollars and CO2 are reckoned, as g4dn.xlarge.")
+        str | None,
+        typer.Option(
+            help="Machine by whose price and power dollars and CO2 are reckoned, as g4dn.xlarge.",
+            rich_help_panel=MEASUREMENT,
+        ),
     ] = None,
     instances: Annotated[
-        Path | None, typer.Option(envvar="QHARNESS_INSTANCES", help="TOML file of more machines.")
+        Path | None,
+        typer.Option(envvar="QHARNESS_INSTANCES", help="TOML file of more machines.", rich_help_panel=MEASUREMENT),
     ] = None,
-    prompt_tokens: Annotated[int, bounded("prompt_tokens", "Tokens of a prompt.")] = 128,
-    new_tokens: Annotated[int, bounded("new_tokens", "Tokens that are generated.")] = 20,
-    batch_size: Annotated[list[int] | None, bounded("batch_size", "Repeat for several; 1, 4, 8, 16.")] = None,
-    repeats: Annotated[int, bounded("repeats", "Measurements of each batch size.")] = 10,
+    prompt_tokens: Annotated[int, bounded("prompt_tokens", "Tokens of a prompt.", MEASUREMENT)] = 128,
+    new_tokens: Annotated[int, bounded("new_tokens", "Tokens that are generated.", MEASUREMENT)] = 20,
+    batch_size: Annotated[list[int] | None, bounded("batch_size", "Repeat for several; 1, 4, 8, 16.", MODEL)] = None,
+    repeats: Annotated[int, bounded("repeats", "Measurements of each batch size.", MEASUREMENT)] = 10,
     energy: Annotated[
-        Literal["auto", "measured", "estimated"], typer.Option(help="auto: measured where there are counters.")
+        Literal["auto", "measured", "estimated"],
+        typer.Option(help="auto: measured where there are counters.", rich_help_panel=MEASUREMENT),
     ] = "auto",
-    country: Annotated[str, typer.Option(help="Whose grid measured energy is from, in three letters.")] = "USA",
-    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Do not measure full precision as well.")] = False,
-    anyway: Annotated[bool, typer.Option("--anyway", help="Measure though all cores are in use.")] = False,
-    seed: Annotated[int, bounded("seed", "Of prompts and of calibration.")] = 0,
+    country: Annotated[
+        str, typer.Option(help="Whose grid measured energy is from, in three letters.", rich_help_panel=MEASUREMENT)
+    ] = "USA",
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Do not measure full precision as well.", rich_help_panel=VERDICT)
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Measure though all cores are in use.", rich_help_panel=MEASUREMENT)
+    ] = False,
+    seed: Annotated[int, bounded("seed", "Of prompts and of calibration.", SAMPLING)] = 0,
     device: Device = "auto",
     dtype: RunDType = "auto",
     allow_untouched: AllowUntouched = False,

@@ -7,8 +7,21 @@ from typing import Annotated, Literal
 
 import typer
 
+from qharness.cli.completion import complete_quantizer
 from qharness.cli.defaults_file import read_defaults
-from qharness.cli.options import AllowUntouched, Calib, DataDir, DType, Json, Model, TrustRemoteCode, bounded
+from qharness.cli.options import (
+    MODEL,
+    OUTPUT,
+    SAMPLING,
+    AllowUntouched,
+    Calib,
+    DataDir,
+    DType,
+    Json,
+    Model,
+    TrustRemoteCode,
+    bounded,
+)
 from qharness.cli.output import echo, print_json, registry, size
 from qharness.errors import QHarnessError
 from qharness.quantization.resolution import bind_model
@@ -16,13 +29,22 @@ from qharness.specs import DEFAULT_MODEL, ModelSpec
 
 
 def quantize(
-    output: Annotated[Path, typer.Option(help="Folder to write, which must not exist or be empty.")],
-    quant: Annotated[str | None, typer.Option(help="Quantizer, as NAME[:OPTIONS].")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder to write, which must not exist or be empty.", rich_help_panel=OUTPUT)
+    ],
+    quant: Annotated[
+        str | None,
+        typer.Option(help="Quantizer, as NAME[:OPTIONS].", rich_help_panel=MODEL, autocompletion=complete_quantizer),
+    ] = None,
     model: Model = None,
     calib: Calib = None,
-    unpack: Annotated[Path | None, typer.Option(help="Instead: write this packed checkpoint as a plain one.")] = None,
-    seed: Annotated[int, bounded("seed", "Of calibration and of the quantizer's draws.")] = 0,
-    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.")] = "auto",
+    unpack: Annotated[
+        Path | None, typer.Option(help="Instead: write this packed checkpoint as a plain one.", rich_help_panel=MODEL)
+    ] = None,
+    seed: Annotated[int, bounded("seed", "Of calibration and of the quantizer's draws.", SAMPLING)] = 0,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where it is quantized.", rich_help_panel=MODEL)
+    ] = "auto",
     dtype: DType = "auto",
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,

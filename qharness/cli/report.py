@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from qharness.cli.defaults_file import named_run
+from qharness.cli.options import OUTPUT
 from qharness.cli.output import echo
 from qharness.cli.verdict_text import FailUnlessHolds, MaxLossOption, exit_status, max_loss_of, print_verdicts
 from qharness.errors import QHarnessError
 from qharness.progress import note
+
+_SHOWN = 3
 
 
 def report(
@@ -22,8 +25,10 @@ def report(
             help="Folders of runs, or that hold some, at any depth; ids of runs; or a study's URL, s3://..."
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder to write; that of an earlier report is written anew.")],
-    title: Annotated[str | None, typer.Option(help="The report's heading.")] = None,
+    output: Annotated[
+        Path, typer.Option(help="Folder to write; that of an earlier report is written anew.", rich_help_panel=OUTPUT)
+    ],
+    title: Annotated[str | None, typer.Option(help="The report's heading.", rich_help_panel=OUTPUT)] = None,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
 ) -> int:
@@ -37,8 +42,10 @@ def report(
     print_verdicts(verdicts)
     if not verdicts:
         echo("No verdict: no run of programs here is of a quantized model with full precision beside it.")
-    for folder in collection.unfinished:
+    for folder in collection.unfinished[:_SHOWN]:
         note(f"not finished, and left out: {why_left_out(folder)}")
+    if (more := len(collection.unfinished) - _SHOWN) > 0:
+        note(f"not finished, and left out: {more} folders more")
     echo(f"report of {len(collection.runs)} runs: {output / PAGE}")
     return exit_status(verdicts) if fail_unless_holds else 0
 

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qharness.bounds import parse_number
-from qharness.cli.comparison_text import print_comparison
+from qharness.cli.comparison_text import print_extents
+from qharness.cli.completion import complete_model, complete_perturbation, complete_quantizer, complete_task
 from qharness.cli.estimate_text import print_run_plan
 from qharness.cli.options import (
+    MODEL,
+    OUTPUT,
+    SAMPLING,
+    TASK,
+    VERDICT,
     AllowUnsandboxed,
     AllowUntouched,
     Calib,
@@ -32,7 +38,8 @@ from qharness.cli.options import (
     bounded,
     check_tracker,
 )
-from qharness.cli.output import echo, number, print_json, print_table, registry, score
+from qharness.cli.output import print_json, registry
+from qharness.cli.run_text import print_result
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
     Full,
@@ -50,48 +57,76 @@ from qharness.quantization.resolution import bind_model
 from qharness.specs import DEFAULT_MODEL, RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from qharness.results import RunRecord, RunResult
+    pass
 
 
 def run(
-    task: Annotated[list[str], typer.Option(help="Task names: ours, or any of lm-eval's.")],
+    task: Annotated[
+        list[str],
+        typer.Option(help="Task names: ours, or any of lm-eval's.", rich_help_panel=TASK, autocompletion=complete_task),
+    ],
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Model = None,
-    quant: Annotated[str, typer.Option(help="Quantizer, as NAME[:OPTIONS]; none is full precision.")] = "none",
+    quant: Annotated[
+        str,
+        typer.Option(
+            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
+            rich_help_panel=MODEL,
+            autocompletion=complete_quantizer,
+        ),
+    ] = "none",
     calib: Calib = None,
     perturb: Annotated[
-        str | None, typer.Option(help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.")
+        str | None,
+        typer.Option(
+            help="Perturb the prompts' prose, as NAME[:OPTIONS][+NAME...]: --task TASK@SPEC.",
+            rich_help_panel=TASK,
+            autocompletion=complete_perturbation,
+        ),
     ] = None,
-    samples: Annotated[int | None, bounded("samples", "Completions a problem.")] = None,
+    samples: Annotated[int | None, bounded("samples", "Completions a problem.", SAMPLING)] = None,
     temperature: Temperature = None,
     top_p: TopP = None,
     max_new_tokens: MaxNewTokens = None,
     limit: Limit = None,
-    seed: Annotated[int, bounded("seed", "Of sampling and of calibration.")] = 0,
-    batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.")] = "auto",
+    seed: Annotated[int, bounded("seed", "Of sampling and of calibration.", SAMPLING)] = 0,
+    batch_size: Annotated[str, typer.Option(help="auto, or completions at a time.", rich_help_panel=MODEL)] = "auto",
     device: Device = "auto",
     dtype: RunDType = "auto",
     backend: Annotated[
-        BackendName, typer.Option(help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.")
+        BackendName,
+        typer.Option(
+            help="What generates: transformers, llama.cpp, a server (--base-url), or vLLM.", rich_help_panel=MODEL
+        ),
     ] = "hf",
     base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.")
+        str | None,
+        typer.Option(
+            help="Address of an OpenAI-compatible server, as http://localhost:8080/v1.", rich_help_panel=MODEL
+        ),
     ] = None,
-    api_key_env: Annotated[str | None, typer.Option(help="Environment variable with the server's key.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable with the server's key.", rich_help_panel=MODEL)
+    ] = None,
     baseline: Annotated[
         str | None,
         typer.Option(
-            help="Compare with this model in full precision, or with a finished run: its folder, id, or last."
+            help="Compare with this model in full precision, or with a finished run: its folder, id, or last.",
+            rich_help_panel=VERDICT,
+            autocompletion=complete_model,
         ),
     ] = None,
     chat: Chat = False,
     system: System = None,
     no_think: NoThink = False,
-    no_baseline: Annotated[bool, typer.Option("--no-baseline", help="Compare with nothing.")] = False,
+    no_baseline: Annotated[
+        bool, typer.Option("--no-baseline", help="Compare with nothing.", rich_help_panel=VERDICT)
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be run, and what it takes by a short measurement.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Say what would be run, and what it takes by a short measurement.", rich_help_panel=OUTPUT
+        ),
     ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
@@ -150,19 +185,22 @@ def run(
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]
     bound = bind_model(specs[0].model_spec)  # a mistake in it is told before torch is imported
-    if model is None:
-        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
     if dry_run:
         print_run_plan(specs, json)
         return 0
     from qharness.study import run_tasks
 
     results = run_tasks(specs, bound=bound)
+    if model is None:
+        note("model: tinycoder, which comes with qharness (two million parameters); --model chooses another")
     verdicts = judge_results(results, margin)
     if json:
         documents = [result.document for result in results]
         print_json(documents[0] if len(documents) == 1 else documents)
     else:
+        for result in results:
+            if result.record.baseline:
+                print_extents(result.record.baseline)
         print_verdicts(verdicts)
         for result in results:
             print_result(result, full)
@@ -183,41 +221,3 @@ def perturbed_name(task: str, perturbation: str | None) -> str:
 def _batch_size(text: str) -> int | None:
     size = parse_number("batch_size", text, "--batch-size", word="auto")
     return None if size is None else int(size)
-
-
-def print_result(result: RunResult, full: bool = False) -> None:
-    """Print a run's figures, beside its baseline's where there is one, and their comparison."""
-    from qharness.stats.judged_runs import ComparedRun
-
-    record, baseline = result.record, ComparedRun.of(result).baseline
-    columns = [record] if baseline is None else [baseline, record]
-    spec = record.spec
-    echo(f"{spec.task}: {spec.with_prompting(spec.model)}")
-    rows = [
-        *((name, *(score(name, each.own_metrics.get(name)) for each in columns)) for name in record.own_metrics),
-        ("weights, MB", *(number(each.hosting.megabytes, ".2f") for each in columns)),
-        *_untouched_rows(columns),
-        ("generation, s", *(number(each.timings.generation_s, ".1f") for each in columns)),
-    ]
-    print_table(("", *(_label(each, spec.model) for each in columns)), rows)
-    if record.baseline:
-        print_comparison(record.baseline, full)
-    for each in record.notes:
-        note(f"note: {each}")
-    echo(f"run folder: {result.folder}")
-
-
-def _untouched_rows(columns: Sequence[RunRecord]) -> list[tuple[str, ...]]:
-    """The share of the blocks that stayed in full precision, where it is large."""
-    from qharness.models.untouched import NOTED_ABOVE
-
-    shares = [each.untouched.share if each.untouched else None for each in columns]
-    if not any(share is not None and share > NOTED_ABOVE for share in shares):
-        return []
-    return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]
-
-
-def _label(record: RunRecord, model: str) -> str:
-    """The quantizer, after the model where that is another."""
-    name = "full precision" if record.spec.quant == "none" else record.spec.quant
-    return name if record.spec.model == model else f"{record.spec.model}, {name}"

@@ -7,30 +7,41 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qharness.cli.completion import complete_task
 from qharness.cli.defaults_file import runs_folder
-from qharness.cli.options import AllowUnsandboxed, DataDir, Json
+from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_listing import find_named_run
+from qharness.metrics.shown_figures import score as score_text
+from qharness.progress import kept_when_stopped
 
 if TYPE_CHECKING:
     from qharness.results import ScoreResult
 
 
 def score(
-    task: Annotated[str, typer.Option(help="The task whose tests are run.")],
+    task: Annotated[
+        str, typer.Option(help="The task whose tests are run.", rich_help_panel=TASK, autocompletion=complete_task)
+    ],
     samples: Annotated[
         Path,
         typer.Option(
-            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote; or a run.'
+            help='JSON lines {"task_id", "completion"}, or what EvalPlus, MultiPL-E or lm-eval wrote; or a run.',
+            rich_help_panel=SAMPLING,
         ),
     ],
     chat: Annotated[
-        bool, typer.Option("--chat", help="The texts are a chat model's answers: take the code out of them.")
+        bool,
+        typer.Option(
+            "--chat", help="The texts are a chat model's answers: take the code out of them.", rich_help_panel=TASK
+        ),
     ] = False,
     data_dir: DataDir = None,
-    output: Annotated[Path | None, typer.Option(help="Write the lines with status, passed and seconds here.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write the lines with status, passed and seconds here.", rich_help_panel=OUTPUT)
+    ] = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:
@@ -46,9 +57,9 @@ def score(
     if output is not None and not output.absolute().parent.is_dir():
         raise QHarnessError(f"--output {output}: there is no folder {output.absolute().parent}")
     found = find_named_run(samples, runs_folder())
-    result = run_score(
-        task, found / SAMPLES if found else samples, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat
-    )
+    source = found / SAMPLES if found else samples
+    with kept_when_stopped(lambda: "verdicts of the programs that have ended are cached"):
+        result = run_score(task, source, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
     if json:
         print_json(result.document)
     else:
@@ -60,7 +71,7 @@ def score(
 def print_summary(task: str, result: ScoreResult) -> None:
     """pass@k and how many programs ended in which way."""
     report = result.report
-    rates = [(name, number(value, ".4f")) for name, value in report.rates.items()]
+    rates = [(name, score_text(name, value)) for name, value in report.rates.items()]
     counts = [(status, str(count)) for status, count in report.status.items()]
     problems = [("problems, samples", f"{report.n_problems}, {report.n_samples}")]
     print_table(("", task), [*rates, *problems, *counts, ("seconds", number(report.seconds, ".1f"))])

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from qharness.cli.options import (
+    OUTPUT,
+    STUDY,
     AllowUnsandboxed,
     AllowUntouched,
     DataDir,
@@ -30,7 +32,7 @@ from qharness.cli.verdict_text import (
     max_loss_of,
     print_verdicts,
 )
-from qharness.progress import note
+from qharness.progress import complain, note
 from qharness.specs import MaxLoss, ModelSpec, RunSpec, TaskName
 from qharness.study.axes import AXES, Point
 
@@ -45,21 +47,29 @@ if TYPE_CHECKING:
 
 def study(
     file: Annotated[Path, typer.Argument(help="The study, a TOML file.")],
-    output: Annotated[str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...")] = "runs",
+    output: Annotated[
+        str, typer.Option(help="Folder of run folders; or a URL that fsspec knows: s3://...", rich_help_panel=OUTPUT)
+    ] = "runs",
     executor: Annotated[
-        Literal["local", "ray"], typer.Option(help="Worker processes on this machine, or a Ray cluster.")
+        Literal["local", "ray"],
+        typer.Option(help="Worker processes on this machine, or a Ray cluster.", rich_help_panel=STUDY),
     ] = "local",
     workers: Annotated[
-        int | None, bounded("workers", "Jobs at a time; by default as many as there are GPUs, at least one.")
+        int | None, bounded("workers", "Jobs at a time; by default as many as there are GPUs, at least one.", STUDY)
     ] = None,
     ray_address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.")
+        str | None,
+        typer.Option(
+            envvar="RAY_ADDRESS", help="A cluster that runs already; else Ray is started here.", rich_help_panel=STUDY
+        ),
     ] = None,
     serve: Annotated[
-        int | None, bounded("serve", "Show the study in the browser while it runs; PORT may be left out.")
+        int | None, bounded("serve", "Show the study in the browser while it runs; PORT may be left out.", STUDY)
     ] = None,
     track: Track = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.", rich_help_panel=STUDY)
+    ] = False,
     max_loss: MaxLossOption = None,
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
@@ -108,6 +118,8 @@ def study(
             _measure_robustness(attempts, path, print_tables=not json)
             if remote and path.is_file():
                 remote.send(path)
+        if failed := [attempt for attempt in attempts if attempt.error]:
+            complain(f"qharness: {len(failed)} of {len(attempts)} jobs failed; {failed[0].job}: {failed[0].error}")
         if page:
             leave_up(page)
     return status
@@ -138,7 +150,7 @@ def _print_results(
     else:
         print_verdicts(verdicts)
         header = (*_HEADER, "p") if full else _HEADER
-        print_table(header, [_row(attempt, full) for attempt in attempts])
+        print_table(header, [_row(attempt, full) for attempt in attempts], settings=len(_AXES) + 1)
     if any(attempt.error for attempt in attempts):
         return 1
     return exit_status(verdicts) if fail_unless_holds else 0
@@ -181,6 +193,7 @@ def _measure_robustness(attempts: Sequence[Attempt], path: Path, print_tables: b
                 )
                 for row in found.rows
             ],
+            settings=4,
         )
         print_table(
             ("quant", "average drop, %", "of"),
@@ -223,14 +236,14 @@ def _plan(jobs: Sequence[Job], json: bool) -> int:
     else:
         states = [each.state for each in plans]
         rows = [(*_axes(each.job).values(), state) for each, state in zip(plans, states, strict=True)]
-        print_table((*_AXES, "state"), rows)
+        print_table((*_AXES, "state"), rows, settings=len(_AXES))
         echo(f"{sum(not (each.done or each.error) for each in plans)} of {len(plans)} jobs to do")
     return int(any(each.error for each in plans))
 
 
 _AXES = tuple(axis.name for axis in AXES if axis.name != "perturbation")
 """The columns that tell jobs apart; a perturbation is part of its task's name."""
-_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "weights, MB", "generation, s")
+_HEADER = (*_AXES, "metric", "value", "difference", "95% interval", "size, MB", "generation, s")
 
 
 def _axes(job: Job) -> dict[str, str]:
@@ -261,7 +274,10 @@ def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
     if record.baseline:
         name, means = record.baseline.main_metric, record.baseline.main
         low, high = (points(name, bound) for bound in means.ci95)
-        compared = (points(name, means.difference), f"{low} to {high}")
+        interval = "n/a" if low == high == "n/a" else f"{low} to {high}".replace(" points", "")
+        compared = (points(name, means.difference), interval)
         tested = p_value(record.baseline.clustered.p_value)
-    megabytes, seconds = number(record.hosting.megabytes, ".2f"), number(record.timings.generation_s, ".1f")
+    stored = record.hosting.storage_bytes
+    megabytes = number(None if stored is None else stored / 1e6, ".2f")
+    seconds = number(record.timings.generation_s, ".1f")
     return (*axes, *shown, *compared, megabytes, seconds, *([tested] if full else []))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qharness.cli.options import VERDICT
 from qharness.cli.output import echo
 from qharness.specs import MaxLoss
 
@@ -20,12 +21,20 @@ MaxLossOption = Annotated[
         help="The loss of pass@1 that you can bear: POINTS, or PERCENT% of full precision's.",
         metavar="POINTS|PERCENT%",
         show_default="2",
+        rich_help_panel=VERDICT,
     ),
 ]
 FailUnlessHolds = Annotated[
-    bool, typer.Option("--fail-unless-holds", help="Exit with status 3 unless a model is shown to lose no more.")
+    bool,
+    typer.Option(
+        "--fail-unless-holds",
+        help="Exit with status 3 unless a model is shown to lose no more.",
+        rich_help_panel=VERDICT,
+    ),
 ]
-Full = Annotated[bool, typer.Option("--full", help="Also pooled p-values, ranks and odds ratios.")]
+Full = Annotated[
+    bool, typer.Option("--full", help="Also pooled p-values, ranks and odds ratios.", rich_help_panel=VERDICT)
+]
 
 DOES_NOT_HOLD = 3
 """The exit status of --fail-unless-holds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import random
+import signal
 import statistics
 import sys
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import psutil
 from qharness.bounds import check_fields, check_setting
 from qharness.errors import ModelError, QHarnessError
 from qharness.hosting.energy import measure_energy
-from qharness.progress import counter
+from qharness.progress import phase
 from qharness.quantization.calibration import context_length
 from qharness.results import Latency, MeasuredEnergy
 from qharness.results.measured import ProcessBytes
@@ -91,9 +92,14 @@ def check_fits(checkpoint: Checkpoint, load: Load) -> None:
 
 def measure_apart(spec: ModelSpec, load: Load) -> Measured:
     """Measure in a new process that holds this model alone. Raises QHarnessError, also where memory ran out."""
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(1, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
         try:
             found = pool.submit(_attempt, spec, load).result()
+        except KeyboardInterrupt:
+            for child in active_children():  # else this process waits for the measurement's end
+                child.kill()
+            raise
         except BrokenProcessPool:
             raise ModelError(f"the process that ran {spec.quant} on {spec.model} was killed: out of memory?") from None
     if isinstance(found, str):
@@ -132,7 +138,7 @@ def measure(spec: ModelSpec, load: Load) -> Measured:
     predict = _predictor(loaded, load, spec.seed)
     for _ in range(load.warm_up):
         predict(1)
-    with counter("predictions") as progress:
+    with phase("measure", "predictions") as progress:
         latency = {size: _timed(predict, size, load, progress) for size in sorted({1, *load.batch_sizes})}
     energy = measure_energy(lambda: predict(1), latency[1].median, load.country) if load.country else None
     cuda = loaded.model.device.type == "cuda"

@@ -15,7 +15,7 @@ from lm_eval.api.model import LM
 from qharness.errors import ModelError
 from qharness.models.completion_keys import CompletionRequest, completion_requests
 from qharness.models.lm_interface import Completion, Key
-from qharness.progress import counter
+from qharness.progress import phase
 
 
 class ConcurrentLM(LM):  # type: ignore[misc]
@@ -62,7 +62,7 @@ class ConcurrentLM(LM):  # type: ignore[misc]
             self.prepare(left)
         done = len(wanted) - len(left)
         results = concurrently(self.complete, left, self._threads, wait=self.ends_when_stopped)
-        with counter("completions") as progress, closing(results) as made:
+        with phase("generate", "completions") as progress, closing(results) as made:
             for request, text in made:
                 self.known[request.key] = text
                 self.on_batch([(*request.key, text)])

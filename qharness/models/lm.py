@@ -8,10 +8,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
+from lm_eval.models import huggingface
 from lm_eval.models.huggingface import HFLM
 
 from qharness.api.tasks import Document
@@ -25,9 +27,11 @@ from qharness.models.generation import Generation
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
+from qharness.models.relayed_bars import RelayedBar
+from qharness.models.replaced_names import replaced
 from qharness.models.sampling import SampleKey
 from qharness.models.weight_footprint import resident_bytes
-from qharness.progress import counter
+from qharness.progress import phase
 
 DEPENDENT_BATCH_SIZE = 16
 """Completions at a time where results depend on it and the user has not chosen."""
@@ -85,7 +89,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         """
         texts: list[str] = [""] * len(requests)
         start, done = time.monotonic(), 0
-        with counter("completions") as progress:
+        with phase("generate", "completions") as progress:
             for _, alike in itertools.groupby(self._jobs(requests), key=lambda job: job.decoding):
                 for place, text in self._texts(list(alike)):
                     texts[place] = text
@@ -174,12 +178,17 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         done: list[Completion] = []
         prompts = [job.prompt for job in jobs]
         together = sum(len(job.prompt.samples) for job in jobs) if self.batch_dependent else max(1, self.at_a_time // 4)
-        for number, draw, text in self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent):
-            done.append((*jobs[number].key(draw), text))
-            if len(done) >= together:
-                self.on_batch(done)
-                done = []
-            yield jobs[number].places[draw], text
+        try:
+            made = self.generation(prompts, decoding, self.at_a_time, halve=not self.batch_dependent)
+            for number, draw, text in made:
+                done.append((*jobs[number].key(draw), text))
+                if len(done) >= together:
+                    self.on_batch(done)
+                    done = []
+                yield jobs[number].places[draw], text
+        except KeyboardInterrupt:
+            self.on_batch(done)
+            raise
         if done:
             self.on_batch(done)
 
@@ -206,6 +215,17 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         if rows := rows_not_finite(logits):
             raise self.generation.nonfinite(inps[rows[0] // logits.shape[1]].tolist())
         return logits
+
+    def _loglikelihood_tokens(self, *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
+        """Score texts as HFLM does; its bar is the phase's."""
+        with phase("score", "requests") as progress, replaced(huggingface, "tqdm", partial(RelayedBar, progress)):
+            found: list[tuple[float, bool]] = super()._loglikelihood_tokens(*args, **kwargs)
+        return found
+
+    def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Score texts as HFLM does, without its bar over their windows, which are cut at once."""
+        found: list[float] = super().loglikelihood_rolling(requests, disable_tqdm=True)
+        return found
 
     def facts(self) -> Facts:
         """The model's part of the run's document, once it has run."""

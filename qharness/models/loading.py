@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,8 +17,9 @@ from qharness.models.checkpoint_formats import WeightFootprint, check_loads, fin
 from qharness.models.conventions import follow
 from qharness.models.gguf_tokenizer import cut_as_stated
 from qharness.models.presets import convention_of
+from qharness.models.relayed_bars import transformers_bars_sent_to
 from qharness.models.untouched import Untouched
-from qharness.progress import note
+from qharness.progress import detail, note, phase
 
 if TYPE_CHECKING:
     import torch
@@ -137,7 +138,8 @@ def load_model(
 
     source, config = checkpoint.folder, copy.deepcopy(config)
     try:
-        loaded = own.load(source, config, load) if own else load(source, config)
+        with _shown_loading(checkpoint):
+            loaded = own.load(source, config, load) if own else load(source, config)
     except (
         OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError, UnpicklingError, EOFError
     ) as error:  # fmt: skip
@@ -145,7 +147,18 @@ def load_model(
         raise ModelError(f"model {name!r} could not be loaded: {first_line(error)}") from None
     tokenizer = load_tokenizer(checkpoint, parent)
     follow(loaded, tokenizer)
+    detail(f"loaded: {name}, {loaded.num_parameters() / 1e6:.1f} million parameters, {loaded.dtype}, {where}")
     return LoadedModel(loaded.eval(), tokenizer, name, device=where if later else None, remarks=checkpoint.remarks)
+
+
+@contextmanager
+def _shown_loading(checkpoint: Checkpoint) -> Iterator[None]:
+    """Show the phase of loading. While the Hub's files may still have to be fetched, its own bars show that instead."""
+    if not checkpoint.source.is_dir():
+        yield
+        return
+    with phase("load", "weights") as progress, transformers_bars_sent_to(progress):
+        yield
 
 
 def model_class(config: PretrainedConfig) -> type[AutoModelForCausalLM] | type[AutoModelForSeq2SeqLM]:

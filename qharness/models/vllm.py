@@ -28,7 +28,7 @@ from qharness.models.decoding import Decoding
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
-from qharness.progress import counter
+from qharness.progress import phase
 from qharness.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class VLLMRun(LM):  # type: ignore[misc]
         start = time.monotonic()
         keys = list(request_keys(requests))
         left = [n for n, key in enumerate(keys) if key not in self.known]
-        with counter("completions") as progress:
+        with phase("generate", "completions") as progress:
             for first in range(0, len(left), _TOGETHER):
                 places = left[first : first + _TOGETHER]
                 texts = self._inner.generate_until(

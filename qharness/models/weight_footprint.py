@@ -75,13 +75,25 @@ class CheckpointFootprint:
     bits_per_param: BitsPerParam
     gguf: GgufFootprint | None = None
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the quantizer only rounds weights: they are stored in as many bits as in full precision."""
+        element: torch.dtype = getattr(torch, self.dtype)
+        full = self.codes_bytes == self.quantized_weights * element.itemsize
+        return full and self.packed_total_bytes < self.total_bytes
+
 
 @dataclass(frozen=True)
 class CheckpointFigures:
-    """Bytes of a checkpoint as it would be written, and its model's parameters; None where unknown."""
+    """Bytes of a checkpoint as it would be written, and its model's parameters; None where unknown.
+
+    `packed_bytes`: of a quantizer that simulates, which stores rounded weights in full width: the bytes with its codes
+    packed to their true bits.
+    """
 
     storage_bytes: int | None
     parameters: int | None
+    packed_bytes: int | None = None
 
 
 def resident_bytes(model: nn.Module) -> int:
@@ -178,7 +190,8 @@ def checkpoint_figures(checkpoint: Checkpoint | ServerModel, quantizer: Quantize
     except ModelError:  # of an architecture whose layers are not known
         return CheckpointFigures(None, None)
     own = found.gguf.file_bytes if found.gguf and quantizer.name == "none" else None
-    return CheckpointFigures(own or found.total_bytes, found.parameters)
+    packed = found.packed_total_bytes if found.simulated else None
+    return CheckpointFigures(own or found.total_bytes, found.parameters, packed)
 
 
 def _unchanged(layers: Mapping[str, tuple[int, int]], element_bytes: int) -> WeightBytes:

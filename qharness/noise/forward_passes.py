@@ -18,7 +18,7 @@ from qharness.models.inputs import model_inputs
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
-from qharness.progress import counter
+from qharness.progress import phase
 from qharness.results import LayerReport
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
     Raises ModelError, naming a layer, where logits are not finite.
     """
     texts = [sequence for sequence in sequences if len(sequence)]
-    with torch.no_grad(), counter(f"{what}, sequences") as progress:
+    with torch.no_grad(), phase(f"measure {what}", "sequences") as progress:
         for number, sequence in enumerate(texts, 1):
             inputs = model_inputs(model, sequence[None])
             if rows_not_finite(model(**inputs).logits):

@@ -10,6 +10,7 @@ from qharness.api.quantizers import BlockwiseQuantizer, QuantizationContext, Qua
 from qharness.models.conversion import to_linears
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.untouched import Snapshot, least_untouched, require_finite
+from qharness.progress import phase
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.resolution import BoundModel, bind_model
 from qharness.specs import ModelSpec
@@ -37,9 +38,11 @@ def quantize_loaded(
 
     if not isinstance(quantizer, BlockwiseQuantizer):
         loaded.place()
-    context = QuantizationContext(loaded.tokenizer, seed, calibration, log, loaded.device)
-    snapshot = None if quantizer.name == "none" else _prepare(loaded.model, quantizer, allow_untouched)
-    with torch.no_grad():
+    if quantizer.name == "none":
+        return
+    snapshot = _prepare(loaded.model, quantizer, allow_untouched)
+    with phase("quantize", "steps") as progress, torch.no_grad():
+        context = QuantizationContext(loaded.tokenizer, seed, calibration, log, loaded.device, progress)
         loaded.model = quantizer.quantize(loaded.model, context).eval()  # type: ignore[assignment]
     if snapshot is not None:
         to_linears(loaded.model)  # it may be another model, with the same names once it is converted

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.api.calibration_sets import CacheableCalibrationSet, Calibration, CalibrationSet, FittingCalibrationSet
 from qharness.errors import DataError, DiskError, first_line
-from qharness.progress import note
+from qharness.progress import note, phase
 from qharness.spec import unbind
 from qharness.storage.artifacts import Artifact
 from qharness.storage.benchmark_files import cache_path
@@ -96,15 +96,17 @@ def _draw(loaded: LoadedModel, calibration_set: CalibrationSet, seed: int, data_
     else:
         documents = calibration_set.documents(rng, data_dir)
     sequences, sources = [], Counter[str]()
-    for source, text in documents:
-        ids = tokens(text)
-        if not ids:
-            continue
-        start = rng.randrange(max(len(ids) - length, 0) + 1)
-        sequences.append(torch.tensor(ids[start : start + length], dtype=torch.int64))
-        sources[source] += 1
-        if len(sequences) == calibration_set.n:
-            return Calibration(sequences, dict(sorted(sources.items(), key=lambda item: (-item[1], item[0]))))
+    with phase("calibrate", "sequences") as progress:
+        for source, text in documents:
+            ids = tokens(text)
+            if not ids:
+                continue
+            start = rng.randrange(max(len(ids) - length, 0) + 1)
+            sequences.append(torch.tensor(ids[start : start + length], dtype=torch.int64))
+            sources[source] += 1
+            progress(len(sequences), calibration_set.n)
+            if len(sequences) == calibration_set.n:
+                return Calibration(sequences, dict(sorted(sources.items(), key=lambda item: (-item[1], item[0]))))
     raise DataError(
         f"calibration set {calibration_set.name!r} has {len(sequences)} documents, {calibration_set.n} were asked for: "
         f"lower n"

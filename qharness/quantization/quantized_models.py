@@ -16,7 +16,7 @@ from qharness.models.conventions import follow
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model, load_tokenizer, resolve_device
 from qharness.models.untouched import Untouched
-from qharness.progress import note
+from qharness.progress import detail, note
 from qharness.quantization.application import quantize_loaded
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.model_cache import FORMAT, UncacheableError, read_model, write_model
@@ -59,7 +59,7 @@ class Models:
         self._cached_from_s = CACHED_FROM_S if cached_from_s is None else cached_from_s
         self._last: tuple[str, Any] | None = None
 
-    def get(self, model: ResolvedModel, log: Callable[[str], None] = note, *, placed: bool = True) -> QuantizedModel:
+    def get(self, model: ResolvedModel, log: Callable[[str], None] = detail, *, placed: bool = True) -> QuantizedModel:
         """A model that is ready to run. The one before is let go first, so that two are never in memory.
 
         `placed` false: it need not be where it is to run; the model may be too large for that. Raises ModelError

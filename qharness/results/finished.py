@@ -60,7 +60,8 @@ class HostingRecord:
     """Bytes and parameters of the model; None where unknown.
 
     `weight_bytes`: of the weights in memory; `resident_bytes`: with what was unpacked from them to run faster;
-    `storage_bytes`: of the checkpoint as it would be written; `layers`: quantized layers by the kernel that ran them.
+    `storage_bytes`: of the checkpoint as it would be written; `packed_bytes`: the same with codes packed to their true
+    bits, of a quantizer that simulates; `layers`: quantized layers by the kernel that ran them.
     """
 
     resident_bytes: int | None = None
@@ -68,6 +69,7 @@ class HostingRecord:
     storage_bytes: int | None = None
     parameters: int | None = None
     layers: Mapping[str, int] = field(default_factory=dict)
+    packed_bytes: int | None = field(default=None, metadata=LEFT_OUT)
 
     @property
     def megabytes(self) -> float:

@@ -176,6 +176,22 @@ class PerturbationCost:
 
 
 @dataclass(frozen=True)
+class ComparedExtent:
+    """How much a run holds: its problems, and its completions of them."""
+
+    problems: int
+    completions: int
+
+
+@dataclass(frozen=True)
+class ComparedExtents:
+    """How much two runs hold, where one has completions that the other lacks."""
+
+    a: ComparedExtent
+    b: ComparedExtent
+
+
+@dataclass(frozen=True)
 class PromptForms:
     """The forms of two runs' prompts, as `RunSpec.prompting` says them."""
 
@@ -187,7 +203,8 @@ class PromptForms:
 class Comparison(Splicing, JsonRecord):
     """What `compare` found of run folder `b` against run folder `a`; undefined figures are NaN.
 
-    `prompts`: where the two were asked differently, as a chat and not. `metric`: the score that texts are compared by;
+    `prompts`: where the two were asked differently, as a chat and not. `extents`: where one has completions that the
+    other lacks, which are left out. `metric`: the score that texts are compared by;
     None of programs. `means`: by the metric's name, the main one first. `coupled`: whether the two runs drew with
     common random numbers. Of texts: `n_different`, the problems whose texts differ. Of programs: the rest that is None
     otherwise.
@@ -196,6 +213,7 @@ class Comparison(Splicing, JsonRecord):
     a: str = ""
     b: str = ""
     prompts: PromptForms | None = field(default=None, metadata=LEFT_OUT)
+    extents: ComparedExtents | None = field(default=None, metadata=LEFT_OUT)
     metric: str | None = field(default=None, metadata=LEFT_OUT)
     n_problems: int = 0
     n_pairs: int = 0

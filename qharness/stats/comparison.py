@@ -15,6 +15,7 @@ from qharness.metrics import pass_at_k
 from qharness.results import SampleRow
 from qharness.results.paired_results import (
     PASS_RATE,
+    ComparedExtents,
     Comparison,
     Example,
     Failures,
@@ -56,8 +57,9 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
     """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
     rng = np.random.default_rng(seed)
     prompts = None if a.prompting == b.prompting else PromptForms(a.prompting, b.prompting)
+    extents = None if a.places == b.places else ComparedExtents(a.extent, b.extent)
     if a.texts and b.texts:
-        return replace(compare_texts(a, b, rng, examples), prompts=prompts)
+        return replace(compare_texts(a, b, rng, examples), prompts=prompts, extents=extents)
     problems = pair(all_run(a.rows, a.folder), all_run(b.rows, b.folder))
     if not problems:
         raise SamplesError(f"{a.folder} and {b.folder} have no completion in common: they are runs of different tasks")
@@ -73,6 +75,7 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
         a=str(a.folder),
         b=str(b.folder),
         prompts=prompts,
+        extents=extents,
         n_problems=len(problems),
         n_pairs=len(pairs),
         coupled=a.coupled(b),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qharness.errors import SamplesError
 from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_lines, require_run
 from qharness.results import RunRecord, SampleRow
+from qharness.results.paired_results import ComparedExtent
 from qharness.specs import RAW, TaskName
 
 Key = tuple[str, int]
@@ -81,6 +82,16 @@ class RunRows:
     def coupled(self, other: RunRows) -> bool:
         """Whether both runs drew with common random numbers."""
         return self.noise is not None and self.noise == other.noise
+
+    @cached_property
+    def places(self) -> frozenset[tuple[Key, int]]:
+        """The problem and the number of each completion."""
+        return frozenset(((row.base_task, row.doc_id), row.sample) for row in self.rows)
+
+    @property
+    def extent(self) -> ComparedExtent:
+        """How many problems and completions there are."""
+        return ComparedExtent(len({problem for problem, _ in self.places}), len(self.places))
 
     @cached_property
     def texts(self) -> list[SampleRow]:

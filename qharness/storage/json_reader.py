@@ -38,7 +38,8 @@ def parse_json(text: str | bytes) -> Any:
     Lone surrogates, NaN and infinities are accepted, as by Python's json.
     """
     try:
-        document = json.loads(decode(text) if isinstance(text, bytes) else text)
+        characters = decode(text) if isinstance(text, bytes) else text
+        document = json.loads(characters)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
         raise JsonError(f"is no JSON: {error.msg} at {line}column {error.colno}") from None
@@ -48,7 +49,8 @@ def parse_json(text: str | bytes) -> Any:
         raise JsonError(f"is nested in more than {MAX_DEPTH} levels of brackets") from None
     except ValueError:  # of int: Python's guard against numbers that take quadratic time
         raise JsonError(f"holds a number of more than {sys.get_int_max_str_digits()} digits") from None
-    if _too_deep(document):
+    nesting = characters.count("[") + characters.count("{")  # at least as many as levels
+    if nesting > MAX_DEPTH and _too_deep(document):
         raise JsonError(f"is nested in more than {MAX_DEPTH} levels of brackets")
     return document
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qharness.progress import lines, note
+from qharness.metrics.shown_figures import score
+from qharness.progress import Pace, lines, note
 from qharness.study.executors import Watcher
 from qharness.study.jobs import Attempt, Job
 from qharness.visible_text import visible
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 
 _ROWS_BESIDES = 8
 """Lines of a terminal that are not the table's rows."""
+
+
+_STATE = 26
+_SETTINGS = ("model", "quant", "task", "seed")
+
+
+def _names(job: Job) -> tuple[str, ...]:
+    """A job's settings, of which those are shown that tell jobs apart."""
+    return job.model.model, job.model.quant, job.label, str(job.model.seed)
 
 
 class Lines:
@@ -53,6 +63,7 @@ class _LiveRow:
     value: str = ""
     began: float | None = None
     seconds: float | None = None
+    pace: Pace | None = None
 
     @property
     def time(self) -> str:
@@ -77,7 +88,11 @@ class LiveTable:
 
     def moved(self, job: Job, what: str, done: int, total: int) -> None:
         """Show how many completions or programs are done."""
-        self._rows[job].state = f"{what}: {done}/{total}"
+        row = self._rows[job]
+        if row.pace is None or row.pace.name != what:
+            row.pace = Pace(what)
+        row.pace.move(done, total)
+        row.state = f"{what} {done}/{total}{row.pace.left}" if total else what
 
     def said(self, line: str, worker: int | None = None) -> None:
         """Write the line above the table."""
@@ -90,7 +105,7 @@ class LiveTable:
         row.seconds = time.monotonic() - row.began if row.began is not None else None
         if attempt.result:
             name, value = next(iter(attempt.result.metrics.items()), ("", None))
-            row.value = "" if value is None else f"{name} {value:.4f}"
+            row.value = "" if value is None else f"{name} {score(name, value)}"
         if attempt.error:
             self._write(f"failed: {attempt.error}")
 
@@ -103,12 +118,12 @@ class LiveTable:
         ended = [state in ("done", "failed") for state in states]
         first = ended.index(False) if False in ended else len(ended)
         start = max(0, min(first - 2, len(states) - self._height))
-        table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-        for name in ("model", "quant", "task", "seed", "state", "value", "s"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+        told = [n for n, values in enumerate(zip(*map(_names, self._rows), strict=True)) if len({*values}) > 1]
+        for name in (*(_SETTINGS[n] for n in told), "state", "value", "s"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=_STATE if name == "state" else None)
         for job, row in list(self._rows.items())[start : start + self._height]:
-            model = job.model
-            cells = (model.model, model.quant, job.label, str(model.seed), row.state, row.value, row.time)
+            cells = (*(_names(job)[n] for n in told), row.state, row.value, row.time)
             table.add_row(*map(visible, cells))
         table.caption = f"{states.count('done')} of {len(states)} done, {states.count('failed')} failed"
         return table

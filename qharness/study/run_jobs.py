@@ -9,14 +9,14 @@ from pathlib import Path
 
 from qharness.errors import ModelError, SamplesError, SandboxError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.run.run_folder import RUN, SAMPLES, read_run, require_run
+from qharness.evaluate.run.run_folder import RUN, SAMPLES, completions_in, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
 from qharness.models.chat_template import check_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.server_model import ServerModel
-from qharness.progress import note
+from qharness.progress import kept_when_stopped, note
 from qharness.quantization.backends import check_address, find_backend
 from qharness.quantization.calibration import stated_context
 from qharness.quantization.quantized_models import Models
@@ -56,11 +56,12 @@ def run_tasks(
     models = models or Models()
     with quiet():
         plan = _prepare(specs, bound or bind_model(specs[0].model_spec))
-        baselines, results = (
-            [_made(each, plan.files[each.spec.task], models, wait) for each in group]
-            for group in (plan.baselines, plan.runs)
-        )
-    baselines = baselines or list(plan.finished)
+        made: list[RunResult] = []
+        planned = [*plan.baselines, *plan.runs]
+        with kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs done" if made else ""):
+            for each in planned:
+                made.append(_made(each, plan.files[each.spec.task], models, wait))
+    baselines, results = made[: len(plan.baselines)] or list(plan.finished), made[len(plan.baselines) :]
     if not baselines:
         return results
     return [compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
@@ -178,9 +179,19 @@ def _made(run: PlannedRun, files: Mapping[str, str], models: Models, wait: bool)
         if document is not None:
             note(f"done meanwhile: {run.folder}")
             return RunResult(run.folder, document)
-        made = find_backend(run.spec.backend).make(models, run.model, run.spec.batch_size)
-        note(f"running {run.spec.quant} on {run.spec.task}: {run.folder}")
-        return RunResult(run.folder, evaluate_run(run, made, files))
+        with kept_when_stopped(lambda: _kept(run)):
+            made = find_backend(run.spec.backend).make(models, run.model, run.spec.batch_size)
+            note(f"running {run.spec.quant} on {run.spec.task}: {run.folder}")
+            return RunResult(run.folder, evaluate_run(run, made, files))
+
+
+def _kept(run: PlannedRun) -> str:
+    """What an interrupted run leaves: the completions in its journal, of those of its problems."""
+    problems = sum(len(task.eval_docs) for task in run.task.tasks.values())
+    of = min(problems, run.spec.limit or problems) * (run.spec.samples or 1)
+    model = "full precision" if run.spec.quant == "none" else run.spec.quant
+    made = f"{completions_in(run.folder)} of {of} completions"
+    return f"{made} of {model} on {run.spec.task} are kept in {run.folder}"
 
 
 def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.drawn_run import DrawnRun, require_drawable
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, quiet
+from qharness.evaluate.run.run_folder import completions_in
 from qharness.evaluate.run.run_plan import claimed, plan_run
 from qharness.models.weight_footprint import checkpoint_figures
-from qharness.progress import note
+from qharness.progress import kept_when_stopped, note
 from qharness.quantization.backends import find_backend
 from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import ResolvedModel, bind_model, resolve
@@ -164,7 +165,7 @@ class _SmallestSearch:
     def run(self) -> SearchResult:
         """Search, and write the folders of all runs that were begun."""
         candidates = [SearchedCandidate(model.spec.quant, size) for model, size in self._plan.candidates]
-        with self._stack:
+        with kept_when_stopped(lambda: self._kept(candidates)), self._stack:
             for candidate, (model, _) in zip(candidates, self._plan.candidates, strict=True):
                 if self._time_is_up:
                     break
@@ -177,6 +178,14 @@ class _SmallestSearch:
         return SearchResult(
             candidates, runs, _bytes(self._plan.full), sum(drawn), whole, time.monotonic() - self._start
         )
+
+    def _kept(self, candidates: Sequence[SearchedCandidate]) -> str:
+        """What an interrupted search leaves."""
+        made = sum(completions_in(each.run.folder) for each in (*self._baselines.values(), *self._made))
+        undecided = (None, VerdictClass.CANNOT_TELL)
+        judged = sum(each.verdict not in undecided for each in candidates)
+        folder = self._spec.runs[0].output
+        return f"{judged} of {len(candidates)} candidates are judged, and {made} completions are kept in {folder}"
 
     @property
     def _time_is_up(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qharness.errors import QHarnessError
+from qharness.progress import kept_when_stopped
 from qharness.specs import RunSpec
 from qharness.study.executors import Executor, Watcher
 from qharness.study.executors.in_process import InProcess
@@ -89,8 +90,13 @@ def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:
 
 def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list[Attempt]:
     """Do the jobs that are not done yet; an attempt for each, in their order."""
-    attempts = {}
-    with closing(executor.run(Schedule(jobs), watcher)) as ended:
+    attempts: dict[Job, Attempt] = {}
+
+    def kept() -> str:
+        done = sum(not attempt.error for attempt in attempts.values())
+        return f"{done} of {len(jobs)} jobs are done, and completions of the others are kept in their folders"
+
+    with kept_when_stopped(kept), closing(executor.run(Schedule(jobs), watcher)) as ended:
         for attempt in ended:
             watcher.ended(attempt)
             attempts[attempt.job] = attempt

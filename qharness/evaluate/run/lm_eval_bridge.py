@@ -18,6 +18,7 @@ from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameEr
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
 from qharness.models.replaced_names import replaced
+from qharness.progress import Verbosity, verbosity
 from qharness.registry import Registry, declared_packages, get_registry
 from qharness.specs import TaskName
 
@@ -31,6 +32,8 @@ MODEL = "qharness"
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep lm-eval's and transformers' talk off standard output, and all but errors off standard error."""
+    import datasets
+    import lm_eval.api.model
     import lm_eval.api.task
     import lm_eval.evaluator
     import transformers
@@ -38,12 +41,14 @@ def quiet() -> Iterator[None]:
     for name in ("lm_eval", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
     transformers.utils.logging.set_verbosity_error()
-    if not sys.stderr.isatty():
-        transformers.utils.logging.disable_progress_bar()
+    if not sys.stderr.isatty() or verbosity() is Verbosity.QUIET:
+        transformers.utils.logging.disable_progress_bar()  # and the Hub's, which show what is fetched
+    datasets.disable_progress_bars()
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with (
         contextlib.redirect_stdout(sys.stderr),
-        replaced(lm_eval.api.task, "tqdm", lambda items, **_: items),  # a bar over prompts, done at once
+        replaced(lm_eval.api.task, "tqdm", lambda items, **_: items),  # bars over prompts, done at once
+        replaced(lm_eval.api.model, "tqdm", lambda items, **_: items),
         replaced(lm_eval.evaluator, "get_git_commit_hash", lambda: None),  # asks git of whatever folder we are in
     ):
         yield

@@ -102,6 +102,11 @@ def _is(value: object, kind: type, may_be_none: bool) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
+def completions_in(folder: Path) -> int:
+    """How many completions a run's folder keeps in its journal."""
+    return _whole_lines(folder / JOURNAL).count(b"\n")
+
+
 class Journal:
     """The completions of a run as they are made: appended and synced a few at a time, read again on resume.
 

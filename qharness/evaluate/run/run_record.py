@@ -135,6 +135,7 @@ def write_record(
             storage_bytes=facts.storage_bytes or checkpoint.storage_bytes,
             parameters=checkpoint.parameters,
             layers=facts.layers,
+            packed_bytes=checkpoint.packed_bytes,
         ),
         timings=timings,
         usage=facts.usage,

@@ -36,7 +36,7 @@ def figures(collection: Collection) -> list[ReportFigure]:
             axes.set(
                 xlabel=f"{cost.name} ({cost.scale(costed).name})",
                 ylabel=f"{runs[0].metric} (%, {problems_text(runs)})",
-                xscale="log",
+                xscale=_scale([place.cost.value for place in places.values()]),
             )
             for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
                 set_formatter(lambda value, _: f"{value:g}")
@@ -46,11 +46,14 @@ def figures(collection: Collection) -> list[ReportFigure]:
             f"does. A line joins neighbours of which the dearer clearly passes more; without a line, the runs do not "
             f"show which is better. Clearly: the 95% interval of the paired difference by problem excludes 0, and "
             f"quartiles of the cost do not overlap. Bars: 95% intervals of scores over problems, and quartiles of "
-            f"costs, which stand on a logarithmic scale. {sizes_caption(runs)}"
+            f"costs, which stand on a logarithmic scale where they differ much. {sizes_caption(runs)}"
         )
         title = f"{task}: {runs[0].metric} against what it costs"
         drawn.append(ReportFigure(f"pareto-{slug(task)}", title, caption, finished(figure, all_axes, labels)))
     return drawn
+
+
+_FACTOR = 4  # between costs that differ much
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class _CostedPoint:
 
     cost: Interval
     score: Interval
+
+
+def _scale(costs: Sequence[float]) -> str:
+    """A logarithmic axis for costs that differ much."""
+    return "log" if max(costs) > _FACTOR * min(costs) > 0 else "linear"
 
 
 def _places(runs: Sequence[CostedRun], cost: Cost) -> dict[CostedRun, _CostedPoint]:

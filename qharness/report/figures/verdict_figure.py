@@ -74,7 +74,7 @@ def _draw(axes: Axes, rungs: Sequence[Rung]) -> list[PointLabel]:
             if rung.on_task is not None and mark_of(rung.verdict) is mark:
                 _draw_interval(axes, places[rung], rung.on_task.verdict.loss, mark)
     _scale(axes, margin, [rung.on_task.verdict.loss for rung in rungs if rung.on_task])
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     axes.set_xlabel(f"checkpoint ({unit.name})")
     axes.set_ylabel("loss of pass@1\n(% of full precision's)" if margin.relative else "loss of pass@1 (points)")
     losses = {rung: rung.on_task.verdict.loss.estimate if rung.on_task else 0.0 for rung in rungs}

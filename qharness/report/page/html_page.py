@@ -83,7 +83,7 @@ class Heading:
 
 def headings(columns: Sequence[Column]) -> list[list[Heading]]:
     """The rows of a table's head: one, or two where columns are in groups."""
-    single = [Heading(column.heading, 1, 1, place) for place, column in enumerate(columns)]
+    single = [Heading(column.heading_in_group, 1, 1, place) for place, column in enumerate(columns)]
     if not any(column.group for column in columns):
         return [single]
     upper: list[Heading] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,11 @@ class Column:
     def heading(self) -> str:
         """Name and unit."""
         return f"{self.name}, {self.unit}" if self.unit else self.name
+
+    @property
+    def heading_in_group(self) -> str:
+        """The heading under the group's: what is named like the group is its estimate."""
+        return dataclasses.replace(self, name="estimate").heading if self.name == self.group else self.heading
 
     @property
     def full_name(self) -> str:

@@ -103,13 +103,14 @@ def to_latex(table: Table) -> str:
     """A `table` of the concise table, no wider than a line; it needs amssymb, booktabs and graphicx."""
     table = table.concise
     alignment = "".join("l" if column.stub else "r" for column in table.columns)
+    heads = _latex_line([_latex(column.heading_in_group) for column in table.columns])
     body = "\n".join(_latex_rows(table))
     return (
         f"{_PACKAGES}\n\\begin{{table}}\n\\centering\n"
         f"\\caption{{{_latex(table.title)}. {_latex(table.caption)}}}\n\\label{{tab:{table.key}}}\n"
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%\n"
         f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n{_spanners(table.columns)}"
-        f"{_latex_line([_latex(column.heading) for column in table.columns])}\n\\midrule\n{body}\n\\bottomrule\n"
+        f"{heads}\n\\midrule\n{body}\n\\bottomrule\n"
         "\\end{tabular}}\n\\end{table}\n"
     )
 

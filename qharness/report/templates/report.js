@@ -123,15 +123,15 @@ const problemTable = (task, problems, metric, [first, second], kind, words) => {
   const shown = (score) => (score === null ? "" : (metric ? score : 100 * score).toFixed(1));
   const levels = problems.some((problem) => problem.level !== null);
   const stubs = levels ? ["problem", "level"] : ["problem"];
-  const heads = [...stubs, `first run, ${unit}`, `second run, ${unit}`, metric ? "change" : "change, points"];
+  const heads = [...stubs, metric ? "change" : "change, points", `first run, ${unit}`, `second run, ${unit}`];
   const table = element("table", { class: "sortable" },
     element("thead", {}, element("tr", {}, ...heads.map((text, column) =>
       element("th", { scope: "col", "data-column": column, class: column < stubs.length ? "stub" : null }, text)))),
     element("tbody", {}, ...rows.map(({ problem, scores, change }) => element("tr", {},
       element("td", { class: "stub" }, element("a", { href: routeOf(task, problem) }, nameOf(problem))),
       ...(levels ? [element("td", { class: "stub" }, problem.level ?? "")] : []),
-      ...scores.map((score) => numberCell(score, shown(score), null)),
-      numberCell(change, signed(change, shown(change)), change < 0 ? "lost" : change > 0 ? "won" : null)))));
+      numberCell(change, signed(change, shown(change)), change < 0 ? "lost" : change > 0 ? "won" : null),
+      ...scores.map((score) => numberCell(score, shown(score), null))))));
   makeSortable(table);
   return { table, count: `${rows.length} of ${problems.length} problems` };
 };
