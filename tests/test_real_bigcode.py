@@ -83,7 +83,7 @@ def test_missing_data_are_named(harness: Path, tmp_path: Path, monkeypatch: pyte
             run(spec(tmp_path / "runs", f"bigcode:{task}"))
 
 
-@pytest.mark.parametrize(("task", "extent"), [("humaneval-unstripped", 164), ("mbpp", 100)])
+@pytest.mark.parametrize(("task", "extent"), [("humaneval-unstripped", 164), ("mbpp", 10)])
 def test_generations_and_rate_of_its_own_command(harness: Path, tmp_path: Path, task: str, extent: int) -> None:
     """Its `main.py` and ours, greedily with the same model.
 
