@@ -12,7 +12,9 @@ from qharness.progress import Progress
 class RelayedBar:
     """Stands for a bar of tqdm: calls `progress` where that would move. What else is asked of it does nothing."""
 
-    def __init__(self, progress: Progress, items: Iterable[Any] | None = None, *, total: int | None = None) -> None:
+    def __init__(
+        self, progress: Progress, items: Iterable[Any] | None = None, *, total: int | None = None, **_looks: object
+    ) -> None:
         self._progress, self._items = progress, items
         self.total = len(items) if total is None and isinstance(items, Sized) else total
         self.n = 0
