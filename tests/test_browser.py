@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.browsers import chromium
 from tests.page_runs import write_profile, write_run
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -43,22 +42,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def driver() -> Iterator[Any]:
     """One Chromium for all; skips where there is none."""
-    from selenium.webdriver.chrome.service import Service
-
-    browser, server = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not server:
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    for flag in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900", *root):
-        options.add_argument(flag)
-    found = webdriver.Chrome(options=options, service=Service(server))
-    try:
+    with chromium(performance="ALL") as found:
         yield found
-    finally:
-        found.quit()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +28,7 @@ from qharness.specs import MaxLoss
 from qharness.study.executors.local import Local
 from qharness.study.live_view import Lines
 from qharness.study.sweep import carry_out
+from tests.browsers import chromium
 from tests.conftest import REPOSITORY
 from tests.page_runs import write_run
 from tests.test_cli import Cli, in_process, one_line
@@ -305,23 +305,9 @@ def test_on_a_terminal_the_page_stays_until_ctrl_c(tmp_path: Path) -> None:
 @pytest.fixture
 def driver() -> Iterator[Any]:
     """A Chromium; skips where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    browser, server = shutil.which("chromium"), shutil.which("chromedriver")
-    if not browser or not server:
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    for flag in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900", *root):
-        options.add_argument(flag)
-    found = webdriver.Chrome(options=options, service=Service(server))
-    try:
+    pytest.importorskip("selenium.webdriver")
+    with chromium() as found:
         yield found
-    finally:
-        found.quit()
 
 
 def complaints(driver: Any) -> list[str]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from qharness.cli.completion import complete_quantizer
-from qharness.cli.options import MODEL, DType, Json, Model, TrustRemoteCode
+from qharness.cli.options import DType, Json, Model, Quant, TrustRemoteCode
 from qharness.cli.output import echo, number, print_json, print_table, registry, size
 from qharness.specs import DEFAULT_MODEL
 
@@ -17,14 +14,7 @@ if TYPE_CHECKING:
 
 
 def footprint(
-    quant: Annotated[
-        str,
-        typer.Option(
-            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
-            rich_help_panel=MODEL,
-            autocompletion=complete_quantizer,
-        ),
-    ] = "none",
+    quant: Quant = "none",
     model: Model = None,
     dtype: DType = "auto",
     trust_remote_code: TrustRemoteCode = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from qharness.bounds import check_setting
-from qharness.cli.completion import complete_calibration_set, complete_model
+from qharness.cli.completion import complete_calibration_set, complete_model, complete_quantizer
 from qharness.cli.strict_command import OUTPUT as OUTPUT
 from qharness.study.trackers import TRACKERS, TrackerName
 
@@ -75,6 +75,14 @@ Model = Annotated[
         help="Hugging Face id, preset, local folder, GGUF file, or tinycoder, bundled and the default.",
         rich_help_panel=MODEL,
         autocompletion=complete_model,
+    ),
+]
+Quant = Annotated[
+    str,
+    typer.Option(
+        help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
+        rich_help_panel=MODEL,
+        autocompletion=complete_quantizer,
     ),
 ]
 Calib = Annotated[

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from qharness.cli.completion import complete_quantizer
 from qharness.cli.options import (
     MEASUREMENT,
     MODEL,
@@ -22,6 +21,7 @@ from qharness.cli.options import (
     Device,
     Json,
     Model,
+    Quant,
     RunDType,
     TrustRemoteCode,
     bounded,
@@ -37,14 +37,7 @@ if TYPE_CHECKING:
 
 def profile(
     model: Model = None,
-    quant: Annotated[
-        str,
-        typer.Option(
-            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
-            rich_help_panel=MODEL,
-            autocompletion=complete_quantizer,
-        ),
-    ] = "none",
+    quant: Quant = "none",
     calib: Calib = None,
     latency: Annotated[
         float | None,

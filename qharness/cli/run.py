@@ -9,7 +9,7 @@ import typer
 
 from qharness.bounds import parse_number
 from qharness.cli.comparison_text import print_extents
-from qharness.cli.completion import complete_model, complete_perturbation, complete_quantizer, complete_task
+from qharness.cli.completion import complete_model, complete_perturbation, complete_task
 from qharness.cli.estimate_text import print_run_plan
 from qharness.cli.options import (
     MODEL,
@@ -28,6 +28,7 @@ from qharness.cli.options import (
     MaxNewTokens,
     Model,
     NoThink,
+    Quant,
     RunDType,
     RunFolders,
     System,
@@ -67,14 +68,7 @@ def run(
     ],
     more_tasks: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     model: Model = None,
-    quant: Annotated[
-        str,
-        typer.Option(
-            help="Quantizer, as NAME[:OPTIONS]; none is full precision.",
-            rich_help_panel=MODEL,
-            autocompletion=complete_quantizer,
-        ),
-    ] = "none",
+    quant: Quant = "none",
     calib: Calib = None,
     perturb: Annotated[
         str | None,
