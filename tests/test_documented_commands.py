@@ -111,7 +111,7 @@ NOT_RUN = {
         "footprint --quant hqq:4,group=32",
         "run --quant rtn:4 --task js-ten",
     ),
-    "seconds of its own: tests/test_cli.py": ("doctor",),
+    "seconds of its own: tests/test_cli.py": ("doctor", "setup"),
     "lm-eval's own command line; tests/test_run.py goes through it": ("lm-eval *",),
 }
 

@@ -170,7 +170,7 @@ def test_each_command_takes_an_id(
 
 def test_the_report_takes_ids(two_runs: Path, monkeypatch: pytest.MonkeyPatch, in_process: Cli) -> None:
     monkeypatch.chdir(two_runs)
-    monkeypatch.setattr("qharness.report.draw_figures", lambda _: [])
+    monkeypatch.setattr("qharness.report.draw_figures", lambda *_: [])
     _, full = list_runs(Path("runs"))
     done = in_process("report", full.key[:6], "last", "--output", "report")
     assert "report of 2 runs" in done.stdout, done.stderr

@@ -70,6 +70,8 @@ class Models:
         made = self.reuse(key, lambda: self._locked(model, key, about, log))
         if made.untouched and not model.spec.allow_untouched:
             made.untouched.require_less_than_half(model.spec.quant)
+        if made.untouched and made.untouched.notable:
+            note(f"{model.spec.quant}: {made.untouched}")
         if placed:
             made.loaded.place()
         return made
