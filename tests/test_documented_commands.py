@@ -67,6 +67,7 @@ NOT_RUN = {
     "a checkpoint, files, weights or packages of the reader's": (
         "* Salesforce/*",
         "study examples/studies/wei-2023-rq2.toml *",
+        "study examples/studies/smollm2-chat.toml *",
         "report runs/wei-2023 *",
         "report build/verdicts/runs *",
         "quantize *DIR*",
