@@ -258,6 +258,7 @@ print(*[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children
 """
 
 
+@pytest.mark.slow
 def test_two_at_once_into_one_folder(
     random_llama: Path, two_runs: tuple[Path, Path], in_process: Cli, tmp_path: Path
 ) -> None:

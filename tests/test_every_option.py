@@ -50,7 +50,8 @@ ARGUMENTS = {
 FLAGS = {"study": ("--dry-run",)}
 ANY_NAME = {("report", "title"), ("study", "ray_address"), ("study", "output"), ("new-plugin", "name")}
 """What takes any text, or nearly."""
-SLOW = {("run", "task"), ("run", "more_tasks"), ("score", "task")}  # lm-eval's own index is built for an unknown task
+SLOW = {("run", "task"), ("run", "more_tasks"), ("score", "task"), ("choose", "task")}
+"""Where lm-eval's own index is built, for an unknown task."""
 
 
 def parameters() -> Iterator[tuple[str, str, tuple[type, ...], bool]]:

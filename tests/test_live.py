@@ -183,6 +183,7 @@ def test_the_state_of_jobs_that_end_well_badly_and_not_at_all(tmp_path: Path) ->
     assert first["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_a_report_that_fails_leaves_the_last_one_and_the_study_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def test_a_study_may_measure_only(tmp_path: Path) -> None:
         read_study(write(tmp_path, 'measure = ["speed"]'))
 
 
+@pytest.mark.slow
 def test_profiles_are_reckoned_by_the_instance_that_a_study_names(random_llama: Path, tmp_path: Path) -> None:
     text = f'models = ["{random_llama}"]\nmeasure = ["profile", "noise"]\ndtype = "float32"\ndevice = "cpu"\n'
     plain, named = (read_study(write(tmp_path, text + more)) for more in ("", 'instance = "c5.2xlarge"\n'))

@@ -178,6 +178,7 @@ def test_the_same_names_in_lm_eval(random_llama: Path, tmp_path: Path) -> None:
     assert lm_eval(command, random_llama, tmp_path / "out") == prompts("tiny-python@char:0.3", seed=2)[:2]
 
 
+@pytest.mark.slow
 def test_a_perturbed_task_s_yaml_in_the_stock_command_line(random_llama: Path, tmp_path: Path, cli: Cli) -> None:
     """By the name in it, which may be another: a spec of several options holds commas, at which lm-eval splits."""
     folder = tmp_path / "tasks"
