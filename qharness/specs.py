@@ -101,6 +101,11 @@ class MaxLoss:
         return f"{self.amount:g}%" if self.relative else f"{self.amount:g}"
 
     @property
+    def unit(self) -> str:
+        """What losses are counted in, for a heading."""
+        return "% of full precision's" if self.relative else "points"
+
+    @property
     def fraction(self) -> float:
         """The amount as a fraction, 0 to 1."""
         return self.amount / 100

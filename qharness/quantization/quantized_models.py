@@ -67,10 +67,11 @@ class Models:
         """
         about = _about(model)
         key = _key(about)
+        is_new = not self._holds(key)
         made = self.reuse(key, lambda: self._locked(model, key, about, log))
         if made.untouched and not model.spec.allow_untouched:
             made.untouched.require_less_than_half(model.spec.quant)
-        if made.untouched and made.untouched.notable:
+        if is_new and made.untouched and made.untouched.notable:
             note(f"{model.spec.quant}: {made.untouched}")
         if placed:
             made.loaded.place()
@@ -78,11 +79,15 @@ class Models:
 
     def reuse(self, key: str, make: Callable[[], T]) -> T:
         """The last result if it was made under this key; else that of `make`."""
-        if self._last is None or self._last[0] != key:
+        if not self._holds(key):
             self._last = None
             self._last = key, make()
+        assert self._last is not None
         made: T = self._last[1]
         return made
+
+    def _holds(self, key: str) -> bool:
+        return self._last is not None and self._last[0] == key
 
     def _locked(
         self, model: ResolvedModel, key: str, about: dict[str, object], log: Callable[[str], None]

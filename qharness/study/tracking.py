@@ -20,7 +20,6 @@ from qharness.study.trackers import TRACKERS, TrackedRun
 if TYPE_CHECKING:
     from qharness.study.jobs import Attempt, Job
 
-_HASH = 12  # digits at the end of a run folder's name
 _PARAMETERS = (
     *("model", "quant", "calib", "task", "samples", "temperature", "top_p", "max_new_tokens", "limit", "seed"),
     *("device", "dtype", "backend", "chat"),
@@ -31,6 +30,7 @@ _SEED = 0  # of the bootstrap
 def tracked_run(result: RunResult) -> TrackedRun:
     """A finished run as trackers take it."""
     from qharness.evaluate.run.run_folder import RUN
+    from qharness.evaluate.run.run_listing import key_of
 
     record, folder = result.record, result.folder
     spec = record.spec
@@ -49,7 +49,7 @@ def tracked_run(result: RunResult) -> TrackedRun:
     metrics = {_plain(name): float(value) for name, value in found.items() if value is not None}
     return TrackedRun(
         name=f"{spec.quant} on {spec.task}",
-        key=folder.name[-_HASH:],
+        key=key_of(folder.name),
         parameters={name: value for name, value in values.items() if value is not None},
         metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
         tags={} if verdict is None else {"verdict": str(verdict.class_), "verdict_sentence": verdict.sentence},

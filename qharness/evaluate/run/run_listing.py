@@ -103,7 +103,13 @@ def _listed(entry: os.DirEntry[str]) -> ListedRun | None:
     if finished is None and (not named or not entry.is_dir()):
         return None
     written = _time(folder / SAMPLES) or finished or _time(folder / JOURNAL) or _time(folder)
-    return ListedRun(folder, named[1] if named else entry.name, written or 0.0, finished is not None)
+    return ListedRun(folder, key_of(entry.name), written or 0.0, finished is not None)
+
+
+def key_of(name: str) -> str:
+    """The hash at the end of a run folder's name; the whole name of a folder that was named by hand."""
+    named = _NAME.fullmatch(name)
+    return named[1] if named else name
 
 
 def _time(path: Path) -> float | None:

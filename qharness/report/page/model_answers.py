@@ -68,7 +68,7 @@ def answer_of(finding: Finding) -> ModelAnswer:
         head,
         "".join(rest),
         finding.borne,
-        "% of full precision's" if finding.margin.relative else "points",
+        finding.margin.unit,
         tasks[0] if len(tasks) == 1 else "",
         [_step(list(own)) for _, own in itertools.groupby(rungs, key=lambda rung: rung.name)],
         [sentence.replace(" -> ", " → ") for sentence in finding.each],

@@ -61,8 +61,7 @@ def tables(findings: Sequence[Finding]) -> list[Table]:
     rungs = [rung for finding in findings for rung in ladder(finding)]
     if not rungs:
         return []
-    margin = findings[0].margin
-    unit = "% of full precision's" if margin.relative else "points"
+    unit = findings[0].margin.unit
     columns: list[CellColumn[Rung]] = [
         stub("model", lambda rung: rung.finding.model),
         stub("quantizer", lambda rung: rung.name),
