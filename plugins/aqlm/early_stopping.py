@@ -32,14 +32,14 @@ def train(
     module: nn.Module,
     parameters: Sequence[nn.Parameter],
     training: Training,
-    epoch: Callable[[], Iterable[Iterable[Tensor]]],
+    epoch: Callable[[], Iterable[Callable[[], None]]],
     held_out_error: Callable[[], float],
     log: Callable[[int, float, float], None] = lambda epoch, before, now: None,
 ) -> Trained:
     """Train `parameters` of a module in float32; they end with the values of the epoch of least held-out error.
 
-    `epoch()` yields an epoch's steps; a step is the losses whose gradients are added up. `log` gets an epoch's number,
-    the error before training and the epoch's. Afterwards the module has its own dtypes and needs no gradient.
+    `epoch()` yields an epoch's steps; a step, called, computes the parameters' gradients. `log` gets an epoch's
+    number, the error before training and the epoch's. Afterwards the module has its own dtypes and needs no gradient.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(module)}
     module.float()
@@ -51,10 +51,9 @@ def train(
     while epochs < training.epochs and since < training.patience:
         epochs += 1
         with torch.enable_grad():
-            for losses in epoch():
+            for step in epoch():
                 optimizer.zero_grad()
-                for loss in losses:
-                    loss.backward()
+                step()
                 optimizer.step()
         error = held_out_error()
         since += 1
