@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from qharness import replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.early_stopping import Trained, Training, shuffled_training, train
-from qharness.plugins.aqlm.layer import Search, quantize_layer
+from qharness.plugins.aqlm.layer import LayerResult, Search, quantize_layer
 from qharness.plugins.aqlm.replay import Call, hidden
 from qharness.plugins.aqlm.step_weights import step_weights
 from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool, thread_pool
 from qharness.plugins.aqlm.weight import AqlmLinear
 
 _PARALLEL = 1 << 25
-"""The weights of a block up to which each thread runs calls of its own, with gradients of its own."""
+"""The weights of a block up to which threads work at a layer or a call each, and take memory for each."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,18 @@ def quantize_block(
 
     `done` is called after each.
     """
+
+    def quantized(name: str) -> LayerResult:
+        return quantize_layer(linear_of(block, name).weight.detach(), xtx[name], shape, seeds(name), search)
+
     errors = {}
-    for name, inputs in xtx.items():
-        linear = linear_of(block, name)
-        result = quantize_layer(linear.weight.detach(), inputs, shape, seeds(name), search)
-        bias = None if linear.bias is None else linear.bias.detach()
-        replace_module(block, name, AqlmLinear(result.weight, bias))
-        errors[name] = result.errors[-1]
-        done()
+    longest_first = sorted(xtx, key=lambda name: -linear_of(block, name).weight.numel())
+    with block_threads(block, len(xtx)) as pool:
+        for name, result in pool.as_done(quantized, longest_first):
+            bias = linear_of(block, name).bias
+            replace_module(block, name, AqlmLinear(result.weight, None if bias is None else bias.detach()))
+            errors[name] = result.errors[-1]
+            done()
     return errors
 
 
@@ -115,7 +119,7 @@ def tune_block(
     `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
     The error, on the batches `held_out`, is ||F(x) - Fhat(x)||^2 / ||F(x)||^2. `done` is called after each epoch.
     """
-    with step_weights(block) as weights, call_threads(block) as pool:
+    with step_weights(block) as weights, block_threads(block) as pool:
 
         def step(batch: list[int]) -> None:
             """Add up the gradients of a step's calls, which the pool's threads compute at once."""
@@ -157,14 +161,14 @@ def tune_block(
 
 
 @contextmanager
-def call_threads(block: nn.Module) -> Iterator[ThreadPool]:
-    """Yield a pool in which calls of a block run at once; one without threads for a block that is large."""
+def block_threads(block: nn.Module, most: int | None = None) -> Iterator[ThreadPool]:
+    """Yield a pool for calls or layers of a block at once, `most` of them; one without threads for a large block."""
     first = next(block.parameters())
     modules = [module for module in block.modules() if isinstance(module, nn.Linear | AqlmLinear)]
     if sum(module.out_features * module.in_features for module in modules) > _PARALLEL:
         yield SERIAL
         return
-    with thread_pool(first.device) as pool:
+    with thread_pool(first.device, most) as pool:
         yield pool
 
 
