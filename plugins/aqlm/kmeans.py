@@ -15,7 +15,7 @@ from torch import Tensor
 
 from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
-_BLOCK_VALUES = 1 << 18  # scores computed at a time: 4 MB, which stay in cache
+_BLOCK_VALUES = 1 << 18  # scores computed at a time: 1 MB, which stay in cache
 _TOLERANCE = 0.01
 _STEPS = 20
 _RIDGE = 1e-6
