@@ -25,7 +25,13 @@ WARMUP = REPOSITORY / "examples/qharness-warmup"
 
 _ALL_MUST_RUN = os.environ.get("CI") == "true"
 """Whether a tool that is missing is a failure. Elsewhere it skips the tests that need it."""
-_MISSING_TOOL = re.compile(r"^qharness: (.+) is needed: apt-get install [^,]+", re.MULTILINE)
+_MISSING_TOOL = re.compile(r"(?:^qharness: |  )((?:\S| (?! ))+) is needed: apt-get install [^,]+", re.MULTILINE)
+
+
+def skip_for_a_missing_tool(said: str) -> None:
+    """Skip the test where a command said that one of the system's tools is missing, in an error or in a table."""
+    if (missing := _MISSING_TOOL.search(said)) and not _ALL_MUST_RUN:
+        pytest.skip(f"needs {missing[1]}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -102,9 +108,8 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         now = {name: value for name, value in os.environ.items() if name not in left_out}
         done = server.run([*map(str, arguments)], elsewhere, now | offline | environment)
-        missing = _MISSING_TOOL.search(done.stderr) if done.returncode == 2 and "PATH" not in environment else None
-        if missing and not _ALL_MUST_RUN:
-            pytest.skip(f"needs {missing[1]}")
+        if done.returncode == 2 and "PATH" not in environment:
+            skip_for_a_missing_tool(done.stderr)
         return done
 
     yield run

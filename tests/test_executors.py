@@ -133,7 +133,8 @@ def test_nothing_goes_on_when_a_study_is_stopped(number: signal.Signals, tmp_pat
     parent.send_signal(number)
     parent.wait(timeout=20)
     _, alive = psutil.wait_procs(workers, timeout=10)
-    assert not alive
+    # a container without an init process does not reap what has ended
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 HOLDER = "import sys, time\nfrom pathlib import Path\nfrom qharness.storage.locks import locked\nwith locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(600)"
