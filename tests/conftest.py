@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -9,11 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from qharness import MissingDependencyError
@@ -31,7 +33,7 @@ _MISSING_TOOL = re.compile(r"(?:^qharness: |  )((?:\S| (?! ))+) is needed: apt-g
 def skip_for_a_missing_tool(said: str) -> None:
     """Skip the test where a command said that one of the system's tools is missing, in an error or in a table."""
     if (missing := _MISSING_TOOL.search(said)) and not _ALL_MUST_RUN:
-        pytest.skip(f"needs {missing[1]}")
+        pytest.skip(f"needs {missing[1].strip()}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,6 +56,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if needs:
         counted = ", ".join(f"{name} ({count})" for name, count in needs.most_common())
         terminalreporter.write_line(f"skipped for want of: {counted}")
+
+
+def still_running(processes: Iterable[psutil.Process], seconds: float = 10) -> list[psutil.Process]:
+    """Those of the processes that have not ended after this time.
+
+    One that has ended counts as such though nobody reaps it: a container may have no init process that does.
+    """
+    running = []
+    for process in psutil.wait_procs(processes, timeout=seconds)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                running.append(process)
+    return running
 
 
 @pytest.fixture(scope="session", autouse=True)
