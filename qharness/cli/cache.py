@@ -24,6 +24,7 @@ _KINDS = {
     "calibration": "calibration sequences",
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
+    "lm-eval-tasks": "lm-eval's index of its tasks",
     "packages": "links to packages that programs import",
     "back-translations": "back-translations",
     "studies": "runs of studies whose results are at a URL",
