@@ -25,6 +25,8 @@ _KINDS = {
     "verdicts": "verdicts",
     "toolchains": "languages' harnesses",
     "lm-eval-tasks": "lm-eval's index of its tasks",
+    "known-runs": "notes on finished runs",
+    "comparisons": "comparisons of runs",
     "packages": "links to packages that programs import",
     "back-translations": "back-translations",
     "studies": "runs of studies whose results are at a URL",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.errors import DiskError
 from qharness.storage.artifacts import cached_folder
+from qharness.storage.fingerprints import hash_of, sources_below, stat_hash
 
 if TYPE_CHECKING:
     from lm_eval.tasks._index import Entry
@@ -79,11 +78,4 @@ def _entry(row: Sequence[Any]) -> tuple[str, Entry]:
 
 def _key(folder: Path) -> str:
     """A hash of lm-eval's version and of the names, sizes and times of the YAML files."""
-    seen = [f"{version('lm_eval')} {folder}"]
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(".yaml"):
-                stat = os.stat(f"{place}/{name}")
-                seen.append(f"{place}/{name} {stat.st_size} {stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(seen).encode()).hexdigest()[:16]
+    return hash_of(version("lm_eval"), stat_hash(sources_below(folder, ".yaml")))
