@@ -99,8 +99,8 @@ def _path(spec: RunSpec, bound: BoundModel) -> Path | None:
     registry = get_registry()
     if spec.base_url is not None or spec.drawn is not None or registry.family(spec.task) is not None:
         return None
-    places = {"output": spec.output.absolute(), "baseline_run": spec.baseline_run and spec.baseline_run.absolute()}
-    asked = dataclasses.replace(spec, **places, max_loss=MaxLoss())
+    named = spec.baseline_run and spec.baseline_run.absolute()
+    asked = dataclasses.replace(spec, output=spec.output.absolute(), baseline_run=named, max_loss=MaxLoss())
     models = [Checkpoint(name, spec.trust_remote_code) for name in (spec.model, spec.baseline) if name is not None]
     key = hash_of(
         asked,

@@ -63,7 +63,7 @@ def run_tasks(
         pairs = zip(results, baselines, specs, strict=True)
         results = [compared(result, baseline, spec.max_loss) for result, baseline, spec in pairs]
     for spec, result in zip(specs, results, strict=True):
-        against = result.baseline and result.baseline.folder
+        against = None if result.baseline is None else result.baseline.folder
         remember(spec, bound, result.folder, against, plan.files[spec.task].paths)
     return results
 
