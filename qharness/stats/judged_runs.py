@@ -46,9 +46,12 @@ class ComparedRun:
 
 
 def model_name(spec: RunSpec) -> str:
-    """The quantizer of a run, with its calibration set if one is named; of a run without one, the model."""
+    """The quantizer of a run, with its calibration set if one is named; of a run without one, the model.
+
+    A model that is compared with itself on another backend is called by its own backend too.
+    """
     if spec.quant == "none":
-        return spec.model
+        return f"{spec.model} by {spec.backend}" if spec.baseline == spec.model else spec.model
     quantizer = f"{spec.quant} on {spec.calib}" if spec.calib else spec.quant
     return f"{spec.model}, {quantizer}" if spec.baseline else quantizer
 
@@ -95,8 +98,10 @@ def judge_pair(comparison: Comparison, margin: MaxLoss) -> JudgedCandidate:
     name, reference = model_name(second.spec), model_name(first.spec)
     if first.spec.quant == "none" and (second.spec.baseline or second.spec.model) == first.spec.model:
         reference = FULL_PRECISION
-    if second.spec.model_spec == first.spec.model_spec:  # on other prompts, or sampled otherwise
+    if second.spec.model_spec == first.spec.model_spec:  # on another backend or other prompts, or sampled otherwise
         name, reference = Path(comparison.b).name, Path(comparison.a).name
+        if second.spec.backend != first.spec.backend:
+            name, reference = (f"{each.spec.model} by {each.spec.backend}" for each in (second, first))
     savings = ComparedRun(second, first).savings
     (judged,) = judge([Candidate(name, [(second.spec.task, comparison)], savings, reference)], margin)
     return judged
