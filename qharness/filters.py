@@ -2,7 +2,8 @@
 
 The documents of a task of programs hold `task_id`, `prompt`, `language` and `tests`. They may hold `joint` (the
 separator of prompt and completion in the program), `entry_class`, `packages` (that the program may import), `cases`
-(the fields of qharness.Cases, which judge the program in place of the tests), and any other field. All functions work in the stock lm-eval command line too.
+(the fields of qharness.Cases, which judge the program in place of the tests), and any other field.
+All functions work in the stock lm-eval command line too.
 """
 
 from __future__ import annotations

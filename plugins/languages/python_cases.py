@@ -118,7 +118,7 @@ def judge(ask, suite, passed):
 
 
 def _fault(ask, suite, chunk, agreement):
-    """Return (status, number in the chunk, detail) of the first call that failed or returned another output; or None."""
+    """Return (status, number in the chunk, detail) of the first call that failed or gave another output; or None."""
     found, failure = _listed(ask("outputs", suite.function, chunk.packed, suite.seconds), len(chunk.inputs))
     expected = chunk.fingerprints
     asked = suite.same is not None
@@ -200,7 +200,9 @@ def _is_floats(value):
 def _close(value, expected, tolerance):
     """Whether numbers, or all in lists or tuples of one length, are as near as numpy's `allclose` asks for."""
     if isinstance(expected, (list, tuple)) and isinstance(value, (list, tuple)):
-        return len(value) == len(expected) and all(_close(*each, tolerance) for each in zip(value, expected, strict=True))
+        return len(value) == len(expected) and all(
+            _close(*each, tolerance) for each in zip(value, expected, strict=True)
+        )
     if not isinstance(value, numbers.Number) or not isinstance(expected, numbers.Number):
         return False
     if value == expected:

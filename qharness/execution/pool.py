@@ -87,9 +87,7 @@ def run_programs(
         """Start a worker; two that have the same needs are partners."""
         with lock:
             partner = partners.get((need, number // 2))
-            worker = SandboxWorker(
-                found[need.language], isolation, need.limits, partner=partner, toolchain=tools[need]
-            )
+            worker = SandboxWorker(found[need.language], isolation, need.limits, partner=partner, toolchain=tools[need])
             partners[need, number // 2] = worker
             started.append(worker)
         return worker

@@ -120,7 +120,8 @@ class SandboxWorker:
     def _spawned(self, job: Callable[[], str]) -> tuple[str, dict[str, object] | None]:
         """Return (the checker's report, the program's ending); try again with a new spawner where one of them died.
 
-        `job()` returns the request, for the spawner as it is then. The ending is None where the second attempt fails too, or the worker was stopped.
+        `job()` returns the request, for the spawner as it is then. The ending is None where the second attempt fails
+        too, or the worker was stopped.
         """
         for _ in range(2):
             nonce, payload = new_nonce(), job()

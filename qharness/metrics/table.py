@@ -33,7 +33,7 @@ TEXT_METRICS: Mapping[str, TextMetric] = {
 
 
 def stage_metric(stage: str, k: int) -> str:
-    """The name of pass@k of one stage of a task's cases, as `base_pass@1`; of all of them, which `""` means, `pass@1`."""
+    """The name of pass@k of one stage of a task's cases, as `base_pass@1`; `pass@1` where the stage is empty."""
     return f"{stage}_{_PASS_AT}{k}" if stage else f"{_PASS_AT}{k}"
 
 

@@ -1,4 +1,4 @@
-"""EvalPlus (Liu et al. 2023): HumanEval and part of MBPP with many more inputs, which fail code that passes the originals.
+"""EvalPlus (Liu et al. 2023): HumanEval and part of MBPP with many more inputs, which find more faults.
 
 The files are upstream's in the originals' form: each problem's `test` holds a list of inputs and, but for nine
 problems, one of the outputs of the canonical solution. A program is judged by these lists as EvalPlus's evaluator

@@ -18,9 +18,10 @@ BASE_INPUTS = tuple(
 )
 """How many of the first inputs are HumanEval's own, by the problem's number."""
 MBPP_BASE_INPUTS = {
-    3: 5, 6: 6, 58: 4, 162: 4, 172: 5, 226: 4, 721: 4, 723: 4, 724: 4, 725: 4, 726: 4, 730: 4, 735: 5, 752:
-    4, 754: 4, 755: 4, 758: 4, 759: 5, 764: 4, 766: 4, 767: 4, 773: 4, 780: 4, 785: 4, 787: 4, 791: 4, 799:
-    6, 800: 4, 803: 6,
+    **dict.fromkeys((58, 162, 226, 721, 723, 724, 725, 726, 730, 752, 754, 755, 758, 764, 766, 767), 4),
+    **dict.fromkeys((773, 780, 785, 787, 791, 800), 4),
+    **dict.fromkeys((3, 172, 735, 759), 5),
+    **dict.fromkeys((6, 799, 803), 6),
 }
 """How many of the first inputs are MBPP's own, by the problem's number; of all other problems, 3."""
 _HUNDRED_THOUSANDTHS = (82, 85, 98, 120, 124, 137, 139, 233, 276, 293, 300, 312, 742)
