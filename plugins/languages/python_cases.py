@@ -11,6 +11,7 @@ import json
 import marshal
 import math
 import numbers
+import re
 import sys
 
 from qharness.plugins.languages.python_calls import Gone
@@ -19,6 +20,7 @@ from qharness.plugins.languages.python_values import Decoder
 
 _AT_A_TIME = 64  # calls; of cases with a reference, whose outputs may be large, one
 _LONGEST_TEXT = 120
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _RELATIVE, _OF_FLOATS = 1e-7, 1e-6  # tolerances
 
 
@@ -223,8 +225,9 @@ def _copies(text):
 
 
 def _short(value):
+    """Return a value as text, without the addresses of objects, which differ from run to run."""
     try:
-        text = repr(value)
+        text = _ADDRESS.sub("", repr(value))
     except Exception:
         return type(value).__name__
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
