@@ -52,6 +52,11 @@ def answer(sample: dict[str, str]) -> str:
     return sample["completion"].removeprefix(begun)
 
 
+def with_its_stop(text: str, other: str) -> str:
+    """A chat's answer with the fence that ended it, where the other answer goes on from there."""
+    return text + "\n```" if other.startswith(text) else text
+
+
 def difference(loaded: LoadedModel, document: int, prompt: str, texts: tuple[str, str]) -> Difference:
     """Find where two texts part, and how sure the model is there."""
     tokenizer = loaded.tokenizer
@@ -90,9 +95,12 @@ def main() -> None:
     theirs, ours = completions(arguments, "llamacpp", arguments.slots), completions(arguments, "hf", None)
     pairs = [(own, other) for own, other in zip(ours, theirs, strict=True) if answer(own) != answer(other)]
     loaded = load_model(str(arguments.model), "cpu", "float32")
-    found = [
-        difference(loaded, int(own["doc_id"]), own["prompt"], (answer(own), answer(other))) for own, other in pairs
-    ]
+    found = []
+    for own, other in pairs:
+        texts = answer(own), answer(other)
+        if arguments.chat:
+            texts = with_its_stop(*texts), with_its_stop(*texts[::-1])
+        found.append(difference(loaded, int(own["doc_id"]), own["prompt"], texts))
     print(f"equal: {len(ours) - len(found)} of {len(ours)}")
     print("document\tcommon tokens\tdequantized\tllama.cpp\tmargin\tmedian margin\tboth are the two likeliest")
     for each in found:

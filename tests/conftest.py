@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -9,11 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from qharness import MissingDependencyError
@@ -25,7 +27,13 @@ WARMUP = REPOSITORY / "examples/qharness-warmup"
 
 _ALL_MUST_RUN = os.environ.get("CI") == "true"
 """Whether a tool that is missing is a failure. Elsewhere it skips the tests that need it."""
-_MISSING_TOOL = re.compile(r"^qharness: (.+) is needed: apt-get install [^,]+", re.MULTILINE)
+_MISSING_TOOL = re.compile(r"(?:^qharness: |  )((?:\S| (?! ))+) is needed: apt-get install [^,]+", re.MULTILINE)
+
+
+def skip_for_a_missing_tool(said: str) -> None:
+    """Skip the test where a command said that one of the system's tools is missing, in an error or in a table."""
+    if (missing := _MISSING_TOOL.search(said)) and not _ALL_MUST_RUN:
+        pytest.skip(f"needs {missing[1].strip()}")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,6 +56,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if needs:
         counted = ", ".join(f"{name} ({count})" for name, count in needs.most_common())
         terminalreporter.write_line(f"skipped for want of: {counted}")
+
+
+def still_running(processes: Iterable[psutil.Process], seconds: float = 10) -> list[psutil.Process]:
+    """Those of the processes that have not ended after this time.
+
+    One that has ended counts as such though nobody reaps it: a container may have no init process that does.
+    """
+    running = []
+    for process in psutil.wait_procs(processes, timeout=seconds)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                running.append(process)
+    return running
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -102,9 +123,8 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subp
     def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         now = {name: value for name, value in os.environ.items() if name not in left_out}
         done = server.run([*map(str, arguments)], elsewhere, now | offline | environment)
-        missing = _MISSING_TOOL.search(done.stderr) if done.returncode == 2 and "PATH" not in environment else None
-        if missing and not _ALL_MUST_RUN:
-            pytest.skip(f"needs {missing[1]}")
+        if done.returncode == 2 and "PATH" not in environment:
+            skip_for_a_missing_tool(done.stderr)
         return done
 
     yield run

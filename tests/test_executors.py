@@ -21,7 +21,7 @@ from qharness.study.jobs import Attempt, Job, JobOutcome, perform
 from qharness.study.live_view import Lines, LiveTable
 from qharness.study.schedule import Schedule
 from qharness.study.sweep import carry_out
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, still_running
 
 
 def job(kind: str, task: str, output: Path, model: str = "m") -> Job:
@@ -132,8 +132,7 @@ def test_nothing_goes_on_when_a_study_is_stopped(number: signal.Signals, tmp_pat
     workers = [psutil.Process(int(path.name.split("-")[1])) for path in found]
     parent.send_signal(number)
     parent.wait(timeout=20)
-    _, alive = psutil.wait_procs(workers, timeout=10)
-    assert not alive
+    assert not still_running(workers)
 
 
 HOLDER = "import sys, time\nfrom pathlib import Path\nfrom qharness.storage.locks import locked\nwith locked(Path(sys.argv[1]), 'it'):\n    print('held', flush=True)\n    time.sleep(600)"

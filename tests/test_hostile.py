@@ -27,6 +27,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from qharness.execution.toolchains import find_toolchain
+from qharness.registry import get_registry
 from tests.conftest import REPOSITORY, copy_for_everyone, system_python
 from tests.hostile import BROKEN_IN, SECRET, Hostile, Places, corpus
 
@@ -253,6 +255,8 @@ def watched(user: User, places: Places, scratch: Path, canary: str, sockets: lis
 
 @pytest.mark.parametrize("program", CORPUS, ids=lambda program: program.name)
 def test_ends_as_it_must(report: Report, program: Hostile) -> None:
+    if program.name not in report.outcomes:
+        find_toolchain(get_registry().language(program.language))  # which says what is missing
     status, detail, seconds = report.outcomes[program.name]
     assert status in program.ends, detail
     assert BROKEN_IN not in detail
@@ -261,7 +265,7 @@ def test_ends_as_it_must(report: Report, program: Hostile) -> None:
 
 def test_right_programs_between_them_pass(report: Report) -> None:
     bystanders = {name: outcome for name, outcome in report.outcomes.items() if "bystander" in name}
-    assert len(bystanders) > 20
+    assert len(bystanders) > len(report.outcomes) / 8
     assert {name: outcome for name, outcome in bystanders.items() if outcome[0] != "passed"} == {}
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from qharness.cli.interruption import StoppedCommand, TerminatedError, sigterm_interrupts
 from qharness.progress import kept_when_stopped
+from tests.conftest import still_running
 
 QHARNESS = str(Path(sys.executable).with_name("qharness"))
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -56,8 +57,7 @@ def stopped(
     process.stderr.close()
     assert process.wait(timeout=60) == STATUS[number], seen + rest
     assert "Traceback" not in rest, rest
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+    assert not still_running(children)
     return rest.splitlines()[-1]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness import Program, SandboxError, Status
+from qharness import Limits, Program, SandboxError, Status
 from qharness.execution import choose_isolation, run_programs, sandbox
 from qharness.execution.bubblewrap import Bubblewrap, find_bubblewrap
 from qharness.execution.worker import SandboxWorker
@@ -139,6 +139,21 @@ def test_killing_a_worker_ends_its_program(language: str) -> None:
     outcome = worker.run(Program(language, sources[language]))
     worker.close()
     assert time.monotonic() - start < 8 and not outcome.passed
+
+
+def test_without_isolation_the_processes_of_the_user_leave_room_for_the_program() -> None:
+    """The kernel counts all processes of a user: those of a desktop are more than a program may have."""
+    asleep = [subprocess.Popen(["sleep", "60"]) for _ in range(Limits().processes)]
+    source = "import resource\nassert resource.getrlimit(resource.RLIMIT_NPROC)[0] == 0, resource.getrlimit(resource.RLIMIT_NPROC)[0]"
+    found = {}
+    for isolation in (sandbox.NONE, choose_isolation()):
+        (outcome,) = run_programs([Program("python", source)], get_registry().language, isolation)
+        found[isolation] = int(outcome.detail.split()[-1])
+    for process in asleep:
+        process.kill()
+        process.wait()
+    assert found[sandbox.NONE] >= 2 * Limits().processes
+    assert found[choose_isolation()] == Limits().processes
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")

@@ -29,7 +29,7 @@ from qharness.study.executors.local import Local
 from qharness.study.live_view import Lines
 from qharness.study.sweep import carry_out
 from tests.browsers import chromium
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, still_running
 from tests.page_runs import write_run
 from tests.test_cli import Cli, in_process, one_line
 from tests.test_executors import job
@@ -262,7 +262,7 @@ def test_ctrl_c_ends_the_study_and_its_page(study: subprocess.Popen[str]) -> Non
     study.send_signal(signal.SIGINT)
     assert study.wait(30) not in (0, 2)
     assert state(url) is None
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert not still_running(family)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -18,13 +19,8 @@ from tests.conftest import REPOSITORY
 def test_installs_and_lists_every_plugin_and_task(editable: bool, tmp_path: Path) -> None:
     """Without dependencies or build isolation, into an environment that sees this one's packages."""
     source = tmp_path / "source"
-    tracked = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    for name in tracked.stdout.splitlines():  # a copy: building must not touch the tree that other tests use
-        if (REPOSITORY / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((REPOSITORY / name).read_bytes())
+    made = shutil.ignore_patterns(".*", "build", "runs", "*.egg-info", "__pycache__")
+    shutil.copytree(REPOSITORY, source, ignore=made)  # building must not touch the tree that other tests use
     venv.create(tmp_path / "env", with_pip=True, symlinks=True)
     python = tmp_path / "env/bin/python"
     site = next((tmp_path / "env/lib").glob("python*/site-packages"))

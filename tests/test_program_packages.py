@@ -80,7 +80,9 @@ def test_packages_that_are_asked_for_and_what_they_depend_on(isolation: sandbox.
         Program("python", f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {NUMPY!r}], check=True)", packages=("numpy",)),
     ]  # fmt: skip
     outcomes = run_programs(programs, get_registry().language, isolation)
-    assert [o.status for o in outcomes] == [Status.PASSED, Status.ERROR, Status.ERROR, Status.PASSED, Status.PASSED]
+    assert [o.status for o in outcomes] == [Status.PASSED, Status.ERROR, Status.ERROR, Status.PASSED, Status.PASSED], (
+        outcomes
+    )
     assert "No module named 'pluggy'" in outcomes[1].detail and "No module named 'jinja2'" in outcomes[2].detail
 
 

@@ -62,9 +62,12 @@ def print_result(result: RunResult, full: bool = False) -> None:
 def headings(columns: Sequence[RunRecord]) -> list[str]:
     """What tells runs apart: of one model its quantizers; of several, the models, with the quantizers that they have.
 
+    One model on two backends is told apart by these: a file that runs at its own width is not full precision.
     A run that stands alone and is not quantized is called by its model: that may be a checkpoint that was.
     """
     one_model = len({each.spec.model for each in columns}) == 1
+    if one_model and len({each.spec.backend for each in columns}) > 1:
+        return [f"by {each.spec.backend}" for each in columns]
     if one_model and len(columns) > 1:
         return ["full precision" if each.spec.quant == "none" else each.spec.quant for each in columns]
     if one_model:

@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,11 +47,13 @@ class Isolation:
 
     def serving(self, command: Sequence[str], readable: Sequence[Path], limits: Limits) -> list[str]:
         """Return the command of a process that serves many programs, without limits on CPU time and address space."""
+        limits = self._counted_with(limits)
         limited = ["prlimit", f"--nproc={limits.processes}", f"--nofile={limits.open_files}", "--core=0", "--"]
         return [*self.server(readable, limits), *limited, *command]
 
     def spawning(self, toolchain: Toolchain, limits: Limits) -> list[str]:
         """Return the command of the spawner that runs a toolchain's programs."""
+        limits = self._counted_with(limits)
         readable = (*toolchain.readable, Path(sys.base_prefix).resolve())
         below_tmp = [path for path in readable if path.is_relative_to("/tmp")]  # noqa: S108
         outermost = [str(path) for path in below_tmp if not any(other in path.parents for other in below_tmp)]
@@ -70,6 +72,23 @@ class Isolation:
             "limits": asdict(limits) | {"resident_bytes": _resident_bytes(toolchain, limits)},
         }
         return [*self.spawner((*readable, JAIL), limits), interpreter(), "-S", "-s", "-B", str(JAIL), json.dumps(how)]
+
+    def _counted_with(self, limits: Limits) -> Limits:
+        """The limits as the kernel counts processes: without isolation, with all that the user has besides.
+
+        Twice as many as there are now: others may start while the programs run.
+        """
+        return limits if self.isolates else replace(limits, processes=limits.processes + 2 * _processes_of_the_user())
+
+
+def _processes_of_the_user() -> int:
+    """How many processes and threads the user has on this machine."""
+    import psutil
+
+    found = psutil.process_iter(["uids", "num_threads"])
+    return sum(
+        each.info["num_threads"] for each in found if each.info["uids"] and each.info["uids"].real == os.getuid()
+    )
 
 
 def _resident_bytes(toolchain: Toolchain, limits: Limits) -> int:

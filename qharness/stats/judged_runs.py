@@ -46,9 +46,12 @@ class ComparedRun:
 
 
 def model_name(spec: RunSpec) -> str:
-    """The quantizer of a run, with its calibration set if one is named; of a run without one, the model."""
+    """The quantizer of a run, with its calibration set if one is named; of a run without one, the model.
+
+    A model that is compared with itself on another backend is called by its own backend too.
+    """
     if spec.quant == "none":
-        return spec.model
+        return f"{spec.model} by {spec.backend}" if spec.baseline == spec.model else spec.model
     quantizer = f"{spec.quant} on {spec.calib}" if spec.calib else spec.quant
     return f"{spec.model}, {quantizer}" if spec.baseline else quantizer
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from qharness import Limits, Program, Status
+from qharness import Limits, MissingDependencyError, Program, Status
+from qharness.execution.toolchains import find_toolchain
+from qharness.registry import get_registry
 
 BROKEN_IN = "broke in"
 SECRET = "canary-"
@@ -128,6 +130,15 @@ def java(
     ends = ends or (Status.FAILED,)
     source = body + JAVA_FORGE + members
     return Hostile(f"java: {name}", "java", source, main, frozenset(ends), next_to and f"java: {next_to}")
+
+
+def can_run(language: str) -> bool:
+    """Whether this machine has the language's toolchain."""
+    try:
+        find_toolchain(get_registry().language(language))
+    except MissingDependencyError:
+        return False
+    return True
 
 
 def corpus() -> list[Hostile]:

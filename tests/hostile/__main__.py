@@ -17,7 +17,7 @@ from qharness import Program, SandboxError, Status, cache_dir
 from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
 from qharness.registry import get_registry
-from tests.hostile import BROKEN_IN, LIMITS, Hostile, Places, corpus
+from tests.hostile import BROKEN_IN, LIMITS, Hostile, Places, can_run, corpus
 
 HARMLESS = {
     "python": ("def f(): return {}", "import math\nassert math.isclose(f(), {}) and abs(f()) == len('x' * f())"),
@@ -70,7 +70,8 @@ def main() -> None:
     outcomes: dict[str, Outcome] = {}
     by_language: dict[str, list[Hostile]] = defaultdict(list)
     for each in corpus():
-        by_language[each.language].append(each)
+        if can_run(each.language):
+            by_language[each.language].append(each)
     for language in by_language:
         run([harmless(language, 1)], places, 1)
     before = files()

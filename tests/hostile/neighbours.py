@@ -22,7 +22,7 @@ from qharness.api.languages import Outcome
 from qharness.execution import choose_isolation, run_programs
 from qharness.execution.verdicts import VerdictCache
 from qharness.registry import get_registry
-from tests.hostile import LIMITS, Places
+from tests.hostile import LIMITS, Places, can_run
 from tests.hostile.families import families
 
 PYTHON_HONEST = {
@@ -69,7 +69,7 @@ def honest(language: str, number: int) -> Placed:
 
 def hostile(places: Places, rng: random.Random, quick: int | None) -> list[Placed]:
     """All hostile programs, or as many quick ones, of as many kinds as there may be."""
-    chosen = families()
+    chosen = [family for family in families() if can_run(family.kind.partition(":")[0])]
     if quick is not None:
         chosen = [family for family in chosen if not family.slow]
     programs = [program for family in chosen for program in family.programs]
@@ -88,9 +88,9 @@ def is_right(outcome: Outcome, placed: Placed) -> bool:
 
 
 def run(placed: list[Placed], workers: int, verdicts: VerdictCache) -> list[Outcome]:
-    """The outcomes of programs of both languages, in their order, each under the limits of its language."""
+    """The outcomes of programs in their order, each under the limits of its language."""
     outcomes: dict[str, Outcome] = {}
-    for language in ("python", "java"):
+    for language in {each.program.language for each in placed}:
         mine = [each for each in placed if each.program.language == language]
         programs, limits = [each.program for each in mine], LIMITS[language]
         found = run_programs(
@@ -126,8 +126,9 @@ def main() -> None:
         )
         enemies = hostile(places, rng, None if quick == "all" else int(quick))
         verdicts, report, cached = VerdictCache(), [], 0
+        present = [language for language in HONEST if can_run(language)]
         for number, label in enumerate(("cold", "warm")):
-            mine = [honest(language, n) for n in range((number + 1) * int(count) // 2) for language in HONEST]
+            mine = [honest(language, n) for n in range((number + 1) * int(count) // 2) for language in present]
             placed = [*enemies, *mine]
             rng.shuffle(placed)
             outcomes = run(placed, int(workers), verdicts)

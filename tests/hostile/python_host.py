@@ -34,7 +34,7 @@ SECRETS = [
     python("home directories", LOOK + r"""
 loot = look("@home_file@", "/proc/1/root@home_file@", f"/proc/{os.getppid()}/root@home_file@", "/proc/self/root@home_file@")
 for home in ("/root", "/home", os.path.dirname("@home_file@")):
-    try: loot = loot or [n for n in os.listdir(home) if n != ".cache" and not sys.base_prefix.startswith(f"{home}/{n}")]
+    try: loot = loot or [n for n in os.listdir(home) if n != ".cache" and not any(path.startswith(f"{home}/{n}") for path in (sys.base_prefix, "@repository@"))]
     except OSError: pass
 """),
     python("secrets in every file there is", LOOK + r"""
