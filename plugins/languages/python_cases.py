@@ -130,7 +130,8 @@ def _fault(ask, suite, chunk, agreement):
         for number, node in zip(other, _nodes(ask("described", other), len(other)), strict=True):
             output = _decoded(node)
             if not agreement.holds(chunk.inputs[number], output, outputs[number]):
-                return "failed", number, f"{_short(output)} is not {_short(outputs[number])}"
+                right = "right" if outputs[number] is None else _short(outputs[number])
+                return "failed", number, f"{_short(output)} is not {right}"
     if failure:
         return str(failure[0]), len(found), str(failure[1])
     return None
