@@ -116,6 +116,10 @@ class Batches:
     rows: list[list[tuple[int, int]]] | None = None
 
 
+NOTED_SHARE = 0.10
+"""A larger share of the blocks that stays in full precision is noted on the terminal."""
+
+
 @dataclass(frozen=True)
 class UntouchedShare:
     """The share of the blocks' parameters that stayed in full precision, 0 to 1, in all and by module."""
@@ -191,7 +195,8 @@ class SampleRow:
     `level`: the problem's difficulty, where the benchmark has levels. `tests`: those of its programs, in the row of its
     first sample; the beginning of long ones. `solution`: the code in an answer. `program`: of
     tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
-    `in_process`; texts have their document's `metrics` and `reference` instead.
+    `in_process`, and `stages` where cases judged them: those that they passed; texts have their document's `metrics`
+    and `reference` instead.
     """
 
     task: str = ""
@@ -211,6 +216,7 @@ class SampleRow:
     detail: str | None = field(default=None, metadata=LEFT_OUT)
     seconds: float | None = None
     in_process: bool | None = field(default=None, metadata=LEFT_OUT)
+    stages: Sequence[str] | None = field(default=None, metadata=LEFT_OUT)
     metrics: Mapping[str, object] | None = field(default=None, metadata=LEFT_OUT)
     reference: object = field(default=None, metadata=LEFT_OUT)
 
