@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import torch
 
@@ -31,7 +32,8 @@ def fast_float32() -> Iterator[None]:
 
 @contextmanager
 def _allowed() -> Iterator[None]:
-    settings = torch.backends.mkldnn.matmul
+    onednn: Any = torch.backends.mkldnn
+    settings = onednn.matmul
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     try:
@@ -42,8 +44,8 @@ def _allowed() -> Iterator[None]:
 
 @cache
 def _exact() -> bool:
-    """Tell whether products are of float32's precision where bfloat16's is allowed; False without oneDNN."""
-    if not torch.backends.mkldnn.is_available():
+    """Tell whether products are of float32's precision where bfloat16's is allowed; False without oneDNN or its setting."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.backends.mkldnn, "matmul"):
         return False
     draw = torch.Generator().manual_seed(0)
     with _allowed(), torch.no_grad():
