@@ -14,7 +14,7 @@ from qharness.answers.syntax_table import SyntaxTable
 from qharness.api.answers import AnswerLanguage, AnswerSyntax, Opening, Piece, Role
 from qharness.api.calibration_sets import Calibration, CalibrationSet
 from qharness.api.hooks import CheckedOptions, hookimpl, option
-from qharness.api.languages import Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
+from qharness.api.languages import Cases, Language, Limits, Outcome, Program, Status, TestsNeed, Toolchain
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import (
     BlockwiseQuantizer,
@@ -84,7 +84,7 @@ _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
 __all__ = [
     "AnswerLanguage", "AnswerSyntax", "BenchmarkFile", "BlockwiseQuantizer", "CacheError", "Calibration",
-    "CalibrationSet", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError",
+    "CalibrationSet", "Cases", "CheckedOptions", "CheckpointFormat", "CheckpointReaders", "Comparison", "DataError",
     "DiskError", "Document", "JsonError", "Language", "LayerForm", "LazyWeight", "Limits", "LoadCheckpoint",
     "MaxLoss", "MissingDependencyError", "ModelError", "ModelInputs", "NameRules", "Opening", "Outcome",
     "Perturbation", "Piece", "PluginError", "Program", "QHarnessError", "QuantizationContext", "QuantizedLinear",

@@ -1,8 +1,9 @@
 """The functions that a task's YAML names: lm-eval filters that cut completions and run programs, and metrics.
 
 The documents of a task of programs hold `task_id`, `prompt`, `language` and `tests`. They may hold `joint` (the
-separator of prompt and completion in the program), `entry_class`, `packages` (that the program may import), and any
-other field. All functions work in the stock lm-eval command line too.
+separator of prompt and completion in the program), `entry_class`, `packages` (that the program may import), `cases`
+(the fields of qharness.Cases, which judge the program in place of the tests), and any other field.
+All functions work in the stock lm-eval command line too.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from typing import NotRequired, TypedDict
 from qharness.answers.extraction import take_out
 from qharness.answers.solution import Solution
 from qharness.api.answers import AnswerLanguage, Opening
-from qharness.api.languages import Outcome, Program, Toolchain
+from qharness.api.languages import Cases, Outcome, Program, Toolchain
 from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
 from qharness.execution import run_programs as run_in_pool
 from qharness.execution.verdicts import verdict_cache
 from qharness.metrics import pass_at_k as estimate
-from qharness.metrics.table import TEXT_METRICS
+from qharness.metrics.table import TEXT_METRICS, stage_metric
 from qharness.progress import phase
 from qharness.registry import get_registry
 
@@ -32,7 +33,8 @@ from qharness.registry import get_registry
 class Verdict(TypedDict):
     """One completion and the outcome of its program; a dict, because lm-eval writes it to its log as JSON.
 
-    `solution`: the program that `extract_code` took out of the completion, which is an answer.
+    `solution`: the program that `extract_code` took out of the completion, which is an answer. `stages`: those of its
+    cases that it passed, of a program that cases judge.
     """
 
     completion: str
@@ -43,6 +45,7 @@ class Verdict(TypedDict):
     seconds: float
     cached: NotRequired[bool]
     in_process: bool
+    stages: NotRequired[list[str]]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,18 @@ def program_of(doc: Document, completion: str) -> Program:
     check_document(doc, f"document {doc.get('task_id')!r}")
     whole = isinstance(completion, Solution)
     source = str(completion) if whole else doc["prompt"] + (doc.get("joint") or "") + completion
-    packages = tuple(doc.get("packages") or ())
-    return Program(doc["language"], source, doc["tests"], doc.get("entry_class") or "", packages)
+    packages, cases = tuple(doc.get("packages") or ()), _cases_of(doc)
+    tests = "" if cases else doc["tests"]
+    return Program(doc["language"], source, tests, doc.get("entry_class") or "", packages, cases)
+
+
+def _cases_of(doc: Document) -> Cases | None:
+    """Return the cases that judge a document's programs; None where its tests do."""
+    fields = doc.get("cases")
+    if not fields:
+        return None
+    stages = tuple((str(stage["name"]), int(stage["first"])) for stage in fields["stages"])
+    return Cases(**{**fields, "stages": stages})
 
 
 def first_function(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[str]]:
@@ -138,8 +151,10 @@ def solution_of(doc: Document, answer: str) -> Solution:
             f"document {doc.get('task_id')!r}: the plugin of {doc['language']!r} takes no code out of chat answers"
         )
     prompt = doc["prompt"] + (doc.get("joint") or "")
-    entry_point = doc.get("entry_point") or language.answers.entry_point(prompt, doc["tests"])
-    return take_out(language, Opening(prompt, doc["tests"], entry_point, doc.get("entry_class") or ""), answer)
+    cases = _cases_of(doc)
+    tests = f"{cases.function}()" if cases else doc["tests"]
+    entry_point = doc.get("entry_point") or language.answers.entry_point(prompt, tests)
+    return take_out(language, Opening(prompt, tests, entry_point, doc.get("entry_class") or ""), answer)
 
 
 def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> list[list[Verdict]]:
@@ -153,11 +168,11 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
         found = run_in_pool(
             programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
         )
-    outcomes = iter(found)
-    return [[_verdict(text, next(outcomes)) for text in texts] for texts in resps]
+    outcomes = iter(zip(programs, found, strict=True))
+    return [[_verdict(text, *next(outcomes)) for text in texts] for texts in resps]
 
 
-def _verdict(text: str, outcome: Outcome) -> Verdict:
+def _verdict(text: str, program: Program, outcome: Outcome) -> Verdict:
     verdict: Verdict = {
         "completion": text,
         "status": str(outcome.status),
@@ -167,6 +182,8 @@ def _verdict(text: str, outcome: Outcome) -> Verdict:
         "cached": outcome.cached,
         "in_process": outcome.in_process,
     }
+    if program.cases:
+        verdict["stages"] = list(outcome.stages)
     if isinstance(text, Solution):
         verdict["completion"], verdict["solution"] = text.answer, str(text)
     return verdict
@@ -185,6 +202,15 @@ def pass_at_k(
     (verdicts,) = predictions
     passed = sum(verdict["passed"] for verdict in verdicts)
     return {f"pass@{each}": estimate(len(verdicts), passed, each) for each in k}
+
+
+def stage_pass_at_k(
+    references: Sequence[str], predictions: Sequence[Sequence[Verdict]], stage: str, k: Sequence[int] = (1,)
+) -> dict[str, float]:
+    """lm-eval metric of one document judged by cases: STAGE_pass@k, for each of `k`, of the programs that passed it."""
+    (verdicts,) = predictions
+    passed = sum(stage in verdict.get("stages", ()) for verdict in verdicts)
+    return {stage_metric(stage, each): estimate(len(verdicts), passed, each) for each in k}
 
 
 def __getattr__(name: str) -> Callable[[Sequence[str], Sequence[str]], float]:

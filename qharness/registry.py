@@ -36,6 +36,7 @@ DEFAULT_PLUGINS = (
     "qharness.plugins.local_text",
     "qharness.plugins.perturbations",
     "qharness.tasks.code2text",
+    "qharness.tasks.evalplus",
     "qharness.tasks.humaneval",
     "qharness.tasks.mbpp",
     "qharness.tasks.mceval",

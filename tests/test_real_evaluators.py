@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from qharness import score
+from tests.conftest import REPOSITORY
 from tests.mixed_programs import mixed
 from tests.peers import peer
 from tests.test_export import judged, write_anything
@@ -92,6 +93,24 @@ def test_mbpp_by_its_reference_code(data_dir: Path, tmp_path: Path) -> None:
     other = [sample["task_id"] for sample, a, b in zip(samples, ours, theirs, strict=True) if a != b]
     tell(f"mbpp: {len(ours) - len(other)} of {len(ours)}, {sum(ours)} pass; other: {other}")
     assert len(ours) == 1000 and other == []
+
+
+def test_evalplus_own_evaluator(data_dir: Path, tmp_path: Path) -> None:
+    """Its evaluator fails all solutions of HumanEval/32, and its clock is the machine's: the script tells which differ."""
+    package, problems = (
+        peer("evalplus", "evalplus/evaluate.py"),
+        peer("humanevalplus_release", "HumanEvalPlus.jsonl.gz"),
+    )
+    script = REPOSITORY / "benchmarks/evalplus_agreement.py"
+    command = [sys.executable, script, "humaneval-plus", "--evalplus", package, "--mutants", 100]
+    command += ["--problems", problems / "HumanEvalPlus.jsonl.gz"]
+    around = {**os.environ, "QHARNESS_DATA_DIR": str(data_dir)}
+    done = subprocess.run([*map(str, command)], env=around, capture_output=True, text=True, check=True, timeout=3000)
+    tell(done.stdout)
+    other = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    unlike = [row for row in other if row["task_id"] != "HumanEval/32"]
+    assert "canonical: 1" in done.stdout and "mutant: " in done.stdout
+    assert len(unlike) <= 3 and all(row["ours"] > row["evalplus"] for row in unlike), unlike
 
 
 def test_multipl_es_own_evaluator_runs_our_export(data_dir: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from qharness.plugins.languages.python_tests import what_tests_need
 
 _HARNESS = tuple(
     Path(__file__).with_name(f"python_{name}.py")
-    for name in ("values", "calls", "stand_ins", "unittest", "harness", "checker", "program")
+    for name in ("values", "calls", "stand_ins", "unittest", "harness", "case_calls", "cases", "checker", "program")
 )
 """The modules that run in the sandbox, each after those that it imports; the last two have `check` and `serve`."""
 _DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def\b", re.MULTILINE)
@@ -30,6 +30,7 @@ class Python:
     name: ClassVar[str] = "python"
     answers: ClassVar[AnswerSyntax] = ANSWERS
     limits: ClassVar[Limits] = Limits()
+    reads_cases: ClassVar[bool] = True
     missing_names: ClassVar[str] = (
         r"(NameError|AttributeError|ImportError|ModuleNotFoundError):(?!.* is not to be had in here)"
     )

@@ -19,6 +19,7 @@ import typing
 import unittest
 
 from qharness.plugins.languages.python_calls import Channel, Gone, Peer
+from qharness.plugins.languages.python_cases import UnusableCasesError, judge, suite_of
 from qharness.plugins.languages.python_harness import one_line, status_of
 from qharness.plugins.languages.python_stand_ins import StandIn, awaited, iterated
 from qharness.plugins.languages.python_unittest import UnittestMain, UnittestResult
@@ -26,7 +27,7 @@ from qharness.plugins.languages.python_values import CannotCross
 
 _TOKEN_BYTES = 16
 _MOST_LINES = 1000
-_OF_ITSELF = frozenset(("compile-error", "failed", "error", "out-of-memory", "early-exit"))
+_OF_ITSELF = frozenset(("compile-error", "failed", "error", "out-of-memory", "early-exit", "timeout"))
 _LONGEST_DETAIL = 300
 _CAUGHT_BY_MANY = (AssertionError, Exception, BaseException)  # a name for one of these would catch a failed assertion
 
@@ -140,10 +141,13 @@ def check(job, channel, cpu_seconds):
     """Return (status, detail, whether in process): the tests' verdict on the program behind descriptor `channel`.
 
     `job` holds `source` and `tests`; `in_process`: the tests run in the program's process; `straight`: they leave this
-    process unchanged and run in it, while others run in a fork, for at most `cpu_seconds`. The status is `gone` where
-    the program's process ended before its tests, `reach-in` where the tests turn out to need that process, and `lost`
-    where the fork died.
+    process unchanged and run in it, while others run in a fork, for at most `cpu_seconds`. With `cases` in place of
+    these, they are compared in this process, and the names of the stages that passed follow. The status is `gone` where
+    the program's process ended before its tests, `reach-in` where the tests turn out to need that process, `lost`
+    where the fork died or the cases are not here, and `unusable` where the cases are faulty.
     """
+    if "cases" in job:
+        return _verdict_by_cases(job, channel)
     if job["in_process"] or job["straight"]:
         return _verdict(job, channel)
     answer, told = os.pipe()
@@ -163,6 +167,27 @@ def check(job, channel, cpu_seconds):
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
         return "timeout", f"{cpu_seconds} s of CPU time in its tests", False
     return "lost", "", False
+
+
+def _verdict_by_cases(job, channel):
+    """Return (status, detail, False, stages that passed): the program's process makes the outputs of many inputs."""
+    link, passed = Channel(channel), []
+    try:
+        link.send(["program", job["source"]])
+        suite = suite_of(job["cases"])  # while the program loads
+        if suite is None:
+            return "lost", "", False
+        loaded = link.receive()
+        if loaded[0] != "loaded":
+            return (*_reported(loaded), False)
+        status, detail = judge(_CheckerPeer(link, loaded[2]).ask, suite, passed)
+        return (*((status, detail) if status == "passed" else _reported((status, detail))), False, passed)
+    except Gone as error:
+        return "gone", str(error), False, passed
+    except CannotCross as error:
+        return "error", str(error), False, passed
+    except UnusableCasesError as error:
+        return "unusable", one_line(error), False
 
 
 def _verdict(job, channel):

@@ -7,6 +7,7 @@ import types
 import typing
 
 from qharness.plugins.languages.python_calls import Channel, Gone, Peer, lineage_of
+from qharness.plugins.languages.python_case_calls import CaseCalls
 from qharness.plugins.languages.python_harness import close_off, compiled, main, one_line, prepare, status_of
 from qharness.plugins.languages.python_stand_ins import OPERATIONS
 from qharness.plugins.languages.python_values import kind_of
@@ -22,7 +23,9 @@ class _ProgramPeer(Peer):
         self._names = names
         self._pending = {}
         self._pid, self._getpid, self._leave = os.getpid(), os.getpid, os._exit
+        cases = CaseCalls(names)
         self.operations = {**OPERATIONS, "named": self._named, "some": self._some, "run": _run}
+        self.operations |= {"outputs": cases.outputs, "described": cases.described}
 
     def only_the_first(self):
         """End a process that the program has forked: it must not answer."""

@@ -3,9 +3,12 @@ its programs."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -24,12 +27,44 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class Cases:
+    """Inputs of one function and the outputs that are expected, in place of tests: many cases at little cost.
+
+    `inputs`: a literal of the language, the list of each call's arguments. `outputs`: a literal, the list of what is
+    expected; empty where `reference`, source that defines `ref_func`, computes it from the inputs. `stages`: (name,
+    number of its first input) in the inputs' order; a program that fails in one does not reach the next. `tolerance`:
+    absolute, of numbers that are not equal; 0 is 1e-6 for floats. `same`: source that defines
+    `same(arguments, output, expected)`, which is asked in place of equality; empty for equality. `call_seconds`: of CPU
+    time, for one call; `cpu_seconds`: for the whole program.
+    """
+
+    function: str
+    inputs: str
+    outputs: str
+    stages: tuple[tuple[str, int], ...]
+    reference: str = ""
+    tolerance: float = 0.0
+    same: str = ""
+    call_seconds: float = 2.0
+    cpu_seconds: int = 60
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of all of it, in hexadecimal, computed once."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True)
 class Program:
     """A solution, and the tests that run after it, in one language.
 
     With empty `tests` it is a whole program, which passes if it reaches its own end and its exit status is 0.
     `entry_class`: the class whose `main` runs, in languages that have one. `packages`: the installed packages that the
-    program may import besides the standard library, as requirements (`numpy`, `numpy>=2`).
+    program may import besides the standard library, as requirements (`numpy`, `numpy>=2`). `cases` take the place of
+    `tests`, in a language that is a CaseLanguage.
     """
 
     language: str
@@ -37,6 +72,7 @@ class Program:
     tests: str = ""
     entry_class: str = ""
     packages: tuple[str, ...] = ()
+    cases: Cases | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +94,7 @@ class Outcome:
     """The result of one program: how it ended, the reason in one line, and the wall time that it took.
 
     `cached`: the result of an earlier execution. `in_process`: the tests ran in the program's own process, which can
-    forge a pass.
+    forge a pass. `stages`: the stages of its Cases that it passed.
     """
 
     status: Status
@@ -66,6 +102,7 @@ class Outcome:
     seconds: float = 0.0
     cached: bool = False
     in_process: bool = False
+    stages: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -87,7 +124,9 @@ class Toolchain:
     runs the solution that arrives on that socket, and answers calls. The last but one's
     `check(job, channel, cpu_seconds)` runs in a process that stays, with the other end of the socket, and returns
     (status, detail, whether that comes from the program's own process); `job` holds `source`, `tests`, and the fields
-    of TestsNeed.
+    of TestsNeed. A CaseLanguage's `job` may hold `cases` in place of these: their `digest`, and their fields, unless
+    the last program of the same process had the same cases. The names of the stages that passed then follow in what
+    `check` returns; its status is `lost` where it does not have the cases, `unusable` where these are faulty.
     `compiler`: the command of a process that compiles many programs. It writes `ready`. For each program it reads four
     lines (a word, entry class, source, tests; the last two in base64) and writes one: that word, `fit` or `worn`, and
     one of these: `ok`, then `shared` or `fresh`, then the compiled program as text without spaces, which the harness
@@ -189,3 +228,10 @@ class CheckedLanguage(Protocol):
     def tests_need(self, tests: str) -> TestsNeed:
         """Return the needs of these tests, from their text alone."""
         ...
+
+
+@runtime_checkable
+class CaseLanguage(CheckedLanguage, Protocol):
+    """A checked language whose harness can judge a program by its Cases."""
+
+    reads_cases: ClassVar[bool]

@@ -6,10 +6,13 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
-from qharness.api.languages import Language, Limits, Outcome, Program, Toolchain
+from qharness.api.languages import CaseLanguage, Language, Limits, Outcome, Program, Toolchain
 from qharness.bounds import parse_number
+from qharness.errors import QHarnessError
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import VerdictCache, verdict_key
@@ -24,6 +27,23 @@ def cores_at_hand() -> int:
     """Return how many programs may run at a time: QHARNESS_CORES, or all cores; raise SettingError for a bad one."""
     asked = parse_number("cores", os.environ.get(CORES) or "auto", CORES, word="auto")
     return int(asked or os.cpu_count() or 1)
+
+
+class _Need(NamedTuple):
+    """What a worker must have to run a program."""
+
+    language: str
+    packages: tuple[str, ...]
+    limits: Limits
+
+
+def _need(program: Program, language: Language, limits: Limits | None) -> _Need:
+    """Return a program's need; raise QHarnessError where it has cases and its language reads none."""
+    cases = program.cases
+    if cases is not None and not isinstance(language, CaseLanguage):
+        raise QHarnessError(f"programs in {language.name} cannot be judged by cases: only by tests")
+    own = limits or (replace(language.limits, cpu_seconds=cases.cpu_seconds) if cases else language.limits)
+    return _Need(program.language, program.packages, own)
 
 
 def run_programs(
@@ -45,40 +65,42 @@ def run_programs(
     compiler, an interpreter or a package is missing, before any program runs.
     """
     distinct = list(dict.fromkeys(programs))
-    needs = {(program.language, program.packages): None for program in distinct}
-    found = {name: languages(name) for name in dict.fromkeys(name for name, _ in needs)}
+    found = {name: languages(name) for name in dict.fromkeys(program.language for program in distinct)}
+    needs = {program: _need(program, found[program.language], limits) for program in distinct}
     known = {} if limits else toolchains
-    toolchains = {need: known.get(need) or find_toolchain(found[need[0]], need[1], limits) for need in needs}
+    tools = {
+        need: known.get(need[:2]) or find_toolchain(found[need.language], need.packages, need.limits)
+        for need in dict.fromkeys(needs.values())
+    }
 
     def key(program: Program) -> str:
-        own = limits or found[program.language].limits
-        return verdict_key(program, toolchains[program.language, program.packages], own, isolation)
+        return verdict_key(program, tools[needs[program]], needs[program].limits, isolation)
 
     keys = {program: key(program) for program in distinct} if verdicts else {}
     judged = verdicts.find(keys.values()) if verdicts else {}
     outcomes = {program: judged[key] for program, key in keys.items() if key in judged}
     new = [program for program in distinct if program not in outcomes]
     todo, lock, started = iter(new), threading.Lock(), list[SandboxWorker]()
-    partners: dict[tuple[object, int], SandboxWorker] = {}
+    partners: dict[tuple[_Need, int], SandboxWorker] = {}
 
-    def started_worker(need: tuple[str, tuple[str, ...]], number: int) -> SandboxWorker:
+    def started_worker(need: _Need, number: int) -> SandboxWorker:
         """Start a worker; two that have the same needs are partners."""
         with lock:
             partner = partners.get((need, number // 2))
-            worker = SandboxWorker(found[need[0]], isolation, limits, partner=partner, toolchain=toolchains[need])
+            worker = SandboxWorker(found[need.language], isolation, need.limits, partner=partner, toolchain=tools[need])
             partners[need, number // 2] = worker
             started.append(worker)
         return worker
 
     def work(number: int) -> None:
         """Run one program after another until none is left."""
-        mine: dict[tuple[str, tuple[str, ...]], SandboxWorker] = {}
+        mine: dict[_Need, SandboxWorker] = {}
         while True:
             with lock:
                 program = next(todo, None)
             if program is None:
                 return
-            need = (program.language, program.packages)
+            need = needs[program]
             if need not in mine:
                 mine[need] = started_worker(need, number)
             outcome = mine[need].run(program)

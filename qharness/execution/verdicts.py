@@ -24,6 +24,7 @@ _AT_A_TIME = 500
 _VERSION = 3
 """The version of what a program sees in the sandbox: raise it when that changes, so that no older verdict is used."""
 _TABLE = "judged (key TEXT PRIMARY KEY, status TEXT, detail TEXT, seconds REAL, in_process INTEGER)"
+_STAGES = "stages (key TEXT PRIMARY KEY, names TEXT)"  # a table of its own, so that older versions can use the other
 
 
 class VerdictCache:
@@ -35,7 +36,8 @@ class VerdictCache:
         self._path = path
         with closing(self._open()) as table, table:
             table.execute("DROP TABLE IF EXISTS verdicts")  # before 0.2, a verdict could come of an earlier program
-            table.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")
+            for each in (_TABLE, _STAGES):
+                table.execute(f"CREATE TABLE IF NOT EXISTS {each}")
         with suppress(OSError):  # of a cache that may only be read
             close_to_others(path)
 
@@ -48,11 +50,8 @@ class VerdictCache:
                 for start in range(0, len(wanted), _AT_A_TIME):
                     some = wanted[start : start + _AT_A_TIME]
                     marks = ",".join("?" * len(some))
-                    rows = table.execute(f"SELECT * FROM judged WHERE key IN ({marks})", some)  # noqa: S608
-                    found |= {
-                        key: Outcome(Status(status), detail, seconds, cached=True, in_process=bool(in_process))
-                        for key, status, detail, seconds, in_process in rows
-                    }
+                    query = f"SELECT * FROM judged LEFT JOIN stages USING (key) WHERE key IN ({marks})"  # noqa: S608
+                    found |= {key: _outcome(*fields) for key, *fields in table.execute(query, some)}
         except (OSError, sqlite3.Error, ValueError) as error:
             note(f"the cache of verdicts cannot be read, so programs run again: {self._path}: {error}")
         return found
@@ -64,14 +63,21 @@ class VerdictCache:
             for key, o in outcomes.items()
             if o.status in _LASTING
         ]
+        stages = [(key, " ".join(o.stages)) for key, o in outcomes.items() if o.status in _LASTING and o.stages]
         try:
             with closing(self._open()) as table, table:
                 table.executemany("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?, ?)", rows)
+                table.executemany("INSERT OR REPLACE INTO stages VALUES (?, ?)", stages)
         except (OSError, sqlite3.Error) as error:
             note(f"the verdicts could not be cached for other runs: {self._path}: {error}")
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=60)
+
+
+def _outcome(status: str, detail: str, seconds: float, in_process: int, stages: str | None) -> Outcome:
+    passed = tuple((stages or "").split())
+    return Outcome(Status(status), detail, seconds, cached=True, in_process=bool(in_process), stages=passed)
 
 
 def verdict_cache() -> VerdictCache | None:
@@ -87,8 +93,11 @@ def verdict_cache() -> VerdictCache | None:
 
 def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolation: Isolation) -> str:
     """Return the SHA-256 of a program with its tests, its toolchain and packages, the limits, and the isolation."""
+    of_program: dict[str, object] = {name: value for name, value in vars(program).items() if name != "cases"}
+    if program.cases:
+        of_program["cases"] = program.cases.digest
     parts = {
-        "program": asdict(program),
+        "program": of_program,
         "tool": [
             toolchain.version,
             toolchain.harness,

@@ -5,10 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from qharness.api.languages import CheckedLanguage, Language, Limits, Outcome, Program, Status, Toolchain
-from qharness.errors import SandboxError
+from qharness.api.languages import (
+    Cases,
+    CheckedLanguage,
+    Language,
+    Limits,
+    Outcome,
+    Program,
+    Status,
+    Toolchain,
+)
+from qharness.errors import DataError, SandboxError
 from qharness.execution.jail.messages import SEPARATOR, header, new_nonce
 from qharness.execution.process import encoded
 from qharness.execution.sandbox import Isolation
@@ -18,8 +28,9 @@ from qharness.execution.toolchains import find_toolchain
 _SHARED_SHARE = 0.25  # of the wall limit, for a runner of many programs: then a process of the program's own decides
 _CPU_SHARE = 0.9  # of the CPU limit: the kernel counts by another clock, and may kill a little early
 _ABSOLUTE = 3.0  # times the wall limit: there the spawner ends any program
-_GONE, _REACH_IN, _LOST = "gone", "reach-in", "lost"
-"""What a checker reports besides a status: the program ended; its tests need its process; the tests' fork died."""
+_GONE, _REACH_IN, _LOST, _UNUSABLE = "gone", "reach-in", "lost", "unusable"
+"""What a checker reports besides a status: the program ended; its tests need its process; the tests' fork died, or the
+checker does not have the cases; these are faulty."""
 _CLEANING_UP = 10.0  # seconds beyond every limit, after which a spawner that has not answered hangs
 
 
@@ -59,6 +70,7 @@ class SandboxWorker:
         self._spawner = Server(
             "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
         )
+        self._cases_given = ""  # the digest of the cases that the spawner's checker has
         servers = (self._compiler, self._runner, self._confirmer, self._spawner)
         self._servers = [each for each in servers if each]
 
@@ -84,27 +96,35 @@ class SandboxWorker:
             "source": program.source,
             "tests": program.tests,
         }
-        if isinstance(self._language, CheckedLanguage):
+        cases = program.cases
+        if cases is None and isinstance(self._language, CheckedLanguage):
             job |= asdict(self._language.tests_need(program.tests))
-        said, ending = self._spawned(json.dumps(job))
+        said, ending = self._spawned(lambda: json.dumps(job if cases is None else {**job, "cases": self._given(cases)}))
         if said and json.loads(said)[1] == _REACH_IN:
-            said, ending = self._spawned(json.dumps({**job, "in_process": True}))
+            said, ending = self._spawned(lambda: json.dumps({**job, "in_process": True}))
         if ending is None:
             return self._undecided()
         return _judge_checked(CheckerVerdict(*json.loads(said)[1:]) if said else None, ending, self._limits)
 
+    def _given(self, cases: Cases) -> dict[str, object]:
+        """Return the cases for a job: their digest, and their fields where the checker does not have them."""
+        known = self._cases_given == cases.digest and not self._spawner.unused
+        self._cases_given = cases.digest
+        return {"digest": cases.digest} if known else {"digest": cases.digest, **asdict(cases)}
+
     def _run(self, *fields: str) -> Outcome:
         """Run the toolchain's command on these fields, and judge the program."""
-        _, ending = self._spawned(json.dumps({"fields": fields}))
+        _, ending = self._spawned(lambda: json.dumps({"fields": fields}))
         return self._undecided() if ending is None else _judge(ending, self._limits)
 
-    def _spawned(self, payload: str) -> tuple[str, dict[str, object] | None]:
+    def _spawned(self, job: Callable[[], str]) -> tuple[str, dict[str, object] | None]:
         """Return (the checker's report, the program's ending); try again with a new spawner where one of them died.
 
-        The ending is None where the second attempt fails too, or the worker was stopped.
+        `job()` returns the request, for the spawner as it is then. The ending is None where the second attempt fails
+        too, or the worker was stopped.
         """
         for _ in range(2):
-            nonce = new_nonce()
+            nonce, payload = new_nonce(), job()
             try:
                 said, separator, seen = self._spawner.ask(header(payload, nonce), payload).rpartition(SEPARATOR)
                 signed, _, ending = seen.partition(" ")
@@ -134,7 +154,7 @@ class SandboxWorker:
             return STOPPED
         empty = dict.fromkeys(("entry_class", "source", "tests"), "")
         other = {**empty, "in_process": True, "straight": True, "modules": [], "fields": ["", "", ""]}
-        if self._spawned(json.dumps(other))[1] is None:
+        if self._spawned(lambda: json.dumps(other))[1] is None:
             raise SandboxError("the sandbox's spawner died, or answered nonsense, three times in a row")
         return Outcome(Status.ERROR, "the sandbox died of it, twice")
 
@@ -151,22 +171,27 @@ class SandboxWorker:
 
 @dataclass(frozen=True)
 class CheckerVerdict:
-    """What a checker reports."""
+    """What a checker reports. `stages`: the stages of its Cases that the program passed."""
 
     status: str
     detail: str
     in_process: bool
+    stages: tuple[str, ...] = ()
 
 
 def _judge_checked(verdict: CheckerVerdict | None, ending: dict[str, object], limits: Limits) -> Outcome:
     """Return the checker's verdict, unless the program left it or was killed."""
     if verdict is None:
         return _left(ending, limits)
+    stages = tuple(verdict.stages)
     if verdict.status == _GONE:
-        return dataclasses.replace(_left(ending, limits, verdict.detail), in_process=verdict.in_process)
+        left = _left(ending, limits, verdict.detail)
+        return dataclasses.replace(left, in_process=verdict.in_process, stages=stages)
+    if verdict.status == _UNUSABLE:
+        raise DataError(f"the cases of a program cannot be used: {verdict.detail}")
     known = verdict.status in set(Status)  # a harness of one process passes on what the program claims
     status, detail = (Status(verdict.status), verdict.detail) if known else (Status.ERROR, "an unknown status")
-    return Outcome(status, detail, _seconds(ending), in_process=verdict.in_process)
+    return Outcome(status, detail, _seconds(ending), in_process=verdict.in_process, stages=stages)
 
 
 def _seconds(ending: dict[str, object]) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from qharness.metrics.bleu import smoothed_bleu_4
 
+_PASS_AT = "pass@"  # noqa: S105 - of metrics' names
+
 
 @dataclass(frozen=True)
 class TextMetric:
@@ -30,8 +32,19 @@ TEXT_METRICS: Mapping[str, TextMetric] = {
 """By name."""
 
 
+def stage_metric(stage: str, k: int) -> str:
+    """The name of pass@k of one stage of a task's cases, as `base_pass@1`; `pass@1` where the stage is empty."""
+    return f"{stage}_{_PASS_AT}{k}" if stage else f"{_PASS_AT}{k}"
+
+
+def stage_and_k(metric: str) -> tuple[str, int] | None:
+    """The stage, empty for all, and k of a metric that is a pass@k; None for another metric."""
+    stage, found, k = metric.rpartition(_PASS_AT)
+    return (stage.removesuffix("_"), int(k)) if found and k.isdigit() else None
+
+
 def unit_of(metric: str) -> str:
-    """The unit of a metric's values: of pass@k, for any k, and of the table's; empty for others."""
-    if metric.startswith("pass@"):
+    """The unit of a metric's values: of pass@k, for any k and stage, and of the table's; empty for others."""
+    if stage_and_k(metric):
         return "ratio"
     return TEXT_METRICS[metric].unit if metric in TEXT_METRICS else ""

@@ -195,7 +195,8 @@ class SampleRow:
     `level`: the problem's difficulty, where the benchmark has levels. `tests`: those of its programs, in the row of its
     first sample; the beginning of long ones. `solution`: the code in an answer. `program`: of
     tasks that run programs themselves. Programs that were run have `status`, `passed`, `detail`, `seconds` and
-    `in_process`; texts have their document's `metrics` and `reference` instead.
+    `in_process`, and `stages` where cases judged them: those that they passed; texts have their document's `metrics`
+    and `reference` instead.
     """
 
     task: str = ""
@@ -215,6 +216,7 @@ class SampleRow:
     detail: str | None = field(default=None, metadata=LEFT_OUT)
     seconds: float | None = None
     in_process: bool | None = field(default=None, metadata=LEFT_OUT)
+    stages: Sequence[str] | None = field(default=None, metadata=LEFT_OUT)
     metrics: Mapping[str, object] | None = field(default=None, metadata=LEFT_OUT)
     reference: object = field(default=None, metadata=LEFT_OUT)
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from qharness.metrics import pass_at_k
+from qharness.metrics.table import stage_and_k
 from qharness.results import SampleRow
 from qharness.stats.pairing import by_problem
-
-_PASS_AT = "pass@"  # noqa: S105 - of metrics' names
 
 
 def standard_error(values: Sequence[float]) -> float:
@@ -31,7 +30,9 @@ def standard_errors(rows: Iterable[SampleRow], metrics: Iterable[str]) -> Mappin
 
 def _value(rows: Sequence[SampleRow], metric: str) -> float:
     """A problem's value: of programs pass@k, of texts the mean of their scores."""
-    if metric.startswith(_PASS_AT) and all(row.passed is not None for row in rows):
-        return pass_at_k(len(rows), sum(bool(row.passed) for row in rows), int(metric.removeprefix(_PASS_AT)))
+    if (of := stage_and_k(metric)) and all(row.passed is not None for row in rows):
+        stage, k = of
+        passed = sum(stage in (row.stages or ()) if stage else bool(row.passed) for row in rows)
+        return pass_at_k(len(rows), passed, k)
     scores = [(row.metrics or {}).get(metric) for row in rows]
     return float(np.mean([math.nan if each is None else each for each in scores]))

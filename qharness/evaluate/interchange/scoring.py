@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation
 from qharness.filters import ExecutionOptions, Verdict, executed, execution_options, run_programs
 from qharness.metrics import pass_at_k
+from qharness.metrics.table import stage_metric
 from qharness.results import ScoreReport, ScoreResult
 from qharness.storage.json_values import JsonObject
 
@@ -52,15 +54,15 @@ def score(
         verdicts = run_programs([[text] for text in texts], [_document(docs, sample) for sample in found])
     cached = sum(verdict.pop("cached") for (verdict,) in verdicts)
     rows = [_row(sample, verdict) for sample, (verdict,) in zip(found, verdicts, strict=True)]
-    passed: dict[str, list[bool]] = {}
+    by_problem: dict[str, list[JsonObject]] = {}
     for sample, row in zip(found, rows, strict=True):
-        passed.setdefault(sample.task_id, []).append(row["passed"])
+        by_problem.setdefault(sample.task_id, []).append(row)
     report = ScoreReport(
         task=task,
-        n_problems=len(passed),
+        n_problems=len(by_problem),
         n_samples=len(rows),
         passed=sum(row["passed"] for row in rows),
-        rates=_pass_rates(list(passed.values())),
+        rates=_pass_rates(list(by_problem.values()), _stages(docs.values())),
         status=dict(sorted(Counter(row["status"] for row in rows).items())),
         seconds=round(time.monotonic() - start, 3),
         isolation=choose_isolation(allow_unsandboxed).name,
@@ -87,11 +89,21 @@ def _row(sample: Sample, verdict: Verdict) -> JsonObject:
     return {**sample.row, **{key: value for key, value in verdict.items() if key != left_out}}
 
 
-def _pass_rates(passed: list[list[bool]]) -> dict[str, float]:
-    """pass@k over problems, for each k of which every problem has enough samples."""
+def _stages(docs: Iterable[Document]) -> list[str]:
+    """The stages of cases but the last one, which whoever passes has passed all."""
+    doc = next(iter(docs), {})
+    return [str(stage["name"]) for stage in (doc.get("cases") or {}).get("stages", ())][:-1]
+
+
+def _pass_rates(problems: list[list[JsonObject]], stages: Sequence[str]) -> dict[str, float]:
+    """pass@k over problems, of all tests and of each stage, for each k of which every problem has enough samples."""
     rates = {}
-    for k in _KS:
-        each = [pass_at_k(len(p), sum(p), k) for p in passed]
-        if not any(math.isnan(e) for e in each):
-            rates[f"pass@{k}"] = sum(each) / len(each)
+    for stage in ("", *stages):
+        for k in _KS:
+            each = [
+                pass_at_k(len(rows), sum(stage in row["stages"] if stage else row["passed"] for row in rows), k)
+                for rows in problems
+            ]
+            if not any(math.isnan(e) for e in each):
+                rates[stage_metric(stage, k)] = sum(each) / len(each)
     return rates
