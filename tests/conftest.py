@@ -73,8 +73,16 @@ def still_running(processes: Iterable[psutil.Process], seconds: float = 10) -> l
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cache of the tests' own: verdicts of other days would hide what has changed since."""
-    os.environ["QHARNESS_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    """A cache of the tests' own, for all their workers: verdicts of other days would hide what has changed since."""
+    cache = shared_folder(tmp_path_factory) / "cache"
+    cache.mkdir(mode=0o700, exist_ok=True)
+    os.environ["QHARNESS_CACHE_DIR"] = str(cache)
+
+
+def shared_folder(factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of this session of tests, which its workers share."""
+    ours = factory.getbasetemp()
+    return ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours
 
 
 @pytest.fixture(scope="session")
@@ -101,8 +109,7 @@ def memorized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from qharness_warmup.memorize import train
 
-    ours = tmp_path_factory.getbasetemp()
-    shared = ours.parent if "PYTEST_XDIST_WORKER" in os.environ else ours  # one of two workers trains it
+    shared = shared_folder(tmp_path_factory)  # one of two workers trains it
     folder = shared / "memorized"
     with FileLock(shared / "memorized.lock"):
         if not folder.exists():

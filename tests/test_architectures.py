@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -215,6 +217,30 @@ def test_classes_of_others_are_tried_and_transformers_own_are_not() -> None:
     assert isinstance(generation(tiny("llama")).step, KeyValueStep)
     greedy = Decoding(0.0, 1.0, NEW, (), 1)
     assert complete(lost, greedy, 8) == complete(right, greedy, 8)
+
+
+@pytest.mark.parametrize("name", ["past_key_values", "cache"])
+def test_the_cache_is_used_by_whatever_name_the_model_takes_it(name: str) -> None:
+    """transformers 5.24 gave the parameter another name; without the cache every token costs a whole text."""
+    model, inputs = tiny("llama"), ["input_ids", "attention_mask", "position_ids", "use_cache", "logits_to_keep"]
+    seen: list[int] = []
+
+    def forward(**given: Any) -> Any:
+        seen.append(given["input_ids"].shape[1])
+        own = next(
+            each for each in ("past_key_values", "cache") if each in inspect.signature(type(model).forward).parameters
+        )
+        return type(model).forward(model, **{own: given.pop(name)}, **given)
+
+    parameters = [inspect.Parameter(each, inspect.Parameter.KEYWORD_ONLY) for each in (*inputs, name)]
+    forward.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "forward", forward, raising=False)
+        chosen = generation(model)
+        assert isinstance(chosen.step, KeyValueStep)
+        made = complete(chosen, Decoding(0.0, 1.0, NEW, (), 1), 8)
+        assert set(seen[1:]) == {1}
+    assert made == complete(generation(tiny("llama")), Decoding(0.0, 1.0, NEW, (), 1), 8)
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -14,7 +14,7 @@ from qharness import LazyWeight, ModelError, block_linears, replace_module
 from qharness.models.conversion import from_linears, to_linears
 from qharness.models.experts import SplitExperts
 from qharness.models.loading import LoadedModel
-from qharness.noise import NoiseInputs, measure_noise
+from qharness.noise.noise_measurement import NoiseInputs, measure_noise
 from qharness.plugins.aqlm.weight import AqlmLinear
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.quantization.application import quantize, quantize_loaded

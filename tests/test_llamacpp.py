@@ -12,8 +12,12 @@ import pytest
 from lm_eval.api.instance import Instance
 
 from qharness import MissingDependencyError, ModelError, RunSpec, run
+from qharness.cli.run_text import headings
 from qharness.models import llamacpp
 from qharness.models.checkpoint import Checkpoint
+from qharness.specs import MaxLoss
+from qharness.stats.comparison import compare
+from qharness.stats.judged_runs import judge_pair, model_name
 from tests import tiny_gguf
 from tests.conftest import REPOSITORY
 
@@ -65,6 +69,10 @@ def test_in_float32_it_says_what_the_model_says(folder: Path, tmp_path: Path, ch
     assert theirs.baseline is not None and theirs.baseline.document["spec"]["backend"] == "hf"
     assert agree(theirs.folder, theirs.baseline.folder)
     assert theirs.document["baseline"]["pass@1"]["difference"] == 0 and theirs.document["baseline"]["n_pairs"] == 4
+    assert headings([theirs.baseline.record, theirs.record]) == ["by hf", "by llamacpp"]
+    pair = compare(theirs.baseline.folder, theirs.folder)
+    names = {model_name(theirs.record.spec), judge_pair(pair, MaxLoss(2.0)).candidate.name}
+    assert names == {f"{folder / 'float32.gguf'} by llamacpp"}
 
 
 def test_special_tokens_end_a_completion(folder: Path) -> None:

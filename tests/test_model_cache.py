@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from qharness import RunSpec
 from qharness.api.quantizers import LayerForm
 from qharness.models.checkpoint import Checkpoint
+from qharness.plugins.aqlm import Aqlm
 from qharness.plugins.aqlm.block_progress import PartCache
 from qharness.quantization.model_cache import UncacheableError, read_model, write_model
 from qharness.quantization.quantized_artifacts import quantized_dir
@@ -346,3 +347,13 @@ def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:
                     assert named.get("weights_only") == "True", place
                 assert named.get("allow_pickle") in (None, "False"), place
     assert found == {"qharness/study/executors/local.py", "qharness/study/executors/worker_process.py"}
+
+
+def test_a_quantizer_that_was_revised_makes_its_models_again(
+    folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Models(cached_from_s=0.0).get(spec_of(folder_of("llama"), AQLM))
+    monkeypatch.setattr(Aqlm, "revision", Aqlm.revision + 1)
+    capsys.readouterr()
+    Models(cached_from_s=0.0).get(spec_of(folder_of("llama"), AQLM))
+    assert "quantized before" not in capsys.readouterr().err

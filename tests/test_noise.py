@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from qharness import DataError, QuantizedLinear, UnknownNameError, quantize
 from qharness.cli import main
 from qharness.models.loading import LoadedModel, load_model
-from qharness.noise import NoiseInputs, measure_noise, write_noise
 from qharness.noise.layers import effective_weight, seen_input
-from qharness.noise.noise_measurement import SEQUENCES, TOKENS, draw_inputs
+from qharness.noise.noise_measurement import SEQUENCES, TOKENS, NoiseInputs, draw_inputs, measure_noise
+from qharness.noise.noise_output import write_noise
 from qharness.noise.relative import Maxima, RelativeNoise, five_numbers, relative_noise
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear

@@ -36,6 +36,7 @@ class Aqlm(CheckedOptions):
     needs_calibration: ClassVar[bool] = True
     batch_dependent: ClassVar[bool] = False
     blockwise: ClassVar[Literal[True]] = True
+    revision: ClassVar[int] = 1
     checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")
@@ -78,6 +79,7 @@ class Aqlm(CheckedOptions):
         from qharness.plugins.aqlm.block_progress import PartCache, Steps, fingerprint
         from qharness.plugins.aqlm.blockwise import BlockPlan, block_steps, generator, held_out, quantize_blocks
         from qharness.plugins.aqlm.distillation import DISTILLATION, cache_teacher, distill
+        from qharness.plugins.aqlm.fast_float32 import fast_float32
         from qharness.plugins.aqlm.layer import Search
         from qharness.plugins.aqlm.replay import batches, working_on
         from qharness.plugins.aqlm.sizes import divisible
@@ -106,7 +108,7 @@ class Aqlm(CheckedOptions):
         steps = Steps(context.progress, whole)
         steps.take(0)
         threads = suited_threads(max(sum(p.numel() for p in block.parameters()) for block in blocks))
-        with threads, cache.told_when_stopped(len(blocks)):
+        with threads, fast_float32(), cache.told_when_stopped(len(blocks)):
             cache_teacher(model, texts, cache, device)
             quantize_blocks(model, sequences, list(layers), plan, cache, context.log, steps, device)
             if texts:
@@ -144,6 +146,7 @@ def _about(quantizer: Aqlm, plan: BlockPlan, device: str) -> Mapping[str, object
     packages = ("qharness", "torch", "transformers")
     return {
         "options": asdict(quantizer),
+        "revision": quantizer.revision,
         "plan": asdict(plan),
         "device": device,
         "versions": {package: importlib.metadata.version(package) for package in packages},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +13,29 @@ from torch import Tensor, nn
 from qharness import replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.early_stopping import Trained, Training, shuffled_training, train
-from qharness.plugins.aqlm.layer import Search, quantize_layer
+from qharness.plugins.aqlm.layer import LayerResult, Search, quantize_layer
 from qharness.plugins.aqlm.replay import Call, hidden
+from qharness.plugins.aqlm.step_weights import step_weights
+from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool, thread_pool
 from qharness.plugins.aqlm.weight import AqlmLinear
+
+_PARALLEL = 1 << 25
+"""The weights of a block up to which threads work at a layer or a call each, and take memory for each."""
 
 
 @dataclass(frozen=True)
 class Tuning(Training):
-    """How a block is tuned: Giagnorio et al. 2025, section 3.4; learning rate and betas are the AQLM authors'.
+    """How a block is tuned: Giagnorio et al. 2025, section 3.4, with the AQLM authors' betas.
 
-    `batch`: sequences a step.
+    Both papers take up to 10 epochs at a learning rate of 1e-4 for all numbers; rates of the parameters' own size,
+    which fall to 0, end at lower errors in 5. `batch`: sequences a step.
     """
 
-    epochs: int = 10
+    epochs: int = 5
     patience: int = 3
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-3
     betas: tuple[float, float] = (0.90, 0.95)
+    annealed: bool = True
     batch: int = 8
 
 
@@ -84,14 +92,18 @@ def quantize_block(
 
     `done` is called after each.
     """
+
+    def quantized(name: str) -> LayerResult:
+        return quantize_layer(linear_of(block, name).weight.detach(), xtx[name], shape, seeds(name), search)
+
     errors = {}
-    for name, inputs in xtx.items():
-        linear = linear_of(block, name)
-        result = quantize_layer(linear.weight.detach(), inputs, shape, seeds(name), search)
-        bias = None if linear.bias is None else linear.bias.detach()
-        replace_module(block, name, AqlmLinear(result.weight, bias))
-        errors[name] = result.errors[-1]
-        done()
+    longest_first = sorted(xtx, key=lambda name: -linear_of(block, name).weight.numel())
+    with block_threads(block, len(xtx)) as pool:
+        for name, result in pool.as_done(quantized, longest_first):
+            bias = linear_of(block, name).bias
+            replace_module(block, name, AqlmLinear(result.weight, None if bias is None else bias.detach()))
+            errors[name] = result.errors[-1]
+            done()
     return errors
 
 
@@ -109,15 +121,57 @@ def tune_block(
     `calls(indices)` gives the block's inputs on those batches, `targets[i]` its output [n, length, width] on batch i.
     The error, on the batches `held_out`, is ||F(x) - Fhat(x)||^2 / ||F(x)||^2. `done` is called after each epoch.
     """
+    with step_weights(block) as weights, block_threads(block) as pool:
 
-    def epoch() -> Iterator[Iterator[Tensor]]:
-        for batch in _steps(shuffled_training(len(targets), held_out, generator), targets, tuning.batch):
-            yield _losses(block, calls(batch), [targets[i] for i in batch])
+        def step(batch: list[int]) -> None:
+            """Add up the gradients of a step's calls, which the pool's threads compute at once."""
+            weights.refresh()
+            leaves = weights.leaves
+            count = sum(targets[i].numel() for i in batch)
 
-    def error() -> float:
-        return _error(block, calls, targets, held_out)
+            @torch.enable_grad()
+            def gradients(parts: list[tuple[Call, Tensor]]) -> list[Tensor | None]:
+                total: list[Tensor | None] = [None] * len(leaves)
+                for part in parts:
+                    loss = _squared_error(block, *part) / count
+                    found = torch.autograd.grad(loss, leaves, allow_unused=True)
+                    total = [_sum(*pair) for pair in zip(total, found, strict=True)]
+                return total
 
-    return train(block, list(block.parameters()), tuning, epoch, error, lambda *_: done())
+            parts = list(zip(calls(batch), [targets[i] for i in batch], strict=True))
+            first, *others = pool.map(gradients, [parts[i :: pool.size] for i in range(min(pool.size, len(parts)))])
+            for other in others:
+                first = [_sum(*pair) for pair in zip(first, other, strict=True)]
+            weights.spread(first)
+
+        def epoch() -> Iterator[Callable[[], None]]:
+            for batch in _steps(shuffled_training(len(targets), held_out, generator), targets, tuning.batch):
+                yield partial(step, batch)
+
+        @torch.no_grad()
+        def wrong(part: tuple[Call, Tensor]) -> float:
+            return float(_squared_error(block, *part))
+
+        whole = sum(float(targets[i].float().square().sum()) for i in held_out)
+
+        def error() -> float:
+            weights.refresh()
+            parts = pool.map(wrong, list(zip(calls(held_out), [targets[i] for i in held_out], strict=True)))
+            return sum(parts) / whole if whole else 0.0
+
+        return train(block, list(block.parameters()), tuning, epoch, error, lambda *_: done())
+
+
+@contextmanager
+def block_threads(block: nn.Module, most: int | None = None) -> Iterator[ThreadPool]:
+    """Yield a pool for calls or layers of a block at once, `most` of them; one without threads for a large block."""
+    first = next(block.parameters())
+    modules = [module for module in block.modules() if isinstance(module, nn.Linear | AqlmLinear)]
+    if sum(module.out_features * module.in_features for module in modules) > _PARALLEL:
+        yield SERIAL
+        return
+    with thread_pool(first.device, most) as pool:
+        yield pool
 
 
 def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterator[list[int]]:
@@ -132,22 +186,11 @@ def _steps(order: Sequence[int], targets: Sequence[Tensor], size: int) -> Iterat
         yield step
 
 
-def _losses(block: nn.Module, calls: Iterator[Call], targets: list[Tensor]) -> Iterator[Tensor]:
-    """Yield each call's squared error, divided by the number of values of all targets."""
-    count = sum(target.numel() for target in targets)
-    for call, target in zip(calls, targets, strict=True):
-        output = hidden(call.to(torch.float32).run(block))
-        yield (output - target.to(output.device, torch.float32)).square().sum() / count
+def _squared_error(block: nn.Module, call: Call, target: Tensor) -> Tensor:
+    output = hidden(call.to(torch.float32).run(block))
+    return (output - target.to(output.device, torch.float32)).square().sum()
 
 
-@torch.no_grad()
-def _error(
-    block: nn.Module, calls: Callable[[Sequence[int]], Iterator[Call]], targets: Sequence[Tensor], which: Sequence[int]
-) -> float:
-    wrong = whole = 0.0
-    for call, index in zip(calls(which), which, strict=True):
-        output = hidden(call.to(torch.float32).run(block))
-        target = targets[index].to(output.device, torch.float32)
-        wrong += float((output - target).square().sum())
-        whole += float(target.square().sum())
-    return wrong / whole if whole else 0.0
+def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    """Add up two gradients; None stands for none."""
+    return other if one is None else one if other is None else one + other

@@ -22,6 +22,7 @@ from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_CPU_BATCH = 2  # sequences of a call: enough for fast products, and few, so that threads share a step's calls
 _HELD_OUT = 8  # one batch in so many: 128 of the paper's 1024 sequences
 
 
@@ -50,7 +51,8 @@ def quantize_blocks(
     Each block is on `device` while it is worked on. `steps` has those of all blocks: `block_steps` for each.
     """
     blocks = find_blocks(model)
-    inputs = batches(sequences, plan.tuning.batch if plan.tuning else 8)
+    device = device or model.device
+    inputs = batches(sequences, _CPU_BATCH if device.type == "cpu" else 8)
     replay = Replay.of(model, inputs, blocks, device)
     order = [*replay.blocks, *(name for name in blocks if name not in replay.blocks)]
     clock = Clock(log, len(order))

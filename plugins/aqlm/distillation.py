@@ -8,9 +8,10 @@ embeddings is trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -108,10 +109,13 @@ def distill(
     `blocks` are the model's; the whole model must be on the device on which it is trained. `steps` has one an epoch.
     """
 
-    def epoch() -> Iterator[Iterable[Tensor]]:
+    def step(index: int) -> None:
+        loss, tokens = _loss(model, inputs[index], cache, index)
+        (loss / tokens).backward()
+
+    def epoch() -> Iterator[Callable[[], None]]:
         for index in shuffled_training(len(inputs), held_out, generator):
-            loss, tokens = _loss(model, inputs[index], cache, index)
-            yield [loss / tokens]
+            yield partial(step, index)
 
     def say(number: int, before: float, now: float) -> None:
         steps.take()

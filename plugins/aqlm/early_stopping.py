@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+_SIZE_OF_ZEROS = 0.05
+"""What stands for the root mean square of a parameter of zeros, such as a new bias."""
+
 
 @dataclass(frozen=True)
 class Training:
-    """Adam's settings. Training ends after `epochs`, or after `patience` epochs in a row without a lower error."""
+    """Adam's settings. Training ends after `epochs`, or after `patience` epochs in a row without a lower error.
+
+    `annealed`: the learning rate is a fraction of each parameter's root mean square before training, and falls to 0
+    along half a cosine over all steps. Otherwise it is the same for all numbers and steps.
+    """
 
     epochs: int
     patience: int
     learning_rate: float
     betas: tuple[float, float]
+    annealed: bool = False
+
+    def rate(self, parameter: Tensor) -> float:
+        """Return the learning rate of a parameter's first step."""
+        if not self.annealed:
+            return self.learning_rate
+        return self.learning_rate * (float(parameter.detach().square().mean().sqrt()) or _SIZE_OF_ZEROS)
+
+    def fraction(self, done: int, steps: int) -> float:
+        """Return which part of its first learning rate a step has, after `done` of `steps`."""
+        return (1 + math.cos(math.pi * done / steps)) / 2 if self.annealed else 1.0
 
 
 @dataclass(frozen=True)
@@ -32,29 +51,33 @@ def train(
     module: nn.Module,
     parameters: Sequence[nn.Parameter],
     training: Training,
-    epoch: Callable[[], Iterable[Iterable[Tensor]]],
+    epoch: Callable[[], Iterable[Callable[[], None]]],
     held_out_error: Callable[[], float],
     log: Callable[[int, float, float], None] = lambda epoch, before, now: None,
 ) -> Trained:
     """Train `parameters` of a module in float32; they end with the values of the epoch of least held-out error.
 
-    `epoch()` yields an epoch's steps; a step is the losses whose gradients are added up. `log` gets an epoch's number,
-    the error before training and the epoch's. Afterwards the module has its own dtypes and needs no gradient.
+    `epoch()` yields an epoch's steps; a step, called, computes the parameters' gradients. `log` gets an epoch's
+    number, the error before training and the epoch's. Afterwards the module has its own dtypes and needs no gradient.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(module)}
     module.float()
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, betas=training.betas)
+    rates = [training.rate(parameter) for parameter in parameters]
+    groups = [{"params": [parameter], "lr": rate} for parameter, rate in zip(parameters, rates, strict=True)]
+    optimizer = torch.optim.Adam(groups, betas=training.betas)
     before = least = held_out_error()
     best, since, epochs = [p.detach().clone() for p in parameters], 0, 0
     while epochs < training.epochs and since < training.patience:
         epochs += 1
         with torch.enable_grad():
-            for losses in epoch():
+            steps = list(epoch())
+            for number, step in enumerate(steps, (epochs - 1) * len(steps)):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * training.fraction(number, training.epochs * len(steps))
                 optimizer.zero_grad()
-                for loss in losses:
-                    loss.backward()
+                step()
                 optimizer.step()
         error = held_out_error()
         since += 1

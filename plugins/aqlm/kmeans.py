@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from qharness.plugins.aqlm.thread_pool import SERIAL, ThreadPool
 
-_BLOCK_VALUES = 1 << 20  # scores computed at a time: 4 MB, which stay in cache
+_BLOCK_VALUES = 1 << 18  # scores computed at a time: 1 MB, which stay in cache
 _TOLERANCE = 0.01
 _STEPS = 20
 _RIDGE = 1e-6
@@ -26,22 +27,17 @@ def best_codes(targets: Tensor, codebook: Tensor, offset: Tensor) -> Tensor:
     targets [n, g]; codebook [K, g], K a power of two; offset [K]. Returns int64 [n]. With offset = -|codebook|^2 / 2
     it is the nearest entry. Among equal scores, any one is returned.
     """
-    size = codebook.shape[0]
-    found = torch.empty(len(targets), dtype=torch.int64, device=targets.device)
-    step = max(_BLOCK_VALUES // size, 64)
-    rows = 1 << ((size.bit_length() - 1) // 2)
-    transposed = codebook.t().contiguous()
+    if targets.device.type != "cpu":
+        step = max(_BLOCK_VALUES // len(codebook), 64)
+        return torch.cat([torch.addmm(offset, part, codebook.t()).argmax(1) for part in targets.split(step)])
+    left = torch.cat([targets, targets.new_ones(len(targets), 1)], 1)  # 1 times the offset: addmm would copy offsets
+    right = torch.cat([codebook, offset[:, None]], 1).t().contiguous()
+    found = np.empty(len(targets), dtype=np.int64)
+    step = max(_BLOCK_VALUES // len(codebook), 64)
     for start in range(0, len(targets), step):
-        scores = torch.addmm(offset, targets[start : start + step], transposed)
-        if scores.device.type != "cpu" or size < 64:
-            found[start : start + step] = scores.argmax(1)
-            continue
-        # On a CPU argmax runs at a tenth of amax's speed: find the best column of a table, then its place in there.
-        table = scores.view(-1, rows, size // rows)
-        column = table.amax(1).argmax(1)
-        row = table.gather(2, column.view(-1, 1, 1).expand(-1, rows, 1)).squeeze(2).argmax(1)
-        found[start : start + step] = row * (size // rows) + column
-    return found
+        scores = left[start : start + step] @ right
+        np.argmax(scores.numpy(), axis=1, out=found[start : start + step])  # ten times as fast as PyTorch's
+    return torch.from_numpy(found)
 
 
 def quadratic_offsets(codebook: Tensor, metric: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class Search:
     beam: int = 1
     tolerance: float = 0.01
     rounds: int = 20
-    solver_steps: int = 10
+    solver_steps: int = 5
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ that does other work too, the waiting takes longer than the work.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -33,6 +33,14 @@ class ThreadPool:
         """Return the function's result for each part, in order."""
         return list((self.executor.map if self.executor else map)(function, parts))
 
+    def as_done(self, function: Callable[[T], U], parts: Sequence[T]) -> Iterator[tuple[T, U]]:
+        """Yield each part and the function's result for it, as they come."""
+        if self.executor is None:
+            yield from ((part, function(part)) for part in parts)
+            return
+        begun = {self.executor.submit(function, part): part for part in parts}
+        yield from ((begun[future], future.result()) for future in as_completed(begun))
+
     def by_rows(self, function: Callable[[slice], Tensor], rows: int, most: int) -> Tensor:
         """Call the function on slices of at most `most` of `rows`; return the results, joined along dimension 0."""
         step = max(min(-(-rows // self.size), most), _LEAST_ROWS)
@@ -55,15 +63,19 @@ def suited_threads(weights: int) -> Iterator[None]:
 
 
 @contextmanager
-def thread_pool(device: torch.device) -> Iterator[ThreadPool]:
-    """Yield a pool of PyTorch's number of threads on the CPU, of one on another device. It takes no gradients."""
+def thread_pool(device: torch.device, most: int | None = None) -> Iterator[ThreadPool]:
+    """Yield a pool of PyTorch's number of threads on the CPU, of one on another device.
+
+    With more threads than `most`, that many share the others: a pool that is made in one of them has its share.
+    """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
         yield SERIAL
         return
+    size = min(threads, most or threads)
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-            yield ThreadPool(threads, executor)
+        with ThreadPoolExecutor(size, initializer=torch.set_num_threads, initargs=(threads // size,)) as executor:
+            yield ThreadPool(size, executor)
     finally:
         torch.set_num_threads(threads)

@@ -122,6 +122,16 @@ class CacheableQuantizer(Protocol):
 
 
 @runtime_checkable
+class RevisedQuantizer(Protocol):
+    """A cacheable quantizer that has once changed what it makes of the same input.
+
+    `revision`: a number that is raised with every such change, so that models cached before it are made again.
+    """
+
+    revision: ClassVar[int]
+
+
+@runtime_checkable
 class BlockwiseQuantizer(Protocol):
     """A quantizer for models that are larger than the memory of the device that quantizes them.
 

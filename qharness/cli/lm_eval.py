@@ -19,6 +19,7 @@ def lm_eval(context: typer.Context) -> None:
     from qharness.cli.output import registry
     from qharness.evaluate.run.dynamic_tasks import folder_of, is_named
     from qharness.evaluate.run.lm_eval_bridge import register_model, task_folders
+    from qharness.evaluate.run.task_index import cached_task_index
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     folders = task_folders(registry())
@@ -33,6 +34,6 @@ def lm_eval(context: typer.Context) -> None:
 
     TaskManager.__init__ = with_our_tasks
     sys.argv = ["lm-eval", *context.args]
-    with folder_of(named) as folder:
+    with folder_of(named) as folder, cached_task_index():
         folders.append(str(folder))
         cli_evaluate()

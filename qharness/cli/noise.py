@@ -94,7 +94,8 @@ def noise(
         for each in dict.fromkeys(quant)
     ]
     from qharness.evaluate.run.lm_eval_bridge import quiet
-    from qharness.noise import NoiseInputs, check_output, measure_noise, write_noise
+    from qharness.noise.noise_measurement import NoiseInputs, measure_noise
+    from qharness.noise.noise_output import check_output, write_noise
 
     if output is not None:
         check_output(output)

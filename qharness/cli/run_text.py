@@ -122,9 +122,9 @@ def _megabytes(count: int | None) -> str:
 
 def _untouched_rows(columns: Sequence[RunRecord]) -> list[tuple[str, ...]]:
     """The share of the blocks that stayed in full precision, where it is large."""
-    from qharness.models.untouched import NOTED_ABOVE
+    from qharness.results.finished import NOTED_SHARE
 
     shares = [each.untouched.share if each.untouched else None for each in columns]
-    if not any(share is not None and share > NOTED_ABOVE for share in shares):
+    if not any(share is not None and share > NOTED_SHARE for share in shares):
         return []
     return [("left in full precision, %", *("" if share is None else number(100 * share, ".1f") for share in shares))]

@@ -93,8 +93,8 @@ class KeyValueStep:
     label = "shared batches"
     equal_lengths, caches = False, True
 
-    def __init__(self, model: PreTrainedModel, pad_token_id: int) -> None:
-        self._model, self._pad_token_id = model, pad_token_id
+    def __init__(self, model: PreTrainedModel, pad_token_id: int, cache_name: str) -> None:
+        self._model, self._pad_token_id, self._cache_name = model, pad_token_id, cache_name
         self.joins = not model.config.is_encoder_decoder
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
@@ -125,12 +125,17 @@ class KeyValueStep:
         mask = torch.cat([state.mask, new_mask], dim=1)
         if state.encoded:
             encoder_outputs = BaseModelOutput(last_hidden_state=state.encoded[0])
-            inputs = {"encoder_outputs": encoder_outputs, "decoder_input_ids": ids, "attention_mask": state.encoded[1]}
+            inputs: dict[str, Any] = {
+                "encoder_outputs": encoder_outputs,
+                "decoder_input_ids": ids,
+                "attention_mask": state.encoded[1],
+            }
         else:
             inputs = {"input_ids": ids, "attention_mask": mask}
             if self._takes_positions:
                 inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        output = self._model(past_key_values=state.cache, use_cache=True, **inputs, **self._last_only)
+        inputs[self._cache_name] = state.cache
+        output = self._model(use_cache=True, **inputs, **self._last_only)
         return replace(state, mask=mask, logits=output.logits[:, -1])
 
 

@@ -24,7 +24,7 @@ from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
-from qharness.models.lm_interface import Completion, Facts, Key
+from qharness.models.lm_interface import DEPENDENT_BATCH_SIZE, Completion, Facts, Key
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
 from qharness.models.relayed_bars import RelayedBar
@@ -32,9 +32,6 @@ from qharness.models.replaced_names import replaced
 from qharness.models.sampling import SampleKey
 from qharness.models.weight_footprint import resident_bytes
 from qharness.progress import phase
-
-DEPENDENT_BATCH_SIZE = 16
-"""Completions at a time where results depend on it and the user has not chosen."""
 
 
 @dataclass(frozen=True)

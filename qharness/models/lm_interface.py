@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Completion = tuple[int, int, str, str]
 """(document, sample, prompt_sha, text)"""
 Key = tuple[int, int, str]
+DEPENDENT_BATCH_SIZE = 16
+"""Completions at a time where results depend on it and the user has not chosen."""
 
 
 @dataclass(frozen=True)

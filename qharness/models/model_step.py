@@ -39,7 +39,8 @@ _MOVABLE = _KEYS_AND_VALUES | {
     LinearAttentionAndFullAttentionLayer,
     LinearAttentionAndSlidingWindowAttentionLayer,
 }
-_CACHE_NAMES = ("past_key_values", "cache_params")
+_CACHE_NAMES = ("past_key_values", "cache_params", "cache")
+"""Parameters that take transformers' cache; since its version 5.24 `cache` is that of all its own models."""
 _PROMPT, _NEW = 5, 2  # tokens of the text that a model is checked on
 _TOLERANCE = 0.25  # relative; a lost state is about 1, rounding of activations to 8 bits under 0.1
 
@@ -108,8 +109,8 @@ def choose_step(
 def candidate_step(model: PreTrainedModel, pad_token_id: int) -> ModelStep:
     """The fastest step that a model's signature and transformers' cache for it allow; nothing is computed."""
     layers, name = _layer_types(model), cache_name(model)
-    if name == "past_key_values" and layers <= _KEYS_AND_VALUES:
-        return KeyValueStep(model, pad_token_id)
+    if name in ("past_key_values", "cache") and layers <= _KEYS_AND_VALUES:
+        return KeyValueStep(model, pad_token_id, name)
     if name and layers <= _MOVABLE and not model.config.is_encoder_decoder:
         return TransformersCacheStep(model, name)
     return RecomputeStep(model, pad_token_id)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from qharness.errors import ModelError
 from qharness.models.blocks import block_linears, find_blocks
+from qharness.results.finished import NOTED_SHARE
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-NOTED_ABOVE = 0.10  # a larger share is noted on the terminal
 REFUSED_ABOVE = 0.50  # a larger one is an error unless asked for
 _SAMPLE = 256  # values of a parameter by which it is recognised
 _NAMED = 3  # modules in a message
@@ -46,7 +46,7 @@ class Untouched:
     @property
     def notable(self) -> bool:
         """Whether the share is so large that a reader of figures must know."""
-        return self.share > NOTED_ABOVE
+        return self.share > NOTED_SHARE
 
     def __str__(self) -> str:
         largest = ", ".join(f"{name} ({share:.0%})" for name, share in list(self.modules.items())[:_NAMED])

@@ -116,6 +116,10 @@ class Batches:
     rows: list[list[tuple[int, int]]] | None = None
 
 
+NOTED_SHARE = 0.10
+"""A larger share of the blocks that stays in full precision is noted on the terminal."""
+
+
 @dataclass(frozen=True)
 class UntouchedShare:
     """The share of the blocks' parameters that stayed in full precision, 0 to 1, in all and by module."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import stats
 
 _MARKS = ((0.001, "***"), (0.01, "**"), (0.05, "*"), (0.1, "●"))
 
@@ -53,6 +52,8 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     The i-th smallest of m becomes the least of p_j m / j over j >= i. NaN stays NaN and does not count in m.
     """
+    from scipy import stats
+
     adjusted = np.array(p_values, dtype=np.float64)
     defined = ~np.isnan(adjusted)
     if defined.any():

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from qharness.metrics import pass_at_k
 
@@ -41,6 +40,8 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Inte
     value = float(values.mean()) if len(values) else math.nan
     if len(values) < 2 or math.isnan(value) or all_equal(values):
         return Interval(value, math.nan, math.nan)
+    from scipy import stats  # here, because it takes longer to import than most commands take
+
     found = stats.bootstrap(
         (values,),
         np.mean,

@@ -98,8 +98,10 @@ def judge_pair(comparison: Comparison, margin: MaxLoss) -> JudgedCandidate:
     name, reference = model_name(second.spec), model_name(first.spec)
     if first.spec.quant == "none" and (second.spec.baseline or second.spec.model) == first.spec.model:
         reference = FULL_PRECISION
-    if second.spec.model_spec == first.spec.model_spec:  # on other prompts, or sampled otherwise
+    if second.spec.model_spec == first.spec.model_spec:  # on another backend or other prompts, or sampled otherwise
         name, reference = Path(comparison.b).name, Path(comparison.a).name
+        if second.spec.backend != first.spec.backend:
+            name, reference = (f"{each.spec.model} by {each.spec.backend}" for each in (second, first))
     savings = ComparedRun(second, first).savings
     (judged,) = judge([Candidate(name, [(second.spec.task, comparison)], savings, reference)], margin)
     return judged

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
-from scipy.optimize import brentq
 
 from qharness.results.paired_results import PairedCounts
 from qharness.results.verdict import LossBounds
@@ -106,6 +105,8 @@ class LossEvidence:
         return LossBounds(100 * self.estimate, 100 * lower, 100 * upper)
 
     def _root(self, decreasing: Callable[[float], float]) -> float:
+        from scipy.optimize import brentq
+
         low, high = _LOWEST_RELATIVE if self.margin.relative else -1.0, 1.0
         if decreasing(low) <= 0:
             return low
@@ -175,7 +176,7 @@ class LossEvidence:
         at = self.margin.fraction
         values = self._values(at)
         mean = float(values.counts @ values.values) / self.n
-        error = spread * math.sqrt(self._variance() / (self.n * times)) * float(stats.norm.ppf(POWER))
+        error = spread * math.sqrt(self._variance() / (self.n * times)) * NormalDist().inv_cdf(POWER)
         holds = mean < 0
         moved = mean + (values.values - mean) * spread + (error if holds else -error)
         more = WeightedValues(moved, values.counts).more(times)

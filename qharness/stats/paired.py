@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from qharness.results.paired_results import Clustered, Detectable, McNemar
 from qharness.stats.intervals import AT_A_TIME, LEVEL, RESAMPLES, TIE, all_equal, mean_interval
@@ -20,6 +19,8 @@ DETECTABLE = Detectable(LEVEL, POWER)
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """The exact McNemar test (McNemar 1947) on bool [pairs] each, two-sided; without discordant pairs p is 1."""
+    from scipy import stats
+
     b = int(np.sum(first & ~second))
     c = int(np.sum(~first & second))
     p_value = float(stats.binomtest(b, b + c, 0.5).pvalue) if b + c else 1.0
@@ -71,8 +72,10 @@ def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
     (z_0.975 + z_0.8) s / sqrt(n), the normal approximation for a paired mean, of `differences` float64 [problems]. NaN
     for fewer than two problems, and where all differences are equal, which says nothing of their variance.
     """
+    from scipy.special import ndtri
+
     n = len(differences)
     if n < 2 or all_equal(differences):
         return math.nan
     spread = float(np.std(differences, ddof=1))
-    return float((stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)) * spread / math.sqrt(n))
+    return float((ndtri(1 - LEVEL / 2) + ndtri(POWER)) * spread / math.sqrt(n))

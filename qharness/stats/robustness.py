@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
 from qharness.results import SampleRow
@@ -35,6 +34,8 @@ def rank_tests(first: NDArray[np.float64], second: NDArray[np.float64]) -> RankT
     ties). The signed-rank test leaves out problems without difference. Each is NaN where it is undefined: all values
     equal, no pair that differs.
     """
+    from scipy import stats
+
     if len(first) != len(second):
         raise ValueError(f"{len(first)} problems cannot be paired with {len(second)}")
     pooled = np.concatenate([first, second])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from qharness.results.verdict import VerdictClass
 from qharness.stats.betting import Floats, p_value_path
@@ -62,6 +61,7 @@ class SequentialRule:
 
 def _end(losses: Floats, size: int, level: float) -> float:
     """The least mean that is excluded; 1 where none is."""
+    from scipy.optimize import brentq
 
     def doubt(mean: float) -> float:
         return (float(p_value_path(losses, size, mean)[-1]) if len(losses) else 1.0) - level

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 60
 Row = dict[str, Any]
 """A row of a benchmark's file: the values that its JSON or parquet has, by field."""
-_files_read: ContextVar[dict[str, str] | None] = ContextVar("files_read", default=None)
+
+
+@dataclass(frozen=True)
+class FilesRead:
+    """The benchmark files that were read: their SHA-256 by file name, and their paths."""
+
+    digests: dict[str, str] = field(default_factory=dict)
+    paths: list[Path] = field(default_factory=list)
+
+
+_files_read: ContextVar[FilesRead | None] = ContextVar("files_read", default=None)
 
 
 def cache_dir() -> Path:
@@ -65,9 +75,9 @@ def mirror_dir(data_dir: str | Path | None = None) -> Path | None:
 
 
 @contextmanager
-def recording() -> Iterator[dict[str, str]]:
-    """Yield a dict that collects the SHA-256 of each benchmark file read inside, by file name."""
-    files: dict[str, str] = {}
+def recording() -> Iterator[FilesRead]:
+    """Yield what collects each benchmark file that is read inside."""
+    files = FilesRead()
     token = _files_read.set(files)
     try:
         yield files
@@ -118,7 +128,8 @@ class BenchmarkFile:
         if not self.fields and path.name == Path(self.path).name:
             self._check(path, found)
         if (files := _files_read.get()) is not None:
-            files[Path(self.path).with_name(path.name).as_posix()] = found
+            files.digests[Path(self.path).with_name(path.name).as_posix()] = found
+            files.paths.append(path)
         rows = _parquet_rows(path) if path.suffix == ".parquet" else _json_rows(path, content)
         if self.fields:
             values = sorted(json.dumps([row.get(name) for name in self.fields]) for row in rows)

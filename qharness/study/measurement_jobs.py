@@ -10,7 +10,7 @@ from qharness.evaluate.run.run_folder import folder_name
 from qharness.hosting import ProfileSpec
 from qharness.hosting import profile as run_profile
 from qharness.hosting.instances import extra_instances
-from qharness.noise import NoiseInputs, measure_noise
+from qharness.noise.noise_measurement import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.json_values import JsonObject

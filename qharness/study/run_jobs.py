@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qharness.errors import ModelError, SamplesError, SandboxError
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
-from qharness.evaluate.run.run_folder import RUN, SAMPLES, completions_in, read_run, require_run
+from qharness.evaluate.run.run_folder import RUN, completions_in, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
 from qharness.execution import choose_isolation
@@ -23,13 +22,10 @@ from qharness.quantization.quantized_models import Models
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, resolve
 from qharness.results import RunResult
 from qharness.specs import RunSpec
-from qharness.stats import comparable, compare_runs
-from qharness.stats.judged_runs import ComparedRun, judge_models, verdict_of
-from qharness.stats.pairing import run_rows
-from qharness.storage.atomic_writer import write_json
-from qharness.storage.benchmark_files import recording
-from qharness.storage.json_values import json_safe
+from qharness.storage.benchmark_files import FilesRead, recording
+from qharness.study.compared_results import compared
 from qharness.study.jobs import Memory, baseline_of, has_baseline
+from qharness.study.known_runs import remember
 
 
 def run(spec: RunSpec) -> RunResult:
@@ -55,16 +51,21 @@ def run_tasks(
     """
     models = models or Models()
     with quiet():
-        plan = _prepare(specs, bound or bind_model(specs[0].model_spec))
+        bound = bound or bind_model(specs[0].model_spec)
+        plan = _prepare(specs, bound)
         made: list[RunResult] = []
         planned = [*plan.baselines, *plan.runs]
         with kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs done" if made else ""):
             for each in planned:
-                made.append(_made(each, plan.files[each.spec.task], models, wait))
+                made.append(_made(each, plan.files[each.spec.task].digests, models, wait))
     baselines, results = made[: len(plan.baselines)] or list(plan.finished), made[len(plan.baselines) :]
-    if not baselines:
-        return results
-    return [compared(*each) for each in zip(results, baselines, plan.runs, strict=True)]
+    if baselines:
+        pairs = zip(results, baselines, specs, strict=True)
+        results = [compared(result, baseline, spec.max_loss) for result, baseline, spec in pairs]
+    for spec, result in zip(specs, results, strict=True):
+        against = None if result.baseline is None else result.baseline.folder
+        remember(spec, bound, result.folder, against, plan.files[spec.task].paths)
+    return results
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class _Plan:
     runs: Sequence[PlannedRun]
     baselines: Sequence[PlannedRun]
     finished: Sequence[RunResult]
-    files: Mapping[str, Mapping[str, str]]
+    files: dict[str, FilesRead]
 
 
 def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
@@ -192,21 +193,3 @@ def _kept(run: PlannedRun) -> str:
     model = "full precision" if run.spec.quant == "none" else run.spec.quant
     made = f"{completions_in(run.folder)} of {of} completions"
     return f"{made} of {model} on {run.spec.task} are kept in {run.folder}"
-
-
-def compared(result: RunResult, baseline: RunResult, run: PlannedRun) -> RunResult:
-    """The result with the comparison with its baseline, and the verdict, in its document and in its run.json."""
-    whole = RunResult(result.folder, result.document, baseline)
-    if not (run.folder / SAMPLES).is_file() or not comparable((own := run_rows(result.record, run.folder)).rows):
-        return whole
-    found = compare_runs(run_rows(baseline.record, baseline.folder), own)
-    record = dataclasses.replace(result.record, baseline=found)
-    ((judged,),) = judge_models([ComparedRun(record, baseline.record)], run.spec.max_loss).values()
-    verdict = verdict_of(judged)
-    added = {"baseline": json_safe(found.document)}
-    if verdict is not None:
-        added["verdict"] = json_safe(verdict.document)
-    document = {**result.document, **added}
-    if document != result.document:
-        write_json(run.folder / RUN, document)
-    return RunResult(result.folder, document, baseline)

@@ -23,10 +23,11 @@ from qharness.specs import Drawn, RunSpec
 from qharness.stats.betting import Floats, p_value_path
 from qharness.stats.intervals import LEVEL
 from qharness.stats.sequential_verdict import SequentialRule
-from qharness.storage.benchmark_files import recording
+from qharness.storage.benchmark_files import FilesRead, recording
 from qharness.storage.json_values import defined
+from qharness.study.compared_results import compared
 from qharness.study.jobs import baseline_of
-from qharness.study.run_jobs import check_backends, check_model, checked_task, compared
+from qharness.study.run_jobs import check_backends, check_model, checked_task
 
 BATCH = 64
 """Pairs of completions between two looks."""
@@ -101,7 +102,7 @@ class _PlannedSearch:
     full: ResolvedModel
     candidates: Sequence[tuple[ResolvedModel, float]]
     tasks: Mapping[str, LoadedTask]
-    files: Mapping[str, Mapping[str, str]]
+    files: Mapping[str, FilesRead]
 
 
 def choose(spec: SearchSpec) -> SearchResult:
@@ -251,13 +252,13 @@ class _SmallestSearch:
         plan = plan_run(spec, model, self._plan.tasks[spec.task])
         self._stack.enter_context(claimed(plan, wait=True))
         made = find_backend(spec.backend).make(models, model, spec.batch_size)
-        return DrawnRun(plan, made, self._plan.files[spec.task])
+        return DrawnRun(plan, made, self._plan.files[spec.task].digests)
 
     def _written(self) -> list[RunResult]:
         """The runs in their folders, candidates compared with full precision."""
         baselines = {task: each.write() for task, each in self._baselines.items() if each.drawn}
         runs = [
-            compared(each.write(), baselines[each.run.spec.task], each.run)
+            compared(each.write(), baselines[each.run.spec.task], each.run.spec.max_loss)
             for each in self._made
             if each.drawn and each.run.spec.task in baselines
         ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from qharness.api.languages import Toolchain
 from qharness.api.tasks import TaskConfig
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
+from qharness.evaluate.run.task_index import cached_task_index
 from qharness.execution.toolchains import find_toolchain
 from qharness.filters import check_document, run_programs
 from qharness.models.replaced_names import replaced
@@ -120,8 +121,8 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     """Load one of our tasks, or any other that lm-eval knows, with its data.
 
     A name may be perturbed, `TASK@PERTURBATION[+PERTURBATION]`, with `seed`, or `NAME:TASK` of a family. lm-eval's own
-    index is built only for a name that is not ours: it takes seconds. Raises UnknownNameError, DataError if the data
-    cannot be loaded, or MissingDependencyError.
+    index is built only for a name that is not ours, and cached: it takes seconds. Raises UnknownNameError, DataError if
+    the data cannot be loaded, or MissingDependencyError.
     """
     from lm_eval.tasks import TaskManager
 
@@ -134,7 +135,7 @@ def load_task(name: str, data_dir: Path | None = None, seed: int = 0) -> LoadedT
     metadata: TaskConfig = {"data_dir": str(data_dir)} if data_dir else {}
     if "@" in name:
         metadata["seed"] = seed
-    with quiet():
+    with quiet(), cached_task_index():
         manager = TaskManager(include_path=task_folders(registry), include_defaults=not ours, metadata=metadata)
         if not named and name not in manager.all_tasks:
             hint = "`qharness list tasks` shows ours, `qharness lm-eval ls tasks` all"

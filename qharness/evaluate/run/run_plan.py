@@ -14,7 +14,7 @@ from qharness.evaluate.run.lm_eval_bridge import LoadedTask
 from qharness.evaluate.run.run_folder import JOURNAL, LOCK, RUN, Journal, folder_name, read_run, relatives
 from qharness.filters import ExecutionOptions
 from qharness.models.decoding import Decoding
-from qharness.models.lm import DEPENDENT_BATCH_SIZE
+from qharness.models.lm_interface import DEPENDENT_BATCH_SIZE
 from qharness.progress import note
 from qharness.quantization.resolution import ResolvedModel
 from qharness.specs import RunSpec, Sampling

@@ -19,6 +19,7 @@ from qharness.report.data.labels import Labels
 from qharness.results import Comparison, CostProfile, NoiseReport, RunResult
 from qharness.specs import RunSpec
 from qharness.stats.comparison import compare_runs
+from qharness.stats.comparison_cache import RecordedRun, compare_once
 from qharness.storage.json_reader import read_json
 
 _RUN_NAME = re.compile(r".+--.+--[0-9a-f]{12}")
@@ -106,11 +107,16 @@ class Collection:
         return found if baseline is None else self.compare(baseline, run)
 
     def compare(self, first: FinishedRun, second: FinishedRun) -> Comparison:
-        """The comparison of two runs, which is made once."""
+        """The comparison of two runs, which is made once, and cached."""
         key = first.folder, second.folder
         if key not in self._compared:
-            self._compared[key] = compare_runs(first.run_rows, second.run_rows)
+            found = compare_once(_recorded(first), _recorded(second))
+            self._compared[key] = found or compare_runs(first.run_rows, second.run_rows)
         return self._compared[key]
+
+
+def _recorded(run: FinishedRun) -> RecordedRun:
+    return RecordedRun(run.folder, run.result.record, lambda: run.run_rows)
 
 
 def _unlimited(spec: RunSpec) -> RunSpec:
