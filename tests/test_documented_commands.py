@@ -80,6 +80,8 @@ NOT_RUN = {
         "run --quant int8-static:per-column --calib 'files:*",
         "perturb --task T *",
         "score --task humaneval --samples *",
+        "score --task mbpp-plus --samples *",
+        "run --task humaneval-plus --model MODEL *",
         "score --task multiple-java --samples FOLDER",
         "run --backend llamacpp *",
         "run --backend openai *",
