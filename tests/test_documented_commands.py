@@ -94,6 +94,7 @@ NOT_RUN = {
         "run --quant hf:bnb-nf4 --task mceval-java",
         "run --quant gguf:q4_0 --task mceval-java",
         "run --task mbpp*",
+        "run --task humaneval-plus *",
         "perturb --task mbpp --perturb word *",
         "run --task mceval-java@char+word",
         "perturb --task mceval-java --perturb word:0.3,tagger=nltk *",
@@ -179,9 +180,10 @@ def test_a_command_parses_and_names_what_exists(text: str) -> None:
 
 
 def real() -> set[str]:
-    """The folders that `make real-models` makes."""
+    """The folders and files that `make real-models` makes."""
     text = (REPOSITORY / "examples/real_models/convert.py").read_text(encoding="utf-8")
-    return {f"build/real/{name}" for name in re.findall(r'RealModel\("([\w.-]+)"', text)}
+    rows = re.findall(r'RealModel\("([\w.-]+)".*?(?:, "([\w-]+)")?\)', text)
+    return {f"build/real/{name}{ending}" for row in rows for name in row if name for ending in ("", ".gguf")}
 
 
 def texts(value: Any) -> list[str]:
