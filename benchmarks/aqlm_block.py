@@ -23,6 +23,7 @@ from qharness import block_linears, find_blocks
 from qharness.models.loading import load_model
 from qharness.plugins.aqlm import Aqlm, block, blockwise, layer
 from qharness.plugins.aqlm.block_progress import Steps
+from qharness.plugins.aqlm.fast_float32 import fast_float32
 from qharness.plugins.aqlm.replay import Replay
 from qharness.quantization.calibration import calibrate
 from qharness.quantization.resolution import bind_set
@@ -142,7 +143,7 @@ def measure(
     cache: Any = FirstBlocks(blocks)
     steps = Steps(lambda done, total: None, 0)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), fast_float32():
             clock.timed(blockwise.quantize_blocks)(model, sequences, names, plan, cache, print, steps)
     except EnoughBlocks:
         pass

@@ -44,7 +44,7 @@ def _allowed() -> Iterator[None]:
 
 @cache
 def _exact() -> bool:
-    """Tell whether products are of float32's precision where bfloat16's is allowed; False without oneDNN or its setting."""
+    """Tell whether products are of float32's precision where bfloat16's is allowed; False without oneDNN."""
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.backends.mkldnn, "matmul"):
         return False
     draw = torch.Generator().manual_seed(0)

@@ -97,7 +97,6 @@ ANSWERS = SyntaxTable(
     first=r"from[ \t]+__future__\b",
     own_names=frozenset((*dir(builtins), *keyword.kwlist)),
     indent=True,
-    redefines=True,
     session=r"(?:>>>|\.\.\.)(?: |$)",
     parses=_parses,
 )

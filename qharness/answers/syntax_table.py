@@ -26,9 +26,8 @@ class SyntaxTable:
     definition may be in a wrapper. `variables`: types of nodes that are variables if they define a name. `examples`:
     types of nodes that only test; `example`: a regular expression of the beginning of others that do. `fillers`: leaves
     that do nothing. `first`: a regular expression of what must open a program. `own_names`: functions and words of the
-    language. `indent`: a function's body is marked by its indentation; otherwise by braces. `redefines`: whether a name
-    may be defined twice. `session`: a regular expression of what an interactive session writes before code. `parses`: a
-    stricter parser, if there is one.
+    language. `indent`: a function's body is marked by its indentation; otherwise by braces. `session`: a regular
+    expression of what an interactive session writes before code. `parses`: a stricter parser, if there is one.
     """
 
     grammar: str
@@ -46,7 +45,6 @@ class SyntaxTable:
     first: str = r"(?!)"
     own_names: frozenset[str] = frozenset()
     indent: bool = False
-    redefines: bool = False
     session: str = ""
     parses: Callable[[str], bool] | None = None
 
