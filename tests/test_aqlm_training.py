@@ -120,3 +120,23 @@ def test_fast_products_are_float32_s() -> None:
         found = a @ b
     assert float((found - wanted).norm() / wanted.norm()) < 1e-5
     assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_annealed_rates_rise_and_fall() -> None:
+    training = Training(epochs=5, patience=5, learning_rate=1e-4, betas=(0.9, 0.95), annealed=True)
+    rates = [training.fraction(step, 50) for step in range(50)]
+    assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
+    assert 0 < rates[0] < 0.1 and rates[10] == 1 and rates[-1] < 0.01
+    assert 0 < training.fraction(0, 1) <= 1
+    assert Training(5, 5, 1e-4, (0.9, 0.95)).fraction(3, 50) == 1
+
+
+def test_what_is_coded_has_a_rate_of_its_size() -> None:
+    block = nn.Sequential(
+        AqlmLinear(random_weight(16, 16, 2, 6, 8, torch.Generator().manual_seed(0))), nn.LayerNorm(16)
+    )
+    block[0].codebooks.mul_(3 / block[0].codebooks.square().mean().sqrt())
+    with step_weights(block) as weights:
+        rates = {id(parameter): rate for parameter, rate in weights.with_rates(1e-4, 2e-3)}
+    assert len(rates) == len(list(block.parameters()))
+    assert rates[id(block[0].codebooks)] == pytest.approx(6e-3) and rates[id(block[1].weight)] == 1e-4

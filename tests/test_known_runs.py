@@ -26,7 +26,10 @@ from qharness.stats.comparison_cache import RecordedRun, compare_once
 from qharness.storage import fingerprints
 from qharness.storage.benchmark_files import cache_path
 from qharness.study import known_runs
+from qharness.study.jobs import Job
 from qharness.study.known_runs import known_results, remember
+from qharness.study.live_view import Lines
+from qharness.study.sweep import carry_out, with_baselines
 from tests import report_runs
 
 Changed = Callable[[Path, RunSpec, pytest.MonkeyPatch], RunSpec]
@@ -57,6 +60,20 @@ def test_it_is_found_and_says_the_same(made: tuple[RunSpec, RunResult], capsys: 
     said = capsys.readouterr().err.splitlines()
     assert said == [f"already done: {result.baseline.folder}", f"already done: {result.folder}"]
     assert run(spec).document == result.document  # the long way
+
+
+def test_a_study_of_what_is_done_starts_nothing(made: tuple[RunSpec, RunResult]) -> None:
+    spec, result = made
+    jobs = [Job(each) for each in with_baselines([spec])]
+
+    class Nobody:
+        def run(self, schedule: Any, watcher: Any) -> Any:
+            raise AssertionError("it was asked to do a job")
+
+    baseline, quantized = carry_out(jobs, Nobody(), Lines(jobs))
+    assert result.baseline is not None and quantized.result is not None and baseline.path is not None
+    assert (quantized.path, quantized.result.document) == (result.folder, result.document)
+    assert baseline.path == result.baseline.folder and not baseline.error
 
 
 def test_another_margin_is_another_verdict_on_the_same_run(made: tuple[RunSpec, RunResult]) -> None:

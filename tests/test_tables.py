@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich import console as rich_console
+from rich.console import Console
+from rich.measure import Measurement
 
 from qharness import RunSpec, compare
 from qharness.cli import tables
@@ -179,3 +181,14 @@ def test_a_quantizer_that_simulates_is_known_by_its_bytes(quant: str, simulated:
         assert simulation_line(quant, found.storage_bytes, found.packed_bytes) == (
             "rtn:3 simulates: weights are rounded and stored in full width, 3.44 MB; packed: 1.14 MB"
         )
+
+
+def test_the_least_width_is_that_of_all_rows() -> None:
+    """It is measured on the widest cells alone."""
+    words = ["a", "longer-word", "12.5", "-3 points", "日本語", "two words", "x\nlonger line here", "n/a", ""]
+    rng, console = random.Random(0), Console(width=200)
+    for _ in range(100):
+        columns = [("a heading", rng.choices(words, k=7)) for _ in range(rng.randint(1, 5))]
+        options = console.options.update(max_width=10_000)
+        whole = Measurement.get(console, options, tables._table(columns)).minimum
+        assert tables._least_width(columns, console) == whole

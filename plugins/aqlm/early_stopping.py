@@ -9,16 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_SIZE_OF_ZEROS = 0.05
-"""What stands for the root mean square of a parameter of zeros, such as a new bias."""
+_RISE = 0.2
 
 
 @dataclass(frozen=True)
 class Training:
     """Adam's settings. Training ends after `epochs`, or after `patience` epochs in a row without a lower error.
 
-    `annealed`: the learning rate is a fraction of each parameter's root mean square before training, and falls to 0
-    along half a cosine over all steps. Otherwise it is the same for all numbers and steps.
+    `annealed`: learning rates rise in a line for the first fifth of all epochs' steps, for Adam's first moments are
+    rough, and then fall to 0 along half a cosine. Otherwise they stay.
     """
 
     epochs: int
@@ -27,15 +26,14 @@ class Training:
     betas: tuple[float, float]
     annealed: bool = False
 
-    def rate(self, parameter: Tensor) -> float:
-        """Return the learning rate of a parameter's first step."""
-        if not self.annealed:
-            return self.learning_rate
-        return self.learning_rate * (float(parameter.detach().square().mean().sqrt()) or _SIZE_OF_ZEROS)
-
     def fraction(self, done: int, steps: int) -> float:
-        """Return which part of its first learning rate a step has, after `done` of `steps`."""
-        return (1 + math.cos(math.pi * done / steps)) / 2 if self.annealed else 1.0
+        """Return which part of its learning rate a step has, after `done` of `steps`."""
+        if not self.annealed:
+            return 1.0
+        rising = steps * _RISE
+        if done < rising:
+            return (done + 1) / (rising + 1)
+        return (1 + math.cos(math.pi * (done - rising) / (steps - rising))) / 2
 
 
 @dataclass(frozen=True)
@@ -54,17 +52,19 @@ def train(
     epoch: Callable[[], Iterable[Callable[[], None]]],
     held_out_error: Callable[[], float],
     log: Callable[[int, float, float], None] = lambda epoch, before, now: None,
+    rates: Sequence[float] = (),
 ) -> Trained:
     """Train `parameters` of a module in float32; they end with the values of the epoch of least held-out error.
 
     `epoch()` yields an epoch's steps; a step, called, computes the parameters' gradients. `log` gets an epoch's
-    number, the error before training and the epoch's. Afterwards the module has its own dtypes and needs no gradient.
+    number, the error before training and the epoch's. `rates` are the parameters' own learning rates, if they have any.
+    Afterwards the module has its own dtypes and needs no gradient.
     """
     dtypes = {name: tensor.dtype for name, tensor in _tensors(module)}
     module.float()
     for parameter in parameters:
         parameter.requires_grad_(True)
-    rates = [training.rate(parameter) for parameter in parameters]
+    rates = rates or [training.learning_rate] * len(parameters)
     groups = [{"params": [parameter], "lr": rate} for parameter, rate in zip(parameters, rates, strict=True)]
     optimizer = torch.optim.Adam(groups, betas=training.betas)
     before = least = held_out_error()

@@ -60,6 +60,13 @@ class StepWeights:
         coded = {id(parameter) for layer in self.layers for parameter in (layer.codebooks, layer.scales)}
         self.others = [parameter for parameter in block.parameters() if id(parameter) not in coded]
 
+    def with_rates(self, rate: float, coded_rate: float) -> list[tuple[nn.Parameter, float]]:
+        """Return all parameters with learning rates: `coded_rate` times their root mean square for what is coded."""
+        coded = [parameter for layer in self.layers for parameter in (layer.codebooks, layer.scales)]
+        sizes = [float(parameter.detach().float().square().mean().sqrt()) for parameter in coded]
+        rates = [coded_rate * size for size in sizes]
+        return [*zip(coded, rates, strict=True), *((parameter, rate) for parameter in self.others)]
+
     @property
     def leaves(self) -> list[Tensor]:
         """Return the tensors to take gradients of."""

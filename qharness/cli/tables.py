@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from qharness.visible_text import visible_lines
@@ -36,7 +36,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, setting
         console.print(", ".join(f"{name} {value}" for name, value in same.items()), soft_wrap=True)
     columns = [(name, cells) for name, cells in columns if name not in same]
     if not console.is_terminal:
-        console.width = max(_PIPED_WIDTH, _least_width(_table(columns), console))
+        console.width = max(_PIPED_WIDTH, _least_width(columns, console))
     for part in _parts(columns, console):
         console.print(_table(part))
 
@@ -52,7 +52,7 @@ def _parts(columns: Sequence[tuple[str, _Cells]], console: Console) -> Iterator[
     keys = _keys(columns)
     part, rest = list(columns[: keys + 1]), list(columns[keys + 1 :])
     while rest:
-        if _least_width(_table([*part, rest[0]]), console) > console.width:
+        if _least_width([*part, rest[0]], console) > console.width:
             yield part
             part = list(columns[:keys])
         part.append(rest.pop(0))
@@ -68,7 +68,8 @@ def _keys(columns: Sequence[tuple[str, _Cells]]) -> int:
     return 1
 
 
-def _table(columns: Sequence[tuple[str, _Cells]]) -> Table:
+def _table(columns: Sequence[tuple[str, _Cells]], shown: Callable[[_Cells], _Cells] = list) -> Table:
+    """A table of these columns; `shown`: those of a column's cells that are put into it."""
     from rich import box
     from rich.table import Table
 
@@ -81,13 +82,26 @@ def _table(columns: Sequence[tuple[str, _Cells]]) -> Table:
             table.add_column(heading, no_wrap=True, justify="right", min_width=width)
         else:
             table.add_column(name, overflow="fold")
-    for row in zip(*(cells for _, cells in columns), strict=True):
+    for row in zip(*(shown(cells) for _, cells in columns), strict=True):
         table.add_row(*row)
     return table
 
 
-def _least_width(table: Table, console: Console) -> int:
-    """Columns of the terminal that the table needs at least: its numbers and its longest words."""
+def _least_width(columns: Sequence[tuple[str, _Cells]], console: Console) -> int:
+    """Columns of the terminal that a table needs at least: its numbers and its longest words."""
     from rich.measure import Measurement
 
+    table = _table(columns, _widest)  # of ten thousand rows, rich would measure each cell as often as there are columns
     return Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+
+
+def _widest(cells: _Cells) -> _Cells:
+    """The cells that decide a column's least width: one with the longest line, and one with the longest word."""
+    from rich.cells import cell_len
+
+    if not cells:
+        return cells
+    return [
+        max(cells, key=lambda cell: max(map(cell_len, cell.split("\n")))),
+        max(cells, key=lambda cell: max(map(cell_len, cell.split()), default=0)),
+    ]

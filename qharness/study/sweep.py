@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from qharness.errors import QHarnessError
 from qharness.progress import kept_when_stopped
+from qharness.quantization.resolution import bind_model
 from qharness.specs import RunSpec
 from qharness.study.executors import Executor, Watcher
 from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Attempt, Job, Measurement, with_baselines
+from qharness.study.known_runs import known_results
 from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
 
@@ -64,7 +66,7 @@ def _plan(job: Job) -> PlannedJob:
     """Find where a job's result belongs and whether it is there. Raises QHarnessError for a job that cannot be done."""
     from qharness.evaluate.run.run_folder import read_run
     from qharness.evaluate.run.run_plan import count_completions, plan_run
-    from qharness.quantization.resolution import bind_model, resolve
+    from qharness.quantization.resolution import resolve
     from qharness.study.measurement_jobs import measured_path
     from qharness.study.run_jobs import check_model, checked_task
 
@@ -89,15 +91,35 @@ def sweep(specs: Sequence[RunSpec]) -> list[Attempt]:
 
 
 def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list[Attempt]:
-    """Do the jobs that are not done yet; an attempt for each, in their order."""
+    """Do the jobs that are not done yet; an attempt for each, in their order.
+
+    Those that are known to be done are not given to the executor, which may not have to start a process then.
+    """
     attempts: dict[Job, Attempt] = {}
 
     def kept() -> str:
         done = sum(not attempt.error for attempt in attempts.values())
         return f"{done} of {len(jobs)} jobs are done, and completions of the others are kept in their folders"
 
-    with kept_when_stopped(kept), closing(executor.run(Schedule(jobs), watcher)) as ended:
-        for attempt in ended:
+    with kept_when_stopped(kept):
+        for attempt in filter(None, map(_known, jobs)):
             watcher.ended(attempt)
             attempts[attempt.job] = attempt
+        left = [job for job in jobs if job not in attempts]
+        if left:
+            with closing(executor.run(Schedule(left), watcher)) as ended:
+                for attempt in ended:
+                    watcher.ended(attempt)
+                    attempts[attempt.job] = attempt
     return [attempts[job] for job in jobs]
+
+
+def _known(job: Job) -> Attempt | None:
+    """The attempt of a run that is known to be done, in a folder of this machine; None of any other job."""
+    if not isinstance(job.spec, RunSpec) or job.kind != "run" or job.remote is not None:
+        return None
+    try:
+        results = known_results([job.spec], bind_model(job.model))
+    except QHarnessError:  # the executor says so
+        return None
+    return Attempt(job, results[0], path=results[0].folder) if results else None
