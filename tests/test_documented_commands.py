@@ -81,7 +81,6 @@ NOT_RUN = {
         "perturb --task T *",
         "score --task humaneval --samples *",
         "score --task mbpp-plus --samples *",
-        "run --task humaneval-plus --model MODEL *",
         "score --task multiple-java --samples FOLDER",
         "run --backend llamacpp *",
         "run --backend openai *",
