@@ -330,7 +330,10 @@ def test_a_plugins_own_layer_is_cached_by_its_form(folder_of: Callable[[str], Pa
 
 
 def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:
-    """Every call of a loader that can run code, in the whole package: those of a study's own workers, over pipes."""
+    """Every call of a loader that can run code or harm its process, in the whole package.
+
+    Those of a study's own workers, over pipes; of cases, what the same process packed, or the checker for a program's.
+    """
     risky = {"pickle", "marshal", "shelve", "joblib", "dill", "cloudpickle"}
     found = set()
     for folder in ("qharness", "plugins"):
@@ -346,7 +349,8 @@ def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:
                 if (owner, node.func.attr) == ("torch", "load"):
                     assert named.get("weights_only") == "True", place
                 assert named.get("allow_pickle") in (None, "False"), place
-    assert found == {"qharness/study/executors/local.py", "qharness/study/executors/worker_process.py"}
+    workers = {"qharness/study/executors/local.py", "qharness/study/executors/worker_process.py"}
+    assert found == workers | {"plugins/languages/python_case_calls.py", "plugins/languages/python_cases.py"}
 
 
 def test_a_quantizer_that_was_revised_makes_its_models_again(
