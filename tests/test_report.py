@@ -314,6 +314,28 @@ def test_levels_and_lost_pairs(tmp_path: Path) -> None:
     assert len(lost.rows) == 1 and kinds["assertion"].text == "4" and kinds["missing-name"].text == "0"
 
 
+def test_a_benchmark_in_several_languages_has_a_row_for_each(tmp_path: Path) -> None:
+    for language in ("c", "cpp", "go"):
+        spec = of(task=f"mceval-{language}")
+        base = write_run(tmp_path, spec, HALF, language=language)
+        lossy = dataclasses.replace(spec, quant="rtn:3")
+        write_run(tmp_path, lossy, discordant(HALF, 4, 1), language=language, baseline=base)
+    collection = read_collection([tmp_path])
+    (table,) = [table for table in all_tables(collection) if table.key == "languages"]
+    names = [column.full_name for column in table.columns]
+    assert names[:4] == ["benchmark", "model", "language", "full precision: pass@1"]
+    rows = [dict(zip(names, (cell.text for cell in row), strict=True)) for row in table.rows]
+    assert [(row["benchmark"], row["language"]) for row in rows] == [("mceval", each) for each in ("c", "cpp", "go")]
+    assert all(
+        (row["full precision: pass@1"], row["rtn:3: pass@1"], row["rtn:3: lost"]) == ("50.0", "35.0", "+15.0")
+        for row in rows
+    )
+    shutil.rmtree(tmp_path)
+    for language in ("c", "cpp"):
+        write_run(tmp_path, of(task=f"mceval-{language}"), HALF, language=language)
+    assert "languages" not in {table.key for table in all_tables(read_collection([tmp_path]))}
+
+
 # ----------------------------------------------------------------------------------------------------------- real runs
 
 

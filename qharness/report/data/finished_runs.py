@@ -112,7 +112,7 @@ class FinishedRun:
     def benchmark(self) -> str:
         """The task's name without its language, which its forms in several languages share."""
         parts = self.task.split("-")
-        others = [p for p in parts if not (len(p) >= _PREFIX and any(name.startswith(p) for name in self.languages))]
+        others = [part for part in parts if not any(_names(part, language) for language in self.languages)]
         return "-".join(others) or self.task
 
     @cached_property
@@ -169,3 +169,8 @@ class FinishedRun:
     def n_samples(self) -> int:
         """The most completions of one problem."""
         return max((len(rows) for rows in self.problems.values()), default=0)
+
+
+def _names(part: str, language: str) -> bool:
+    """Whether a part of a task's name is a language's name, or its beginning."""
+    return part == language or (len(part) >= _PREFIX and language.startswith(part))

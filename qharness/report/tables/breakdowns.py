@@ -1,6 +1,8 @@
-"""Tables that break a pass rate down: by level of difficulty, and by kind of failure."""
+"""Tables that break a pass rate down: by programming language, by level of difficulty, and by kind of failure."""
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 from qharness.api.languages import Status
 from qharness.report.data.collection import Collection
@@ -11,12 +13,38 @@ from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
 from qharness.stats.analyses import by_level
 
+_FEW_LANGUAGES = 2
+
 
 def tables(collection: Collection) -> list[Table]:
     """The tables for which there are runs."""
     runs = on_reference(collection, unperturbed(collection.largest))
     runs.sort(key=lambda run: (run.task, collection.labels.model(run), *collection.by_size(run)))
-    return [*levels(collection, runs), *failures(collection, runs), *lost_pairs(collection, runs)]
+    return [
+        *languages(collection, runs),
+        *levels(collection, runs),
+        *failures(collection, runs),
+        *lost_pairs(collection, runs),
+    ]
+
+
+def languages(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
+    """A table of languages by quantizers; none of a benchmark in one language or two, which the papers' tables show."""
+    labels, found = collection.labels, defaultdict[str, set[str]](set)
+    for run in runs:
+        found[labels.benchmark(run)].add(run.language)
+    shown = [run for run in runs if len(found[labels.benchmark(run)]) > _FEW_LANGUAGES and run.counts_passes]
+    shown.sort(key=lambda run: (labels.benchmark(run), labels.model(run), *collection.by_size(run), run.language))
+    stubs = [stub("benchmark", labels.benchmark), stub("model", labels.model)]
+    pivot = Pivot([*stubs, stub("language", lambda run: run.language)])
+    for run in shown:
+        comparison, group = collection.comparison(run), labels.quant(run)
+        pivot.put(run, Column("pass@1", "%", group), number_cell(run.score, ".1f", 100))
+        if not run.full:
+            lost = NOT_APPLICABLE if comparison is None else number_cell(-comparison.main.difference, "+.1f", 100)
+            pivot.put(run, Column("lost", "points", group), lost)
+    caption = f"pass@1 in percent by language, and the points lost against full precision. {sizes_caption(shown)}"
+    return pivot.tables("languages", "Quantizers by language", caption)
 
 
 def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
