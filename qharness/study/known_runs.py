@@ -19,7 +19,7 @@ from qharness.errors import CacheError, DataError, DiskError, QHarnessError
 from qharness.evaluate.run.run_folder import read_run
 from qharness.models.checkpoint import Checkpoint
 from qharness.progress import note
-from qharness.quantization.resolution import BoundModel, bind_model
+from qharness.quantization.resolution import BoundModel
 from qharness.registry import get_registry
 from qharness.results import RunResult
 from qharness.specs import MaxLoss, RunSpec
@@ -28,7 +28,7 @@ from qharness.storage.benchmark_files import cache_path, mirror_dir
 from qharness.storage.fingerprints import hash_of, program_hash, sources_below, stat_hash
 from qharness.storage.json_reader import read_json
 from qharness.study.compared_results import compared
-from qharness.study.jobs import baseline_of, has_baseline
+from qharness.study.jobs import has_baseline
 
 KIND = "known-runs"
 """The cache's folder of notes."""
@@ -59,12 +59,8 @@ def known_results(specs: Sequence[RunSpec], bound: BoundModel) -> list[RunResult
 def remember(spec: RunSpec, bound: BoundModel, run: Path, baseline: Path | None, files: Iterable[Path]) -> None:
     """Write the note that a request's run, and its baseline, are in these folders; nothing where that cannot be.
 
-    `files`: the benchmark's files that were read. A baseline that was made for the run is noted as a run of its own.
+    `files`: the benchmark's files that were read.
     """
-    files = list(files)
-    if baseline is not None and has_baseline(spec):
-        alone = baseline_of(spec)
-        remember(alone, bind_model(alone.model_spec), baseline, None, files)
     read = sorted(str(path.absolute()) for path in files)
     with suppress(CacheError, DiskError, OSError):
         path = _path(spec, bound)

@@ -65,6 +65,8 @@ def run_tasks(
     for spec, result in zip(specs, results, strict=True):
         against = None if result.baseline is None else result.baseline.folder
         remember(spec, bound, result.folder, against, plan.files[spec.task].paths)
+    for each, spec, result in zip(plan.baselines, specs, baselines, strict=False):
+        remember(baseline_of(spec), each.model, result.folder, None, plan.files[spec.task].paths)
     return results
 
 
