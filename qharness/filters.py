@@ -93,12 +93,18 @@ def program_of(doc: Document, completion: str) -> Program:
 
     Raises DataError if a field is missing.
     """
+    (program,) = programs_of(doc, [completion])
+    return program
+
+
+def programs_of(doc: Document, completions: Sequence[str]) -> list[Program]:
+    """Return the program of each completion, as `program_of` does; all share the document's cases, hashed once."""
     check_document(doc, f"document {doc.get('task_id')!r}")
-    whole = isinstance(completion, Solution)
-    source = str(completion) if whole else doc["prompt"] + (doc.get("joint") or "") + completion
+    opening = doc["prompt"] + (doc.get("joint") or "")
     packages, cases = tuple(doc.get("packages") or ()), _cases_of(doc)
-    tests = "" if cases else doc["tests"]
-    return Program(doc["language"], source, tests, doc.get("entry_class") or "", packages, cases)
+    tests, entry_class = "" if cases else doc["tests"], doc.get("entry_class") or ""
+    sources = (str(text) if isinstance(text, Solution) else opening + text for text in completions)
+    return [Program(doc["language"], source, tests, entry_class, packages, cases) for source in sources]
 
 
 def _cases_of(doc: Document) -> Cases | None:
@@ -151,8 +157,8 @@ def solution_of(doc: Document, answer: str) -> Solution:
             f"document {doc.get('task_id')!r}: the plugin of {doc['language']!r} takes no code out of chat answers"
         )
     prompt = doc["prompt"] + (doc.get("joint") or "")
-    cases = _cases_of(doc)
-    tests = f"{cases.function}()" if cases else doc["tests"]
+    cases = doc.get("cases")
+    tests = f"{cases['function']}()" if cases else doc["tests"]
     entry_point = doc.get("entry_point") or language.answers.entry_point(prompt, tests)
     return take_out(language, Opening(prompt, tests, entry_point, doc.get("entry_class") or ""), answer)
 
@@ -162,7 +168,7 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     options = _options.get()
     isolation = choose_isolation(options.allow_unsandboxed)
     verdicts = verdict_cache() if options.cache else None
-    programs = [program_of(doc, text) for texts, doc in zip(resps, docs, strict=True) for text in texts]
+    programs = [program for texts, doc in zip(resps, docs, strict=True) for program in programs_of(doc, texts)]
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with phase("execute", "programs") as progress:
         found = run_in_pool(

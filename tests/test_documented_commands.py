@@ -182,7 +182,8 @@ def real() -> set[str]:
     """The folders and files that `make real-models` makes."""
     text = (REPOSITORY / "examples/real_models/convert.py").read_text(encoding="utf-8")
     rows = re.findall(r'RealModel\("([\w.-]+)".*?(?:, "([\w-]+)")?\)', text)
-    return {f"build/real/{name}{ending}" for row in rows for name in row if name for ending in ("", ".gguf")}
+    files = {f"build/real/{name}.gguf" for row in rows for name in row if name}
+    return files | {f"build/real/{name}" for name, _ in rows}
 
 
 def texts(value: Any) -> list[str]:

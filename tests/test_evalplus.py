@@ -14,7 +14,7 @@ import pytest
 import qharness
 from qharness import DataError, RunSpec, score
 from qharness.evaluate.run.lm_eval_bridge import load_task
-from qharness.filters import program_of, run_programs, solution_of
+from qharness.filters import program_of, programs_of, run_programs, solution_of
 from qharness.tasks import evalplus
 from qharness.tasks.evalplus.problems import BASE_INPUTS, MBPP_BASE_INPUTS, SAME, TOLERANCES
 
@@ -102,7 +102,8 @@ def test_prompts(data_dir: Path) -> None:
 def test_a_program_holds_no_text_of_its_tests(data_dir: Path) -> None:
     """All programs of a problem share the cases, which are hashed once."""
     doc = documents("humaneval-plus", data_dir)["HumanEval/0"]
-    program = program_of(doc, doc["canonical_solution"])
+    program, other = programs_of(doc, [doc["canonical_solution"], "    pass\n"])
+    assert program == program_of(doc, doc["canonical_solution"]) and other.cases is program.cases
     assert program.tests == "" and program.cases is not None and program.packages == ("numpy",)
     assert program.cases.stages == (("base", 0), ("plus", 7))
 

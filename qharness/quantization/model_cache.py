@@ -7,7 +7,6 @@ model is built by its own class from its checkpoint's configuration, and a quant
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -26,6 +25,7 @@ from qharness.models.weight_footprint import meta_model
 from qharness.quantization.module_state import difference
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.disk_errors import is_full
+from qharness.storage.fingerprints import content_hash
 from qharness.storage.json_reader import read_json
 from qharness.storage.json_values import JsonObject
 
@@ -97,7 +97,7 @@ def write_model(model: PreTrainedModel, checkpoint: Checkpoint, forms: Sequence[
         if is_full(error):
             raise
         raise UncacheableError(f"safetensors does not take it: {first_line(error)}") from None
-    layout.sha256 = _sha256(folder / _WEIGHTS)
+    layout.sha256 = content_hash(folder / _WEIGHTS)
     write_json(folder / _LAYOUT, asdict(layout))
 
 
@@ -110,7 +110,7 @@ def read_model(folder: Path, checkpoint: Checkpoint, forms: Sequence[LayerForm])
 
     try:
         layout = _Layout.of_document(read_json(folder / _LAYOUT, DataError))
-        if _sha256(folder / _WEIGHTS) != layout.sha256:
+        if content_hash(folder / _WEIGHTS) != layout.sha256:
             raise DataError(f"{folder / _WEIGHTS} is damaged: its sha256 is another than when it was written")
         with safe_open(folder / _WEIGHTS, framework="pt") as file:
             # cloned, so that nothing depends on the file once the model is there
@@ -237,8 +237,3 @@ def _plain_config(config: PretrainedConfig) -> str:
 def _plain_generation(model: PreTrainedModel) -> str | None:
     settings = model.generation_config
     return None if settings is None else json.dumps(settings.to_dict(), default=str, sort_keys=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -51,9 +51,13 @@ def model_name(spec: RunSpec) -> str:
     A model that is compared with itself on another backend is called by its own backend too.
     """
     if spec.quant == "none":
-        return f"{spec.model} by {spec.backend}" if spec.baseline == spec.model else spec.model
+        return _by_backend(spec) if spec.baseline == spec.model else spec.model
     quantizer = f"{spec.quant} on {spec.calib}" if spec.calib else spec.quant
     return f"{spec.model}, {quantizer}" if spec.baseline else quantizer
+
+
+def _by_backend(spec: RunSpec) -> str:
+    return f"{spec.model} by {spec.backend}"
 
 
 def candidates(runs: Sequence[ComparedRun]) -> dict[str, list[Candidate]]:
@@ -101,7 +105,7 @@ def judge_pair(comparison: Comparison, margin: MaxLoss) -> JudgedCandidate:
     if second.spec.model_spec == first.spec.model_spec:  # on another backend or other prompts, or sampled otherwise
         name, reference = Path(comparison.b).name, Path(comparison.a).name
         if second.spec.backend != first.spec.backend:
-            name, reference = (f"{each.spec.model} by {each.spec.backend}" for each in (second, first))
+            name, reference = _by_backend(second.spec), _by_backend(first.spec)
     savings = ComparedRun(second, first).savings
     (judged,) = judge([Candidate(name, [(second.spec.task, comparison)], savings, reference)], margin)
     return judged
