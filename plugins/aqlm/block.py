@@ -29,7 +29,7 @@ class Tuning(Training):
 
     Both papers take up to 10 epochs at a learning rate of 1e-4 for all parameters. Codebooks and scales learn better at
     rates that suit their size: `coded_rate` times their root mean square. With these, and with rates that rise and
-    then fall to 0, errors end lower in 5 epochs, all of which it takes. `batch`: sequences a step.
+    then fall to 0, errors end about as low in 5 epochs, all of which it takes. `batch`: sequences a step.
     """
 
     epochs: int = 5
