@@ -86,4 +86,37 @@ def _llama_with_biases() -> transformers.PretrainedConfig:
     )  # fmt: skip
 
 
-MORE = {"qwen2": _qwen2, "gpt_bigcode": _gpt_bigcode, "llama_with_biases": _llama_with_biases}
+_SHAPE = {
+    "vocab_size": 260, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "max_position_embeddings": 128,
+}  # fmt: skip
+
+
+def _gemma3() -> transformers.PretrainedConfig:
+    return transformers.Gemma3TextConfig(**_SHAPE, num_key_value_heads=2, head_dim=8)
+
+
+def _starcoder2() -> transformers.PretrainedConfig:
+    return transformers.Starcoder2Config(**_SHAPE, num_key_value_heads=2)
+
+
+def _gpt_neox() -> transformers.PretrainedConfig:
+    return transformers.GPTNeoXConfig(**_SHAPE)
+
+
+def _opt() -> transformers.PretrainedConfig:
+    return transformers.OPTConfig(
+        vocab_size=260, hidden_size=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=128, word_embed_proj_dim=32,
+    )  # fmt: skip
+
+
+MORE = {
+    "qwen2": _qwen2,
+    "gpt_bigcode": _gpt_bigcode,
+    "llama_with_biases": _llama_with_biases,
+    "gemma3": _gemma3,
+    "starcoder2": _starcoder2,
+    "gpt_neox": _gpt_neox,
+    "opt": _opt,
+}

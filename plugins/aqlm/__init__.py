@@ -36,7 +36,7 @@ class Aqlm(CheckedOptions):
     needs_calibration: ClassVar[bool] = True
     batch_dependent: ClassVar[bool] = False
     blockwise: ClassVar[Literal[True]] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     checkpoint: ClassVar[AqlmCheckpoint] = AqlmCheckpoint()
 
     bits: int | None = option(None, "bits a weight, about: 8, 4, 3 or 2; sets codebooks, nbits and group")

@@ -28,16 +28,16 @@ class Tuning(Training):
     """How a block is tuned: Giagnorio et al. 2025, section 3.4, with the AQLM authors' betas.
 
     Both papers take up to 10 epochs at a learning rate of 1e-4 for all parameters. Codebooks and scales learn better at
-    rates that suit their size: `coded_rate` times their root mean square. With these, and with rates that rise and
-    then fall to 0, errors end about as low in 5 epochs, all of which it takes. `batch`: sequences a step.
+    rates that suit their size: `coded_rate` times their root mean square. Rates rise and then fall to 0, so that all
+    epochs are taken. `batch`: sequences a step.
     """
 
-    epochs: int = 5
-    patience: int = 5
+    epochs: int = 10
+    patience: int = 10
     learning_rate: float = 1e-4
     betas: tuple[float, float] = (0.90, 0.95)
     annealed: bool = True
-    coded_rate: float = 2e-3
+    coded_rate: float = 4e-3
     batch: int = 8
 
 
