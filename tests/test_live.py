@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from qharness.errors import QHarnessError
+from qharness.progress import Verbosity, set_verbosity, verbosity_restored
 from qharness.report.live.live_page import LivePage, live_page
 from qharness.report.live.live_server import LiveServer
 from qharness.report.live.report_refresher import ReportRefresher
@@ -203,6 +204,14 @@ def test_a_report_that_fails_leaves_the_last_one_and_the_study_alone(
         top = reports._top
         assert top.is_dir()
     assert not top.exists() and folder.is_dir()
+
+
+def test_its_address_is_said_with_q_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    with verbosity_restored():
+        set_verbosity(Verbosity.QUIET)
+        with live_page(0, "A study", tmp_path, MaxLoss()) as page:
+            assert capsys.readouterr().err == f"the study's page, while it runs: http://127.0.0.1:{page.port}/\n"
 
 
 # -------------------------------------------------------------------------------------------------------- a real study

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qharness.cli.strict_command import StrictCommand
-from qharness.progress import note
+from qharness.progress import complain
 from qharness.specs import MaxLoss
 
 if TYPE_CHECKING:
@@ -46,6 +46,6 @@ def leave_up(page: LivePage) -> None:
     """Leave the page up until Ctrl-C, where somebody is at a terminal to press it."""
     page.end()
     if sys.stderr.isatty():
-        note("the study is over; its page stays until Ctrl-C")
+        complain("the study is over; its page stays until Ctrl-C")
         with suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.run_folder import RUN
 from qharness.figure_style import require_matplotlib
-from qharness.progress import note
+from qharness.progress import complain
 from qharness.report.live.live_server import LiveAnswer, LiveServer
 from qharness.report.live.live_study import LiveStudy
 from qharness.report.live.report_refresher import ReportRefresher
@@ -101,7 +101,7 @@ def _file(folder: Path | None, name: str) -> LiveAnswer | None:
 
 @contextmanager
 def live_page(port: int, title: str, folder: Path, max_loss: MaxLoss) -> Iterator[LivePage]:
-    """Serve the page of a study whose runs go to `folder`, until the context ends; a note says where.
+    """Serve the page of a study whose runs go to `folder`, until the context ends; a line says where, also with -q.
 
     `port` 0: the usual one, or any other if that is taken. Raises QHarnessError for a port that cannot be had,
     MissingDependencyError where there is no matplotlib.
@@ -112,7 +112,7 @@ def live_page(port: int, title: str, folder: Path, max_loss: MaxLoss) -> Iterato
         with _bound(port, page) as server:
             page.port = server.server_port
             threading.Thread(target=server.serve_forever, daemon=True).start()
-            note(f"the study's page, while it runs: {server.url}")
+            complain(f"the study's page, while it runs: {server.url}")
             if any(folder.glob(f"*/{RUN}")):
                 reports.want()  # of the runs that are there already
             try:

@@ -13,6 +13,7 @@ from qharness.errors import QHarnessError
 LOOPBACK = "127.0.0.1"
 _NAMES = (LOOPBACK, "localhost")
 _SECONDS_TO_ASK = 10
+_SECONDS_TO_STOP = 0.05
 _HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",  # no page of another origin may read or embed an answer
@@ -55,6 +56,10 @@ class LiveServer(ThreadingHTTPServer):
     def url(self) -> str:
         """The address of the page."""
         return f"http://{self.hosts[0]}/"
+
+    def serve_forever(self, poll_interval: float = _SECONDS_TO_STOP) -> None:
+        """Answer until `shutdown`, which waits for as long as that."""
+        super().serve_forever(poll_interval)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: a browser that has gone away is no event of the study's."""
