@@ -16,6 +16,7 @@ class C:
     """C, compiled by gcc (its default standard, no optimization, assertions on)."""
 
     name: ClassVar[str] = "c"
+    suffixes: ClassVar[tuple[str, ...]] = (".c", ".h")
     limits: ClassVar[Limits] = Limits()
     answers: ClassVar[AnswerSyntax] = C_ANSWERS
     missing_names: ClassVar[str] = r".*(undeclared|undefined reference|unknown type name|No such file or directory)"

@@ -16,6 +16,7 @@ class Cpp:
     """C++, compiled by g++ (its default standard, no optimization, assertions on)."""
 
     name: ClassVar[str] = "cpp"
+    suffixes: ClassVar[tuple[str, ...]] = (".cpp", ".cc", ".cxx", ".hpp", ".hh", ".hxx")
     limits: ClassVar[Limits] = Limits()
     answers: ClassVar[AnswerSyntax] = CPP_ANSWERS
     missing_names: ClassVar[str] = (
