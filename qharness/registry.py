@@ -114,6 +114,10 @@ class Registry:
         """Make the language that a document names, with its default options: `c++` is a name and no spec string."""
         return _find(name, self.languages, "language")()
 
+    def configured_language(self, spec: str) -> Language:
+        """Make the language that a spec string names, with its options."""
+        return _make(spec, self.languages, "language")
+
 
 def _make(spec: str | Spec, offers: Mapping[str, Offer[type[T]]], kind: str) -> T:
     parsed = parse(spec) if isinstance(spec, str) else spec

@@ -39,6 +39,7 @@ class RunSetting:
     device: str
     dtype: str
     prompting: str
+    language: str | None
 
     def texts(self) -> dict[str, str]:
         """Each setting in words, by its name."""
@@ -47,6 +48,7 @@ class RunSetting:
         return texts | {
             "limit": "all problems" if self.limit is None else f"{self.limit} problems",
             "prompting": prompts,
+            "language": self.language or "no options of the language",
         }
 
 
