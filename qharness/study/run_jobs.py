@@ -158,7 +158,7 @@ def _check_chat(spec: RunSpec, model: ResolvedModel) -> None:
 
 def checked_task(spec: RunSpec) -> LoadedTask:
     """A spec's task, whose programs this machine can run."""
-    task = load_task(spec.task, spec.data_dir, spec.seed)
+    task = load_task(spec.task, spec.data_dir, spec.seed).with_language(spec.language)
     check_execution(task, spec.allow_unsandboxed)
     return task
 

