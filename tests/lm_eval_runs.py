@@ -12,8 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.conftest import REPOSITORY
+
 STOCK, OURS = ("-m", "lm_eval"), ("-m", "qharness", "lm-eval")
 """The two command lines, as arguments of Python."""
+CPU = ("--device", "cpu", "--batch_size", 4)
+TIE = 0.01
+"""Logits that float32 may put in either order."""
+REAL = REPOSITORY / "build/real"
 
 
 @dataclass(frozen=True)
@@ -80,3 +88,34 @@ def _lines(folder: Path) -> dict[str, list[dict[str, Any]]]:
             (line for line in lines if line["filter"] == lines[0]["filter"]), key=lambda line: line["doc_id"]
         )
     return found
+
+
+def greedily(tokens: int) -> tuple[str, ...]:
+    return ("--gen_kwargs", f"temperature=0,do_sample=False,max_gen_toks={tokens}")
+
+
+def real(name: str) -> Path:
+    if not (REAL / name).is_dir():
+        pytest.skip(f"needs {REAL / name}: `make real-models`")
+    return REAL / name
+
+
+def same(one: LmEvalRun, other: LmEvalRun, task: str, model: Path) -> int:
+    """Compare two runs of a task; return how many documents' texts differ, each by a tie of two tokens."""
+    assert one.prompts(task) == other.prompts(task)
+    pairs = zip(one.prompts(task), one.texts(task), other.texts(task), strict=True)
+    differing = [(prompt, mine[0], its[0]) for prompt, mine, its in pairs if mine != its]
+    check_ties(model, differing)
+    if not differing:
+        assert json.dumps(one.metrics[task]) == json.dumps(other.metrics[task])  # NaN is no NaN
+    return len(differing)
+
+
+def check_ties(model: Path, differing: Sequence[tuple[str, str, str]]) -> None:
+    """Assert that two completions of a prompt part where its two likeliest tokens are level."""
+    if differing:
+        from benchmarks.agreement import load, margin
+
+        loaded, tokenizer = load(model)
+        for prompt, mine, its in differing:
+            assert margin(loaded, tokenizer, prompt, mine, its) < TIE, (prompt, mine, its)

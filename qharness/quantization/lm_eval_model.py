@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from lm_eval.api.model import CacheHook
 from lm_eval.utils import simple_parse_args_string
-from sqlitedict import SqliteDict
 
 from qharness.errors import ModelError, SettingError
 from qharness.models.chat_template import THINKING_SWITCHES
@@ -75,8 +74,8 @@ class QHarnessLM(LoadedLM):
             )
         spec = replace(self._bound.spec, device=device, dtype=str(self.model.dtype).removeprefix("torch."))
         table = f"qharness-{own_version()}-{values_key(resolve(replace(self._bound, spec=spec)))}"
-        answers: SqliteDict = cache_hook.dbdict
-        SqliteDict(answers.filename, tablename=table).close()  # makes the table
+        answers = cache_hook.dbdict  # a SqliteDict
+        type(answers)(answers.filename, tablename=table).close()  # makes the table
         answers.tablename = table
         super().set_cache_hook(cache_hook)
 
