@@ -22,7 +22,10 @@ PATIENCE_S = 300.0
 """The time for which a call that fails is repeated. Storage that is away for longer fails the job."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 20.0
 _LASTING = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError, IsADirectoryError)
-_OURS = (QHarnessError, TypeError, ValueError, AttributeError, NotImplementedError, ImportError)
+_OURS = (
+    *(QHarnessError, AssertionError, AttributeError, ImportError, LookupError),
+    *(NotImplementedError, TypeError, ValueError),
+)
 _Found = TypeVar("_Found")
 
 
