@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import pytest
 
@@ -61,50 +61,75 @@ def credentials(port: int) -> dict[str, str]:
     }
 
 
-class BreakingProxy:
-    """Passes TCP connections on to a port of this machine; `break_off` cuts them all and refuses new ones for a time.
+@dataclass(frozen=True)
+class Break:
+    """A break of the connection: after so many more bytes have passed, for so many seconds."""
 
-    `broken`: how many open connections were cut.
+    after_bytes: int
+    seconds: float
+
+
+class BreakingProxy:
+    """Passes TCP connections on to a port of this machine, and breaks them at places that the seed decides.
+
+    A break cuts every open connection in the midst of what it carries, and lets none be made for a time. `broken`: the
+    connections that were cut, by break; `refused`: how many were refused.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = target
+    def __init__(self, target: int, breaks: Sequence[Break]) -> None:
+        self._target, self._left = target, list(breaks)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self._open: set[socket.socket] = set()
-        self._refuses = False
-        self.broken = 0
+        self._lock = threading.Lock()
+        self._passed, self._refuses_until = 0, 0.0
+        self.broken: list[int] = []
+        self.refused = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         with suppress(OSError):  # closed
             while True:
                 client, _ = self._server.accept()
-                if self._refuses:
+                if time.monotonic() < self._refuses_until:
+                    self.refused += 1
                     _cut(client)
                     continue
                 server = socket.create_connection(("127.0.0.1", self._target))
+                with self._lock:
+                    self._open |= {client, server}
                 for source, sink in ((client, server), (server, client)):
-                    self._open.add(source)
                     threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if (passes := self._passes(len(data))) < len(data):
+                    sink.sendall(data[:passes])
+                    self._break_off()
+                    break
                 sink.sendall(data)
-        self._open.discard(source)
+        with self._lock:
+            self._open -= {source, sink}
         for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def break_off(self, seconds: float) -> None:
-        """Cut every connection, in the midst of whatever it carries, and let none be made for so long."""
-        self._refuses = True
-        for each in list(self._open):
-            self.broken += 1
             _cut(each)
-        time.sleep(seconds)
-        self._refuses = False
+
+    def _passes(self, count: int) -> int:
+        """How many of so many bytes pass before the next break, if it is due within them."""
+        with self._lock:
+            passed, self._passed = self._passed, self._passed + count
+            if not self._left or self._passed <= self._left[0].after_bytes:
+                return count
+            self._passed = 0
+            self._refuses_until = time.monotonic() + self._left[0].seconds
+            return max(0, self._left.pop(0).after_bytes - passed)
+
+    def _break_off(self) -> None:
+        with self._lock:
+            cut, self._open = self._open, set()
+        self.broken.append(len(cut) // 2)
+        for each in cut:
+            _cut(each)
 
     def close(self) -> None:
         self._server.close()
@@ -117,8 +142,3 @@ def _cut(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
     with suppress(OSError):
         connection.close()
-
-
-def moments(rng: random.Random, count: int, apart_s: tuple[float, float]) -> list[tuple[float, float]]:
-    """Pauses between breaks and how long each lasts, in seconds."""
-    return [(rng.uniform(*apart_s), rng.uniform(0.1, 4.0)) for _ in range(count)]
