@@ -35,6 +35,7 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, print_json, print_table, registry, size
 from qharness.cli.strict_command import StrictCommand
 from qharness.cli.verdict_text import DOES_NOT_HOLD, FailUnlessHolds, MaxLossOption, max_loss_of
+from qharness.progress import duration
 from qharness.quantization.backends import BackendName
 from qharness.results import VerdictClass
 from qharness.specs import DEFAULT_MODEL, RunSpec
@@ -156,7 +157,7 @@ def choose(
 
 def _sentence(found: SearchResult, margin: float) -> str:
     """Which candidate to take, or why there is none to take, and what the search took."""
-    effort = f"{found.programs:,} of {found.of:,} completions, {_time(found.seconds)}"
+    effort = f"{found.programs:,} of {found.of:,} completions, {duration(found.seconds)}"
     chosen, count = found.chosen, len(found.candidates)
     silent = next(
         (of for each in found.candidates for of in each.tasks if of.verdict is VerdictClass.SAYS_NOTHING), None
@@ -223,7 +224,7 @@ def _rows(candidate: SearchedCandidate) -> list[tuple[str, ...]]:
             _scores(each),
             " to ".join(f"{100 * end:.1f}" for end in each.interval),
             f"{each.pairs} of {each.of}",
-            _time(candidate.seconds),
+            duration(candidate.seconds),
         )
         for each in candidate.tasks
     ]
@@ -231,10 +232,6 @@ def _rows(candidate: SearchedCandidate) -> list[tuple[str, ...]]:
 
 def _scores(task: TaskSearch) -> str:
     return f"{100 * task.full:.1f} -> {100 * task.quantized:.1f}%"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
 def _document(found: SearchResult, sentence: str) -> JsonObject:

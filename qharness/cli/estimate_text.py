@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qharness.cli.output import echo, print_json, print_table, size
 from qharness.errors import QHarnessError
+from qharness.progress import duration
 from qharness.storage.json_codec import encode
 
 if TYPE_CHECKING:
@@ -56,13 +57,6 @@ def _sum(found: Estimate) -> str:
     about = programs + sum(each.seconds or 0.0 for each in known)
     most = programs + sum(each.most_seconds or 0.0 for each in known)
     return f", about {duration(about)}" + (f", at most {duration(most)}" if most > 1.2 * about else "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as one reads them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _plan_row(plan: PlannedJob) -> tuple[str, ...]:
