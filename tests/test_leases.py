@@ -212,6 +212,33 @@ def test_a_server_that_ignores_conditions_is_found_out(s3_url: str) -> None:
     assert files.find(root) == []
 
 
+class DeletesUnconditionally(IgnoresConditions):
+    """A server that refuses a condition on the removal of an object, as S3 itself did until 2025."""
+
+    def call_s3(self, method: str, **arguments: Any) -> Any:
+        if method == "delete_object" and "IfMatch" in arguments:
+            from botocore.exceptions import ClientError
+            from s3fs.errors import translate_boto_error
+
+            said = {"Error": {"Code": "NotImplemented", "Message": "A header implies what is not implemented"}}
+            raise translate_boto_error(ClientError(said, "DeleteObject"))
+        return self._files.call_s3(method, **arguments)
+
+
+def test_a_server_that_removes_without_conditions(s3_url: str) -> None:
+    files, root = ObjectStore(f"{s3_url}/removal").opened()
+    store = lease_store(DeletesUnconditionally(files), root)
+    assert isinstance(store, ConditionalStore)
+    path = f"{root}/{PATH}"
+    first = store.create(path, b"one")
+    assert first and store.replace(path, b"two", first)
+    store.remove(path, first)
+    found = store.read(path)
+    assert found and found.content == b"two"
+    store.remove(path, found.version)
+    assert store.read(path) is None
+
+
 def test_a_server_that_refuses_is_one_line(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("Access Denied")

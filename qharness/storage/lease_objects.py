@@ -20,6 +20,7 @@ from qharness.progress import detail
 SETTLE_S = 2.0
 """The wait between a write and reading it back, longer than a write takes to become visible to other machines."""
 _REFUSALS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+_NOT_IMPLEMENTED = ("NotImplemented", "501", "InvalidArgument", "InvalidRequest")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,10 @@ class ConditionalStore:
         try:
             self._files.call_s3("delete_object", **self._at(path), IfMatch=version)
         except Exception as error:
-            if not _is_refusal(error):
+            if _code(error) in _NOT_IMPLEMENTED:  # some servers know conditions of writes only
+                if (found := self.read(path)) and found.version == version:
+                    self._files.rm_file(path)
+            elif not _is_refusal(error):
                 raise
 
     def _put(self, path: str, content: bytes, **condition: str) -> str | None:
@@ -178,7 +182,7 @@ def _knows_conditions(store: ConditionalStore, path: str) -> bool:
             return False
         return store.replace(path, b"3", f'"{"0" * 32}"') is None
     except OSError as error:
-        if _code(error) in ("NotImplemented", "501", "InvalidArgument", "InvalidRequest"):
+        if _code(error) in _NOT_IMPLEMENTED:
             store._files.pipe_file(path, b"4")
             return False
         raise
