@@ -135,7 +135,8 @@ def test_the_run_of_a_machine_that_died_is_taken_over(random_llama: Path, port: 
 def test_a_connection_that_breaks_ten_times(random_llama: Path, port: int, tmp_path: Path) -> None:
     """In the midst of uploads and downloads; the study ends with the completions of one whose results stay here."""
     rng = random.Random(0)
-    breaks = [Break(rng.randrange(2_000, 30_000), rng.uniform(0.2, 6.0)) for _ in range(10)]
+    outages = [rng.uniform(0.2, 6.0) for _ in range(8)] + [30.0, 45.0]  # the last two outlast s3fs's own patience
+    breaks = [Break(rng.randrange(2_000, 30_000), seconds) for seconds in rng.sample(outages, 10)]
     proxy = BreakingProxy(port, breaks)
     study, url = study_file(random_llama, tmp_path, ["none", "rtn:3"], samples=20), f"s3://{BUCKET}/broken"
     machine = Machine(tmp_path / "machine", proxy.port)
@@ -143,6 +144,7 @@ def test_a_connection_that_breaks_ten_times(random_llama: Path, port: int, tmp_p
     assert ended(machine.start(study, url)) == [0], machine.said
     sys.stderr.write(f"{time.monotonic() - begun:.0f} s; cut {proxy.broken}, refused {proxy.refused}\n{machine.said}")
     proxy.close()
+    assert "trying again" in machine.said and "Traceback" not in machine.said
     assert len(proxy.broken) == 10 and sum(proxy.broken) >= 10
     folders = run_folders(port, url, tmp_path / "there")
     assert machine.made() == Counter(folder.name for folder in folders)

@@ -5,17 +5,19 @@ Calls that fail for what may pass, such as a connection that breaks, are repeate
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qharness.errors import MissingDependencyError, QHarnessError, first_line
-from qharness.progress import duration, note
+from qharness.progress import detail, duration, note
 from qharness.storage.disk_errors import is_full
 from qharness.storage.json_values import JsonObject
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from tenacity import RetryCallState
 
 PATIENCE_S = 300.0
@@ -48,6 +50,8 @@ class ObjectStore:
             raise MissingDependencyError(f"what reaches {self.url}", f"pip install it ({first_line(error)})") from None
         except ValueError as error:
             raise QHarnessError(f"{self.url}: {first_line(error)}") from None
+        if loop := getattr(found[0], "loop", None):
+            loop.set_exception_handler(_told_in_detail)
         return found
 
     def check(self) -> None:
@@ -139,6 +143,13 @@ class ObjectStore:
 def may_pass(error: BaseException) -> bool:
     """Whether a call that failed so may succeed later: what is missing, forbidden or a mistake of ours stays so."""
     return isinstance(error, Exception) and not isinstance(error, (*_LASTING, *_OURS)) and not is_full(error)
+
+
+def _told_in_detail(_: AbstractEventLoop, context: Mapping[str, object]) -> None:
+    """Say what failed behind a request, by a line and no traceback: the request itself has raised, or was repeated."""
+    error = context.get("exception")
+    said = first_line(error) if isinstance(error, BaseException) else ""
+    detail(f"{context.get('message')}: {said}" if said else str(context.get("message")))
 
 
 def _last(path: str) -> str:
