@@ -11,8 +11,8 @@ sample of the same programs, two at a time, for they are slow and keep nothing w
 * `java -ea File.java`;
 * in other languages, one compiler process and one run a sample: gcc or g++, `go test`, `node`, `tsc` and `node`.
 
-Each round takes them in turn; medians count. Besides the rate stands the CPU time that all processes of a way take for a
-program, which other work on the machine changes less. There are two mixes: all solutions right, and one in two wrong,
+Each round takes them in turn; medians count. Besides the rate stands the CPU time that all processes of a way take for
+a program, which other work on the machine changes less. There are two mixes: all solutions right, and one in two wrong,
 as models' are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
 """
 
