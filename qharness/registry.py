@@ -142,15 +142,16 @@ def source_suffixes(languages: str) -> dict[str, tuple[str, ...]]:
     Raises UnknownNameError for a language that there is not, SpecError where none is named and for one whose files
     cannot be told by their names.
     """
-    known = get_registry().languages
-    names = dict.fromkeys(languages.split())
-    if not names:
-        raise SpecError(f"languages names none: write one or more of {', '.join(known)}, with spaces between them")
-    classes = {name: _find(name, known, "language") for name in names}
-    for name, language in classes.items():
+    registry, found = get_registry(), dict[str, tuple[str, ...]]()
+    for name in languages.split():
+        language = registry.language(name)
         if not isinstance(language, SourceFiles):
             raise SpecError(f"language {name!r} does not say what its files' names end with, as by `suffixes`")
-    return {name: language.suffixes for name, language in classes.items()}
+        found[name] = language.suffixes
+    if not found:
+        known = ", ".join(registry.languages)
+        raise SpecError(f"languages names none: write one or more of {known}, with spaces between them")
+    return found
 
 
 def build_registry(

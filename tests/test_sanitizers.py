@@ -8,13 +8,24 @@ from pathlib import Path
 import pytest
 
 import qharness
-from qharness import Outcome, Program, QHarnessError, RunSpec, SpecError, Status, UnknownNameError, score
+from qharness import (
+    Outcome,
+    Program,
+    QHarnessError,
+    RunSpec,
+    SamplesError,
+    SpecError,
+    Status,
+    UnknownNameError,
+    compare,
+    score,
+)
 from qharness.evaluate.run.lm_eval_bridge import load_task
 from qharness.execution import choose_isolation, run_programs
 from qharness.plugins.languages.c import C
 from qharness.plugins.languages.cpp import Cpp
 from qharness.registry import get_registry
-from tests.hostile.others import missing
+from tests.hostile.others import LIMITS, missing, module
 from tests.test_cli import Cli, in_process
 
 __all__ = ["in_process"]
@@ -59,6 +70,20 @@ def test_what_is_undefined_passes_without_and_fails_with(language: str) -> None:
         assert fine.passed and wrong.status is Status.FAILED and left.status is Status.EARLY_EXIT
     every = list((UNDEFINED | ADDRESSES).values())
     assert all(outcome.passed for outcome in outcomes(language, "none", every))
+
+
+@pytest.mark.slow
+def test_hostile_programs_do_not_pass_with_it_either(language: str) -> None:
+    """Among them some that turn the sanitizer off, or answer for it."""
+    own = {
+        "own options": 'const char *__asan_default_options() { return "halt_on_error=0"; }\nint f(int x) { return 0; }',
+        "own report": "void __ubsan_on_report(void) { _exit(0); }\nint f(int x) { return 0; }",
+    }
+    sources = [module(language).HEAD + source for source in (module(language).QUICK | own).values()]
+    made = LANGUAGES[language](sanitize="both")
+    programs = [Program(language, source, module(language).TESTS) for source in sources]
+    found = run_programs(programs, lambda name: made, choose_isolation(), limits=LIMITS[language], workers=1)
+    assert [program.source for program, outcome in zip(programs, found, strict=True) if outcome.passed] == []
 
 
 def test_it_is_off_by_default(language: str) -> None:
@@ -117,6 +142,11 @@ def test_a_run_with_it_is_another_run(data_dir: Path, random_llama: Path, tmp_pa
     assert folder("c:sanitize=none") == plain and folder("c:sanitize=undefined") == checked
     assert plain[0] != checked[0] and plain[1] is None and checked[1] == "c:undefined"
     assert checked[2] == f"{plain[2]} -fsanitize=undefined"
+    with pytest.raises(SamplesError, match=r"have verdicts by different --language options: none and c:undefined"):
+        compare(plain[0], checked[0])
+    spec = RunSpec("mceval-c", model=str(random_llama), baseline_run=checked[0], limit=1, data_dir=data_dir)
+    with pytest.raises(SamplesError, match=r"was run with --language c:undefined, not None"):
+        qharness.run(spec)
 
 
 def test_a_language_that_the_task_has_not(data_dir: Path, in_process: Cli) -> None:

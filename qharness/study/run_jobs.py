@@ -94,6 +94,9 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
             loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
+    for run, other in zip(runs, finished, strict=False):
+        if (language := other.record.spec.language) != run.spec.language:
+            raise SamplesError(f"--baseline {other.folder} was run with --language {language}, not {run.spec.language}")
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
         full = model.full_precision(baseline)

@@ -136,7 +136,8 @@ class FinishedRun:
         record = self.result.record
         rows = self.rows or read_rows(self.folder)
         task = record.spec.task_name
-        return RunRows(self.folder, task, rows, record.main_metric_name, record.noise, record.spec.prompting)
+        metric, spec = record.main_metric_name, record.spec
+        return RunRows(self.folder, task, rows, metric, record.noise, spec.prompting, spec.language)
 
     @cached_property
     def problems(self) -> dict[Problem, list[SampleRow]]:
