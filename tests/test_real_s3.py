@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +12,7 @@ from qharness import QHarnessError, RunSpec
 from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Job
 from qharness.study.remote import Remote, remote_of
+from tests.s3_server import credentials, s3_server
 from tests.test_cli import Cli, in_process
 from tests.test_executors import carried_out
 from tests.test_run import lines
@@ -25,37 +22,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of an S3 server with one bucket, `there`."""
-    for needed in ("moto", "s3fs", "flask"):
-        pytest.importorskip(needed, reason="pip install s3fs 'moto[s3,server]'")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "something")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        import s3fs
-
-        s3fs.S3FileSystem(use_listings_cache=False).mkdir("there")
-        yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(20)
+def server() -> Iterator[None]:
+    """An S3 server with one bucket, `there`."""
+    with s3_server() as port, pytest.MonkeyPatch.context() as patch:
+        for name, value in credentials(port).items():
+            patch.setenv(name, value)
+        yield
 
 
 def buckets() -> set[str]:
@@ -64,7 +36,7 @@ def buckets() -> set[str]:
     return set(s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True).ls(""))
 
 
-def test_a_bucket_that_does_not_exist_is_refused_and_not_created(server: str, in_process: Cli, tmp_path: Path) -> None:
+def test_a_bucket_that_does_not_exist_is_refused_and_not_created(server: None, in_process: Cli, tmp_path: Path) -> None:
     with pytest.raises(QHarnessError, match=r"s3://ther/study: there is no bucket 'ther': correct its name"):
         remote_of("s3://ther/study")
     study = tmp_path / "study.toml"
@@ -76,7 +48,7 @@ def test_a_bucket_that_does_not_exist_is_refused_and_not_created(server: str, in
 
 
 def test_a_study_its_report_and_a_partial_journal(
-    server: str, in_process: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: None, in_process: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second machine resumes from the journal that a first one sent, and a third one reports from the URL alone."""
     url = "s3://there/some/study"

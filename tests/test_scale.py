@@ -19,6 +19,7 @@ import pytest
 
 from qharness import QHarnessError, RunSpec, run
 from qharness.evaluate.run.run_folder import read_run
+from qharness.storage.locks import claimed_elsewhere
 from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Job
 from qharness.study.remote import Remote, remote_of
@@ -38,6 +39,7 @@ def keys(folder: Path) -> list[tuple[int, int]]:
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Remote:
     """A folder as if it were behind a URL, and this machine's part of it in a cache of its own."""
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr("qharness.storage.lease_objects.SETTLE_S", 0.05)
     remote = remote_of(f"file://{tmp_path}/bucket/")
     assert remote
     return remote
@@ -76,8 +78,9 @@ def test_results_go_to_a_url_and_come_from_there(
 def test_journals_are_sent_as_they_grow(bucket: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qharness.study.remote._SECONDS_BETWEEN_JOURNALS", 0.05)
     there = tmp_path / "bucket/run/journal.jsonl"
-    with bucket.synchronized() as folder:
-        (folder / "run").mkdir()
+    folder = bucket.folder
+    (folder / "run").mkdir(parents=True)
+    with bucket.synchronized(), claimed_elsewhere(folder / "run", wait=False):
         for text in ("one\n", "one\ntwo\n"):
             (folder / "run/journal.jsonl").write_text(text)
             end = time.monotonic() + 10
@@ -99,6 +102,7 @@ def test_a_download_that_breaks_off_leaves_nothing(
 
     with monkeypatch.context() as patch, pytest.raises(ConnectionError):
         patch.setattr("fsspec.implementations.local.LocalFileSystem.get_file", broken)
+        patch.setattr("qharness.storage.object_store.PATIENCE_S", 0.1)
         bucket.fetch("run")
     assert not list((bucket.folder / "run").iterdir())
     bucket.fetch("run")

@@ -6,8 +6,10 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Protocol
 
 from qharness.errors import BusyError
 from qharness.progress import note
@@ -15,6 +17,36 @@ from qharness.storage.benchmark_files import cache_path
 from qharness.storage.ownership import make_private
 
 _POLL_S = 0.2
+
+
+class Claim(Protocol):
+    """Holds a result's folder or file against other machines, as `locked` does against other processes."""
+
+    def __call__(self, path: Path, *, wait: bool) -> AbstractContextManager[object]:
+        """Return what holds it while it is entered; what the others made of it is there then."""
+        ...
+
+
+_claim: ContextVar[Claim | None] = ContextVar("claim", default=None)
+
+
+@contextmanager
+def claims_through(claim: Claim) -> Iterator[None]:
+    """Let `claimed_elsewhere` hold results by `claim` inside."""
+    token = _claim.set(claim)
+    try:
+        yield
+    finally:
+        _claim.reset(token)
+
+
+def claimed_elsewhere(path: Path, *, wait: bool) -> AbstractContextManager[object]:
+    """Hold a result against the machines that share its storage; nothing where it is stored on this machine only.
+
+    The caller holds the lock against other processes of this machine. `wait` as in `locked`.
+    """
+    claim = _claim.get()
+    return nullcontext() if claim is None else claim(path, wait=wait)
 
 
 def lock_file(kind: str, key: str) -> Path:

@@ -14,7 +14,7 @@ from qharness.noise.noise_measurement import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.json_values import JsonObject
-from qharness.storage.locks import locked
+from qharness.storage.locks import claimed_elsewhere, locked
 from qharness.study.jobs import Measurement, Memory
 
 
@@ -43,7 +43,8 @@ def _once(
     model = resolve(bind_model(spec.model))
     path = measured_path(kind, spec.output, model, spec.instance)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_suffix(".lock"), str(path), wait=wait):
+    lock = path.with_name(f".{path.stem}.lock")  # hidden, for it is no result
+    with locked(lock, str(path), wait=wait), claimed_elsewhere(path, wait=wait):
         if not path.is_file():
             memory.forget()
             write_json(path, measure(spec, model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Schedule:
     def __init__(self, jobs: Iterable[Job]) -> None:
         self._groups: dict[tuple[ModelSpec, bool], list[Job]] = {}
         self._open: set[Job] = set()
-        self._lost: set[Job] = set()
+        self._losses: Counter[tuple[Job, str]] = Counter()
         for job in jobs:
             self._add(job, wait=False)
 
@@ -60,11 +61,10 @@ class Schedule:
         reason = JobOutcome(error=f"what it is compared with failed: {ended.error}")
         return [ended, *(_attempt(each, reason) for each in dependents)]
 
-    def again(self, job: Job) -> bool:
-        """Whether to try a job again whose process died: once."""
-        first = job not in self._lost
-        self._lost.add(job)
-        return first
+    def lost(self, job: Job, cause: str = "process") -> int:
+        """Record that what a job ran on died, its process or its machine; return how often that has happened to it."""
+        self._losses[job, cause] += 1
+        return self._losses[job, cause]
 
     def _drop(self, dropped: list[Job]) -> None:
         self._open.difference_update(dropped)

@@ -19,7 +19,7 @@ from qharness.progress import note
 from qharness.quantization.resolution import ResolvedModel
 from qharness.specs import RunSpec, Sampling
 from qharness.storage.json_values import JsonObject
-from qharness.storage.locks import locked
+from qharness.storage.locks import claimed_elsewhere, locked
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -88,7 +88,7 @@ def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, obj
 
 @contextmanager
 def claimed(run: PlannedRun, *, wait: bool) -> Iterator[JsonObject | None]:
-    """Make a run's folder and keep other processes from it; where one is at it, wait for it or raise BusyError.
+    """Make a run's folder and keep others from it; where one is at it, wait for it or raise BusyError.
 
     Gives the run's document if it was made meanwhile; None if it is still to be made.
     """
@@ -97,7 +97,7 @@ def claimed(run: PlannedRun, *, wait: bool) -> Iterator[JsonObject | None]:
     except OSError as error:
         raise QHarnessError(f"--output {run.spec.output} cannot be written: {error.strerror}") from None
     lock = run.folder / LOCK
-    with locked(lock, str(run.folder), wait=wait):
+    with locked(lock, str(run.folder), wait=wait), claimed_elsewhere(run.folder, wait=wait):
         yield read_run(run.folder)
         if (run.folder / RUN).exists():  # whoever locks it now finds the run whole, whichever file it locks
             with suppress(OSError):

@@ -151,7 +151,7 @@ def _handle_message(worker: WorkerHandle, message: Message, schedule: Schedule, 
             worker.process = None
             if not worker.todo:
                 return
-            if schedule.again(worker.job):
+            if schedule.lost(worker.job) == 1:
                 watcher.said(f"the process of this job died and is tried once more: {worker.job}", worker.number)
                 _begin(worker, watcher)
                 return

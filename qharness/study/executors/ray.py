@@ -22,6 +22,9 @@ from qharness.study.schedule import Group, Schedule
 MEMORY_FACTOR = 2.0
 """Memory asked for, over what the full-precision model's weights take: a quantizer's peak is 1.3 to 1.5 times that."""
 
+NODE_RETRIES = 5
+"""How often a job is tried again whose node died, which is no fault of the job's. One whose process died: once."""
+
 _PASSED_ON = ("QHARNESS_", "HF_", "TRANSFORMERS_")
 
 
@@ -35,6 +38,20 @@ class _Task:
     @property
     def job(self) -> Job:
         return self.group.jobs[0]
+
+
+@dataclass(frozen=True)
+class _Loss:
+    """What happened to a job's task, for the `number`-th time, and how often the job is tried again for that."""
+
+    what: str
+    number: int
+    retries: int
+
+    @property
+    def again(self) -> bool:
+        """Whether the job is tried again."""
+        return self.number <= self.retries
 
 
 class OnRay:
@@ -99,11 +116,12 @@ class OnRay:
         try:
             outcome: JobOutcome = self._ray.get(next(task.answers))
         except (self._ray.exceptions.RayError, StopIteration) as error:
-            if schedule.again(task.job):
-                watcher.said(f"the Ray task of this job failed and is tried once more: {task.job}: {first_line(error)}")
+            loss = self._loss_of(task.job, error, schedule)
+            if loss.again:
+                watcher.said(f"{loss.what}; tried again ({loss.number} of {loss.retries}): {task.job}")
                 left = task.group.jobs
             else:
-                outcome = JobOutcome(error=f"its Ray task failed twice: {first_line(error)}")
+                outcome = JobOutcome(error=f"{loss.what}, {loss.number} times")
                 yield from schedule.end(task.job, outcome)
             task = self._submit(Group(left, task.group.wait)) if left else task
         else:
@@ -112,6 +130,12 @@ class OnRay:
         if left:
             tasks[task.answers] = task
             watcher.began(task.job)
+
+    def _loss_of(self, job: Job, error: Exception, schedule: Schedule) -> _Loss:
+        """Record why a task ended without an answer, and how often that has happened to its job."""
+        if isinstance(error, self._ray.exceptions.NodeDiedError):
+            return _Loss("the Ray node of this job died", schedule.lost(job, "node"), NODE_RETRIES)
+        return _Loss(f"the Ray task of this job failed: {first_line(error)}", schedule.lost(job), 1)
 
 
 def import_ray() -> Any:
