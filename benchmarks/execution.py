@@ -121,15 +121,25 @@ def quick(language: str, docs: Sequence[Document], longest: float) -> list[Progr
 
 
 def distinct(
-    language: str, made: Sequence[Program], count: int, failing: dict[str, list[Program]] | None = None
+    language: str,
+    made: Sequence[Program],
+    count: int,
+    failing: dict[str, list[Program]] | None = None,
+    *,
+    in_order: bool = False,
 ) -> list[Program]:
-    """`count` of them, in turn and each with a number of its own; one in two of those that are `failing`, if given."""
+    """`count` of them, each with a number of its own; one in two of those that are `failing`, if given.
+
+    They are shuffled, or, with `in_order`, those of a problem follow one another, as in a run.
+    """
     programs = []
     for number in range(count):
-        program = pick(failing, number // 2) if failing and number % 2 else made[number % len(made)]
+        turn = number * len(made) // count if in_order else number
+        program = pick(failing, number // 2) if failing and number % 2 else made[turn % len(made)]
         source = COMMENT[language].format(number) + program.source
         programs.append(dataclasses.replace(program, source=source))
-    random.Random(0).shuffle(programs)
+    if not in_order:
+        random.Random(0).shuffle(programs)
     return programs
 
 
@@ -140,7 +150,12 @@ def measure(language: str, options: argparse.Namespace) -> None:
     failing = wrong(language, made, options.longest)
     print(f"{language}: wrong programs by how they end: { ({kind: len(some) for kind, some in failing.items()}) }")
     for mix, some in (("all right", None), ("one in two wrong", failing)):
-        measure_mix(language, f"{names}, {mix}", distinct(language, made, options.programs, some), options)
+        measure_mix(
+            language,
+            f"{names}, {mix}",
+            distinct(language, made, options.programs, some, in_order=options.in_order),
+            options,
+        )
 
 
 def measure_mix(language: str, names: str, programs: Sequence[Program], options: argparse.Namespace) -> None:
@@ -177,6 +192,7 @@ def main() -> None:
     parser.add_argument("--python-sample", type=int, default=1000, help="of them for the slow ways")
     parser.add_argument("--sample", type=int, default=30, help="of them for the slow ways in other languages")
     parser.add_argument("--longest", type=float, default=0.5, help="seconds that a solution may take by itself")
+    parser.add_argument("--in-order", action="store_true", help="a problem's programs follow one another, as in a run")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for language in options.language:
