@@ -134,7 +134,7 @@ class RunRecord(JsonRecord):
     machine: Machine = Machine()
     data: Sequence[DataFile] = ()
     hosting: HostingRecord = HostingRecord()
-    timings: Timings = Timings()
+    timings: Timings = field(default_factory=Timings)
     usage: Usage | None = field(default=None, metadata=LEFT_OUT)
     isolation: str | None = None
     executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)
