@@ -22,7 +22,16 @@ from itertools import groupby
 from pathlib import Path, PurePath
 from typing import ClassVar
 
-from qharness import CalibrationSet, CheckedOptions, DataError, JsonError, hookimpl, option, parse_json
+from qharness import (
+    CalibrationSet,
+    CheckedOptions,
+    DataError,
+    JsonError,
+    hookimpl,
+    option,
+    parse_json,
+    source_suffixes,
+)
 
 _CHARACTERS = 4  # to a token: rather too many, so that a document fills its sequence under most tokenizers
 _N, _SEQLEN = 128, 2048  # GPTQ's; AQLM's 1024 sequences of 4096 are more text than a standard library has
@@ -145,14 +154,20 @@ def _cut(text: str, seqlen: int) -> list[str]:
 # ------------------------------------------------------------------------------------------------- the user's files
 
 
-def _own_documents(pattern: str, seqlen: int) -> Iterator[tuple[str, str]]:
-    """Yield documents cut from files, sorted by path, and each text of JSON lines. Raises DataError for a bad file."""
+def _own_documents(pattern: str, seqlen: int, suffixes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield documents cut from files, sorted by path, and each text of JSON lines. Raises DataError for a bad file.
+
+    With `suffixes`, files whose names do not end with one of them are left out.
+    """
     # pathlib fails on an absolute pattern and on an unknown user
     hits = glob.glob(os.path.expanduser(pattern), recursive=True)  # noqa: PTH111, PTH207
     paths = sorted({Path(hit) for hit in hits if Path(hit).is_file()}, key=lambda path: path.parts)
     if not paths:
         advice = "write FOLDER/**/* for the files of a folder" if hits else "correct it; ** goes through folders"
         raise DataError(f"{pattern!r} matches no file, seen from {Path.cwd()}: {advice}")
+    paths = [path for path in paths if not suffixes or path.suffix.lower() in suffixes]
+    if not paths:
+        raise DataError(f"{pattern!r} matches no {', '.join(f'*{each}' for each in suffixes)}: correct it or languages")
     for path in paths:
         try:
             if path.suffix == ".jsonl":
@@ -214,17 +229,27 @@ class Prose(Stdlib):
 
 @dataclass(frozen=True)
 class Files(CheckedOptions):
-    """Files of your own: text, code, or JSON lines with a field `text`."""
+    """Files of your own: text, code, or JSON lines with a field `text`; all, or those of some languages."""
 
     name: ClassVar[str] = "files"
 
     glob: str = option(dataclasses.MISSING, "which files, in double quotes; ** goes through folders")
     n: int = option(_N, "sequences", least=1)
     seqlen: int = option(_SEQLEN, "most tokens of a sequence", least=1)
+    languages: str | None = option(None, "only files in these languages, with spaces between them")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._suffixes()
+
+    def _suffixes(self) -> tuple[str, ...]:
+        """The endings of names of files in the languages; none where all files are meant."""
+        found = {} if self.languages is None else source_suffixes(self.languages)
+        return tuple(suffix for suffixes in found.values() for suffix in suffixes)
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
         """Yield pieces of files, each with folder and kind (`corpus/*.py`); texts of a .jsonl, each with its file."""
-        documents = list(_own_documents(self.glob, self.seqlen))
+        documents = list(_own_documents(self.glob, self.seqlen, self._suffixes()))
         rng.shuffle(documents)
         yield from documents
 

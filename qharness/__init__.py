@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from qharness.models.inputs import ModelInputs, model_inputs
     from qharness.models.lazy_weight import LazyWeight
     from qharness.quantization.application import quantize
+    from qharness.registry import source_suffixes
     from qharness.results import Comparison, RunResult, ScoreResult
     from qharness.stats import compare
     from qharness.study import run
@@ -79,6 +80,7 @@ _LATE = {
     "replace_module": "qharness.models.blocks",
     "run": "qharness.study",
     "score": "qharness.evaluate",
+    "source_suffixes": "qharness.registry",
 }
 _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
@@ -93,7 +95,7 @@ __all__ = [
     "Toolchain", "UnknownNameError", "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder",
     "compare", "execute_programs", "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir",
     "model_inputs", "names_in", "option", "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score",
-    "syntax_parser", "test_split", "whole_file",
+    "source_suffixes", "syntax_parser", "test_split", "whole_file",
 ]  # fmt: skip
 
 

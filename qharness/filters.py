@@ -18,7 +18,7 @@ from typing import NotRequired, TypedDict
 from qharness.answers.extraction import take_out
 from qharness.answers.solution import Solution
 from qharness.api.answers import AnswerLanguage, Opening
-from qharness.api.languages import Cases, Outcome, Program, Toolchain
+from qharness.api.languages import Cases, Language, Outcome, Program, Toolchain
 from qharness.api.tasks import Document
 from qharness.errors import DataError
 from qharness.execution import choose_isolation
@@ -53,13 +53,19 @@ class ExecutionOptions:
     """The way to run programs; the environment's QHARNESS_ALLOW_UNSANDBOXED counts besides.
 
     `cache`: whether the verdict cache answers for programs that were run before, and stores new verdicts. `toolchains`:
-    by language, for programs that ask for `packages`, where they have been found already.
+    by language, for programs that ask for `packages`, where they have been found already. `language`: a language with
+    options, in place of that of its name.
     """
 
     allow_unsandboxed: bool = False
     cache: bool = False
     packages: tuple[str, ...] = ()
     toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
+    language: Language | None = None
+
+    def language_of(self, name: str) -> Language:
+        """The language of programs in this one."""
+        return self.language if self.language and self.language.name == name else get_registry().language(name)
 
 
 _DEFAULT_OPTIONS = ExecutionOptions()
@@ -172,7 +178,7 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with phase("execute", "programs") as progress:
         found = run_in_pool(
-            programs, get_registry().language, isolation, verdicts=verdicts, progress=progress, toolchains=known
+            programs, options.language_of, isolation, verdicts=verdicts, progress=progress, toolchains=known
         )
     outcomes = iter(zip(programs, found, strict=True))
     return [[_verdict(text, *next(outcomes)) for text in texts] for texts in resps]

@@ -14,11 +14,11 @@ import pluggy
 
 from qharness.api import hooks
 from qharness.api.calibration_sets import CalibrationSet
-from qharness.api.languages import Language
+from qharness.api.languages import Language, SourceFiles
 from qharness.api.perturbations import Perturbation
 from qharness.api.quantizers import Quantizer
 from qharness.api.tasks import TaskFamily, TaskSource
-from qharness.errors import PluginError, UnknownNameError, first_line
+from qharness.errors import PluginError, SpecError, UnknownNameError, first_line
 from qharness.spec import Spec, bind, parse
 
 T = TypeVar("T")
@@ -114,6 +114,10 @@ class Registry:
         """Make the language that a document names, with its default options: `c++` is a name and no spec string."""
         return _find(name, self.languages, "language")()
 
+    def configured_language(self, spec: str) -> Language:
+        """Make the language that a spec string names, with its options."""
+        return _make(spec, self.languages, "language")
+
 
 def _make(spec: str | Spec, offers: Mapping[str, Offer[type[T]]], kind: str) -> T:
     parsed = parse(spec) if isinstance(spec, str) else spec
@@ -130,6 +134,24 @@ def _find(name: str, offers: Mapping[str, Offer[T]], kind: str) -> T:
 def get_registry() -> Registry:
     """Return the registry of this process: built-in and installed plugins."""
     return build_registry()
+
+
+def source_suffixes(languages: str) -> dict[str, tuple[str, ...]]:
+    """Return the endings of the names of source files, by language, of languages that stand with spaces between them.
+
+    Raises UnknownNameError for a language that there is not, SpecError where none is named and for one whose files
+    cannot be told by their names.
+    """
+    registry, found = get_registry(), dict[str, tuple[str, ...]]()
+    for name in languages.split():
+        language = registry.language(name)
+        if not isinstance(language, SourceFiles):
+            raise SpecError(f"language {name!r} does not say what its files' names end with, as by `suffixes`")
+        found[name] = language.suffixes
+    if not found:
+        known = ", ".join(registry.languages)
+        raise SpecError(f"languages names none: write one or more of {known}, with spaces between them")
+    return found
 
 
 def build_registry(

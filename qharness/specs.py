@@ -128,8 +128,9 @@ class RunSpec:
     what is to be quantized stays in full precision. `trust_remote_code`: run the Python code that a checkpoint brings.
     `baseline`: the model to compare with; or `baseline_run`: a finished run's folder. `chat`: put the problems to the
     model through its tokenizer's chat template, after the `system` text if there is one; without `think`, with the
-    template's switch for thinking off. `max_loss`: the margin of the verdict, which decides no completion. `drawn`: of
-    runs that `choose` makes in part.
+    template's switch for thinking off. `language`: the spec string of a language, with whose options programs in it are
+    run. `max_loss`: the margin of the verdict, which decides no completion. `drawn`: of runs that `choose` makes in
+    part.
     """
 
     task: str
@@ -159,6 +160,7 @@ class RunSpec:
     chat: bool = False
     system: str | None = None
     think: bool = True
+    language: str | None = None
     max_loss: MaxLoss = MaxLoss()
     drawn: Drawn | None = None
 

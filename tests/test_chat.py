@@ -10,9 +10,10 @@ import lm_eval
 import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
+from lm_eval.loggers import EvaluationTracker
 from lm_eval.models.huggingface import HFLM
 
-from qharness import ModelError, PluginError, RunResult, RunSpec, SettingError, compare, run
+from qharness import ModelError, PluginError, RunResult, RunSpec, SettingError, compare, run, score
 from qharness.evaluate.chat_task import ChatPrompt, ChatTask
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
 from qharness.models.chat_template import check_chat
@@ -122,6 +123,22 @@ def test_answers_that_repeat_the_prompt_pass(task: str) -> None:
     assert set(lm.stops) == {"\n```"}
     language = "python" if "python" in task else "java"
     assert all(prompt.endswith(f"<assistant>```{language}\n") for prompt in lm.prompts)
+
+
+def test_lm_evals_log_of_a_chat_is_scored_as_one(tmp_path: Path) -> None:
+    """The log holds answers without the fence that began them, and says of no line that it is of a chat."""
+    _, results = canned("tiny-python")
+    verdicts = [sample["filtered_resps"][0][0] for sample in results["samples"]["tiny-python"]]
+    tracker = EvaluationTracker(output_path=str(tmp_path))
+    tracker.save_results_aggregated(results={**results, "samples": None}, samples=results["samples"])
+    tracker.save_results_samples("tiny-python", results["samples"]["tiny-python"])
+    (log,) = tmp_path.rglob("samples_tiny-python_*.jsonl")
+    fields = ("solution", "status")
+    for chat in (False, True):
+        scored = score("tiny-python", log, chat=chat).samples
+        assert [[row[name] for name in fields] for row in scored] == [
+            [each[name] for name in fields] for each in verdicts
+        ]
 
 
 @pytest.mark.parametrize("task", ["humaneval", "humaneval-first-function", "mbpp", "mbpp-test", "mceval-python"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.server
 import json
 import random
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from qharness import DataError, MissingDependencyError, SpecError
+from qharness import DataError, MissingDependencyError, SpecError, UnknownNameError, source_suffixes
 from qharness.models.loading import LoadedModel
 from qharness.plugins.corpora import shards
 from qharness.plugins.corpora.codesearchnet import CodeSearchNet
@@ -60,6 +61,8 @@ def drawn(set_: Random, mirror: Path, seed: int = 0) -> list[tuple[str, str]]:
     ("name", "n", "composition"),
     [
         ("code", 40, {"GitHub Python": 20, "GitHub Java": 20}),
+        ("code:languages=javascript,n", 7, {"GitHub Javascript": 7}),
+        ('code:languages="python javascript",n', 7, {"GitHub Python": 4, "GitHub Javascript": 3}),
         ("mixed", 40, {"GitHub Python": 10, "GitHub Java": 10, "Stack Overflow": 20}),
         ("mixed", 7, {"GitHub Python": 2, "GitHub Java": 2, "Stack Overflow": 3}),
         (
@@ -72,7 +75,8 @@ def drawn(set_: Random, mirror: Path, seed: int = 0) -> list[tuple[str, str]]:
 def test_sequences_are_full_and_composed_as_in_the_paper(
     name: str, n: int, composition: dict[str, int], loaded: LoadedModel, mirror: Path
 ) -> None:
-    made = calibrated(loaded, f"{name}:{n},seqlen={SEQLEN}", seed=1, data_dir=mirror)
+    spec = f"{name}{'=' if ':' in name else ':'}{n},seqlen={SEQLEN}"
+    made = calibrated(loaded, spec, seed=1, data_dir=mirror)
     assert {len(sequence) for sequence in made.sequences} == {SEQLEN}
     assert made.composition == composition
 
@@ -83,12 +87,40 @@ def counts(n: int, shares: tuple[int, ...]) -> list[int]:
 
 
 def test_table_2() -> None:
-    sources = Random.sources
+    sources = Random().sources
     assert dict(zip([s.label for s in sources], counts(1024, tuple(s.share for s in sources)), strict=True)) == {
         "Common Crawl": 834, "C4": 76, "GitHub": 62, "arXiv": 28, "Wikipedia": 20, "Stack Exchange": 4,
     }  # fmt: skip
     assert (Random().n, Random().seqlen) == (1024, 4096)
     assert counts(1024, (1, 1, 2)) == [256, 256, 512] and counts(1024, (1, 1)) == [512, 512]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ("code:languages=golang", "unknown language 'golang'"),
+        ('code:languages=""', "languages names none: write one or more of c, cpp, go"),
+        ("codesearchnet:language=cpp", "must be one of go, java"),
+        ('files:"*.go",languages=g', "unknown language 'g'"),
+    ],
+)
+def test_a_language_that_there_is_not(bad: str, said: str) -> None:
+    with pytest.raises((SpecError, UnknownNameError), match=said):
+        get_registry().calibration_set(bad)
+
+
+def test_every_language_of_ours_says_what_its_files_are_called() -> None:
+    languages = get_registry().languages
+    found = source_suffixes(" ".join(languages))
+    assert list(found) == list(languages) and all(found.values())
+    every = [suffix for suffixes in found.values() for suffix in suffixes]
+    assert len(set(every)) == len(every) and all(suffix.startswith(".") for suffix in every)
+    without = dataclasses.replace(get_registry().languages["go"], value=type("Other", (), {"name": "go"}))
+    registry = dataclasses.replace(get_registry(), languages={"go": without})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("qharness.registry.get_registry", lambda: registry)
+        with pytest.raises(SpecError, match="'go' does not say what its files' names end with"):
+            source_suffixes("go")
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 17, 128, 1000])
@@ -133,7 +165,7 @@ def test_questions_score_above_ten_and_name_a_language(mirror: Path) -> None:
     ],
 )
 def test_the_rule_for_questions(row: dict[str, object], counts: bool) -> None:
-    assert Mixed.sources[2].meant(row) is counts
+    assert Mixed().sources[2].meant(row) is counts
 
 
 @pytest.mark.parametrize("set_", [Random(n=60), Mixed(n=20), Code(n=20)])
@@ -165,6 +197,15 @@ def test_codesearchnet_is_the_training_split_of_python(loaded: LoadedModel, mirr
     assert CodeSearchNet().n == 5000
     numbers = [int(text.split("_")[2].partition("(")[0]) for _, text in documents[:50]]
     assert max(numbers) > 150 > 50 > min(numbers)
+
+
+def test_codesearchnet_in_another_language(mirror: Path) -> None:
+    write_rows(mirror / "codesearchnet/java/train", [*functions(3, language="java"), *functions(3)])
+    documents = list(CodeSearchNet(language="java").documents(random.Random(0), mirror))
+    assert {source for source, _ in documents} == {"CodeSearchNet Java"}
+    assert sorted(text for _, text in documents) == [row["func_code_string"] for row in functions(3, language="java")]
+    with pytest.raises(DataError, match=r"put the Go training split.* DIR/codesearchnet/go/"):
+        list(CodeSearchNet(language="go").documents(random.Random(0), mirror))
 
 
 def test_a_smaller_codesearchnet_is_the_beginning_of_a_larger(loaded: LoadedModel, mirror: Path) -> None:
@@ -310,7 +351,7 @@ def test_bad_options(bad: str) -> None:
 
 
 def test_a_spec_round_trips() -> None:
-    for text in ("code:n=64,seqlen=512", "codesearchnet:500"):
+    for text in ("code:n=64,seqlen=512", "codesearchnet:500", 'code:languages="c cpp"', "codesearchnet:9,language=go"):
         made = get_registry().calibration_set(text)
         assert get_registry().calibration_set(str(unbind(made))) == made
 
@@ -355,11 +396,11 @@ def test_list_shows_them(cli: Cli) -> None:
     rows = {
         row["name"]: row for row in json.loads(cli("list", "calibration-sets", "--json").stdout)["calibration-sets"]
     }
-    for name, n, seqlen in (
+    for name, n, seqlen, *more in (
         ("random", 1024, 4096),
         ("mixed", 1024, 4096),
-        ("code", 1024, 4096),
-        ("codesearchnet", 5000, 2048),
+        ("code", 1024, 4096, ("languages", "python java")),
+        ("codesearchnet", 5000, 2048, ("language", "python")),
     ):
-        assert [(o["name"], o["default"]) for o in rows[name]["options"]] == [("n", n), ("seqlen", seqlen)]
+        assert [(o["name"], o["default"]) for o in rows[name]["options"]] == [("n", n), ("seqlen", seqlen), *more]
         assert rows[name]["summary"] and rows[name]["plugin"] == "qharness.plugins.corpora"

@@ -148,6 +148,18 @@ def test_files_and_their_kinds(corpus: Path) -> None:
     assert {text for _, text in drawn(Files("corpus/*.py"))} == {"a = 1\n", "b = 2\n"}
 
 
+def test_files_of_some_languages(corpus: Path) -> None:
+    """A folder of anything: what has another ending is not read, be it text or not."""
+    (corpus / "image.bin").write_bytes(b"\xff\xfe\x00\xd8")
+    (corpus / "deep/b.CPP").write_text("int b;\n")
+    (corpus / "deep/b.hpp").write_text("extern int b;\n")
+    assert {source for source, _ in drawn(Files("corpus/**/*", languages="java"))} == {"corpus/deep/*.java"}
+    found = drawn(Files("corpus/**/*", languages="cpp python"))
+    assert sorted(text for _, text in found) == ["a = 1\n", "b = 2\n", "extern int b;\n", "int b;\n"]
+    with pytest.raises(DataError, match=r"'corpus/\*\*/\*' matches no \*\.go: correct it or languages"):
+        drawn(Files("corpus/**/*", languages="go"))
+
+
 def test_home_expands(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(corpus.parent))
     monkeypatch.setenv("USERPROFILE", str(corpus.parent))
@@ -216,6 +228,6 @@ def test_list_shows_them(cli: Cli) -> None:
     rows = {row["name"]: row for row in json.loads(done.stdout)["calibration-sets"]}
     assert {"stdlib", "prose", "files"} <= set(rows)
     assert [(o["name"], o["required"]) for o in rows["files"]["options"]] == [
-        ("glob", True), ("n", False), ("seqlen", False),
+        ("glob", True), ("n", False), ("seqlen", False), ("languages", False),
     ]  # fmt: skip
     assert all(row["summary"] and all(o["help"] for o in row["options"]) for row in rows.values())

@@ -142,6 +142,33 @@ def test_the_grid_has_what_compare_found(tmp_path: Path) -> None:
     assert iv.rows[0][-1].shown == "35.00 (-15.00)"  # full precision is not among the runs at hand
 
 
+def test_the_base_tests_figure_stands_beside_that_of_all(tmp_path: Path) -> None:
+    """Two problems of two samples: of the quantized run's two that pass the base tests, one passes all."""
+    spec = dataclasses.replace(SPEC, task="humaneval-plus")
+    for quant, passed, stages in (
+        ("none", [[True, True], [False, False]], [["base", "plus"], ["base"]]),
+        ("rtn:3", [[True, True], [False, False]], [["base", "plus"], []]),
+    ):
+        each = [{"stages": names} for names in stages]
+        rates = {"pass@1": 0.5, "base_pass@1": sum("base" in names for names in stages) / 2, "base_pass@5": math.nan}
+        write_run(tmp_path, dataclasses.replace(spec, quant=quant), passed, metrics=rates, by_problem=each)
+    write_run(tmp_path, of("rtn:3"), HALF)
+    tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
+    rows = {row["quantizer"]: row for row in csv.DictReader(to_csv(tables["stages"]).splitlines())}
+    assert list(rows) == ["full precision", "rtn:3"]
+    full, quantized = (rows[name] for name in rows)
+    assert (full["base tests: pass@1, %"], full["all tests: pass@1, %"], full["base tests: lost, points"]) == (
+        "100",
+        "50",
+        "",
+    )
+    assert (quantized["base tests: pass@1, %"], quantized["base tests: lost, points"]) == ("50", "50")
+    assert quantized["all tests: lost, points"] == "0"
+    assert (full["all tests: pass base only, n"], quantized["all tests: pass base only, n"]) == ("2", "0")
+    shown = {row["task"]: row["base_pass@1, %"] for row in csv.DictReader(to_csv(tables["runs"]).splitlines())}
+    assert shown == {"humaneval-plus": "50", "tiny-python": ""}
+
+
 # -------------------------------------------------------------------------------------------------------------- naming
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from qharness import CheckedOptions, DataError, mirror_dir, option
+from qharness import CheckedOptions, DataError, mirror_dir, option, source_suffixes
 from qharness.plugins.corpora.shards import KINDS, ShardRow, fetch, mirrored, rows, state
 
 UPSTREAM = "https://data.together.xyz/redpajama-data-1T/v1.0.0"
@@ -35,8 +35,8 @@ class _Source:
     meant: Callable[[Mapping[str, Any]], bool] = lambda _: True
 
 
-def _written_in(suffix: str) -> Callable[[Mapping[str, Any]], bool]:
-    return lambda row: PurePosixPath(str(row["meta"].get("path", ""))).suffix.lower() == suffix
+def _written_in(*suffixes: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda row: PurePosixPath(str(row["meta"].get("path", ""))).suffix.lower() in suffixes
 
 
 def _popular_question(row: Mapping[str, Any]) -> bool:
@@ -64,7 +64,6 @@ _MIXED = (
     _Source("GitHub Java", "github", 1, _written_in(".java")),
     _Source("Stack Overflow", "stackexchange", 2, _popular_question),
 )
-_CODE = _MIXED[:2]
 
 
 def in_turn(shares: Sequence[int]) -> Iterator[int]:
@@ -187,10 +186,14 @@ class Random(CheckedOptions):
     """RedPajama's documents of all kinds, in the proportions that Giagnorio et al. 2025 drew (table 2)."""
 
     name: ClassVar[str] = "random"
-    sources: ClassVar[tuple[_Source, ...]] = _RANDOM
 
     n: int = option(1024, "sequences", least=1)
     seqlen: int = option(4096, "tokens of a sequence; shorter documents are passed over", least=1)
+
+    @property
+    def sources(self) -> tuple[_Source, ...]:
+        """The kinds of documents, with their shares."""
+        return _RANDOM
 
     def documents(self, rng: random.Random, data_dir: Path | None) -> Iterator[tuple[str, str]]:
         """Yield documents of any length, each with its kind."""
@@ -210,12 +213,29 @@ class Mixed(Random):
     """RedPajama: a quarter Python files, a quarter Java files, half Stack Overflow on Python or Java."""
 
     name: ClassVar[str] = "mixed"
-    sources: ClassVar[tuple[_Source, ...]] = _MIXED
+
+    @property
+    def sources(self) -> tuple[_Source, ...]:
+        """Files of both languages, and discussions."""
+        return _MIXED
 
 
 @dataclass(frozen=True)
 class Code(Random):
-    """RedPajama's files of code: half Python, half Java, one file of a repository."""
+    """RedPajama's files of code: half Python, half Java or other languages in equal parts, one file of a repository."""
 
     name: ClassVar[str] = "code"
-    sources: ClassVar[tuple[_Source, ...]] = _CODE
+
+    languages: str = option("python java", "which ones, with spaces between them")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        source_suffixes(self.languages)
+
+    @property
+    def sources(self) -> tuple[_Source, ...]:
+        """GitHub's files of each language, in equal parts; files are told by their names."""
+        return tuple(
+            _Source(f"GitHub {name.capitalize()}", "github", 1, _written_in(*suffixes))
+            for name, suffixes in source_suffixes(self.languages).items()
+        )

@@ -58,6 +58,7 @@ class Java:
     """Java, by the JDK of JAVA_HOME or PATH."""
 
     name: ClassVar[str] = "java"
+    suffixes: ClassVar[tuple[str, ...]] = (".java",)
     answers: ClassVar[AnswerSyntax] = JavaAnswers()
     limits: ClassVar[Limits] = Limits(cpu_seconds=20, wall_seconds=30.0, processes=128)
     missing_names: ClassVar[str] = (

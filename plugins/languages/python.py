@@ -28,6 +28,7 @@ class Python:
     """Python, run by the interpreter that runs qharness."""
 
     name: ClassVar[str] = "python"
+    suffixes: ClassVar[tuple[str, ...]] = (".py",)
     answers: ClassVar[AnswerSyntax] = ANSWERS
     limits: ClassVar[Limits] = Limits()
     reads_cases: ClassVar[bool] = True

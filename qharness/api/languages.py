@@ -195,6 +195,14 @@ class MissingNames(Protocol):
 
 
 @runtime_checkable
+class SourceFiles(Protocol):
+    """A language whose source files can be told by their names, so that calibration sets can be drawn from them."""
+
+    suffixes: ClassVar[tuple[str, ...]]
+    """The endings of the names of its files, in small letters, each with its dot."""
+
+
+@runtime_checkable
 class PackageLanguage(Protocol):
     """A language whose programs may import installed packages, where their task asks for them."""
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 
 import typer
+
+from qharness.errors import SettingError, first_line
 
 
 def lm_eval(context: typer.Context) -> None:
@@ -34,6 +38,24 @@ def lm_eval(context: typer.Context) -> None:
 
     TaskManager.__init__ = with_our_tasks
     sys.argv = ["lm-eval", *context.args]
-    with folder_of(named) as folder, cached_task_index():
+    with folder_of(named) as folder, cached_task_index(), _refusals_in_one_line():
         folders.append(str(folder))
         cli_evaluate()
+
+
+_CHECKED_IN = ("lm_eval.config.", "lm_eval.api.registry")
+"""The modules in which lm-eval checks its arguments."""
+
+
+@contextlib.contextmanager
+def _refusals_in_one_line() -> Iterator[None]:
+    """Raise SettingError for an argument that lm-eval refuses, which it does by a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raised = error.__traceback__
+        while raised and raised.tb_next:
+            raised = raised.tb_next
+        if raised is None or not raised.tb_frame.f_globals["__name__"].startswith(_CHECKED_IN):
+            raise
+        raise SettingError(f"lm-eval: {first_line(error)}") from None

@@ -10,6 +10,7 @@ import typer
 from qharness.bounds import check_setting
 from qharness.cli.completion import complete_calibration_set, complete_model, complete_quantizer
 from qharness.cli.strict_command import OUTPUT as OUTPUT
+from qharness.registry import get_registry
 from qharness.study.trackers import TRACKERS, TrackerName
 
 MODEL = "Model"
@@ -34,6 +35,13 @@ def bounded(name: str, help: str, panel: str | None = None) -> Any:  # noqa: A00
     return typer.Option(callback=check, help=help, rich_help_panel=panel)
 
 
+def check_language(spec: str | None) -> str | None:
+    """Refuse a language that there is not, and options that it does not have."""
+    if spec is not None:
+        get_registry().configured_language(spec)
+    return spec
+
+
 Track = Annotated[
     TrackerName | None,
     typer.Option(help="Log finished runs to this experiment tracker, which must be installed.", rich_help_panel=OUTPUT),
@@ -47,6 +55,15 @@ DataDir = Annotated[
         envvar="QHARNESS_DATA_DIR",
         help="Local mirror of the benchmarks' data; nothing is fetched then.",
         rich_help_panel=TASK,
+    ),
+]
+LanguageSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        help="Options of the language that programs are in, as cpp:sanitize=both.",
+        rich_help_panel=SANDBOX,
+        callback=check_language,
     ),
 ]
 AllowUnsandboxed = Annotated[

@@ -24,6 +24,7 @@ from qharness.cli.options import (
     DataDir,
     Device,
     Json,
+    LanguageSpec,
     Limit,
     MaxNewTokens,
     Model,
@@ -126,6 +127,7 @@ def run(
     fail_unless_holds: FailUnlessHolds = False,
     full: Full = False,
     track: Track = None,
+    language: LanguageSpec = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     allow_untouched: AllowUntouched = False,
     trust_remote_code: TrustRemoteCode = False,
@@ -175,6 +177,7 @@ def run(
             chat=chat,
             system=system,
             think=not no_think,
+            language=language,
         )
         for name in dict.fromkeys(perturbed_name(name, perturb) for name in [*task, *(more_tasks or [])])
     ]

@@ -9,7 +9,7 @@ import typer
 
 from qharness.cli.completion import complete_task
 from qharness.cli.defaults_file import runs_folder
-from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json
+from qharness.cli.options import OUTPUT, SAMPLING, TASK, AllowUnsandboxed, DataDir, Json, LanguageSpec
 from qharness.cli.output import number, print_json, print_table, registry
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.run_folder import SAMPLES
@@ -42,6 +42,7 @@ def score(
     output: Annotated[
         Path | None, typer.Option(help="Write the lines with status, passed and seconds here.", rich_help_panel=OUTPUT)
     ] = None,
+    language: LanguageSpec = None,
     allow_unsandboxed: AllowUnsandboxed = False,
     json: Json = False,
 ) -> None:
@@ -59,7 +60,9 @@ def score(
     found = find_named_run(samples, runs_folder())
     source = found / SAMPLES if found else samples
     with kept_when_stopped(lambda: "verdicts of the programs that have ended are cached"):
-        result = run_score(task, source, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat)
+        result = run_score(
+            task, source, data_dir=data_dir, allow_unsandboxed=allow_unsandboxed, chat=chat, language=language
+        )
     if json:
         print_json(result.document)
     else:

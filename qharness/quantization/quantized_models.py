@@ -66,7 +66,7 @@ class Models:
         where more than half of the blocks stayed in full precision, unless the spec allows that.
         """
         about = _about(model)
-        key = _key(about)
+        key = _hashed(about)
         is_new = not self._holds(key)
         made = self.reuse(key, lambda: self._locked(model, key, about, log))
         if made.untouched and not model.spec.allow_untouched:
@@ -147,13 +147,18 @@ def _about(model: ResolvedModel) -> dict[str, object]:
     }
 
 
-def _key(about: dict[str, object]) -> str:
+def values_key(model: ResolvedModel) -> str:
+    """A hash of all that decides a model's values: equal for models that answer alike."""
+    return _hashed(_about(model))
+
+
+def _hashed(about: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_cached(model: ResolvedModel) -> bool:
     """Whether a quantized model is in the cache."""
-    return model.spec.quant != "none" and quantized(_key(_about(model))).there
+    return model.spec.quant != "none" and quantized(values_key(model)).there
 
 
 def _forms(model: ResolvedModel) -> Sequence[LayerForm]:

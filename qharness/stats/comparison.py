@@ -48,13 +48,16 @@ def compare(run_a: str | Path, run_b: str | Path, *, seed: int = 0, examples: in
     Runs of texts are compared by their score: see compare_texts. `examples` is how many of the problems lost and of
     those won are shown with completions, and of texts how many that differ.
     `difference` is b less a. The seed is that of the permutations and the bootstrap. Raises SamplesError if a folder
-    is no whole run or the two have no completions in common.
+    is no whole run, or the two have no completions in common or were run with different options of their language.
     """
     return compare_runs(read_run_rows(Path(run_a)), read_run_rows(Path(run_b)), seed=seed, examples=examples)
 
 
 def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) -> Comparison:
     """Compare run `b` with run `a`, as `compare` does, from rows that have been read."""
+    if a.language != b.language:
+        options = " and ".join(each.language or "none" for each in (a, b))
+        raise SamplesError(f"{a.folder} and {b.folder} have verdicts by different --language options: {options}")
     rng = np.random.default_rng(seed)
     prompts = None if a.prompting == b.prompting else PromptForms(a.prompting, b.prompting)
     extents = None if a.places == b.places else ComparedExtents(a.extent, b.extent)

@@ -72,4 +72,4 @@ def _path(*runs: RecordedRun) -> Path | None:
 def _side(run: RecordedRun) -> str:
     record, spec = run.record, run.record.spec
     rows = f"{run.folder} {content_hash(run.folder / SAMPLES)}"
-    return f"{rows} {spec.task_name} {record.main_metric_name} {record.noise} {spec.prompting!r}"
+    return f"{rows} {spec.task_name} {record.main_metric_name} {record.noise} {spec.prompting!r} {spec.language}"

@@ -69,7 +69,8 @@ def pair(first: Iterable[SampleRow], second: Iterable[SampleRow]) -> list[Pairs]
 class RunRows:
     """The rows of a finished run's samples.jsonl, in order, its task, its main metric and the form of its prompts.
 
-    `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`: as RunSpec has it.
+    `noise`: as RunRecord has it; runs of one noise drew with common random numbers. `prompting`, `language`: as RunSpec
+    has them.
     """
 
     folder: Path
@@ -78,6 +79,7 @@ class RunRows:
     metric: str | None = None
     noise: int | None = None
     prompting: str = RAW
+    language: str | None = None
 
     def coupled(self, other: RunRows) -> bool:
         """Whether both runs drew with common random numbers."""
@@ -108,7 +110,8 @@ def read_run_rows(folder: Path) -> RunRows:
 def run_rows(record: RunRecord, folder: Path) -> RunRows:
     """Read the rows of a run whose record has been read."""
     spec = record.spec
-    return RunRows(folder, spec.task_name, read_rows(folder), record.main_metric_name, record.noise, spec.prompting)
+    rows, metric = read_rows(folder), record.main_metric_name
+    return RunRows(folder, spec.task_name, rows, metric, record.noise, spec.prompting, spec.language)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

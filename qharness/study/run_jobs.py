@@ -94,6 +94,9 @@ def _prepare(specs: Sequence[RunSpec], bound: BoundModel) -> _Plan:
             loaded[spec.task] = checked_task(spec)
         files[spec.task] = read
     runs = [plan_run(spec, model, loaded[spec.task]) for spec in specs]
+    for run, other in zip(runs, finished, strict=False):
+        if (language := other.record.spec.language) != run.spec.language:
+            raise SamplesError(f"--baseline {other.folder} was run with --language {language}, not {run.spec.language}")
     baselines: list[PlannedRun] = []
     if has_baseline(specs[0]):
         full = model.full_precision(baseline)
@@ -158,7 +161,7 @@ def _check_chat(spec: RunSpec, model: ResolvedModel) -> None:
 
 def checked_task(spec: RunSpec) -> LoadedTask:
     """A spec's task, whose programs this machine can run."""
-    task = load_task(spec.task, spec.data_dir, spec.seed)
+    task = load_task(spec.task, spec.data_dir, spec.seed).with_language(spec.language)
     check_execution(task, spec.allow_unsandboxed)
     return task
 

@@ -53,6 +53,7 @@ class Settings(_Table):
     chat: bool = False
     system: str | None = None
     think: bool = True
+    language: str | None = None
     measure: list[Literal["profile", "noise"]] = []
     instance: str | None = None
 
@@ -106,6 +107,7 @@ class Study:
                 chat=settings.chat,
                 system=settings.system,
                 think=settings.think,
+                language=settings.language,
             ).settled(point.model, sampling)
             for point in self._points(common)
             if point.task.base

@@ -34,6 +34,7 @@ class JavaScript:
     name: ClassVar[str] = "node"
     limits: ClassVar[Limits] = Limits(processes=64)
     missing_names: ClassVar[str] = r"ReferenceError: \S+ is not defined|TypeError: \S+ is not a function"
+    suffixes: ClassVar[tuple[str, ...]] = (".js", ".mjs", ".cjs")
 
     def toolchain(self, limits: Limits) -> Toolchain:
         """Node, our two scripts, and a shell above it, which reports what Node dies of."""

@@ -29,6 +29,7 @@ class Go:
     """Go, by the toolchain of `go` on PATH, with testify."""
 
     name: ClassVar[str] = "go"
+    suffixes: ClassVar[tuple[str, ...]] = (".go",)
     limits: ClassVar[Limits] = Limits(cpu_seconds=15, processes=64)
     answers: ClassVar[AnswerSyntax] = GO_ANSWERS
     missing_names: ClassVar[str] = r".*(undefined: |could not import|undefined \(type .* has no field or method)"

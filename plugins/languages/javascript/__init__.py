@@ -40,6 +40,7 @@ class JavaScript:
     """JavaScript, run by Node.js as a script that can `require` its modules."""
 
     name: ClassVar[str] = "javascript"
+    suffixes: ClassVar[tuple[str, ...]] = (".js", ".mjs", ".cjs")
     limits: ClassVar[Limits] = Limits(processes=64)
     answers: ClassVar[AnswerSyntax] = JAVASCRIPT
     missing_names: ClassVar[str] = (

@@ -28,6 +28,7 @@ class TypeScript:
     """TypeScript, checked as `tsc` does by default (not `strict`) and run by Node.js."""
 
     name: ClassVar[str] = "typescript"
+    suffixes: ClassVar[tuple[str, ...]] = (".ts", ".mts", ".cts")
     limits: ClassVar[Limits] = Limits(cpu_seconds=15, processes=64)
     answers: ClassVar[AnswerSyntax] = TYPESCRIPT
     missing_names: ClassVar[str] = (

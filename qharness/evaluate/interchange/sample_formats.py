@@ -138,7 +138,17 @@ def _logged(row: JsonObject, problems: Problems) -> list[Sample]:
     if not isinstance(responses, list) or not all(isinstance(text, str) for text in responses):
         raise ValueError(": 'resps' are no texts")
     common = {"task_id": task_id, "doc_id": row["doc_id"], "filter": row.get("filter")}
-    return [Sample(task_id, text, Extent.UNCUT, {**common, "sample": n}) for n, text in enumerate(responses)]
+    extent = Extent.UNCUT_ANSWER if _asked_in_chat(row) else Extent.UNCUT
+    return [Sample(task_id, text, extent, {**common, "sample": n}) for n, text in enumerate(responses)]
+
+
+def _asked_in_chat(row: JsonObject) -> bool:
+    """Whether a line's prompt goes on after that of its problem: a chat template wrote it."""
+    try:
+        asked, prompt = row["arguments"]["gen_args_0"]["arg_0"], row["doc"]["prompt"]
+    except (LookupError, TypeError):
+        return False
+    return isinstance(asked, str) and isinstance(prompt, str) and not asked.rstrip().endswith(prompt.rstrip())
 
 
 def _log_files(run: ExportedRun) -> _Files:

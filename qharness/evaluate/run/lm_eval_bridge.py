@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import sys
@@ -12,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qharness.api.languages import Toolchain
+from qharness.api.languages import Language, Toolchain
 from qharness.api.tasks import TaskConfig
 from qharness.errors import DataError, PluginError, QHarnessError, UnknownNameError, first_line
 from qharness.evaluate.run.task_index import cached_task_index
@@ -21,6 +22,7 @@ from qharness.filters import check_document, run_programs
 from qharness.models.replaced_names import replaced
 from qharness.progress import Verbosity, verbosity
 from qharness.registry import Registry, declared_packages, get_registry
+from qharness.spec import unbind
 from qharness.specs import TaskName
 
 if TYPE_CHECKING:
@@ -73,12 +75,37 @@ def task_folders(registry: Registry) -> list[str]:
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """A name of lm-eval's with the Task objects it stands for (several, where it is a group) and their manager."""
+    """A name of lm-eval's with the Task objects it stands for (several, where it is a group) and their manager.
+
+    `language`: one of the programs' languages, where it is to have options other than its default ones.
+    """
 
     name: str
     manager: TaskManager
     objects: list[Any]
     tasks: dict[str, Task]
+    language: Language | None = None
+
+    def with_language(self, spec: str | None) -> LoadedTask:
+        """The same task, whose programs in a language are run with the options in its spec string; None: as it is.
+
+        Raises SpecError, UnknownNameError, or QHarnessError where the task has no programs in that language.
+        """
+        if spec is None:
+            return self
+        language = get_registry().configured_language(spec)
+        if language.name not in self.languages:
+            has = f"in {', '.join(self.languages)}" if self.languages else "in no language"
+            raise QHarnessError(
+                f"--language {spec}: task {self.name!r} has programs {has}, and none in {language.name}"
+            )
+        return dataclasses.replace(self, language=language)
+
+    @property
+    def language_spec(self) -> str | None:
+        """The shortest spec string of `language`; None where its options are the default ones."""
+        spec = unbind(self.language) if self.language else None
+        return str(spec) if spec and (spec.args or spec.kwargs) else None
 
     @property
     def notes(self) -> list[str]:
@@ -94,8 +121,9 @@ class LoadedTask:
     @cached_property
     def toolchains(self) -> dict[str, Toolchain]:
         """The toolchain of each language, looked for once, with the task's packages. Raises MissingDependencyError."""
-        registry = get_registry()
-        return {name: find_toolchain(registry.language(name), self.packages) for name in self.languages}
+        own = {self.language.name: self.language} if self.language else {}
+        found = {name: own.get(name) or get_registry().language(name) for name in self.languages}
+        return {name: find_toolchain(language, self.packages) for name, language in found.items()}
 
     @cached_property
     def languages(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +37,16 @@ class PlannedRun:
     @property
     def execution(self) -> ExecutionOptions:
         """The way in which its programs are run."""
-        return ExecutionOptions(self.spec.allow_unsandboxed, True, self.task.packages, self.task.toolchains)
+        return ExecutionOptions(
+            self.spec.allow_unsandboxed, True, self.task.packages, self.task.toolchains, self.task.language
+        )
 
 
 def plan_run(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> PlannedRun:
     """Set the task to the spec's sampling, fill in the task's own, and name the run's folder."""
     _set_sampling(spec.task, spec.sampling, task)
     sampling = _sampling_of(task) or spec.sampling
-    whole = spec.settled(model.spec, sampling)
+    whole = replace(spec.settled(model.spec, sampling), language=task.language_spec)
     parts = (*model.name_parts, task.canonical.perturbation or "none", task.canonical.base, *(["chat"] * spec.chat))
     extent = {"samples": whole.samples, "limit": whole.limit}
     if whole.drawn:  # of as many as were needed: one folder, whose run grows
@@ -64,7 +66,7 @@ def count_completions(run: PlannedRun) -> tuple[int, int]:
 
 
 def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, object]:
-    """All that decides a run's completions, but for how many there are."""
+    """All that decides a run's completions and verdicts, but for how many there are."""
     key = {
         **model.key(),
         "task": str(task.canonical),  # one run, however its name spells it
@@ -77,6 +79,8 @@ def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, obj
         key["backend"] = spec.backend
     if spec.chat:  # likewise
         key["chat"] = {"system": spec.system, "think": spec.think}
+    if spec.language:  # likewise; it decides verdicts
+        key["language"] = spec.language
     if model.quantizer.batch_dependent:
         key["batch_size"] = spec.batch_size or DEPENDENT_BATCH_SIZE
     return key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -44,3 +45,12 @@ def compare_runs(
 def _family(collection: Collection, run: FinishedRun, kind: ComparedBy) -> tuple[str, ...] | None:
     """The comparisons whose p-values are adjusted together with this run's share this key."""
     return Compared(kind, collection.labels.model(run), run.language, run.checkpoint or run.quant).family
+
+
+def difference(collection: Collection, run: FinishedRun, metric: str) -> float | None:
+    """A metric less full precision's, whose run may be elsewhere; None where there is nothing to compare with."""
+    baseline = collection.baseline_of(run)
+    if baseline is not None:
+        return run.metrics.get(metric, math.nan) - baseline.metrics.get(metric, math.nan)
+    means = run.baseline.means.get(metric) if run.baseline else None
+    return means.difference if means else None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.evaluate.run.run_folder import SAMPLES, read_lines
+from qharness.metrics.table import stage_and_k
 from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
 from qharness.specs import RAW, MaxLoss, RunSpec
@@ -38,6 +39,7 @@ class RunSetting:
     device: str
     dtype: str
     prompting: str
+    language: str | None
 
     def texts(self) -> dict[str, str]:
         """Each setting in words, by its name."""
@@ -46,6 +48,7 @@ class RunSetting:
         return texts | {
             "limit": "all problems" if self.limit is None else f"{self.limit} problems",
             "prompting": prompts,
+            "language": self.language or "no options of the language",
         }
 
 
@@ -115,6 +118,12 @@ class FinishedRun:
         others = [part for part in parts if not any(_names(part, language) for language in self.languages)]
         return "-".join(others) or self.task
 
+    @property
+    def stage_metrics(self) -> dict[str, str]:
+        """The metrics that are pass@1 of one stage of the tests, by the stage's name; none of a task without stages."""
+        parsed = {name: stage_and_k(name) for name in self.metrics}
+        return {of[0]: name for name, of in parsed.items() if of and of[0] and of[1] == 1}
+
     @cached_property
     def rows(self) -> list[SampleRow]:
         """The lines of samples.jsonl; none where a task writes nothing. Raises SamplesError for a damaged file."""
@@ -127,7 +136,8 @@ class FinishedRun:
         record = self.result.record
         rows = self.rows or read_rows(self.folder)
         task = record.spec.task_name
-        return RunRows(self.folder, task, rows, record.main_metric_name, record.noise, record.spec.prompting)
+        metric, spec = record.main_metric_name, record.spec
+        return RunRows(self.folder, task, rows, metric, record.noise, spec.prompting, spec.language)
 
     @cached_property
     def problems(self) -> dict[Problem, list[SampleRow]]:

@@ -1,4 +1,4 @@
-"""Tables that break a pass rate down: by programming language, by level of difficulty, and by kind of failure."""
+"""Tables that break a pass rate down: by language, by level of difficulty, by stage of the tests, by failure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections import defaultdict
 
 from qharness.api.languages import Status
 from qharness.report.data.collection import Collection
+from qharness.report.data.comparisons import difference
 from qharness.report.data.finished_runs import FinishedRun
 from qharness.report.data.selection import on_reference, unperturbed
 from qharness.report.tables.columns import NOT_APPLICABLE, CellColumn, Column, Table, number_cell, stub
 from qharness.report.tables.formatting import sizes_caption
 from qharness.report.tables.pivot import Pivot
+from qharness.results.paired_results import PASS_RATE
 from qharness.stats.analyses import by_level
 
 _FEW_LANGUAGES = 2
@@ -23,6 +25,7 @@ def tables(collection: Collection) -> list[Table]:
     return [
         *languages(collection, runs),
         *levels(collection, runs),
+        *stages(collection, runs),
         *failures(collection, runs),
         *lost_pairs(collection, runs),
     ]
@@ -65,6 +68,27 @@ def levels(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
         f"full precision passed. {sizes_caption(shown)}"
     )
     return pivot.tables("levels", "pass@1 by difficulty", caption)
+
+
+def stages(collection: Collection, runs: list[FinishedRun]) -> list[Table]:
+    """A table of pass@1 by the first stages of the tests and by all; none where no task's tests have stages."""
+    pivot, shown = Pivot(_stubs(collection)), [run for run in runs if run.stage_metrics]
+    for run in shown:
+        groups = {f"{stage} tests": metric for stage, metric in run.stage_metrics.items()} | {"all tests": PASS_RATE}
+        for group, metric in groups.items():
+            pivot.put(run, Column("pass@1", "%", group), number_cell(run.metrics[metric], ".1f", 100))
+            change = None if run.full else difference(collection, run, metric)
+            lost = NOT_APPLICABLE if change is None else number_cell(-change, "+.1f", 100)
+            pivot.put(run, Column("lost", "points", group), lost)
+        for stage in run.stage_metrics:
+            found = sum(stage in (row.stages or ()) and not row.passed for row in run.rows)
+            pivot.put(run, Column(f"pass {stage} only", "n", "all tests"), number_cell(found, "d"))
+    caption = (
+        "pass@1 in percent by the tests of the original benchmark and by all tests, from one execution, and the points "
+        "lost against full precision. Pass ... only: completions that pass that stage and fail a later test. "
+        f"{sizes_caption(shown)}"
+    )
+    return pivot.tables("stages", "pass@1 by stage of the tests", caption)
 
 
 def failures(collection: Collection, runs: list[FinishedRun]) -> list[Table]:

@@ -108,6 +108,7 @@ def _columns(rows: Sequence[_RunRow], metric: str, unit: str, points: str, scale
         number(metric, unit, lambda row: row.score.value, ".2f", scale, metric),
         number("from", unit, lambda row: row.score.low, ".2f", scale, metric),
         number("to", unit, lambda row: row.score.high, ".2f", scale, metric),
+        *_stage_columns(rows),
         compared(difference, points, "+.2f", lambda each: each.main.difference, scale),
         compared("from", points, "+.2f", lambda each: each.main.ci95[0], scale),
         compared("to", points, "+.2f", lambda each: each.main.ci95[1], scale),
@@ -123,6 +124,19 @@ def _columns(rows: Sequence[_RunRow], metric: str, unit: str, points: str, scale
         ),
         CellColumn("left in full precision", "%", hosting, cell=_untouched),
     ]
+
+
+def _stage_columns(rows: Sequence[_RunRow]) -> list[CellColumn[_RunRow]]:
+    """pass@1 of each stage of tests that any of these runs has, in percent; a dash for a run without it."""
+
+    def column(metric: str) -> CellColumn[_RunRow]:
+        def cell(row: _RunRow) -> Cell:
+            value = row.run.metrics.get(metric)
+            return NOT_APPLICABLE if value is None else number_cell(value, ".2f", 100)
+
+        return CellColumn(metric, "%", cell=cell)
+
+    return [column(metric) for metric in dict.fromkeys(name for row in rows for name in row.run.stage_metrics.values())]
 
 
 def _quantizer(run: FinishedRun) -> str:

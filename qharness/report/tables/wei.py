@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from qharness.report.data.collection import Collection
+from qharness.report.data.comparisons import difference
 from qharness.report.data.finished_runs import FULL, FinishedRun
 from qharness.report.data.selection import BITS, grouped, on_reference, unperturbed, usual
 from qharness.report.data.spec_options import quantizer_options, without
@@ -127,16 +128,7 @@ def _by_quantizer(
 
 def _score(collection: Collection, run: FinishedRun, metric: str, scale: float = 100) -> Cell:
     """A metric, and its difference to full precision's."""
-    return number_cell(run.metrics.get(metric), ".2f", scale, _difference(collection, run, metric))
-
-
-def _difference(collection: Collection, run: FinishedRun, metric: str) -> float | None:
-    """The difference to full precision, whose run may be elsewhere; None where there is nothing to compare with."""
-    baseline = collection.baseline_of(run)
-    if baseline is not None:
-        return run.metrics.get(metric, math.nan) - baseline.metrics.get(metric, math.nan)
-    means = run.baseline.means.get(metric) if run.baseline else None
-    return means.difference if means else None
+    return number_cell(run.metrics.get(metric), ".2f", scale, difference(collection, run, metric))
 
 
 def precisions(collection: Collection) -> list[Table]:
