@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from qharness.errors import SamplesError
 from qharness.results.paired_results import Comparison
+from qharness.results.timings import Timings
 from qharness.results.verdict import LossVerdict
 from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
@@ -89,23 +89,6 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     usd: float | None = field(default=None, metadata=LEFT_OUT)
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Seconds that the run took in all, and that generating its completions took; NaN where unknown.
-
-    `completions`: how many were generated in that time; a run that resumed has more.
-    """
-
-    total_s: Figure = float("nan")
-    generation_s: Figure = float("nan")
-    completions: int | None = field(default=None, metadata=LEFT_OUT)
-
-    @property
-    def seconds_each(self) -> float:
-        """Seconds of generation for each completion; NaN where unknown."""
-        return self.generation_s / self.completions if self.completions else math.nan
 
 
 @dataclass(frozen=True)
