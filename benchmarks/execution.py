@@ -11,9 +11,9 @@ sample of the same programs, two at a time, for they are slow and keep nothing w
 * `java -ea File.java`;
 * in other languages, one compiler process and one run a sample: gcc or g++, `go test`, `node`, `tsc` and `node`.
 
-Each round takes them in turn; medians count. Besides the rate stands the CPU time that all processes of a way take for
-a program, which other work on the machine changes less. There are two mixes: all solutions right, and one in two wrong,
-as models' are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
+Each round takes them in turn; medians count. Beside the rate stands the CPU time of a program, of all processes that a
+way starts, which other work on the machine changes less. There are two mixes: all solutions right, and one in two
+wrong, as models' are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import argparse
 import dataclasses
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cpu_meter import CpuMeter
 from execution_failures import pick, wrong
 
 from qharness import DataError, Document, Program
@@ -152,9 +152,10 @@ def measure_mix(language: str, names: str, programs: Sequence[Program], options:
     for _ in range(options.rounds):
         for way in WAYS[language]:
             given = sample if way.few else programs
-            before = children_seconds()
+            meter = CpuMeter()
+            meter.start()
             right, seconds = way.run(given)
-            used.setdefault(way.name, []).append((children_seconds() - before) / len(given))
+            used.setdefault(way.name, []).append(meter.stop() / len(given))
             rates.setdefault(way.name, []).append(len(given) / seconds)
             passed[way.name] = f"{right}/{len(given)}"
     medians = {name: statistics.median(each) for name, each in rates.items()}
@@ -166,11 +167,6 @@ def measure_mix(language: str, names: str, programs: Sequence[Program], options:
     for name, each in rates.items():
         figures = f"{medians[name]:12.1f}{min(each):9.1f}{max(each):9.1f}{passed[name]:>12}{best / medians[name]:16.1f}"
         print(f"  {name:34}{figures}{1000 * cpu[name]:10.1f}{cpu[name] / least:16.1f}", flush=True)
-
-
-def children_seconds() -> float:
-    """The CPU time of all processes that this one has waited for, and of those that these have."""
-    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
 def main() -> None:

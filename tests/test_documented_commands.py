@@ -96,6 +96,8 @@ NOT_RUN = {
         "run --quant gguf:q4_0 --task mceval-java",
         "run --task mbpp*",
         "run --task humaneval-plus *",
+        "run --task mceval-c *",
+        "score --task mceval-cpp *",
         "perturb --task mbpp --perturb word *",
         "run --task mceval-java@char+word",
         "perturb --task mceval-java --perturb word:0.3,tagger=nltk *",
