@@ -1,7 +1,8 @@
 """Checkouts of other projects, which the slow tests compare with; nothing of theirs is in this repository.
 
 QHARNESS_TEST_PEERS names a folder that has them under their repositories' names: human-eval, NL-Augmenter,
-bigcode-evaluation-harness, MultiPL-E, humanevalplus_release; and evalplus, a folder that pip installed it into.
+bigcode-evaluation-harness, MultiPL-E, lm-evaluation-harness, evaluate, humanevalplus_release; and evalplus, a folder
+that pip installed it into.
 `docs/peers.md` has the commits.
 """
 

@@ -48,8 +48,8 @@ def score(
 ) -> None:
     """Run saved completions against a task's tests and report pass@k.
 
-    Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With --chat, and
-    in samples.jsonl of a run with --chat, they are answers, and the program in each is run.
+    Completions run as they are; only the responses in lm-eval's logs are cut, as the task cuts them. With --chat, in
+    samples.jsonl of a run with --chat and in lm-eval's log of a chat they are answers, and the program in each is run.
     """
     registry()
     from qharness.evaluate.interchange.scoring import score as run_score
