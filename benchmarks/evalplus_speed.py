@@ -11,18 +11,16 @@ processes: on a busy machine they say more than wall time.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
+from cpu_meter import CpuMeter
 
 from qharness import Program
 from qharness.answers.solution import Solution
@@ -56,38 +54,14 @@ sys.__stdout__.write(json.dumps([passed, seconds, used]))
 """
 
 
-class _Meter(threading.Thread):
-    """Reads, ten times a second, the CPU seconds of this process and of all below it, the ended ones included."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self._most = 0.0
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        while not self._over.wait(0.1):
-            me, used = psutil.Process(), 0.0
-            for each in (me, *me.children(recursive=True)):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    used += sum(each.cpu_times())  # with the programs that a spawner has waited for
-            self._most = max(self._most, used)
-
-    def stop(self) -> float:
-        """Return the most that they had used at one time: all, since workers live to the end."""
-        self._over.set()
-        self.join()
-        return self._most
-
-
 def ours(programs: Sequence[Program]) -> tuple[int, float, float]:
     """Return (passed, wall seconds, CPU seconds)."""
-    isolation, meter = choose_isolation(), _Meter()
-    before = sum(psutil.Process().cpu_times())
+    isolation, meter = choose_isolation(), CpuMeter()
     meter.start()
     start = time.perf_counter()
     outcomes = run_programs(programs, get_registry().language, isolation, workers=2)
     seconds = time.perf_counter() - start
-    return sum(each.passed for each in outcomes), seconds, meter.stop() - before
+    return sum(each.passed for each in outcomes), seconds, meter.stop()
 
 
 def theirs(pairs: Sequence[tuple[str, str]], evalplus: Path, problems: Path) -> tuple[int, float, float]:

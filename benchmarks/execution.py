@@ -11,9 +11,9 @@ sample of the same programs, two at a time, for they are slow and keep nothing w
 * `java -ea File.java`;
 * in other languages, one compiler process and one run a sample: gcc or g++, `go test`, `node`, `tsc` and `node`.
 
-Each round takes them in turn; medians count. Besides the rate stands the CPU time that all processes of a way take for
-a program, which other work on the machine changes less. There are two mixes: all solutions right, and one in two wrong,
-as models' are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
+Each round takes them in turn; medians count. Beside the rate stands the CPU time of a program, of all processes that a
+way starts, which other work on the machine changes less. There are two mixes: all solutions right, and one in two
+wrong, as models' are (execution_failures.py). A way that passes a wrong one, or not a right one, is told.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import argparse
 import dataclasses
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cpu_meter import CpuMeter
 from execution_failures import pick, wrong
 
 from qharness import DataError, Document, Program
@@ -121,15 +121,25 @@ def quick(language: str, docs: Sequence[Document], longest: float) -> list[Progr
 
 
 def distinct(
-    language: str, made: Sequence[Program], count: int, failing: dict[str, list[Program]] | None = None
+    language: str,
+    made: Sequence[Program],
+    count: int,
+    failing: dict[str, list[Program]] | None = None,
+    *,
+    in_order: bool = False,
 ) -> list[Program]:
-    """`count` of them, in turn and each with a number of its own; one in two of those that are `failing`, if given."""
+    """`count` of them, each with a number of its own; one in two of those that are `failing`, if given.
+
+    They are shuffled, or, with `in_order`, those of a problem follow one another, as in a run.
+    """
     programs = []
     for number in range(count):
-        program = pick(failing, number // 2) if failing and number % 2 else made[number % len(made)]
+        turn = number * len(made) // count if in_order else number
+        program = pick(failing, number // 2) if failing and number % 2 else made[turn % len(made)]
         source = COMMENT[language].format(number) + program.source
         programs.append(dataclasses.replace(program, source=source))
-    random.Random(0).shuffle(programs)
+    if not in_order:
+        random.Random(0).shuffle(programs)
     return programs
 
 
@@ -140,7 +150,12 @@ def measure(language: str, options: argparse.Namespace) -> None:
     failing = wrong(language, made, options.longest)
     print(f"{language}: wrong programs by how they end: { ({kind: len(some) for kind, some in failing.items()}) }")
     for mix, some in (("all right", None), ("one in two wrong", failing)):
-        measure_mix(language, f"{names}, {mix}", distinct(language, made, options.programs, some), options)
+        measure_mix(
+            language,
+            f"{names}, {mix}",
+            distinct(language, made, options.programs, some, in_order=options.in_order),
+            options,
+        )
 
 
 def measure_mix(language: str, names: str, programs: Sequence[Program], options: argparse.Namespace) -> None:
@@ -152,9 +167,10 @@ def measure_mix(language: str, names: str, programs: Sequence[Program], options:
     for _ in range(options.rounds):
         for way in WAYS[language]:
             given = sample if way.few else programs
-            before = children_seconds()
+            meter = CpuMeter()
+            meter.start()
             right, seconds = way.run(given)
-            used.setdefault(way.name, []).append((children_seconds() - before) / len(given))
+            used.setdefault(way.name, []).append(meter.stop() / len(given))
             rates.setdefault(way.name, []).append(len(given) / seconds)
             passed[way.name] = f"{right}/{len(given)}"
     medians = {name: statistics.median(each) for name, each in rates.items()}
@@ -168,11 +184,6 @@ def measure_mix(language: str, names: str, programs: Sequence[Program], options:
         print(f"  {name:34}{figures}{1000 * cpu[name]:10.1f}{cpu[name] / least:16.1f}", flush=True)
 
 
-def children_seconds() -> float:
-    """The CPU time of all processes that this one has waited for, and of those that these have."""
-    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, default=Path(__file__).parents[1].parent / "shared/data")
@@ -181,6 +192,7 @@ def main() -> None:
     parser.add_argument("--python-sample", type=int, default=1000, help="of them for the slow ways")
     parser.add_argument("--sample", type=int, default=30, help="of them for the slow ways in other languages")
     parser.add_argument("--longest", type=float, default=0.5, help="seconds that a solution may take by itself")
+    parser.add_argument("--in-order", action="store_true", help="a problem's programs follow one another, as in a run")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for language in options.language:

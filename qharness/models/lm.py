@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +23,7 @@ from qharness.models.decoding import Decoding, prompt_sha
 from qharness.models.encoding import encode_text
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
+from qharness.models.generation_clock import GenerationClock
 from qharness.models.lm_interface import DEPENDENT_BATCH_SIZE, Completion, Facts, Key
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
@@ -75,24 +75,23 @@ class LoadedLM(HFLM):  # type: ignore[misc]
         self.on_batch: Callable[[Sequence[Completion]], None] = lambda _: None
         self.batches: list[list[tuple[int, int]]] = []
         self.at_a_time = self.asked or DEPENDENT_BATCH_SIZE
-        self.seconds = 0.0
+        self.clock = GenerationClock()
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample.
 
         Completions in `known`, by (document, sample, prompt_sha), are not made again; where rows depend on their
         batch, only those of whole batches are known. `on_batch` sees completions as they are done, `batches` says
-        which rows went together where that matters, and `seconds` adds up the time.
+        which rows went together where that matters, and `clock` adds up the time.
         """
         texts: list[str] = [""] * len(requests)
-        start, done = time.monotonic(), 0
-        with phase("generate", "completions") as progress:
+        done = 0
+        with self.clock.running(), phase("generate", "completions") as progress:
             for _, alike in itertools.groupby(self._jobs(requests), key=lambda job: job.decoding):
                 for place, text in self._texts(list(alike)):
                     texts[place] = text
                     done += 1
                     progress(done, len(requests))
-        self.seconds += time.monotonic() - start
         return texts
 
     def middle_batch(self, requests: Sequence[Instance]) -> tuple[list[Prompt], Decoding, int, int]:

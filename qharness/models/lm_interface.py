@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from qharness.models.generation_clock import GenerationClock
     from qharness.models.untouched import Untouched
     from qharness.results import Usage
 
@@ -37,13 +38,13 @@ class Facts:
 class RunLM(Protocol):
     """A model as lm-eval asks it, which takes completions that are known already and reports those that it makes.
 
-    `seconds`: spent on generation. `at_a_time`, `batches`: completions together, where that is ours to say.
+    `clock`: the time spent on generation. `at_a_time`, `batches`: completions together, where that is ours to say.
     """
 
     known: dict[Key, str]
     on_batch: Callable[[Sequence[Completion]], None]
     batch_dependent: bool
-    seconds: float
+    clock: GenerationClock
     at_a_time: int | None
     batches: list[list[tuple[int, int]]]
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +24,7 @@ from qharness.models.checkpoint_formats import quant_method
 from qharness.models.completion_keys import DEFAULT_NEW_TOKENS, completion_seed, request_keys
 from qharness.models.conventions import marked
 from qharness.models.decoding import Decoding
+from qharness.models.generation_clock import GenerationClock
 from qharness.models.lm_interface import Completion, Facts, Key
 from qharness.models.loading import tokenizer_source
 from qharness.models.special_tokens import SpecialTokens
@@ -160,7 +160,7 @@ class VLLMRun(LM):  # type: ignore[misc]
         self.batch_dependent = False
         self.at_a_time: int | None = batch_size
         self.batches: list[list[tuple[int, int]]] = []
-        self.seconds = 0.0
+        self.clock = GenerationClock()
         self.chat_template_args: dict[str, bool] = {}
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -185,10 +185,9 @@ class VLLMRun(LM):  # type: ignore[misc]
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Complete each request; the n-th repetition of one is its n-th sample. Raises ModelError for beam search."""
-        start = time.monotonic()
         keys = list(request_keys(requests))
         left = [n for n, key in enumerate(keys) if key not in self.known]
-        with phase("generate", "completions") as progress:
+        with self.clock.running(), phase("generate", "completions") as progress:
             for first in range(0, len(left), _TOGETHER):
                 places = left[first : first + _TOGETHER]
                 texts = self._inner.generate_until(
@@ -198,7 +197,6 @@ class VLLMRun(LM):  # type: ignore[misc]
                 self.known |= {(document, sample, sha): text for document, sample, sha, text in done}
                 self.on_batch(done)
                 progress(len(requests) - len(left) + first + len(places), len(requests))
-        self.seconds += time.monotonic() - start
         return [self.known[key] for key in keys]
 
     def _request(self, request: Instance, key: Key) -> Instance:

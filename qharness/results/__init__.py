@@ -11,13 +11,13 @@ from qharness.results.finished import (
     SampleRow,
     ScoreReport,
     ScoreResult,
-    Timings,
     UntouchedShare,
     Usage,
     Versions,
 )
 from qharness.results.measured import CostProfile, EstimatedEnergy, Latency, LayerReport, MeasuredEnergy, NoiseReport
 from qharness.results.paired_results import Comparison, McNemar, PairedMeans
+from qharness.results.timings import Timings
 from qharness.results.verdict import LossBounds, LossVerdict, VerdictClass
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from qharness.errors import SamplesError
 from qharness.results.paired_results import Comparison
+from qharness.results.timings import Timings
 from qharness.results.verdict import LossVerdict
 from qharness.specs import RunSpec, TaskName
 from qharness.storage.json_codec import LEFT_OUT, SPLICED, Figure, JsonRecord, Splicing, decode
@@ -92,23 +92,6 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Timings:
-    """Seconds that the run took in all, and that generating its completions took; NaN where unknown.
-
-    `completions`: how many were generated in that time; a run that resumed has more.
-    """
-
-    total_s: Figure = float("nan")
-    generation_s: Figure = float("nan")
-    completions: int | None = field(default=None, metadata=LEFT_OUT)
-
-    @property
-    def seconds_each(self) -> float:
-        """Seconds of generation for each completion; NaN where unknown."""
-        return self.generation_s / self.completions if self.completions else math.nan
-
-
-@dataclass(frozen=True)
 class Batches:
     """The batch size, and the (document, sample) pairs of each batch where results depend on what shares a batch."""
 
@@ -151,7 +134,7 @@ class RunRecord(JsonRecord):
     machine: Machine = Machine()
     data: Sequence[DataFile] = ()
     hosting: HostingRecord = HostingRecord()
-    timings: Timings = Timings()
+    timings: Timings = field(default_factory=Timings)
     usage: Usage | None = field(default=None, metadata=LEFT_OUT)
     isolation: str | None = None
     executed: Mapping[str, int] | None = field(default=None, metadata=LEFT_OUT)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qharness.errors import SamplesError
 from qharness.metrics import pass_at_k
+from qharness.metrics.table import stage_metric
 from qharness.results import SampleRow
 from qharness.results.paired_results import (
     PASS_RATE,
@@ -82,7 +83,9 @@ def compare_runs(a: RunRows, b: RunRows, *, seed: int = 0, examples: int = 0) ->
         n_problems=len(problems),
         n_pairs=len(pairs),
         coupled=a.coupled(b),
-        means={PASS_RATE: main} | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest},
+        means={PASS_RATE: main}
+        | {f"pass@{k}": _pass_at(problems, k, rng) for k in _MORE_K if k <= fewest}
+        | {stage_metric(stage, 1): _pass_at(problems, 1, rng, stage) for stage in _stages(pairs)},
         paper=mcnemar(first, second),
         clustered=by_cluster,
         ranks=rank_tests(rates_a, rates_b),
@@ -120,13 +123,23 @@ def paired_counts(problems: Sequence[Pairs]) -> list[PairedCounts]:
     return [PairedCounts(*kind, count) for kind, count in sorted(kinds.items())]
 
 
-def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator) -> PairedMeans:
-    """pass@k of both runs' paired completions; each problem has at least `k`."""
-    first, second = np.array(
-        [[pass_at_k(len(run), int(run.sum()), k) for run in each.passed] for each in problems], dtype=np.float64
-    ).T
+def _pass_at(problems: Sequence[Pairs], k: int, rng: np.random.Generator, stage: str = "") -> PairedMeans:
+    """pass@k of both runs' paired completions, of all tests or of a stage; each problem has at least `k`."""
+    passed = [[[_passed(row, stage) for row in run] for run in (each.first, each.second)] for each in problems]
+    rates = [[pass_at_k(len(run), sum(run), k) for run in both] for both in passed]
+    first, second = np.array(rates, dtype=np.float64).T
     difference = mean_interval(second - first, rng)
     return paired_means(first, second, (difference.low, difference.high), rng)
+
+
+def _passed(row: SampleRow, stage: str) -> bool:
+    return stage in (row.stages or ()) if stage else bool(row.passed)
+
+
+def _stages(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> list[str]:
+    """The stages of tests, but the last, that any of these completions passed."""
+    rows = (row for both in pairs for row in both if row.stages)
+    return list(dict.fromkeys(name for row in rows for name in (row.stages or ())[: -1 if row.passed else None]))
 
 
 def _failures(pairs: Sequence[tuple[SampleRow, SampleRow]]) -> Failures:

@@ -35,12 +35,13 @@ class ComparedRun:
 
     @property
     def savings(self) -> Savings:
-        """What the run's model saves against the other; its speed is told only on one and the same machine."""
+        """What the run's model saves against the other; its speed is told only of one machine that was not busy."""
         size = defined(self.record.hosting.storage_bytes)
         if self.baseline is None:
             return Savings(size)
         faster = self.baseline.timings.seconds_each / (self.record.timings.seconds_each or float("nan"))
         alike = self.baseline.machine == self.record.machine
+        alike &= not (self.baseline.timings.busy or self.record.timings.busy)
         smaller = 1 - size / defined(self.baseline.hosting.storage_bytes or None)
         return Savings(size, smaller, faster if alike else float("nan"))
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 
 from qharness.errors import BusyError, first_line
-from qharness.progress import note
+from qharness.progress import detail, note
 from qharness.storage.json_reader import JsonError, parse_json
 from qharness.storage.json_values import json_text
 from qharness.storage.lease_objects import LeaseObject, LeaseStore, lease_store
@@ -94,7 +94,7 @@ class Lease:
             try:
                 self._renew_once()
             except Exception as error:  # the next attempt may reach the storage
-                note(f"the claim to {self._what} could not be renewed: {first_line(error)}")
+                detail(f"the claim to {self._what} could not be renewed: {first_line(error)}")
 
     def _renew_once(self) -> None:
         """Write the object anew. Where that is refused, it is lost, unless an answer was and the writing is ours."""

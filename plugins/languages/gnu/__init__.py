@@ -50,6 +50,10 @@ def gnu_toolchain(
     if not found:
         raise MissingDependencyError(f"{compiler} on PATH", debian=debian)
     more = _SANITIZERS[sanitize]
+    if more and not _links(found, language, more):
+        raise MissingDependencyError(
+            f"{' '.join(more[:1])} of {_version(found)}, with its libraries libasan and libubsan", debian=debian
+        )
     folder = _prepared(found, language, precompiled, more)
     parts = ["gnu_report.c", *(["gnu_sanitizers.c"] if more else [])]
     settings: dict[str, object] = {
@@ -73,6 +77,13 @@ def gnu_toolchain(
         checker_bytes=_COMPILERS_BYTES,
         limit_address_space="address" not in "".join(more),  # its sanitizer reserves terabytes
     )
+
+
+@cache
+def _links(compiler: str, language: str, more: tuple[str, ...]) -> bool:
+    """Tell whether a program compiles and links with these options: a sanitizer has a library of its own."""
+    command = [compiler, "-x", language, *more, "-", "-o", "/dev/null"]
+    return not subprocess.run(command, input=b"int main() { return 0; }", capture_output=True, check=False).returncode
 
 
 @cache

@@ -15,11 +15,18 @@ from qharness.errors import QHarnessError
 from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.evaluate.run.run_folder import SAMPLES
 from qharness.evaluate.run.run_plan import PlannedRun
-from qharness.evaluate.run.run_record import prompt_row, ready_model, tests_once, verdict_fields, write_record
+from qharness.evaluate.run.run_record import (
+    prompt_row,
+    ready_model,
+    tests_once,
+    timings_of,
+    verdict_fields,
+    write_record,
+)
 from qharness.filters import ExecutionOptions, Verdict, execution_options
 from qharness.models.decoding import prompt_sha
 from qharness.models.lm_interface import Made
-from qharness.results import RunResult, SampleRow, Timings
+from qharness.results import RunResult, SampleRow
 from qharness.results.paired_results import PASS_RATE
 from qharness.specs import Drawn
 from qharness.storage.atomic_writer import write_lines
@@ -108,7 +115,7 @@ class DrawnRun:
         run = replace(self.run, spec=replace(self.run.spec, drawn=Drawn(self._seed, len(rows))))
         write_lines(run.folder / SAMPLES, map(encode, rows))
         metrics = {run.spec.task: {PASS_RATE: float(np.mean([np.mean(each) for each in by_problem.values()]))}}
-        timings = Timings(round(self._seconds, 3), round(self._lm.seconds, 3), self._journal.appended)
+        timings = timings_of(self._seconds, self._lm, self._journal.appended)
         document = write_record(run, self._made, self._lm, rows, metrics, self._files, timings)
         return RunResult(run.folder, document)
 

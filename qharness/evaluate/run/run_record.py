@@ -79,7 +79,7 @@ def evaluate_run(run: PlannedRun, made: Made, files: Mapping[str, str]) -> JsonO
     if rows:
         write_lines(run.folder / SAMPLES, map(encode, rows))
     write_json(run.folder / RESULTS, results)
-    timings = Timings(round(total, 3), round(lm.seconds, 3), journal.appended)
+    timings = timings_of(total, lm, journal.appended)
     return write_record(run, made, lm, rows, metrics_of(run, results), files, timings)
 
 
@@ -106,6 +106,11 @@ def model_for(run: PlannedRun, made: Made) -> Any:
 def unused_template(run: PlannedRun, lm: Any) -> bool:
     """Whether the model has a chat template and its prompts are raw."""
     return not run.spec.chat and has_chat_template(getattr(lm, "tokenizer", None))
+
+
+def timings_of(total: float, lm: Any, completions: int) -> Timings:
+    """The timings of a run of `total` seconds, in which a RunLM made that many completions."""
+    return Timings(round(total, 3), round(lm.clock.seconds, 3), completions, round(lm.clock.waited, 3))
 
 
 def write_record(

@@ -28,8 +28,9 @@ class Watcher(Protocol):
 class Executor(Protocol):
     """Does the jobs of a schedule until none is open, and yields an attempt for each as it ends.
 
-    A process that dies is replaced and its job tried once more; then it has failed, and the rest goes on. When the
-    iterator is closed, or an exception such as Ctrl-C leaves it, nothing goes on running.
+    A process that dies is replaced and its job tried once more; then it has failed, and the rest goes on. A job whose
+    machine dies is tried again as often as the executor says. When the iterator is closed, or an exception such as
+    Ctrl-C leaves it, nothing goes on running.
     """
 
     def run(self, schedule: Schedule, watcher: Watcher) -> Generator[Attempt, None, None]:
