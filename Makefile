@@ -12,7 +12,7 @@ REAL := build/real
 VLLM := build/vllm
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
-.PHONY: install demo replicate-small real-models vllm test test-slow lint docs docs-tables bare clean
+.PHONY: install demo replicate-small real-models vllm test test-long test-slow lint docs docs-tables bare clean
 
 install: $(STAMP)
 
@@ -56,7 +56,10 @@ vllm:
 
 # Two at a time, each with one thread: what they run is small, and threads would wait for one another.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow and not long" -n 2 --dist loadfile
+
+test-long: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "long and not slow" -n 2 --dist loadfile
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow

@@ -52,6 +52,7 @@ def passes(result: RunResult) -> dict[tuple[int, int], bool]:
     return {(row["doc_id"], row["sample"]): row["passed"] for row in rows}
 
 
+@pytest.mark.long
 def test_the_one_that_loses_is_left_early_and_the_one_that_holds_ends_it(found: tuple[Path, SearchResult]) -> None:
     _, result = found
     ternary, eight, seven = result.candidates
@@ -61,6 +62,7 @@ def test_the_one_that_loses_is_left_early_and_the_one_that_holds_ends_it(found: 
     assert result.of == 4 * SAMPLES * PROBLEMS and result.programs == ternary.tasks[0].pairs + 2 * eight.tasks[0].pairs
 
 
+@pytest.mark.long
 def test_the_folders_are_runs_of_the_first_pairs_in_the_order(found: tuple[Path, SearchResult]) -> None:
     output, result = found
     baseline, ternary, eight = result.runs
@@ -75,6 +77,7 @@ def test_the_folders_are_runs_of_the_first_pairs_in_the_order(found: tuple[Path,
     assert losses.mean() > 0.15
 
 
+@pytest.mark.long
 def test_the_report_reads_them(found: tuple[Path, SearchResult]) -> None:
     output, _ = found
     collection = read_collection([output])
@@ -84,6 +87,7 @@ def test_the_report_reads_them(found: tuple[Path, SearchResult]) -> None:
     assert "in part" in finding.notes[-1]
 
 
+@pytest.mark.long
 def test_started_again_it_makes_nothing_and_a_run_goes_on_from_it(
     found: tuple[Path, SearchResult], memorized: Path
 ) -> None:
@@ -112,6 +116,7 @@ def test_zero_against_zero_is_no_success(random_llama: Path, tmp_path: Path) -> 
     assert [each.verdict for each in result.candidates] == [VerdictClass.SAYS_NOTHING, None] and result.chosen is None
 
 
+@pytest.mark.long
 def test_the_command(memorized: Path, tmp_path: Path) -> None:
     options = [
         "--model",
@@ -140,6 +145,7 @@ def test_the_command(memorized: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_several_tasks_must_all_hold(memorized: Path, tmp_path: Path) -> None:
     """The model knows nothing of the second task, which so says nothing of a candidate that holds on the first."""
     hard = spec(memorized, tmp_path, task="tiny-python", limit=1, samples=2, max_new_tokens=5)

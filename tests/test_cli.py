@@ -94,6 +94,7 @@ def test_setup_names_what_is_missing_the_tasks_that_need_it_and_the_command(cli:
     assert refused.returncode == 1 and "default-jdk-headless" in refused.stdout
 
 
+@pytest.mark.long
 def test_doctor(cli: Cli) -> None:
     done = cli("doctor", "--json")
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}

@@ -82,6 +82,7 @@ def test_the_page_has_the_five() -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_metric(place: Path) -> None:
     document = json.loads(qharness(place, "run", "--task", "exact", "--limit", 2, "--output", "exact", "--json"))
     (metrics,) = document["metrics"].values()
@@ -89,6 +90,7 @@ def test_a_metric(place: Path) -> None:
     assert document["metric"] == {"name": "exact_match", "higher_is_better": True, "unit": "ratio"}
 
 
+@pytest.mark.long
 def test_a_backend_and_an_export_format(place: Path) -> None:
     assert "hf|llamacpp|openai|vllm|constant" in qharness(place, "run", "--help")
     words = ["--backend", "constant", "--task", "tiny-python", "--samples", 2, "--limit", 2, "--output", "constant"]
@@ -104,12 +106,14 @@ def test_a_backend_and_an_export_format(place: Path) -> None:
     assert (place / "verdicts.csv").read_text(encoding="utf-8").splitlines() == ["task_id,sample,status", *expected]
 
 
+@pytest.mark.long
 def test_a_study_axis(place: Path) -> None:
     (place / "study.toml").write_text(block("Adding a study axis", "toml"), encoding="utf-8")
     listed = qharness(place, "study", "study.toml", "--dry-run")
     assert [len(re.findall(rf"^ {quant}\b.* to do", listed, re.MULTILINE)) for quant in ("none", "rtn")] == [2, 1]
 
 
+@pytest.mark.long
 def test_a_tracker(place: Path) -> None:
     words = ["--task", "tiny-python", "--limit", 1, "--samples", 1, "--output", "tracked", "--json"]
     document = json.loads(qharness(place, "run", *words, "--track", "lines"))

@@ -86,6 +86,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_loses_no_figure(in_process: Cli, tmp_path: Path, small_disk: Path) -> None:
     lines = [sample(f"    return {number}\n" + "    # long\n" * 600) for number in range(20)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")

@@ -51,6 +51,7 @@ def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
         assert part in done.stderr.splitlines()[-1], done.stderr
 
 
+@pytest.mark.long
 def test_a_run_goes_on_once_there_is_room(in_process: Cli, random_llama: Path, disk: Disk, tmp_path: Path) -> None:
     few = {"samples": 6, "temperature": 1.0, "max_new_tokens": 60, "limit": 10, "batch_size": 6, "compare": False}
     arguments = ("--samples", 6, "--temperature", 1.0, "--max-new-tokens", 60, "--limit", 10, "--batch-size", 6)

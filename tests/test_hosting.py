@@ -218,6 +218,7 @@ def test_energy_from_what_codecarbon_counts() -> None:
     )
 
 
+@pytest.mark.long
 def test_a_country_where_codecarbon_is_not_installed() -> None:
     """One line, also where the country would not be needed: it cannot be known whether it is one."""
     hide = (
@@ -269,6 +270,7 @@ def test_latency_that_is_known_needs_no_run() -> None:
     assert run("--latency", "1", "--instance", "g5.xlarge")["gco2eq_per_1k"] is None
 
 
+@pytest.mark.long
 def test_a_profile_beside_full_precision() -> None:
     few = [
         "--batch-size",

@@ -86,6 +86,7 @@ def test_sigterm_goes_the_way_of_ctrl_c() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", STATUS)
 def test_a_run_says_what_is_kept_and_goes_on(number: signal.Signals, tmp_path: Path) -> None:
     command = ["run", "--task", "tiny-python", "--quant", "rtn:3", "--no-baseline", "--limit", 2, "--samples", 20]

@@ -37,6 +37,7 @@ def test_every_kind_has_templates_and_every_template_a_kind() -> None:
     assert {path.name for path in TEMPLATES.iterdir()} == {"common", *KINDS}
 
 
+@pytest.mark.long
 def test_packages_of_every_kind_install_and_their_tests_pass(new_plugin: Command, tmp_path: Path) -> None:
     for kind in KINDS:
         done = new_plugin(f"my-{kind}", "--kind", kind)

@@ -172,6 +172,7 @@ def lm_eval(command: list[object], model: Path, output: Path) -> list[str]:
     return [row["arguments"]["gen_args_0"]["arg_0"] for row in sorted(rows, key=lambda row: row["doc_id"])]
 
 
+@pytest.mark.long
 def test_the_same_names_in_lm_eval(random_llama: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("qharness")
     command = [program, "lm-eval", "run", "--tasks", "tiny-python@char:0.3", "--metadata", '{"seed": 2}']

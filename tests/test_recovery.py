@@ -134,6 +134,7 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(language: str, tmp_path: Path) 
     process.stdout.close()
 
 
+@pytest.mark.long
 def test_an_interrupted_score_starts_again_where_verdicts_end(tmp_path: Path, data_dir: Path) -> None:
     """Verdicts found before Ctrl-C are kept: the second run does not run those programs again."""
     rows = [{"task_id": f"HumanEval/{n % 164}", "completion": f"    pass  # {n}\n"} for n in range(164)]

@@ -136,6 +136,7 @@ def test_a_study_s_rows_averages_and_flips(tmp_path: Path) -> None:
     assert first.perturbed.prompt != first.unperturbed.prompt
 
 
+@pytest.mark.long
 def test_a_study_with_perturbations_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     file = tmp_path / "shaken.toml"
     file.write_text(

@@ -151,6 +151,7 @@ def test_a_quantized_model_is_made_once(random_llama: Path, tmp_path: Path, monk
     assert Models().get(model).loaded.model is not one.loaded.model and len(loads) == 1
 
 
+@pytest.mark.long
 def test_a_study_from_the_command_line(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
     file.write_text(
