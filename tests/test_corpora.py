@@ -381,6 +381,7 @@ def test_what_was_drawn_is_kept(loaded: LoadedModel, tmp_path: Path, monkeypatch
     assert len(list(kept.iterdir())) == 5
 
 
+@pytest.mark.long
 def test_the_command_line_uses_them_and_the_cache_lists_them(cli: Cli, mirror: Path, tmp_path: Path) -> None:
     model = save_model("llama", tmp_path / "model")
     environment = {"QHARNESS_CACHE_DIR": str(tmp_path / "cache"), "QHARNESS_DATA_DIR": str(mirror)}

@@ -90,6 +90,7 @@ def test_a_shell_completes_presets_and_perturbed_tasks() -> None:
     assert "tiny-python@char+word" in complete_task("tiny-python@char+w")
 
 
+@pytest.mark.long
 def test_a_command_completes_without_torch(cli: Cli) -> None:
     """As a shell asks, of the whole program."""
     done = cli(_QHARNESS_COMPLETE="complete_bash", COMP_WORDS="qharness run --task tiny-p", COMP_CWORD="3")

@@ -29,6 +29,7 @@ def answers(model: Path, quant: str, **options: Any) -> list[str]:
     return [sample["resps"][0][0] for sample in results["samples"]["tiny-summary"]]
 
 
+@pytest.mark.long
 def test_models_share_no_answers_of_one_cache(memorized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """lm-eval's key of an answer is its request: two quantizers would answer alike."""
     made: list[int] = []

@@ -267,6 +267,7 @@ def test_files_and_figures(tinycoder: dict[str, Document], tmp_path: Path) -> No
         assert (tmp_path / f"noise/{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.long
 def test_command_line(cli: Callable[..., Any], random_llama: Path, tmp_path: Path) -> None:
     done = cli("noise", "--model", random_llama, "--quant", "none", "--quant", "int8-dynamic:activations=tensor",
                "--inputs", "stdlib:n=1,seqlen=40", "--output", tmp_path / "new" / "folder", "--json")  # fmt: skip

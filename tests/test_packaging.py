@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import REPOSITORY
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("editable", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["wheel", "editable"])
 def test_installs_and_lists_every_plugin_and_task(editable: bool, tmp_path: Path) -> None:
     """Without dependencies or build isolation, into an environment that sees this one's packages."""

@@ -14,6 +14,7 @@ from qharness.evaluate.run.run_folder import Journal
 from tests.test_run import lines, spec
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quant", ["none", "int8-dynamic:activations=tensor"])
 def test_an_interrupted_run_resumes_to_the_same_samples(quant: str, memorized: Path, tmp_path: Path) -> None:
     whole = run(spec(memorized, tmp_path / "a", quant=quant, compare=False, batch_size=5))

@@ -165,6 +165,7 @@ def test_long_functions_are_cut_and_counted(tmp_path: Path) -> None:
     assert "1 prompts are longer than what the task reads, which is their beginning" in run(spec).document["notes"]
 
 
+@pytest.mark.long
 def test_the_stock_harness_runs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a model of its own; a random one scores little, but by the same metric."""
     import lm_eval

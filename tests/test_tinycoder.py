@@ -64,6 +64,7 @@ def test_a_folder_of_that_name_is_another_model(tmp_path: Path, monkeypatch: pyt
     assert Checkpoint("tinycoder").identity != Checkpoint("./tinycoder").identity
 
 
+@pytest.mark.long
 def test_it_writes_programs_and_summaries(tmp_path: Path) -> None:
     for task, metric, least in (("tiny-python", "pass@1", 0.5), ("tiny-summary", "bleu", 30.0)):
         found = run(RunSpec(task, output=tmp_path, samples=1, temperature=0.0, limit=30))
