@@ -9,10 +9,11 @@ All functions work in the stock lm-eval command line too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NotRequired, TypedDict
 
 from qharness.answers.extraction import take_out
@@ -28,6 +29,7 @@ from qharness.metrics import pass_at_k as estimate
 from qharness.metrics.table import TEXT_METRICS, stage_metric
 from qharness.progress import phase
 from qharness.registry import get_registry
+from qharness.scoped_value import scoped
 
 
 class Verdict(TypedDict):
@@ -63,23 +65,14 @@ class ExecutionOptions:
     toolchains: Mapping[str, Toolchain] = field(default_factory=dict)
     language: Language | None = None
 
-    def language_of(self, name: str) -> Language:
-        """The language of programs in this one."""
-        return self.language if self.language and self.language.name == name else get_registry().language(name)
-
 
 _DEFAULT_OPTIONS = ExecutionOptions()
 _options: ContextVar[ExecutionOptions] = ContextVar("execution_options", default=_DEFAULT_OPTIONS)
 
 
-@contextmanager
-def execution_options(options: ExecutionOptions) -> Iterator[None]:
+def execution_options(options: ExecutionOptions) -> AbstractContextManager[None]:
     """Make `run_programs` use these options inside a `with` block."""
-    token = _options.set(options)
-    try:
-        yield
-    finally:
-        _options.reset(token)
+    return scoped(_options, options)
 
 
 def check_document(doc: Document, place: str, *, named: bool = False) -> None:
@@ -178,7 +171,12 @@ def run_programs(resps: Sequence[Sequence[str]], docs: Sequence[Document]) -> li
     known = {(name, options.packages): toolchain for name, toolchain in options.toolchains.items()}
     with phase("execute", "programs") as progress:
         found = run_in_pool(
-            programs, options.language_of, isolation, verdicts=verdicts, progress=progress, toolchains=known
+            programs,
+            partial(get_registry().language, configured=options.language),
+            isolation,
+            verdicts=verdicts,
+            progress=progress,
+            toolchains=known,
         )
     outcomes = iter(zip(programs, found, strict=True))
     return [[_verdict(text, *next(outcomes)) for text in texts] for texts in resps]

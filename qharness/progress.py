@@ -7,11 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from enum import IntEnum
 from functools import partial
 
+from qharness.scoped_value import scoped
 from qharness.visible_text import visible
 
 Listener = Callable[[str, int, int], None]
@@ -91,14 +92,9 @@ def kept_when_stopped(kept: Callable[[], str]) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def progress_sent_to(listener: Listener) -> Iterator[None]:
+def progress_sent_to(listener: Listener) -> AbstractContextManager[None]:
     """Inside, all phases call `listener` and show nothing."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
+    return scoped(_listener, listener)
 
 
 class Pace:
@@ -188,12 +184,8 @@ def phase(name: str, unit: str = "") -> Iterator[Progress]:
     if _shown.get() or verbosity() is Verbosity.QUIET:
         yield pace.move
     else:
-        token = _shown.set(True)
-        try:
-            with _bar(pace) if sys.stderr.isatty() else _lines(pace):
-                yield pace.move
-        finally:
-            _shown.reset(token)
+        with scoped(_shown, True), _bar(pace) if sys.stderr.isatty() else _lines(pace):
+            yield pace.move
     detail(pace.summary)
 
 

@@ -110,8 +110,13 @@ class Registry:
         entry = self.families.get(task.partition(":")[0]) if ":" in task.partition("@")[0] else None
         return entry.value if entry else None
 
-    def language(self, name: str) -> Language:
-        """Make the language that a document names, with its default options: `c++` is a name and no spec string."""
+    def language(self, name: str, configured: Language | None = None) -> Language:
+        """Make the language that a document names, with its default options: `c++` is a name and no spec string.
+
+        Where `configured` is that language, with options of its own, return it.
+        """
+        if configured and configured.name == name:
+            return configured
         return _find(name, self.languages, "language")()
 
     def configured_language(self, spec: str) -> Language:

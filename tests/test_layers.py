@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import REPOSITORY, tool
 
 LAYERS = [
-    {"errors", "visible_text", "syntax_trees"},
+    {"errors", "visible_text", "syntax_trees", "scoped_value"},
     {"bounds", "spec"},
     {"api", "specs"},
     {"progress"},

@@ -107,11 +107,11 @@ def read_run_rows(folder: Path) -> RunRows:
     return run_rows(record, folder)
 
 
-def run_rows(record: RunRecord, folder: Path) -> RunRows:
-    """Read the rows of a run whose record has been read."""
-    spec = record.spec
-    rows, metric = read_rows(folder), record.main_metric_name
-    return RunRows(folder, spec.task_name, rows, metric, record.noise, spec.prompting, spec.language)
+def run_rows(record: RunRecord, folder: Path, rows: Sequence[SampleRow] = ()) -> RunRows:
+    """Read the rows of a run whose record has been read; or take `rows`, if there are any."""
+    spec, rows = record.spec, rows or read_rows(folder)
+    metric, noise = record.main_metric_name, record.noise
+    return RunRows(folder, spec.task_name, rows, metric, noise, spec.prompting, spec.language)
 
 
 def read_rows(folder: Path) -> Sequence[SampleRow]:

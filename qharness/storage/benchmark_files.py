@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from qharness.api.tasks import Document
 from qharness.errors import DataError, first_line
+from qharness.scoped_value import scoped
 from qharness.storage.atomic_writer import write_bytes
 from qharness.storage.disk_errors import named
 from qharness.storage.json_reader import decode, json_lines
@@ -78,11 +79,8 @@ def mirror_dir(data_dir: str | Path | None = None) -> Path | None:
 def recording() -> Iterator[FilesRead]:
     """Yield what collects each benchmark file that is read inside."""
     files = FilesRead()
-    token = _files_read.set(files)
-    try:
+    with scoped(_files_read, files):
         yield files
-    finally:
-        _files_read.reset(token)
 
 
 def test_split(rows: Iterable[Document], packages: Sequence[str] = ()) -> dict[str, Dataset]:

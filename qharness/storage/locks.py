@@ -13,6 +13,7 @@ from typing import Protocol
 
 from qharness.errors import BusyError
 from qharness.progress import note
+from qharness.scoped_value import scoped
 from qharness.storage.benchmark_files import cache_path
 from qharness.storage.ownership import make_private
 
@@ -30,14 +31,9 @@ class Claim(Protocol):
 _claim: ContextVar[Claim | None] = ContextVar("claim", default=None)
 
 
-@contextmanager
-def claims_through(claim: Claim) -> Iterator[None]:
+def claims_through(claim: Claim) -> AbstractContextManager[None]:
     """Let `claimed_elsewhere` hold results by `claim` inside."""
-    token = _claim.set(claim)
-    try:
-        yield
-    finally:
-        _claim.reset(token)
+    return scoped(_claim, claim)
 
 
 def claimed_elsewhere(path: Path, *, wait: bool) -> AbstractContextManager[object]:

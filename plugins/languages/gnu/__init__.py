@@ -75,7 +75,7 @@ def gnu_toolchain(
         tool=found,
         executable_files=True,
         checker_bytes=_COMPILERS_BYTES,
-        limit_address_space="address" not in "".join(more),  # its sanitizer reserves terabytes
+        limit_address_space=sanitize not in ("address", "both"),  # its sanitizer reserves terabytes
     )
 
 

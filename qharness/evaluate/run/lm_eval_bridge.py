@@ -121,9 +121,8 @@ class LoadedTask:
     @cached_property
     def toolchains(self) -> dict[str, Toolchain]:
         """The toolchain of each language, looked for once, with the task's packages. Raises MissingDependencyError."""
-        own = {self.language.name: self.language} if self.language else {}
-        found = {name: own.get(name) or get_registry().language(name) for name in self.languages}
-        return {name: find_toolchain(language, self.packages) for name, language in found.items()}
+        registry = get_registry()
+        return {name: find_toolchain(registry.language(name, self.language), self.packages) for name in self.languages}
 
     @cached_property
     def languages(self) -> list[str]:

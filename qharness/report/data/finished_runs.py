@@ -19,7 +19,7 @@ from qharness.specs import RAW, MaxLoss, RunSpec
 from qharness.stats.analyses import failure_kinds
 from qharness.stats.intervals import Interval, mean_interval, pass_at_k_interval
 from qharness.stats.pairing import Key as Problem
-from qharness.stats.pairing import RunRows, by_problem, passes, read_rows
+from qharness.stats.pairing import RunRows, by_problem, passes, run_rows
 
 FULL = "none"
 _SEED = 0  # of the bootstrap
@@ -133,11 +133,7 @@ class FinishedRun:
     @cached_property
     def run_rows(self) -> RunRows:
         """The rows as comparisons take them. Raises SamplesError where a task writes none."""
-        record = self.result.record
-        rows = self.rows or read_rows(self.folder)
-        task = record.spec.task_name
-        metric, spec = record.main_metric_name, record.spec
-        return RunRows(self.folder, task, rows, metric, record.noise, spec.prompting, spec.language)
+        return run_rows(self.result.record, self.folder, self.rows)
 
     @cached_property
     def problems(self) -> dict[Problem, list[SampleRow]]:
