@@ -61,6 +61,28 @@ def test_what_is_compared_with_a_run_that_failed_fails_with_it() -> None:
     assert group and group.jobs == [other] and schedule.take() is None
 
 
+def test_a_large_schedule_asks_each_job_once_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its work grows with the jobs, not with their square; groups begin in their order, once what they need has ended."""
+    (tmp_path / "run.json").write_text("{}")
+    needs, asked = Job.needs.fget, []
+    assert needs is not None
+    monkeypatch.setattr(Job, "needs", property(lambda self: asked.append(self) or needs(self)))
+    bases = [run(task, model=model, compare=False) for model in "xy" for task in "tuv"]
+    quants = [f"rtn:4,group_size={size}" for size in range(1, 50)]
+    quantized = [[run(task, model=model, quant=quant) for task in "tuv"] for model in "xy" for quant in quants]
+    schedule = Schedule([*bases, *(each for group in quantized for each in group)])
+    assert schedule.take() and schedule.take() and schedule.take() is None
+    for each in bases:
+        schedule.end(each, JobOutcome(tmp_path))
+    begun = []
+    while group := schedule.take():
+        begun.append(group.jobs)
+        for each in group.jobs:
+            schedule.end(each, JobOutcome(tmp_path))
+    assert begun == quantized and not schedule.open
+    assert len(asked) == len(bases) + sum(map(len, quantized))
+
+
 def test_what_another_process_is_at_comes_last_and_is_waited_for() -> None:
     jobs = [Job(RunSpec(task="t", model=model), kind="x") for model in "abc"]
     schedule = Schedule(jobs)

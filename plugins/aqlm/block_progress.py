@@ -1,14 +1,13 @@
-"""A cache of finished blocks on disk, from which a quantization that was killed goes on, and messages of progress."""
+"""A cache of finished blocks on disk, from which a quantization that was killed goes on, and a count of its steps."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,29 +132,3 @@ class Steps:
         """Count steps as not to be done: those of a part that was done before, or an epoch that is not needed."""
         self.total -= count
         self.report(self.done, self.total)
-
-
-@dataclass
-class Clock:
-    """Logs how many of `total` parts are done, and how long the rest takes at the pace so far."""
-
-    log: Callable[[str], None]
-    total: int
-    _started: float = field(default_factory=time.monotonic)
-    _worked: int = 0
-
-    def done(self, number: int, what: str, counts: bool = True) -> None:
-        """Log that part `number`, from 1, is done. `counts` is False for a part that was read from the cache."""
-        self._worked += counts
-        if not counts:
-            self._started = time.monotonic() if not self._worked else self._started
-            self.log(f"aqlm: {what} {number} of {self.total} was done before")
-            return
-        left = (time.monotonic() - self._started) / self._worked * (self.total - number)
-        self.log(f"aqlm: {what} {number} of {self.total}, about {_duration(left)} left")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from qharness import find_blocks, replace_module
 from qharness.plugins.aqlm.bit_allocation import Shape
 from qharness.plugins.aqlm.block import Tuning, collect_xtx, linear_of, quantize_block, tune_block
-from qharness.plugins.aqlm.block_progress import Clock, PartCache, Steps
+from qharness.plugins.aqlm.block_progress import PartCache, Steps
 from qharness.plugins.aqlm.layer import Search
 from qharness.plugins.aqlm.replay import Replay, batches, hidden, working_on
 from qharness.plugins.aqlm.weight import AqlmLinear, QuantizedWeight
@@ -55,7 +55,6 @@ def quantize_blocks(
     inputs = batches(sequences, _CPU_BATCH if device.type == "cpu" else 8)
     replay = Replay.of(model, inputs, blocks, device)
     order = [*replay.blocks, *(name for name in blocks if name not in replay.blocks)]
-    clock = Clock(log, len(order))
     for number, name in enumerate(order, 1):
         block = blocks[name]
         reached = name in replay.blocks
@@ -65,11 +64,11 @@ def quantize_blocks(
             if part is not None:
                 _restore(block, inner, part)
                 steps.drop(block_steps(len(inner), plan))
-                clock.done(number, "block", counts=False)
+                log(f"aqlm: block {number} of {len(order)} was done before")
             else:
                 said = _quantize(replay, name, block, inner, plan, steps)
                 cache.write(f"block-{number:04d}", block.state_dict())
-                clock.done(number, f"{said}; block")
+                log(f"aqlm: block {number} of {len(order)}: {said}")
             if reached and number < len(order):
                 replay.advance(name)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
 
 from qharness.evaluate.run.run_folder import read_run
 from qharness.results import RunResult
@@ -20,19 +22,37 @@ class Group:
     wait: bool
 
 
+_Key = tuple[ModelSpec, bool]
+
+
 class Schedule:
-    """The jobs that have not ended. A job that another process is at goes to the end, and is waited for then."""
+    """The jobs that have not ended. A job that another process is at goes to the end, and is waited for then.
+
+    A group that cannot begin waits for one job, and is looked at again when that has ended.
+    """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._groups: dict[tuple[ModelSpec, bool], list[Job]] = {}
+        self._groups: dict[_Key, list[Job]] = {}  # those that were not taken
+        self._needs: dict[Job, Job | None] = {}
+        self._needed_by: defaultdict[Job, list[Job]] = defaultdict(list)
+        self._to_look_at: list[tuple[int, _Key]] = []  # a heap: what came first is first
+        self._waiting: defaultdict[Job, list[tuple[int, _Key]]] = defaultdict(list)
+        self._places = count()
         self._open: set[Job] = set()
         self._losses: Counter[tuple[Job, str]] = Counter()
         for job in jobs:
+            self._needs[job] = needs = job.needs
+            if needs is not None:
+                self._needed_by[needs].append(job)
             self._add(job, wait=False)
 
     def _add(self, job: Job, *, wait: bool) -> None:
         self._open.add(job)
-        self._groups.setdefault((job.model, wait), []).append(job)
+        key = (job.model, wait)
+        if key not in self._groups:
+            self._groups[key] = []
+            heappush(self._to_look_at, (next(self._places), key))
+        self._groups[key].append(job)
 
     @property
     def open(self) -> bool:
@@ -41,10 +61,17 @@ class Schedule:
 
     def take(self) -> Group | None:
         """The next jobs to begin; None where there are none, or none before some that were taken end."""
-        for (key, wait), jobs in self._groups.items():
-            if not any(job.needs in self._open and job.needs not in jobs for job in jobs):
-                del self._groups[key, wait]
-                return Group(jobs, wait)
+        while self._to_look_at:
+            place, key = heappop(self._to_look_at)
+            jobs = self._groups.get(key)
+            if jobs is None:  # all of them were dropped
+                continue
+            needed = {self._needs[job] for job in jobs}.difference(jobs)
+            awaited = next((job for job in needed if job in self._open), None)
+            if awaited is None:
+                del self._groups[key]
+                return Group(jobs, wait=key[1])
+            self._waiting[awaited].append((place, key))
         return None
 
     def end(self, job: Job, outcome: JobOutcome) -> list[Attempt]:
@@ -52,24 +79,33 @@ class Schedule:
         if outcome.busy:
             self._add(job, wait=True)
             return []
-        self._open.discard(job)
+        self._close(job)
         ended = _attempt(job, outcome)
         if not ended.error:
             return [ended]
-        dependents = [each for jobs in self._groups.values() for each in jobs if each.needs == job]
-        self._drop(dependents)
         reason = JobOutcome(error=f"what it is compared with failed: {ended.error}")
-        return [ended, *(_attempt(each, reason) for each in dependents)]
+        return [ended, *(_attempt(each, reason) for each in self._needed_by[job] if self._drop(each))]
 
     def lost(self, job: Job, cause: str = "process") -> int:
         """Record that what a job ran on died, its process or its machine; return how often that has happened to it."""
         self._losses[job, cause] += 1
         return self._losses[job, cause]
 
-    def _drop(self, dropped: list[Job]) -> None:
-        self._open.difference_update(dropped)
-        left = {key: [job for job in jobs if job not in dropped] for key, jobs in self._groups.items()}
-        self._groups = {key: jobs for key, jobs in left.items() if jobs}
+    def _close(self, job: Job) -> None:
+        self._open.discard(job)
+        for entry in self._waiting.pop(job, ()):
+            heappush(self._to_look_at, entry)
+
+    def _drop(self, job: Job) -> bool:
+        """Take a job out of its group; whether it was still in one."""
+        for key in ((job.model, False), (job.model, True)):
+            if job in self._groups.get(key, ()):
+                self._groups[key].remove(job)
+                if not self._groups[key]:
+                    del self._groups[key]
+                self._close(job)
+                return True
+        return False
 
 
 def _attempt(job: Job, outcome: JobOutcome) -> Attempt:
