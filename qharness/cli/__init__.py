@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperCommand
 
+from qharness.cli.busy_cores import spare_busy_cores  # isort: skip  (first: it looks how busy the machine is meanwhile)
 from qharness.cli import (
     cache,
     choose,
@@ -110,6 +111,7 @@ def main() -> None:
 
 def _status() -> int:
     """Run the command and return the exit status; an error is the last line on standard error."""
+    spare_busy_cores()
     try:
         code = app(prog_name="qharness", standalone_mode=False)
         sys.stdout.flush()
