@@ -111,7 +111,7 @@ class _Event:
 
 def jobs_of(number: int, tasks: int, output: Path) -> list[Job]:
     """Jobs of full precision and enough quantizations of it, each on every task."""
-    quants = [f"rtn:{bits},group_size={size}" for size in range(1, number) for bits in (2, 3, 4, 8)]
+    quants = [f"rtn:{bits},group={size}" for size in range(1, number) for bits in (2, 3, 4, 8)]
     specs = [
         RunSpec(f"task-{task}", quant=quant, output=output)
         for quant in ["none", *quants[: number // tasks - 1]]

@@ -192,6 +192,7 @@ def build_registry(
     return _collect(manager, versions, broken)
 
 
+@cache
 def own_version() -> str:
     """Return the version of the installed qharness."""
     try:

@@ -68,7 +68,7 @@ def test_a_large_schedule_asks_each_job_once_what_it_needs(tmp_path: Path, monke
     assert needs is not None
     monkeypatch.setattr(Job, "needs", property(lambda self: asked.append(self) or needs(self)))
     bases = [run(task, model=model, compare=False) for model in "xy" for task in "tuv"]
-    quants = [f"rtn:4,group_size={size}" for size in range(1, 50)]
+    quants = [f"rtn:4,group={size}" for size in range(1, 50)]
     quantized = [[run(task, model=model, quant=quant) for task in "tuv"] for model in "xy" for quant in quants]
     schedule = Schedule([*bases, *(each for group in quantized for each in group)])
     assert schedule.take() and schedule.take() and schedule.take() is None

@@ -54,3 +54,21 @@ def test_each_thing_is_resolved_once(in_process: Cli, tmp_path: Path, monkeypatc
         for counts in (specs, configs, documents, languages):
             counts.clear()
     assert len(read) == 2
+
+
+def test_a_plan_looks_once_at_what_its_jobs_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A large grid's `--dry-run`: a task is loaded once for all quantizers, and a configuration for all of its model's."""
+    from qharness import RunSpec
+    from qharness.evaluate.run import lm_eval_bridge
+    from qharness.study import run_jobs  # noqa: F401 - as above
+    from qharness.study.jobs import Job
+    from qharness.study.sweep import plan, with_baselines
+
+    tasks = counted(monkeypatch, lm_eval_bridge, "load_task", lambda name, *_: name)
+    configs = counted(monkeypatch, transformers.AutoConfig, "from_pretrained", lambda source, *_, **__: source)
+    names = ("tiny-python", "tiny-java")
+    wanted = [RunSpec(task, quant=f"rtn:{bits}", output=tmp_path, samples=2) for bits in (2, 3, 4, 8) for task in names]
+    planned = list(plan([Job(spec) for spec in with_baselines(wanted)]))
+    assert len(planned) == 10 and not any(each.error for each in planned)
+    assert len({each.folder for each in planned}) == 10
+    assert tasks == dict.fromkeys(names, 1) and list(configs.values()) == [1]

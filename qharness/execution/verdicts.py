@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import sqlite3
@@ -14,6 +13,7 @@ from dataclasses import asdict
 from qharness.api.languages import Limits, Outcome, Program, Status, Toolchain
 from qharness.execution.sandbox import Isolation
 from qharness.progress import note
+from qharness.registry import own_version
 from qharness.storage.benchmark_files import cache_dir, cache_path
 from qharness.storage.json_values import without_lone_surrogates
 from qharness.storage.ownership import close_to_others
@@ -110,6 +110,6 @@ def verdict_key(program: Program, toolchain: Toolchain, limits: Limits, isolatio
         "limits": asdict(limits),
         "isolation": isolation.name,
         "version": _VERSION,
-        "qharness": importlib.metadata.version("qharness"),
+        "qharness": own_version(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()

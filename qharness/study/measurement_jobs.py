@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from qharness.hosting import profile as run_profile
 from qharness.hosting.instances import extra_instances
 from qharness.noise.noise_measurement import NoiseInputs, measure_noise
 from qharness.quantization.resolution import BoundModel, ResolvedModel, bind_model, bind_set, resolve
+from qharness.registry import own_version
 from qharness.storage.atomic_writer import write_json
 from qharness.storage.json_values import JsonObject
 from qharness.storage.locks import claimed_elsewhere, locked
@@ -30,7 +30,7 @@ def noise(spec: Measurement, memory: Memory, *, wait: bool) -> Path:
 
 def measured_path(kind: str, output: Path, model: ResolvedModel, instance: str | None = None) -> Path:
     """`OUTPUT/KIND/<model>--<quant>--<calib>--<hash>.json`."""
-    key = {**model.key(), "qharness": importlib.metadata.version("qharness")}
+    key = {**model.key(), "qharness": own_version()}
     if instance is not None:
         key["instance"] = instance
     return output / kind / f"{folder_name(model.name_parts, key, {})}.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from qharness.errors import QHarnessError
 from qharness.progress import kept_when_stopped
 from qharness.quantization.resolution import bind_model
-from qharness.specs import RunSpec
+from qharness.specs import ModelSpec, RunSpec
 from qharness.study.executors import Executor, Watcher
 from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Attempt, Job, Measurement, with_baselines
@@ -20,7 +20,11 @@ from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
 
 if TYPE_CHECKING:
+    from qharness.evaluate.run.lm_eval_bridge import LoadedTask
     from qharness.evaluate.run.run_plan import PlannedRun
+    from qharness.models.checkpoint import Checkpoint
+    from qharness.models.server_model import ServerModel
+    from qharness.quantization.resolution import ResolvedModel
 
 __all__ = ["Attempt", "PlannedJob", "carry_out", "plan", "sweep", "with_baselines"]
 
@@ -48,29 +52,58 @@ class PlannedJob:
         return f"resumes: {self.found:,} of {self.completions:,} completions are there" if self.found else "to do"
 
 
+class _Shared:
+    """The tasks, models and checkpoints of a study's jobs, each looked at once."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, LoadedTask] = {}
+        self._models: dict[ModelSpec, ResolvedModel] = {}
+        self._sources: dict[Hashable, Checkpoint | ServerModel] = {}
+
+    def task(self, spec: RunSpec) -> LoadedTask:
+        """A spec's task. It is set to the spec's sampling later, so it is shared by those of one sampling."""
+        from qharness.study.run_jobs import checked_task
+
+        key = spec.task, spec.data_dir, spec.seed, spec.language, spec.allow_unsandboxed, spec.sampling
+        if key not in self._tasks:
+            self._tasks[key] = checked_task(spec)
+        return self._tasks[key]
+
+    def model(self, spec: ModelSpec) -> ResolvedModel:
+        """A spec's model, with the checkpoint of others that it is the quantization of too."""
+        from qharness.quantization.resolution import resolve
+
+        if spec not in self._models:
+            key = spec.model, spec.trust_remote_code, spec.base_url, spec.api_key_env
+            model = resolve(bind_model(spec), self._sources.get(key))
+            self._models[spec] = model
+            self._sources[key] = model.source
+        return self._models[spec]
+
+
 def plan(jobs: Sequence[Job]) -> Iterator[PlannedJob]:
     """The jobs that `carry_out` would do, and those that are done, without loading a model."""
     from qharness.evaluate.run.lm_eval_bridge import (
         quiet,  # with torch and lm-eval, which a study's parent does without
     )
 
+    shared = _Shared()
     with quiet():
         for job in jobs:
             try:
-                yield _plan(job)
+                yield _plan(job, shared)
             except QHarnessError as error:
                 yield PlannedJob(job, error=str(error))
 
 
-def _plan(job: Job) -> PlannedJob:
+def _plan(job: Job, shared: _Shared) -> PlannedJob:
     """Find where a job's result belongs and whether it is there. Raises QHarnessError for a job that cannot be done."""
     from qharness.evaluate.run.run_folder import read_run
     from qharness.evaluate.run.run_plan import count_completions, plan_run
-    from qharness.quantization.resolution import resolve
     from qharness.study.measurement_jobs import measured_path
-    from qharness.study.run_jobs import check_model, checked_task
+    from qharness.study.run_jobs import check_model
 
-    spec, model = job.spec, resolve(bind_model(job.model))
+    spec, model = job.spec, shared.model(job.model)
     at_hand = model.source.is_local  # a model that is on the Hub only, or on a server, the run will look at
     if isinstance(spec, Measurement):
         if at_hand:
@@ -79,7 +112,7 @@ def _plan(job: Job) -> PlannedJob:
         return PlannedJob(job, path, path.is_file())
     if at_hand:
         check_model(spec, model)
-    run = plan_run(spec, model, checked_task(spec))
+    run = plan_run(spec, model, shared.task(spec))
     completions, found = count_completions(run)
     return PlannedJob(job, run.folder, read_run(run.folder) is not None, run=run, completions=completions, found=found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from qharness.models.decoding import Decoding
 from qharness.models.lm_interface import DEPENDENT_BATCH_SIZE
 from qharness.progress import note
 from qharness.quantization.resolution import ResolvedModel
+from qharness.registry import own_version
 from qharness.specs import RunSpec, Sampling
 from qharness.storage.json_values import JsonObject
 from qharness.storage.locks import claimed_elsewhere, locked
@@ -73,7 +73,7 @@ def _key(spec: RunSpec, model: ResolvedModel, task: LoadedTask) -> dict[str, obj
         "temperature": spec.temperature,
         "top_p": spec.top_p,
         "max_new_tokens": spec.max_new_tokens,
-        "qharness": importlib.metadata.version("qharness"),
+        "qharness": own_version(),
     }
     if spec.backend != "hf":  # left out, so that runs from before there was another are found
         key["backend"] = spec.backend
