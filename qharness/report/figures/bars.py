@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SEED = 0  # of the bootstrap
+_MOST_PANELS, _MOST_BARS = 24, 200  # more are not to be read; the tables have them
 
 
 def difficulty(collection: Collection) -> list[ReportFigure]:
@@ -31,6 +32,8 @@ def difficulty(collection: Collection) -> list[ReportFigure]:
         if not levels:
             continue
         models = _by_model(collection, list(levels))
+        if not _can_be_read(models):
+            continue
         figure, all_axes = panels(len(models), width=max(5.5, 0.5 * max(map(len, models.values()))), height=3.2)
         looks = styles([label for of_model in models.values() for label in of_model])
         for axes, (model, of_model) in zip(all_axes, models.items(), strict=True):
@@ -66,7 +69,7 @@ def failures(collection: Collection) -> list[ReportFigure]:
         kinds = [
             kind for kind in counts[runs[0]] if kind != Status.PASSED and any(each[kind] for each in counts.values())
         ]
-        if not kinds:
+        if not kinds or not _can_be_read(models):
             continue
         figure, all_axes = panels(len(models), heights=[1.2 + 0.3 * len(of_model) for of_model in models.values()])
         for axes, (model, of_model) in zip(all_axes, models.items(), strict=True):
@@ -88,6 +91,11 @@ def _draw_stack(axes: Axes, counts: Sequence[Mapping[str, int]], kinds: Sequence
         shares = np.array([100 * each[kind] / max(1, sum(each.values())) for each in counts])
         axes.barh(range(len(counts)), shares, left=left, height=0.7, **style.bars, label=kind)
         left += shares
+
+
+def _can_be_read(models: Mapping[str, Mapping[str, FinishedRun]]) -> bool:
+    """Whether a figure with a panel for each model, and a bar in it for each of its runs, is one to look at."""
+    return len(models) <= _MOST_PANELS and sum(map(len, models.values())) <= _MOST_BARS
 
 
 def _by_model(collection: Collection, runs: Sequence[FinishedRun]) -> dict[str, dict[str, FinishedRun]]:
