@@ -170,7 +170,7 @@ def test_changed_data_of_a_benchmark_is_noticed(made: tuple[RunSpec, RunResult],
 
 def test_a_damaged_note_is_none(made: tuple[RunSpec, RunResult]) -> None:
     spec, _ = made
-    path = known_runs._path(spec, bind_model(spec.model_spec))
+    path = known_runs._path(spec, bind_model(spec.model_spec), known_runs.FolderHashes())
     assert path is not None
     good = path.read_bytes()
     for text in (b"", b"[]", b'{"run": 1}', good[: len(good) // 2]):

@@ -36,14 +36,26 @@ _DEVICES = ("nvidia[0-9]*", "dxg", "kfd")
 _TASK_FILES = (".yaml", ".py", ".json", ".jsonl")
 
 
-def known_results(specs: Sequence[RunSpec], bound: BoundModel) -> list[RunResult] | None:
+class FolderHashes(dict[Path, str]):
+    """Hashes of folders' files of tasks, by size and time; each is walked once, and taken not to change meanwhile."""
+
+    def __missing__(self, folder: Path) -> str:
+        self[folder] = stat_hash(sources_below(folder, *_TASK_FILES))
+        return self[folder]
+
+
+def known_results(
+    specs: Sequence[RunSpec], bound: BoundModel, hashes: FolderHashes | None = None
+) -> list[RunResult] | None:
     """The results of runs that are all whole, and whose note still holds; None where any is not known so.
 
-    `bound`: the model of the specs. Each is compared with its baseline anew, as when it was made.
+    `bound`: the model of the specs. Each is compared with its baseline anew, as when it was made. `hashes`: those that
+    calls for other specs share.
     """
+    hashes = FolderHashes() if hashes is None else hashes
     found: list[tuple[RunResult, RunResult | None]] = []
     for spec in specs:
-        run = _known(spec, bound)
+        run = _known(spec, bound, hashes)
         if run is None:
             return None
         found.append(run)
@@ -63,17 +75,17 @@ def remember(spec: RunSpec, bound: BoundModel, run: Path, baseline: Path | None,
     """
     read = sorted(str(path.absolute()) for path in files)
     with suppress(CacheError, DiskError, OSError):
-        path = _path(spec, bound)
+        path = _path(spec, bound, FolderHashes())
         if path is not None:
             folders = [None if folder is None else str(folder.absolute()) for folder in (run, baseline)]
             document = {"run": folders[0], "baseline": folders[1], "files": read}
             write_json(path, {**document, "hash": stat_hash(map(Path, read))})
 
 
-def _known(spec: RunSpec, bound: BoundModel) -> tuple[RunResult, RunResult | None] | None:
+def _known(spec: RunSpec, bound: BoundModel, hashes: FolderHashes) -> tuple[RunResult, RunResult | None] | None:
     """The finished run of a request, and the one it is compared with, if any."""
     try:
-        path = _path(spec, bound)
+        path = _path(spec, bound, hashes)
         written = read_json(path, DataError) if path is not None and path.is_file() else None
         if written is None or stat_hash(map(Path, written["files"])) != written["hash"]:
             return None
@@ -95,7 +107,7 @@ def _result(spec: RunSpec, folder: str | Path) -> RunResult | None:
     return None if document is None else RunResult(place, document)
 
 
-def _path(spec: RunSpec, bound: BoundModel) -> Path | None:
+def _path(spec: RunSpec, bound: BoundModel, hashes: FolderHashes) -> Path | None:
     """The file of the note on a request; None of one whose run another program than ours may change unseen."""
     registry = get_registry()
     if spec.base_url is not None or spec.drawn is not None or registry.family(spec.task) is not None:
@@ -113,22 +125,26 @@ def _path(spec: RunSpec, bound: BoundModel) -> Path | None:
         *(model.identity for model in models),
         program_hash(),
         sorted(registry.plugins.items()),
-        stat_hash(_files(spec, bound)),
+        *(hashes[folder] for folder in _task_folders(spec)),
+        stat_hash(_plugin_files(spec, bound)),
         os.environ.get("CUDA_VISIBLE_DEVICES"),
         *sorted(str(path) for pattern in _DEVICES for path in Path("/dev").glob(pattern)),
     )
     return cache_path(KIND, f"{key}.json")
 
 
-def _files(spec: RunSpec, bound: BoundModel) -> Iterator[Path]:
-    """The files that say what the task is, and the code of the plugins that the run uses."""
+def _task_folders(spec: RunSpec) -> list[Path]:
+    """The folders of the files that say what the task is."""
     registry = get_registry()
     folders = {entry.value.source.folder for entry in registry.tasks.values()}
     if spec.base_task not in registry.tasks and (package := find_spec("lm_eval")) and package.origin:
         folders.add(Path(package.origin).parent / "tasks")
-    for folder in sorted(folders):
-        yield from sources_below(folder, *_TASK_FILES)
-    perturbations = [offer.value for offer in registry.perturbations.values()] if spec.perturbation else []
+    return sorted(folders)
+
+
+def _plugin_files(spec: RunSpec, bound: BoundModel) -> Iterator[Path]:
+    """The code of the plugins that the run uses."""
+    perturbations = [offer.value for offer in get_registry().perturbations.values()] if spec.perturbation else []
     for used in (type(bound.quantizer), type(bound.calibration_set), *perturbations):
         code = getattr(sys.modules.get(used.__module__), "__file__", None)
         if code:

@@ -15,7 +15,7 @@ from qharness.specs import ModelSpec, RunSpec
 from qharness.study.executors import Executor, Watcher
 from qharness.study.executors.in_process import InProcess
 from qharness.study.jobs import Attempt, Job, Measurement, with_baselines
-from qharness.study.known_runs import known_results
+from qharness.study.known_runs import FolderHashes, known_results
 from qharness.study.live_view import Lines
 from qharness.study.schedule import Schedule
 
@@ -135,7 +135,8 @@ def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list
         return f"{done} of {len(jobs)} jobs are done, and completions of the others are kept in their folders"
 
     with kept_when_stopped(kept):
-        for attempt in filter(None, map(_known, jobs)):
+        hashes = FolderHashes()
+        for attempt in filter(None, (_known(job, hashes) for job in jobs)):
             watcher.ended(attempt)
             attempts[attempt.job] = attempt
         left = [job for job in jobs if job not in attempts]
@@ -147,12 +148,12 @@ def carry_out(jobs: Sequence[Job], executor: Executor, watcher: Watcher) -> list
     return [attempts[job] for job in jobs]
 
 
-def _known(job: Job) -> Attempt | None:
+def _known(job: Job, hashes: FolderHashes) -> Attempt | None:
     """The attempt of a run that is known to be done, in a folder of this machine; None of any other job."""
     if not isinstance(job.spec, RunSpec) or job.kind != "run" or job.remote is not None:
         return None
     try:
-        results = known_results([job.spec], bind_model(job.model))
+        results = known_results([job.spec], bind_model(job.model), hashes)
     except QHarnessError:  # the executor says so
         return None
     return Attempt(job, results[0], path=results[0].folder) if results else None
