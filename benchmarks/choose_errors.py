@@ -1,11 +1,15 @@
 """How often a search for the smallest model that holds is wrong, and what it saves, where the losses are known.
 
     python benchmarks/choose_errors.py [--size 161x20] [--max-loss 2] [--searches 10000] [--savings 400] [--seed 0]
+    python benchmarks/choose_errors.py --report 4000 [--size 161x20] [--max-loss 2]
 
 Full precision and the candidates are drawn as in verdict_errors.py, and then some pairs are changed at random, so that
 the mean loss on the benchmark's own problems and samples is exactly what it should be: that is what a search judges.
 First, searches over four candidates which all lose one pair more than the margin: how often is any accepted? Then, for
 one candidate and for several, how many times fewer programs a search takes than running everything; medians.
+
+With --report: searches over one candidate whose loss is the margin on problems like these, and how often `report`,
+which judges the pairs that the search used as if their number had been fixed, says that it holds.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from verdict_errors import WAYS, Size, draw, percent
+from verdict_errors import WAYS, Size, draw, evidence, percent
 
 from qharness.evaluate.run.drawing_order import drawing_order
 from qharness.results.verdict import VerdictClass
+from qharness.specs import MaxLoss
 from qharness.stats.intervals import LEVEL
 from qharness.stats.sequential_verdict import SequentialRule
 
@@ -60,6 +65,21 @@ def errors(size: Size, way: str, margin: float, searches: int, rng: np.random.Ge
     return accepted / searches
 
 
+def reported(size: Size, way: str, margin: MaxLoss, searches: int, rng: np.random.Generator) -> float:
+    """The share of searches after which `report` says holds, of a candidate whose true loss is the margin."""
+    held = 0
+    for seed in range(searches):
+        first, second = draw(size, way, margin.fraction, rng)
+        order = drawing_order(size.problems, size.samples, seed)
+        losses = (first.astype(np.float64) - second).ravel()[order]
+        used = np.zeros(size.problems * size.samples, dtype=bool)
+        used[order[: SequentialRule(len(order), margin.fraction, LEVEL, LEVEL).judge(losses).pairs]] = True
+        drawn = used.reshape(first.shape)
+        found = evidence(first, second, margin, drawn)
+        held += found.p_holds() <= LEVEL and not found.silent
+    return held / searches
+
+
 def saved(
     size: Size, way: str, losses: Sequence[float], margin: float, searches: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
@@ -80,8 +100,17 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=10_000)
     parser.add_argument("--savings", type=int, default=400, help="searches for each figure of what is saved")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=int, metavar="N", help="what report says after N searches, and nothing else")
     options = parser.parse_args()
     rng, margin, size = np.random.default_rng(options.seed), options.max_loss / 100, options.size
+    if options.report:
+        for way in WAYS:
+            share = reported(size, way, MaxLoss(options.max_loss), options.report, rng)
+            print(
+                f"{way}: report says holds after {percent(share, options.report)} of {options.report} searches",
+                flush=True,
+            )
+        return
     headings = [f"one, loss {100 * loss:g}" for loss in LOSSES] + [
         f"{len(TYPICAL)}, {' '.join(f'{100 * x:g}' for x in TYPICAL)}"
     ]

@@ -68,10 +68,14 @@ def draw(size: Size, way: str, loss: float, rng: np.random.Generator) -> tuple[N
     return first < full[:, None], second < quantized[:, None]
 
 
-def evidence(first: NDArray[np.bool_], second: NDArray[np.bool_], margin: MaxLoss) -> LossEvidence:
-    """The evidence of these pairs."""
+def evidence(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], margin: MaxLoss, drawn: NDArray[np.bool_] | None = None
+) -> LossEvidence:
+    """The evidence of these pairs; of those alone that were `drawn`, bool [problems, samples], if that is given."""
+    there = np.ones_like(first) if drawn is None else drawn
     parts = (first & second, first & ~second, ~first & second, ~first & ~second)
-    kinds, counts = np.unique(np.stack([part.sum(axis=1) for part in parts]), axis=1, return_counts=True)
+    sums = np.stack([(part & there).sum(axis=1) for part in parts])[:, there.any(axis=1)]
+    kinds, counts = np.unique(sums, axis=1, return_counts=True)
     return LossEvidence.of(
         [PairedCounts(*map(int, kind), problems=int(n)) for kind, n in zip(kinds.T, counts, strict=True)], margin
     )
