@@ -103,6 +103,13 @@ def _int4(model: PreTrainedModel) -> PreTrainedModel:
     return how(model)
 
 
+def _int8_int4(model: PreTrainedModel) -> PreTrainedModel:
+    """Quantize weights to 4 bits in groups of 32, and activations to int8; the weights stay a byte each."""
+    import torch
+
+    return _torchao("Int8DynamicActivationIntxWeightConfig", weight_dtype=torch.int4)(model)  # its default is int8
+
+
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
     """Return a function that replaces the blocks' Linears by HQQ's, in place."""
 
@@ -137,7 +144,7 @@ TORCHAO: Mapping[str, LibraryScheme] = {
     "int8wo": LibraryScheme("torchao", _torchao("Int8WeightOnlyConfig")),
     "int8dq": LibraryScheme("torchao", _torchao("Int8DynamicActivationInt8WeightConfig")),
     "int4wo": LibraryScheme("torchao", _int4),
-    "int8dq-int4w": LibraryScheme("torchao", _torchao("Int8DynamicActivationIntxWeightConfig")),
+    "int8dq-int4w": LibraryScheme("torchao", _int8_int4),
     "float8wo": LibraryScheme("torchao", _torchao("Float8WeightOnlyConfig")),
 }
 

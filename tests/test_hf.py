@@ -20,7 +20,8 @@ from tests.aqlm_models import logits
 from tests.asked import bound
 from tests.tiny_models import make_model, tokenizer
 
-RUNS_HERE = {"int8wo": 0.03, "int8dq": 0.06, "int8dq-int4w": 0.06, "float8wo": 0.06}
+# The least and the most that the logits change by: a scheme of 4 bits that changes them as little as 8 do is of 8.
+RUNS_HERE = {"int8wo": (0.005, 0.03), "int8dq": (0.02, 0.06), "int8dq-int4w": (0.1, 0.4), "float8wo": (0.02, 0.06)}
 
 
 def installed(package: str) -> bool:
@@ -38,7 +39,8 @@ def test_torchao(scheme: str, tmp_path: Path) -> None:
     before, size = logits(loaded.model), resident_bytes(loaded.model)
     model = quantize(loaded, f"torchao:{scheme}")
     after = logits(model)
-    assert 0 < (after - before).norm() / before.norm() < RUNS_HERE[scheme]
+    least, most = RUNS_HERE[scheme]
+    assert least < (after - before).norm() / before.norm() < most
     assert resident_bytes(model) < 0.45 * size
     get_registry().quantizer(f"torchao:{scheme}").save(model, tmp_path)
     loaded.tokenizer.save_pretrained(tmp_path)

@@ -207,6 +207,23 @@ def test_a_layer_of_any_kind_shows_its_weight_by_running_it() -> None:
     assert effective_weight(nn.Embedding(4, 300), weight.shape, CPU) is None
 
 
+def test_codes_whose_scale_is_elsewhere_are_no_weight() -> None:
+    """As bitsandbytes' int8 parameter is: a subclass of codes that `dequantize` takes for numbers."""
+
+    class Codes(nn.Parameter):
+        pass
+
+    class Coded(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.linear(x, 0.01 * self.weight)
+
+    weight = torch.randint(-127, 128, (5, 300), generator=torch.Generator().manual_seed(0)).float()
+    layer = Coded(300, 5, bias=False)
+    layer.weight = Codes(weight, requires_grad=False)
+    found = effective_weight(layer, weight.shape, CPU)
+    assert found is not None and relative_noise(0.01 * weight, found) < 1e-10
+
+
 def test_our_int8_layer_shows_what_it_computes_with() -> None:
     draw = torch.Generator().manual_seed(0)
     linear, x = nn.Linear(48, 40), torch.randn(2, 7, 48, generator=draw)

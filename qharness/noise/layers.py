@@ -11,6 +11,7 @@ from qharness.api.quantizers import QuantizedLinear
 
 _PROBE_ROWS = 256
 _PROPORTIONAL = 1e-5  # float32 rounding is well below this, a rounded activation well above
+_AGREEING = 0.25  # an activation in 4 bits errs by less, integer codes without their scale by very much more
 
 
 def effective_weight(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
@@ -41,7 +42,10 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _stated(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
-    """The layer's `weight`: an ordinary one, PyTorch's quantized tensor, or a subclass that can be dequantized."""
+    """The layer's `weight`: an ordinary one, PyTorch's quantized tensor, or a subclass that can be dequantized.
+
+    None where the layer's output is another than that of this weight: a subclass may hold codes, and scales elsewhere.
+    """
     if _is_plain(module):
         weight: Tensor = module.weight  # type: ignore[assignment]
         return weight
@@ -50,9 +54,19 @@ def _stated(module: nn.Module, shape: torch.Size, device: torch.device) -> Tenso
     if not isinstance(found, Tensor) or (type(found) in (Tensor, nn.Parameter) and not found.is_quantized):
         return None  # codes, perhaps
     try:
-        return found.dequantize()
-    except (NotImplementedError, RuntimeError):
+        weight = found.dequantize()
+        return weight if weight.shape == shape and _multiplies_with(module, weight, device) else None
+    except (NotImplementedError, RuntimeError, ValueError, TypeError):
         return None
+
+
+def _multiplies_with(module: nn.Module, weight: Tensor, device: torch.device) -> bool:
+    """Whether the layer's output for random rows is about what this weight gives."""
+    rows = torch.randn(16, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(device)
+    with torch.no_grad():
+        found = (module(rows) - module(torch.zeros_like(rows))).float()
+        expected = rows @ weight.float().to(device).t()
+    return bool((found - expected).norm() <= _AGREEING * expected.norm())
 
 
 def _probed(module: nn.Module, shape: torch.Size, device: torch.device) -> Tensor | None:
