@@ -27,6 +27,7 @@ from qharness import (
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
 
 _GROUP = 64  # weights that share a scale in HQQ and in torchao's 4 bits
@@ -82,7 +83,27 @@ def _quanto(weights: str) -> Callable[[PreTrainedModel], PreTrainedModel]:
 
         return QuantoConfig(weights=weights)
 
-    return _again(settings)
+    def quantize(model: PreTrainedModel) -> PreTrainedModel:
+        made = _again(settings)(model)
+        for module in made.modules():
+            if type(module).__module__.startswith("optimum.quanto"):
+                _leave_inference_mode(module)
+        return made
+
+    return quantize
+
+
+def _leave_inference_mode(module: nn.Module) -> None:
+    """Have a module run with gradients off in another way: quanto's unpacked weights cannot be made in that mode."""
+    forward = module.forward
+
+    def outside(x: Tensor) -> Tensor:
+        import torch
+
+        with torch.inference_mode(False), torch.no_grad():
+            return forward(x)  # type: ignore[no-any-return]
+
+    module.forward = outside  # type: ignore[method-assign]
 
 
 def _torchao(name: str, **arguments: Any) -> Callable[[PreTrainedModel], PreTrainedModel]:
