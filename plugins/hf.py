@@ -218,6 +218,7 @@ class TorchAo(_LibraryQuantizer):
     """Quantizers of torchao, as they are."""
 
     name: ClassVar[str] = "torchao"
+    revision: ClassVar[int] = 2  # int8dq-int4w had 8 bits
     schemes: ClassVar[Mapping[str, LibraryScheme]] = TORCHAO
 
     scheme: str = option("int8wo", f"one of {', '.join(TORCHAO)}")

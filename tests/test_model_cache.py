@@ -356,8 +356,11 @@ def test_nothing_unpickles_but_what_a_process_of_ours_sent() -> None:
 def test_a_quantizer_that_was_revised_makes_its_models_again(
     folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Models(cached_from_s=0.0).get(spec_of(folder_of("llama"), AQLM))
+    before = spec_of(folder_of("llama"), AQLM)
+    Models(cached_from_s=0.0).get(before)
+    key = before.key()  # which names its runs too
     monkeypatch.setattr(Aqlm, "revision", Aqlm.revision + 1)
+    assert spec_of(folder_of("llama"), AQLM).key() != key
     capsys.readouterr()
     Models(cached_from_s=0.0).get(spec_of(folder_of("llama"), AQLM))
     assert "quantized before" not in capsys.readouterr().err

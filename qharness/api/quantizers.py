@@ -123,9 +123,10 @@ class CacheableQuantizer(Protocol):
 
 @runtime_checkable
 class RevisedQuantizer(Protocol):
-    """A cacheable quantizer that has once changed what it makes of the same input.
+    """A quantizer that has once changed what it makes of the same input.
 
-    `revision`: a number that is raised with every such change, so that models cached before it are made again.
+    `revision`: a number that is raised with every such change, so that runs and cached models from before it are made
+    again.
     """
 
     revision: ClassVar[int]

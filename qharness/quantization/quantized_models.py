@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from qharness.api.quantizers import CacheableQuantizer, LayerForm, RevisedQuantizer
+from qharness.api.quantizers import CacheableQuantizer, LayerForm
 from qharness.errors import DataError, DiskError, first_line
 from qharness.models.conventions import follow
 from qharness.models.lm import LoadedLM
@@ -136,13 +136,10 @@ class Models:
 def _about(model: ResolvedModel) -> dict[str, object]:
     """All that decides a quantized model: the key of its place in the cache is a hash of this."""
     offer = get_registry().quantizers[model.quantizer.name]
-    quantizer = model.quantizer
-    revision = {"revision": quantizer.revision} if isinstance(quantizer, RevisedQuantizer) else {}
     return {
         "format": FORMAT,
         **model.key(),
         "plugin": f"{offer.plugin} {offer.version}",
-        **revision,
         **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qharness.api.calibration_sets import CalibrationSet
-from qharness.api.quantizers import Quantizer
+from qharness.api.quantizers import Quantizer, RevisedQuantizer
 from qharness.errors import ModelError
 from qharness.registry import get_registry
 from qharness.spec import unbind
@@ -66,6 +66,7 @@ class ResolvedModel(BoundModel):
             "device": self.spec.device,
             "dtype": self.spec.dtype,
             **({"trust_remote_code": True} if self.spec.trust_remote_code else {}),
+            **({"revision": self.quantizer.revision} if isinstance(self.quantizer, RevisedQuantizer) else {}),
         }
 
     @property
