@@ -101,7 +101,7 @@ def _leave_inference_mode(module: nn.Module) -> None:
         import torch
 
         with torch.inference_mode(False), torch.no_grad():
-            return forward(x)  # type: ignore[no-any-return]
+            return forward(x)
 
     module.forward = outside  # type: ignore[method-assign]
 
@@ -128,7 +128,7 @@ def _int8_int4(model: PreTrainedModel) -> PreTrainedModel:
     """Quantize weights to 4 bits in groups of 32, and activations to int8; the weights stay a byte each."""
     import torch
 
-    return _torchao("Int8DynamicActivationIntxWeightConfig", weight_dtype=torch.int4)(model)  # its default is int8
+    return _torchao("Int8DynamicActivationIntxWeightConfig", weight_dtype=torch.int4)(model)  # type: ignore[attr-defined]  # its default is int8
 
 
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:

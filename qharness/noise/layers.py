@@ -62,10 +62,10 @@ def _stated(module: nn.Module, shape: torch.Size, device: torch.device) -> Tenso
 
 def _multiplies_with(module: nn.Module, weight: Tensor, device: torch.device) -> bool:
     """Whether the layer's output for random rows is about what this weight gives."""
-    rows = torch.randn(16, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(device)
+    rows = torch.randn(16, weight.shape[1], generator=torch.Generator().manual_seed(0)).to(device, weight.dtype)
     with torch.no_grad():
         found = (module(rows) - module(torch.zeros_like(rows))).float()
-        expected = rows @ weight.float().to(device).t()
+        expected = rows.float() @ weight.float().to(device).t()
     return bool((found - expected).norm() <= _AGREEING * expected.norm())
 
 
