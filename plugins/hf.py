@@ -101,9 +101,9 @@ def _leave_inference_mode(module: nn.Module) -> None:
         import torch
 
         with torch.inference_mode(False), torch.no_grad():
-            return forward(x)
+            return forward(x)  # type: ignore[no-any-return]
 
-    module.forward = outside  # type: ignore[method-assign]
+    module.forward = outside
 
 
 def _torchao(name: str, **arguments: Any) -> Callable[[PreTrainedModel], PreTrainedModel]:
@@ -125,10 +125,14 @@ def _int4(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _int8_int4(model: PreTrainedModel) -> PreTrainedModel:
-    """Quantize weights to 4 bits in groups of 32, and activations to int8; the weights stay a byte each."""
+    """Quantize weights to 4 bits in groups of 32, and activations to int8; the weights stay a byte each.
+
+    The default of torchao's class is int8 for both.
+    """
     import torch
 
-    return _torchao("Int8DynamicActivationIntxWeightConfig", weight_dtype=torch.int4)(model)  # type: ignore[attr-defined]  # its default is int8
+    four_bits: torch.dtype = torch.int4  # type: ignore[attr-defined]
+    return _torchao("Int8DynamicActivationIntxWeightConfig", weight_dtype=four_bits)(model)
 
 
 def _hqq(bits: int) -> Callable[[PreTrainedModel], PreTrainedModel]:
