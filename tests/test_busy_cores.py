@@ -30,6 +30,7 @@ def spins(**environment: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=left | environment).stdout.strip()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CoreUse.now() is None, reason="only Linux says how busy its cores are")
 def test_beside_busy_loops_threads_spin_briefly_unless_the_user_says_otherwise(busy_loops: None) -> None:
     assert spins() == "1000"

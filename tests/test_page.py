@@ -409,6 +409,7 @@ def test_bars_by_level_and_by_failure(tmp_path: Path) -> None:
     assert [bar.get_width() for bar in bars] == [37.5, 87.5] and bars.get_label() == "assertion"
 
 
+@pytest.mark.long
 def test_figures_of_more_panels_than_can_be_read_are_not_drawn(tmp_path: Path) -> None:
     levels = {n: "easy" if n < 10 else "hard" for n in range(40)}
     for number in range(25):
