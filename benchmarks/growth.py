@@ -1,4 +1,4 @@
-"""How a run's time and memory grow with samples, with problems and with the model's size, and the exponents.
+"""How a run's time grows with samples, with problems and with the model's size, and the exponents.
 
     python benchmarks/growth.py samples problems
     python benchmarks/growth.py parameters --models build/real/smollm2-135m-instruct build/real/gemma-3-270m ...

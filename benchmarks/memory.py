@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import torch
 from int8_cpu import random_model
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.tiny_models import tokenizer
@@ -68,11 +68,8 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 def parameters(model: str) -> int:
     with torch.device("meta"):
-        from transformers import AutoConfig
-
-        return sum(
-            each.numel() for each in AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model)).parameters()
-        )
+        empty = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model))
+    return sum(each.numel() for each in empty.parameters())
 
 
 def codegen_2b() -> str:

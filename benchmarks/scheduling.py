@@ -69,7 +69,7 @@ class Simulated:
                 waiting.append(group)
             while idle and waiting:
                 idle -= 1
-                for when, event in self._days(_Event(waiting.popleft().jobs)):
+                for when, event in self._days(waiting.popleft().jobs):
                     heappush(events, (when, next(numbers), event))
             self.now, _, event = heappop(events)
             if not event.jobs:
@@ -86,18 +86,18 @@ class Simulated:
             else:
                 yield from schedule.end(event.jobs[0], self.outcome)
 
-    def _days(self, begun: _Event) -> Iterator[tuple[float, _Event]]:
+    def _days(self, jobs: list[Job]) -> Iterator[tuple[float, _Event]]:
         """The events of a worker that begins a group now: each job's end, or its death, and when it is free again."""
         now = self.now + LOAD_HOURS
         death = self.now + self.random.expovariate(1 / self.death_hours) if self.death_hours else float("inf")
-        for number, _ in enumerate(begun.jobs):
+        for number in range(len(jobs)):
             hours = self.random.expovariate(1 / self.job_hours)
             if now + hours > death:
-                yield death, _Event(begun.jobs[number:], died=True)
+                yield death, _Event(jobs[number:], died=True)
                 yield death + REPAIR_HOURS, _Event()
                 return
             now, self.worked = now + hours, self.worked + hours
-            yield now, _Event(begun.jobs[number:])
+            yield now, _Event(jobs[number:])
         yield now, _Event()
 
 
@@ -140,9 +140,7 @@ def main() -> None:
             failed = sum(bool(attempt.error) for attempt in attempts)
             ideal = simulated.worked / arguments.workers
             dies = f"a worker dies after {death_hours} h" if death_hours else "no worker dies"
-            print(
-                f"{dies}: {simulated.now:.1f} h, {simulated.now / ideal:.2f} times the work; {simulated.deaths} deaths"
-            )
+            print(f"{dies}: {simulated.now:.1f} h, {simulated.now / ideal:.2f} times the work")
             print(f"  {simulated.deaths} deaths, {failed} jobs failed; {seconds:.1f} s of the processor")
 
 

