@@ -1,10 +1,11 @@
 """Completions a second: qharness's generation beside lm-eval's own HFLM, on the same requests at the same batch size.
 
-    python benchmarks/generation.py [--model tinycoder|codegen-350M] [--device cpu|cuda] [--batch-size 128]
+    python benchmarks/generation.py [--model tinycoder codegen-350M FOLDER ...] [--device cpu|cuda] [--batch-size 128]
 
 Twenty samples a prompt at temperature 0.2 and top-p 0.95, as Giagnorio et al. 2025 draw them. codegen-350M has random
-weights in that model's shape, so nothing is downloaded; it never ends a completion by itself. Each prints its own
-figure and the ratio; the two take turns, and medians count.
+weights in that model's shape, so nothing is downloaded; it never ends a completion by itself. A checkpoint, a folder or
+a GGUF file, completes eight prompts of at most 64 tokens each. Each prints its own figure and the ratio; the two take
+turns, and medians count.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from qharness.quantization.lm_eval_model import QHarnessLM
 from tests.tiny_models import tokenizer as byte_tokenizer
 
 SAMPLES = 20
+RANDOM = "codegen-350M"
 
 
 def requests(prompts: list[str], max_new_tokens: int) -> list[Instance]:
@@ -41,8 +43,8 @@ def requests(prompts: list[str], max_new_tokens: int) -> list[Instance]:
 
 
 def model(name: str, device: str) -> LoadedModel:
-    if name == "tinycoder":
-        return load_model(name, device)
+    if name != RANDOM:
+        return load_model(name, device, dtype="float32")
     torch.manual_seed(0)
     config = CodeGenConfig(n_layer=20, n_head=16, n_embd=1024, rotary_dim=32, vocab_size=51200, n_positions=2048)
     tokenizer = byte_tokenizer()
@@ -71,17 +73,18 @@ def measure(name: str, prompts: list[str], device: str, batch_size: int, max_new
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--model", choices=["tinycoder", "codegen-350M"], nargs="+", default=["tinycoder", "codegen-350M"]
-    )
+    parser.add_argument("--model", nargs="+", default=["tinycoder", RANDOM])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     (task,) = load_task("tiny-python").tasks.values()
     prompts = [doc["prompt"] for doc in task.eval_docs]
-    settings = {"tinycoder": (prompts[:60], 200, 3), "codegen-350M": (prompts[:2], 64, 1)}
+    settings = {"tinycoder": (60, 200, 3), RANDOM: (2, 64, 1)}
     for name in options.model:
-        measure(name, settings[name][0], options.device, options.batch_size, *settings[name][1:])
+        count, tokens, rounds = settings.get(name, (8, 64, 3))
+        rounds = options.rounds or rounds
+        measure(name, prompts[:count], options.device, options.batch_size, tokens, rounds)
 
 
 if __name__ == "__main__":

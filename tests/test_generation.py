@@ -184,6 +184,25 @@ def test_each_prompt_is_prefilled_once(architecture: str) -> None:
     assert seen == (len(PROMPTS) if model.config.is_encoder_decoder else len(PROMPTS) - 1)
 
 
+def test_prompts_are_read_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that short ones are not padded to the longest, and what is computed of each stays in the processor's cache."""
+    model, read = make_model("llama", sharp=True), list[tuple[int, int]]()
+    decoding = Decoding(1.0, 0.9, 6, (), 1)
+    together = complete(model, 12, decoding)
+
+    def count(module: torch.nn.Module, args: object, kwargs: dict[str, torch.Tensor]) -> None:
+        rows, width = kwargs["input_ids"].shape
+        if width > 1:
+            read.append((rows, width))
+
+    model.register_forward_pre_hook(count, with_kwargs=True)
+    assert complete(model, 12, decoding) == together and len(read) == 1 and read[0][0] == 4
+    read.clear()
+    monkeypatch.setattr("qharness.models.engine._PREFILL_TOKENS", 30)
+    assert complete(model, 12, decoding) == together
+    assert [rows for rows, _ in read] == [2, 1, 1], "the last two are longer than 30 tokens together"
+
+
 def test_finished_rows_leave_and_others_take_their_places() -> None:
     """Completions of uneven lengths take about as many row-steps as they have tokens."""
     model, row_steps = make_model("llama"), 0

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -34,6 +34,7 @@ from qharness.models.special_tokens import EndTokens
 
 _STOP_CHECK_STEPS = 4  # tokens of a completion between searches for a stop sequence
 _IDLE_SHARE = 4  # slots are refilled when one in so many is idle
+_PREFILL_TOKENS = 2048  # of prompts that are read at once, padding included
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,32 @@ class Slots:
             starting = starting[:together]
         counts = Counter(number for number, _ in starting)
         if self._prefilled and (count := counts.pop(self._prefilled[0], 0)):
-            self._join(self._prefilled[1].take([0] * count))
+            self._join([self._prefilled[1].take([0] * count)])
         if counts:
-            new = self._step.prefill(
-                [self._prompts[number].ids for number in counts], self._settings.decoder_start_token_id
-            )
-            self._join(new.take([row for row, count in enumerate(counts.values()) for _ in range(count)]))
-            self._prefilled = next(reversed(counts)), new.take([len(counts) - 1])
+            self._join([self._prefill(numbers, counts) for numbers in self._prefilled_together(list(counts))])
         self.flight += [_Completion(number, key, self._max_new_tokens(number)) for number, key in starting]
+
+    def _prefill(self, numbers: Sequence[int], counts: Mapping[int, int]) -> BatchState:
+        """Read these prompts at once; return as many rows of each as it has completions to start."""
+        prompts = [self._prompts[number].ids for number in numbers]
+        read = self._step.prefill(prompts, self._settings.decoder_start_token_id)
+        self._prefilled = numbers[-1], read.take([len(numbers) - 1])
+        return read.take([row for row, number in enumerate(numbers) for _ in range(counts[number])])
+
+    def _prefilled_together(self, numbers: Sequence[int]) -> Iterator[list[int]]:
+        """Prompts that are read at once, in order; all of them where rows cannot be joined.
+
+        Many at once would be padded to the longest, and have activations that no processor's cache holds.
+        """
+        together: list[int] = []
+        longest = 0
+        for number in numbers:
+            longest = max(longest, len(self._prompts[number].ids))
+            if self._step.joins and together and longest * (len(together) + 1) > _PREFILL_TOKENS:
+                yield together
+                together, longest = [], len(self._prompts[number].ids)
+            together.append(number)
+        yield together
 
     def _startable_together(self, starting: Sequence[tuple[int, SampleKey]]) -> int:
         """How many of these, from the first, can start at once in a batch that none joins later."""
@@ -138,13 +157,14 @@ class Slots:
         alike = itertools.takewhile(lambda each: len(self._prompts[each[0]].ids) == length, starting)
         return sum(1 for _ in alike)
 
-    def _join(self, rows: BatchState) -> None:
-        if self._batch is None:
-            self._batch = rows
+    def _join(self, rows: Sequence[BatchState]) -> None:
+        states = [*([] if self._batch is None else [self._batch]), *rows]
+        if len(states) > 1:
+            values = [each for each in states if isinstance(each, KeyValueState)]
+            assert len(values) == len(states)
+            self._batch = values[0].join(values[1:])
         else:
-            assert isinstance(self._batch, KeyValueState)
-            assert isinstance(rows, KeyValueState)
-            self._batch = self._batch.join(rows)
+            (self._batch,) = states
 
     def _max_new_tokens(self, number: int) -> int:
         used = 1 if self._settings.encoder_decoder else len(self._prompts[number].ids)

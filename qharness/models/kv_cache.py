@@ -75,16 +75,21 @@ class KeyValueState:
         encoded = (self.encoded[0][chosen], self.encoded[1][chosen]) if self.encoded else None
         return KeyValueState(self.step, cache, mask[:, start:], self.logits[chosen], encoded)
 
-    def join(self, others: KeyValueState) -> KeyValueState:
-        """The rows of both; not for encoder-decoder models, whose decoders count positions from the first."""
-        length = max(self.mask.shape[1], others.mask.shape[1])
-        mine, theirs = (length - state.mask.shape[1] for state in (self, others))
+    def join(self, others: Sequence[KeyValueState]) -> KeyValueState:
+        """The rows of all; not for encoder-decoder models, whose decoders count positions from the first."""
+        states = (self, *others)
+        length = max(state.mask.shape[1] for state in states)
+        short = [length - state.mask.shape[1] for state in states]
+        layers = zip(*(_keys_and_values(state.cache) for state in states), strict=True)
         cache = _cache_of(
-            [torch.cat([padded(a, (0, 0, mine, 0)), padded(b, (0, 0, theirs, 0))]) for a, b in zip(*both, strict=True)]
-            for both in zip(_keys_and_values(self.cache), _keys_and_values(others.cache), strict=True)
+            [
+                torch.cat([padded(each, (0, 0, n, 0)) for n, each in zip(short, same, strict=True)])
+                for same in zip(*layer, strict=True)
+            ]
+            for layer in layers
         )
-        mask = torch.cat([padded(self.mask, (mine, 0)), padded(others.mask, (theirs, 0))])
-        return KeyValueState(self.step, cache, mask, torch.cat([self.logits, others.logits]))
+        mask = torch.cat([padded(state.mask, (n, 0)) for n, state in zip(short, states, strict=True)])
+        return KeyValueState(self.step, cache, mask, torch.cat([state.logits for state in states]))
 
 
 class KeyValueStep:

@@ -94,25 +94,20 @@ class LoadedLM(HFLM):  # type: ignore[misc]
                     progress(done, len(requests))
         return texts
 
-    def middle_batch(self, requests: Sequence[Instance]) -> tuple[list[Prompt], Decoding, int, int]:
-        """A batch of requests of one decoding, whose prompts are of about median length.
+    def prompts_to_try(self, requests: Sequence[Instance]) -> tuple[list[Prompt], Decoding, int, int]:
+        """The prompts of a run's requests that have the first one's decoding, shortest first.
 
-        Returns its prompts, the decoding, how many completions a run of these requests would make at a time, and the
-        most bytes that one of them takes.
+        Returns also the decoding, how many completions a run of these requests would make at a time, and the most
+        bytes that one of them takes.
         """
         jobs = self._jobs(requests)
         jobs = [job for job in jobs if job.decoding == jobs[0].decoding]
         prompts, decoding = [job.prompt for job in jobs], jobs[0].decoding
         dependent = DEPENDENT_BATCH_SIZE if self.batch_dependent else None
         size = self.asked or dependent or self.generation.max_batch_size(prompts, decoding)
-        size = min(size, sum(len(prompt.samples) for prompt in prompts))
-        batch: list[Prompt] = []
-        left = size
-        for prompt in (*prompts[len(prompts) // 2 :], *prompts[: len(prompts) // 2]):
-            if left:
-                batch.append(replace(prompt, samples=prompt.samples[:left]))
-                left -= len(batch[-1].samples)
-        return batch, decoding, size, self.generation.row_bytes(prompts, decoding)
+        counts = [len(prompt.samples) for prompt in prompts]
+        size = min(size, max(counts) if self.generation.step.equal_lengths else sum(counts))
+        return prompts, decoding, size, self.generation.row_bytes(prompts, decoding)
 
     def _jobs(self, requests: Sequence[Instance]) -> list[_Job]:
         """The requests as jobs, those of one decoding together, shortest prompt first.
