@@ -1,12 +1,12 @@
-"""Seconds of one decode step, by batch: qharness beside transformers' generate, llama.cpp and vLLM on the same weights.
+"""Milliseconds of a decode step, by batch: qharness beside transformers, llama.cpp and vLLM on the same weights.
 
-    python benchmarks/decode_step.py build/real/smollm2.gguf [--batch 1 4 16 48] [--rounds 5] [--vllm build/vllm/bin/python]
+    python benchmarks/decode_step.py FILE.gguf [--batch 1 4 16 48] [--vllm build/vllm/bin/python --folder FOLDER]
 
-A step gives each completion of a batch its next token. It is the difference between completions of few and of many tokens,
-after a prompt of 128 that all of a batch share, greedily, without end tokens. The engines take turns, so that a ratio
-compares rounds that ran side by side; medians count. llama.cpp runs the file as it is, and copies of it in Q8_0 and F16
-that are written here; each of its batch's completions is a slot. vLLM, which has an environment of its own, runs the
-dequantized model in a process that lives as long as this one.
+A step gives each completion of a batch its next token. It is the difference between completions of few tokens and of
+many, after a prompt of 128 that all of a batch share, greedily, without end tokens. The engines take turns, so that a
+ratio compares rounds that ran side by side; medians count. llama.cpp runs the file as it is, and copies of it in Q8_0
+and F16 that are written here; each completion of a batch is a slot of its own. vLLM, which has an environment of its
+own, runs the same model from a folder, in a process that lives as long as this one.
 """
 
 from __future__ import annotations
@@ -163,24 +163,21 @@ def main() -> None:
     full = load_model(str(options.model), "cpu", dtype="float32")
     ids = tuple(range(1000, 1000 + PROMPT))
     int8 = quantize(load_model(str(options.model), "cpu", dtype="float32"), "int8-dynamic")
-    engines: dict[str, Callable[[int], Engine]] = {
-        "transformers float32": lambda _, run=stock(full, ids): run,
-        "qharness float32": lambda _, run=ours(full, ids): run,
-        "qharness int8-dynamic": lambda _, run=ours(int8, ids): run,
+    fixed = {
+        "transformers float32": stock(full, ids),
+        "qharness float32": ours(full, ids),
+        "qharness int8-dynamic": ours(int8, ids),
     }
     if options.vllm:
-        engines["vLLM float32"] = lambda _, run=vllm(options.vllm, options.folder, "float32", ids): run
+        fixed["vLLM float32"] = vllm(options.vllm, options.folder, "float32", ids)
     with tempfile.TemporaryDirectory() as folder:
         files = {"as it is": options.model}
         for kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16):
             files[kind.name] = rewritten(options.model, kind, Path(folder) / f"{kind.name}.gguf")
-        for name, path in files.items():
-            engines[f"llama.cpp {name}"] = lambda slots, path=path: llamacpp(path, ids, slots)
-        print(
-            f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}, ms a step", flush=True
-        )
+        print(f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
         for rows in options.batch:
-            ready = {name: engine(rows) for name, engine in engines.items()}
+            of_files = {f"llama.cpp {name}": llamacpp(path, ids, rows) for name, path in files.items()}
+            ready = {**fixed, **of_files}
             found: dict[str, list[float]] = {name: [] for name in ready}
             for turn in range(options.rounds + 1):
                 for name, engine in ready.items():
