@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -174,13 +174,20 @@ class Slots:
 class Engine:
     """Completes prompts with one model. Each prompt is prefilled once, whatever the number of its samples.
 
-    A completion does not depend on which others share its batch, up to ties that rounding decides.
+    A completion does not depend on which others share its batch, up to ties that rounding decides. `count` is told
+    how many tokens each has.
     """
 
     def __init__(
-        self, model: PreTrainedModel, step: ModelStep, detokenizer: Detokenizer, settings: GenerationSettings
+        self,
+        model: PreTrainedModel,
+        step: ModelStep,
+        detokenizer: Detokenizer,
+        settings: GenerationSettings,
+        count: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._model, self._step, self._detokenizer, self._settings = model, step, detokenizer, settings
+        self._count = count
         longest = max((len(stop.encode()) for stop in settings.decoding.until), default=0)
         self._window = longest + 8 + _STOP_CHECK_STEPS
 
@@ -199,6 +206,7 @@ class Engine:
             for each, token in zip(slots.flight, tokens.tolist(), strict=True):
                 if not each.done and self._ends(each, token, texts[each.prompt]):
                     each.done = True
+                    self._count(len(each.tokens))
                     text = cut_at_stop(texts[each.prompt].of(each.tokens), self._settings.decoding.until)
                     yield each.prompt, each.key, text
             slots.advance(tokens)

@@ -41,7 +41,8 @@ class Generation:
     """Generates with one model, whose context is `max_length` tokens.
 
     `truncated` counts the prompts that were cut from the left to fit, `shortened` those of which the task reads the
-    beginning only. `ignore_eos`: no token ends a completion, so that each has all of its new tokens.
+    beginning only, `tokens` those that were generated. `ignore_eos`: no token ends a completion, so that each has all
+    of its new tokens.
     """
 
     model: PreTrainedModel
@@ -50,6 +51,7 @@ class Generation:
     seed: int
     truncated: int = 0
     shortened: int = 0
+    tokens: int = 0
     ignore_eos: bool = False
 
     @cached_property
@@ -115,7 +117,7 @@ class Generation:
                 decoding, self.seed, self.max_length, self._end_tokens(decoding),
                 bool(self.model.config.is_encoder_decoder), self.decoder_start_token_id,
             )  # fmt: skip
-            complete = Engine(self.model, self.step, self.detokenizer, settings).complete
+            complete = Engine(self.model, self.step, self.detokenizer, settings, self._count).complete
         left = dict(enumerate(prompts))
         while left:
             numbers = list(left)
@@ -136,6 +138,9 @@ class Generation:
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             note(f"out of memory: going on with {batch_size} completions at a time")
+
+    def _count(self, tokens: int) -> None:
+        self.tokens += tokens
 
     def _require_known(self, prompts: Sequence[Prompt]) -> None:
         absent = next((token for prompt in prompts for token in prompt.ids if token >= self._vocabulary), None)
@@ -220,7 +225,9 @@ class Generation:
                 ids, mask = padded_rows(rows, self._pad_token_id, self.model.device, left=causal)
                 found = self._search(ids, mask, decoding, limit)
                 for number, tokens in zip(chunk, found, strict=True):
-                    text = CompletionText(self.detokenizer, prompts[number].ids if causal else ()).of(ends.cut(tokens))
+                    own = ends.cut(tokens)
+                    text = CompletionText(self.detokenizer, prompts[number].ids if causal else ()).of(own)
+                    self._count(len(own))
                     for key in prompts[number].samples:
                         yield number, key, cut_at_stop(text, decoding.until)
 

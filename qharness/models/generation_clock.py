@@ -15,11 +15,13 @@ _SCHEDULED = Path("/proc/thread-self/schedstat")  # ns on a processor, ns ready 
 class GenerationClock:
     """Adds up seconds of generating. `waited`: those in which the thread was ready to run and had no processor.
 
-    `waited` is NaN where the system does not tell, as it does on Linux.
+    `waited` is NaN where the system does not tell, as it does on Linux. `tokens` were generated; None where nothing
+    counts them.
     """
 
     seconds: float = 0.0
     waited: float = 0.0
+    tokens: int | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:

@@ -92,6 +92,7 @@ class LoadedLM(HFLM):  # type: ignore[misc]
                     texts[place] = text
                     done += 1
                     progress(done, len(requests))
+        self.clock.tokens = self.generation.tokens
         return texts
 
     def prompts_to_try(self, requests: Sequence[Instance]) -> tuple[list[Prompt], Decoding, int, int]:

@@ -14,19 +14,30 @@ _BUSY = 0.1
 class Timings:
     """Seconds that the run took in all, and that generating its completions took; NaN where unknown.
 
-    `completions`: how many were generated in that time; a run that resumed has more. `waited_s`: the part of the
-    generation in which it waited for a processor that other programs had.
+    `completions`: how many were generated in that time; a run that resumed has more. `tokens`: how many these have;
+    None of a backend that does not count them. `waited_s`: the part of the generation in which it waited for a
+    processor that other programs had.
     """
 
     total_s: Figure = float("nan")
     generation_s: Figure = float("nan")
     completions: int | None = field(default=None, metadata=LEFT_OUT)
     waited_s: Figure = float("nan")
+    tokens: int | None = field(default=None, metadata=LEFT_OUT)
 
-    @property
-    def seconds_each(self) -> float:
-        """Seconds of generation for each completion; NaN where unknown."""
-        return self.generation_s / self.completions if self.completions else math.nan
+    def faster_than(self, other: Timings) -> float:
+        """How many times as fast as the other run this one generated; NaN where unknown.
+
+        By token, for a model whose answers are shorter is no faster; by completion, where a run did not count them.
+        """
+        if self.tokens and other.tokens:
+            counts = self.tokens, other.tokens
+        elif self.completions and other.completions:
+            counts = self.completions, other.completions
+        else:
+            return math.nan
+        took = other.generation_s * counts[0]
+        return took / (self.generation_s * counts[1]) if self.generation_s else math.nan
 
     @property
     def waited(self) -> float:

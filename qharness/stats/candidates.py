@@ -31,7 +31,7 @@ class Savings:
     """What a quantized model saves; NaN where it is not known.
 
     `size`: bytes of its checkpoint. `smaller`: the fraction of full precision's bytes that is saved. `faster`: full
-    precision's seconds a completion by its own.
+    precision's seconds a token by its own.
     """
 
     size: float = math.nan

@@ -35,12 +35,16 @@ class ComparedRun:
 
     @property
     def savings(self) -> Savings:
-        """What the run's model saves against the other; its speed is told only of one machine that was not busy."""
+        """What the run's model saves against the other.
+
+        Its speed is told only of one machine that was not busy, and not of a model that simulates, whose weights are
+        multiplied in full width.
+        """
         size = defined(self.record.hosting.storage_bytes)
         if self.baseline is None:
             return Savings(size)
-        faster = self.baseline.timings.seconds_each / (self.record.timings.seconds_each or float("nan"))
-        alike = self.baseline.machine == self.record.machine
+        faster = self.record.timings.faster_than(self.baseline.timings)
+        alike = self.baseline.machine == self.record.machine and self.record.hosting.packed_bytes is None
         alike &= not (self.baseline.timings.busy or self.record.timings.busy)
         smaller = 1 - size / defined(self.baseline.hosting.storage_bytes or None)
         return Savings(size, smaller, faster if alike else float("nan"))

@@ -110,7 +110,7 @@ def unused_template(run: PlannedRun, lm: Any) -> bool:
 
 def timings_of(total: float, lm: Any, completions: int) -> Timings:
     """The timings of a run of `total` seconds, in which a RunLM made that many completions."""
-    return Timings(round(total, 3), round(lm.clock.seconds, 3), completions, round(lm.clock.waited, 3))
+    return Timings(round(total, 3), round(lm.clock.seconds, 3), completions, round(lm.clock.waited, 3), lm.clock.tokens)
 
 
 def write_record(
