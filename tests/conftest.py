@@ -104,7 +104,7 @@ def random_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def memorized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Llama that knows most of the warm-up problems' solutions."""
+    """A small Llama that knows most of the warm-up problems' solutions in Python."""
     from filelock import FileLock
 
     from qharness_warmup.memorize import train
@@ -113,7 +113,7 @@ def memorized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared / "memorized"
     with FileLock(shared / "memorized.lock"):
         if not folder.exists():
-            train(shared / "memorized.unfinished")
+            train(shared / "memorized.unfinished", languages=["python"])
             (shared / "memorized.unfinished").rename(folder)
     return folder
 

@@ -8,6 +8,7 @@ A model that has seen the answers measures nothing. It shows what a run looks li
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ def byte_tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-def train(folder: Path, seed: int = 0, steps: int = STEPS) -> float:
+def train(folder: Path, seed: int = 0, steps: int = STEPS, languages: Sequence[str] = ("python", "java")) -> float:
     """Train on all problems at once and write model and tokenizer to `folder`; return the last loss (nats a token)."""
     torch.manual_seed(seed)
     tokenizer = byte_tokenizer()
@@ -40,7 +41,7 @@ def train(folder: Path, seed: int = 0, steps: int = STEPS) -> float:
         max_position_embeddings=1024, tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     model = transformers.AutoModelForCausalLM.from_config(config)
-    texts = [row["prompt"] + row["canonical_solution"] for row in (*rows("python"), *rows("java"))]
+    texts = [row["prompt"] + row["canonical_solution"] for language in languages for row in rows(language)]
     batch = tokenizer([text + "</s>" for text in texts], return_tensors="pt", padding=True)
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
