@@ -80,6 +80,7 @@ def test_list_one_kind_and_path(cli: Cli) -> None:
     assert "int8-dynamic" in cli("list", "quantizers").stdout
 
 
+@pytest.mark.long
 def test_setup_names_what_is_missing_the_tasks_that_need_it_and_the_command(cli: Cli, tmp_path: Path) -> None:
     path = path_with(tmp_path, "prlimit", "setpriv", "true")
     missing = json.loads(cli("setup", "--json", "tiny-java", "tiny-python", PATH=path, JAVA_HOME="").stdout)["missing"]

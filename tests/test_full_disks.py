@@ -125,6 +125,7 @@ def test_verdicts_stand_where_they_cannot_be_kept(
     assert again.returncode == 0 and "verdicts" in again.stderr
 
 
+@pytest.mark.long
 def test_javas_harness_is_compiled_or_named(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("javac"):
         pytest.skip("needs a JDK")

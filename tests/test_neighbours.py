@@ -52,7 +52,7 @@ def run(user: User, *arguments: object, timeout: int = 120) -> dict[str, object]
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("seed", "workers"), [(1, 1), (2, 8)])
+@pytest.mark.parametrize(("seed", "workers"), [(1, 1), pytest.param(2, 8, marks=pytest.mark.long)])
 def test_a_sample_changes_no_verdict(user: User, seed: int, workers: int) -> None:
     found = run(user, seed, workers, 10, 18)
     assert found["changed"] == []

@@ -59,6 +59,7 @@ def test_a_document_is_perturbed_alike_whatever_the_task_holds(data_dir: Path) -
     assert set(prompts("mbpp-test@char", data_dir)) < set(everything)
 
 
+@pytest.mark.long
 def test_a_run_s_names(random_llama: Path, tmp_path: Path, cli: Cli) -> None:
     """--perturb and TASK@PERTURBATION are the same run, whatever the spelling; another perturbation is another run."""
     common = ("--model", random_llama, "--output", tmp_path, *SHORT)

@@ -147,6 +147,7 @@ AFTER = {
 FAIL_BY_THE_PAPERS_CUT = {"a fence", "prose", "a decorator"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after", AFTER)
 def test_what_follows_a_right_body_does_not_fail_it(after: str, data_dir: Path) -> None:
     """All 164 references; the paper's stops let a fence, prose and a decorator through, and so fail with them."""

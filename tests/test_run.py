@@ -114,6 +114,7 @@ def test_batches_are_recorded_where_they_matter(memorized: Path, tmp_path: Path)
     assert independent.document["batches"]["rows"] is None
 
 
+@pytest.mark.long
 def test_several_tasks_share_a_model_and_json_is_a_list(cli: Cli, memorized: Path, tmp_path: Path) -> None:
     done = cli("run", "--task", "warmup-python", "warmup-java", "--model", memorized, "--samples", 1, "--limit", 2,
                "--temperature", 0, "--max-new-tokens", 200, "--output", tmp_path, "--json")  # fmt: skip
@@ -206,6 +207,7 @@ metric_list: [{metric: acc, aggregation: mean, higher_is_better: true}]
 """
 
 
+@pytest.mark.long
 def test_a_task_that_runs_no_programs(cli: Cli, random_llama: Path, tmp_path: Path) -> None:
     """Any lm-eval task runs: its own metrics are kept, and there are no passes to compare."""
     path = install_plugin(tmp_path / "plugin", "quiz", QUIZ)
