@@ -29,7 +29,7 @@ import xllamacpp
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
-from qharness.models.generation import Generation
+from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import SampleKey
 from qharness.quantization.application import quantize
@@ -42,7 +42,8 @@ VLLM = """
 import json, sys
 from vllm import LLM, SamplingParams
 if __name__ == "__main__":
-    llm = LLM(sys.argv[1], dtype=sys.argv[2], max_model_len=512, max_num_seqs=64, enable_prefix_caching=False)
+    sizes = {"max_model_len": 512, "max_num_seqs": 64, "kv_cache_memory_bytes": 2 << 30}
+    llm = LLM(sys.argv[1], dtype=sys.argv[2], enable_prefix_caching=False, **sizes)
     prompt = {"prompt_token_ids": json.loads(sys.argv[3])}
     print("ready", file=sys.stderr, flush=True)
     for line in sys.stdin:
@@ -53,7 +54,8 @@ if __name__ == "__main__":
 
 
 def ours(loaded: LoadedModel, ids: tuple[int, ...]) -> Engine:
-    generation = Generation(loaded.model, loaded.tokenizer, 2048, 0, ignore_eos=True)
+    generation = LoadedLM(loaded).generation
+    generation.ignore_eos = True
 
     def run(rows: int, tokens: int) -> None:
         prompt = Prompt(ids, tuple(SampleKey(0, sample) for sample in range(rows)))
@@ -162,7 +164,8 @@ def main() -> None:
     options = parser.parse_args()
     full = load_model(str(options.model), "cpu", dtype="float32")
     ids = tuple(range(1000, 1000 + PROMPT))
-    int8 = quantize(load_model(str(options.model), "cpu", dtype="float32"), "int8-dynamic")
+    int8 = load_model(str(options.model), "cpu", dtype="float32")
+    quantize(int8, "int8-dynamic")
     fixed = {
         "transformers float32": stock(full, ids),
         "qharness float32": ours(full, ids),

@@ -29,6 +29,7 @@ from qharness.models.detokenization import CompletionText, Detokenizer
 from qharness.models.kv_cache import KeyValueState
 from qharness.models.model_step import BatchState, ModelStep
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
+from qharness.models.onednn_linear import onednn_linear
 from qharness.models.sampling import SampleKey, sample_next_token
 from qharness.models.special_tokens import EndTokens
 
@@ -100,7 +101,8 @@ class Slots:
         """Append tokens int64 [rows] to their rows; rows of ended completions stand still."""
         alive = [not each.done for each in self.flight]
         if any(alive):
-            self._batch = self.batch.advance(tokens, torch.tensor(alive, device=tokens.device))
+            with onednn_linear():
+                self._batch = self.batch.advance(tokens, torch.tensor(alive, device=tokens.device))
 
     def _remove_ended(self) -> None:
         rows = [row for row, each in enumerate(self.flight) if not each.done]
@@ -125,7 +127,8 @@ class Slots:
     def _prefill(self, numbers: Sequence[int], counts: Mapping[int, int]) -> BatchState:
         """Read these prompts at once; return as many rows of each as it has completions to start."""
         prompts = [self._prompts[number].ids for number in numbers]
-        read = self._step.prefill(prompts, self._settings.decoder_start_token_id)
+        with onednn_linear():
+            read = self._step.prefill(prompts, self._settings.decoder_start_token_id)
         self._prefilled = numbers[-1], read.take([len(numbers) - 1])
         return read.take([row for row, number in enumerate(numbers) for _ in range(counts[number])])
 

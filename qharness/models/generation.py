@@ -21,6 +21,7 @@ from qharness.models.inputs import decoder_start_token_id
 from qharness.models.kv_cache import padded_rows
 from qharness.models.model_step import ModelStep, choose_step, require_runs
 from qharness.models.nonfinite import FiniteScores, nonfinite_error, whole_text
+from qharness.models.onednn_linear import onednn_linear
 from qharness.models.sampling import SampleKey
 from qharness.models.special_tokens import EndTokens
 from qharness.progress import note
@@ -250,7 +251,8 @@ class Generation:
         # transformers fills the gaps of a configuration from the model's own, so that one is put aside.
         own, self.model.generation_config = self.model.generation_config, GenerationConfig()
         try:
-            output = self.model.generate(**given)  # type: ignore[operator]
+            with onednn_linear():
+                output = self.model.generate(**given)  # type: ignore[operator]
         finally:
             self.model.generation_config = own
         start = 1 if self.model.config.is_encoder_decoder else ids.shape[1]

@@ -27,6 +27,7 @@ from qharness.models.generation_clock import GenerationClock
 from qharness.models.lm_interface import DEPENDENT_BATCH_SIZE, Completion, Facts, Key
 from qharness.models.loading import LoadedModel
 from qharness.models.nonfinite import rows_not_finite
+from qharness.models.onednn_linear import onednn_linear
 from qharness.models.relayed_bars import RelayedBar
 from qharness.models.replaced_names import replaced
 from qharness.models.sampling import SampleKey
@@ -203,7 +204,8 @@ class LoadedLM(HFLM):  # type: ignore[misc]
 
     def _model_call(self, inps: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Logits of whole texts, as lm-eval asks for them; raise ModelError, naming a layer, if they are not finite."""
-        logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
+        with onednn_linear():
+            logits: torch.Tensor = super()._model_call(inps, *args, **kwargs)
         if rows := rows_not_finite(logits):
             raise self.generation.nonfinite(inps[rows[0] // logits.shape[1]].tolist())
         return logits

@@ -16,6 +16,7 @@ from qharness.errors import QHarnessError, first_line
 from qharness.models.blocks import block_linears, find_blocks
 from qharness.models.inputs import model_inputs
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite
+from qharness.models.onednn_linear import onednn_linear
 from qharness.noise.layers import effective_weight, seen_input
 from qharness.noise.relative import Maxima, RelativeNoise, relative_noise
 from qharness.progress import phase
@@ -125,7 +126,9 @@ def run(model: PreTrainedModel, sequences: Sequence[Tensor], what: str) -> None:
     with torch.no_grad(), phase(f"measure {what}", "sequences") as progress:
         for number, sequence in enumerate(texts, 1):
             inputs = model_inputs(model, sequence[None])
-            if rows_not_finite(model(**inputs).logits):
+            with onednn_linear():
+                logits = model(**inputs).logits
+            if rows_not_finite(logits):
                 raise nonfinite_error(model, inputs)
             progress(number, len(texts))
 
