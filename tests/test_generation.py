@@ -142,7 +142,7 @@ def test_batches_are_as_large_as_memory_holds(monkeypatch: pytest.MonkeyPatch) -
     decoding = Decoding(0.0, 1.0, 100, (), 1)
     # Two layers of four heads of width 8 hold keys and values of four bytes: 512 bytes a token.
     row = 200 * 512 * 3 + VOCABULARY * 32
-    for free, expected in ((2 * 10 * row, 10), (100, 1), (1 << 40, 256)):
+    for free, expected in ((2 * 8 * row, 8), (2 * 15 * row, 8), (100, 1), (1 << 40, 256)):
         monkeypatch.setattr("psutil.virtual_memory", lambda free=free: SimpleNamespace(available=free))
         assert generation.max_batch_size([prompt], decoding) == expected
 

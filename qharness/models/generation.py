@@ -85,12 +85,17 @@ class Generation:
         return cut_prompt(ids, self._bos_token_ids, longest) or (self.start_token_id(),)
 
     def max_batch_size(self, prompts: Sequence[Prompt], decoding: Decoding) -> int:
-        """The number of completions that fit into memory at a time, by the bytes that one token's cache takes."""
+        """The completions that fit into memory at a time, by the bytes that one token's cache takes: a power of two.
+
+        Free memory is never twice the same, and where activations are rounded a completion may depend on how many are
+        made at a time.
+        """
         row_bytes = self.row_bytes(prompts, decoding)
         device = self.model.device
         free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
         most = MAX_BATCH_SIZE.get(device.type, MAX_BATCH_SIZE["cpu"])
-        return max(1, min(most // decoding.num_beams, int(free * _MEMORY_SHARE / row_bytes)))
+        fit = max(1, min(most // decoding.num_beams, int(free * _MEMORY_SHARE / row_bytes)))
+        return 1 << (fit.bit_length() - 1)
 
     def row_bytes(self, prompts: Sequence[Prompt], decoding: Decoding) -> int:
         """The most bytes that one completion of these prompts takes while it is made, beside the model's own."""
