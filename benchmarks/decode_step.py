@@ -3,16 +3,18 @@
     python benchmarks/decode_step.py FILE.gguf [--batch 1 4 16 48] [--vllm build/vllm/bin/python --folder FOLDER]
 
 A step gives each completion of a batch its next token. It is the difference between completions of few tokens and of
-many, after a prompt of 128 that all of a batch share, greedily, without end tokens. The engines take turns, so that a
-ratio compares rounds that ran side by side; medians count. llama.cpp runs the file as it is, and copies of it in Q8_0
-and F16 that are written here; each completion of a batch is a slot of its own. vLLM, which has an environment of its
-own, runs the same model from a folder, in a process that lives as long as this one.
+many, after a prompt of 128 that all of a batch share, greedily, without end tokens. Each engine is a process of its
+own, which is stopped while others work, for some spin; they take turns, and medians count. llama.cpp runs the file as
+it is, and copies of it in Q8_0 and F16 that are written here; each completion of a batch is a slot of its own. vLLM,
+which has an environment of its own, runs the same model from a folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import gguf
@@ -34,92 +37,116 @@ from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import SampleKey
 from qharness.quantization.application import quantize
 
-PROMPT, FEW, MANY = 128, 4, 36
+FEW, MANY = 4, 36
+IDS = tuple(range(1000, 1128))
 Engine = Callable[[int, int], None]
 """Makes so many completions, all at once, of so many tokens each."""
 
 VLLM = """
-import json, sys
+import json, os, sys
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 from vllm import LLM, SamplingParams
 if __name__ == "__main__":
     sizes = {"max_model_len": 512, "max_num_seqs": 64, "kv_cache_memory_bytes": 2 << 30}
-    llm = LLM(sys.argv[1], dtype=sys.argv[2], enable_prefix_caching=False, **sizes)
-    prompt = {"prompt_token_ids": json.loads(sys.argv[3])}
-    print("ready", file=sys.stderr, flush=True)
+    llm = LLM(sys.argv[1], dtype="float32", enable_prefix_caching=False, **sizes)
+    prompt = {"prompt_token_ids": list(range(*json.loads(sys.argv[2])))}
     for line in sys.stdin:
         rows, tokens = json.loads(line)
         llm.generate([prompt] * rows, SamplingParams(temperature=0, max_tokens=tokens, ignore_eos=True), use_tqdm=False)
-        print("done", file=sys.stderr, flush=True)
+        print("done", file=answers, flush=True)
 """
 
 
-def ours(loaded: LoadedModel, ids: tuple[int, ...]) -> Engine:
+def ours(loaded: LoadedModel) -> Engine:
     generation = LoadedLM(loaded).generation
     generation.ignore_eos = True
 
     def run(rows: int, tokens: int) -> None:
-        prompt = Prompt(ids, tuple(SampleKey(0, sample) for sample in range(rows)))
+        prompt = Prompt(IDS, tuple(SampleKey(0, sample) for sample in range(rows)))
         made = list(generation([prompt], Decoding(0.0, 1.0, tokens, (), 1), rows))
         assert len(made) == rows
 
     return run
 
 
-def stock(loaded: LoadedModel, ids: tuple[int, ...]) -> Engine:
+def stock(loaded: LoadedModel) -> Engine:
     given = {"do_sample": False, "pad_token_id": 0, "eos_token_id": None}
 
     def run(rows: int, tokens: int) -> None:
         with torch.inference_mode():
-            asked = torch.tensor([ids] * rows)
+            asked = torch.tensor([IDS] * rows)
             loaded.model.generate(asked, attention_mask=torch.ones_like(asked), max_new_tokens=tokens, **given)
 
     return run
 
 
-def llamacpp(path: Path, ids: tuple[int, ...], slots: int) -> Engine:
-    """llama.cpp's engine on a file, with that many slots."""
-    params = xllamacpp.CommonParams()
-    params.model.path = str(path)
-    params.verbosity, params.cache_prompt = -1, False
-    params.n_parallel, params.n_ctx = slots, slots * 256
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = torch.get_num_threads()
-    server = xllamacpp.Server(params)
+def llamacpp(path: Path) -> Engine:
+    """llama.cpp's engine on a file, with as many slots as are first asked for."""
 
-    def one(tokens: int) -> None:
-        asked = {"prompt": list(ids), "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
-        answer = server.handle_completions(asked)
+    @cache
+    def server(slots: int) -> xllamacpp.Server:
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.verbosity, params.cache_prompt = -1, False
+        params.n_parallel, params.n_ctx = slots, slots * 256
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = torch.get_num_threads()
+        return xllamacpp.Server(params)
+
+    def one(slots: int, tokens: int) -> None:
+        asked = {"prompt": list(IDS), "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+        answer = server(slots).handle_completions(asked)
         assert answer["usage"]["completion_tokens"] == tokens, answer
 
     def run(rows: int, tokens: int) -> None:
         with ThreadPoolExecutor(rows) as pool:
-            list(pool.map(one, [tokens] * rows))
+            list(pool.map(one, [rows] * rows, [tokens] * rows))
 
     return run
 
 
-def vllm(python: str, folder: Path, dtype: str, ids: tuple[int, ...]) -> Engine:
-    command = [python, "-c", VLLM, str(folder), dtype, json.dumps(ids)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+def engine(name: str, model: Path) -> Engine:
+    kind, _, way = name.partition(" ")
+    if kind == "llama.cpp":
+        return llamacpp(model)
+    loaded = load_model(str(model), "cpu", dtype="float32")
+    if way == "int8-dynamic":
+        quantize(loaded, way)
+    return stock(loaded) if kind == "transformers" else ours(loaded)
 
-    def wait(word: str) -> None:
-        lines = []
-        for line in process.stderr or ():
-            lines.append(line)
-            if line.strip() == word:
-                return
-        raise SystemExit("".join(lines[-20:]))
 
-    wait("ready")
+def serve(run: Engine) -> None:
+    """Run what the lines of standard input ask for, and say when it is done."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        run(*json.loads(line))
+        print("done", file=answers, flush=True)
 
-    def run(rows: int, tokens: int) -> None:
-        assert process.stdin
-        process.stdin.write(json.dumps([rows, tokens]) + "\n")
-        process.stdin.flush()
-        wait("done")
 
-    return run
+class Server:
+    """An engine in a process of its own, which stands still unless it is asked."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self(1, FEW)
+
+    def __call__(self, rows: int, tokens: int) -> None:
+        group, stdin, stdout = self._process.pid, self._process.stdin, self._process.stdout
+        assert stdin and stdout
+        os.killpg(group, signal.SIGCONT)
+        stdin.write(json.dumps([rows, tokens]) + "\n")
+        stdin.flush()
+        if stdout.readline() != "done\n":
+            raise SystemExit(f"{self._process.args} does not run")
+        os.killpg(group, signal.SIGSTOP)
+
+    def close(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 def rewritten(source: Path, kind: gguf.GGMLQuantizationType, target: Path) -> Path:
@@ -154,6 +181,20 @@ def step(engine: Engine, rows: int) -> float:
     return (times[1] - times[0]) / (MANY - FEW)
 
 
+def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
+    """The command of each engine's process, by its name."""
+    files = {"llama.cpp as it is": options.model}
+    for kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16):
+        files[f"llama.cpp {kind.name}"] = rewritten(options.model, kind, folder / f"{kind.name}.gguf")
+    for name in ("transformers float32", "qharness float32", "qharness int8-dynamic"):
+        files[name] = options.model
+    found = {name: [sys.executable, __file__, str(path), "--serve", name] for name, path in files.items()}
+    if options.vllm:
+        given = [str(options.folder.resolve()), json.dumps([IDS[0], IDS[-1] + 1])]
+        found["vLLM float32"] = [options.vllm, "-c", VLLM, *given]
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a GGUF file")
@@ -161,40 +202,36 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--vllm", help="the Python of an environment with vLLM; needs --folder")
     parser.add_argument("--folder", type=Path, help="the same model as a folder, for vLLM")
+    parser.add_argument("--serve", help="be one of the engines")
     options = parser.parse_args()
-    full = load_model(str(options.model), "cpu", dtype="float32")
-    ids = tuple(range(1000, 1000 + PROMPT))
-    int8 = load_model(str(options.model), "cpu", dtype="float32")
-    quantize(int8, "int8-dynamic")
-    fixed = {
-        "transformers float32": stock(full, ids),
-        "qharness float32": ours(full, ids),
-        "qharness int8-dynamic": ours(int8, ids),
-    }
-    if options.vllm:
-        fixed["vLLM float32"] = vllm(options.vllm, options.folder, "float32", ids)
+    if options.serve:
+        serve(engine(options.serve, options.model))
+        return
     with tempfile.TemporaryDirectory() as folder:
-        files = {"as it is": options.model}
-        for kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16):
-            files[kind.name] = rewritten(options.model, kind, Path(folder) / f"{kind.name}.gguf")
-        print(f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
-        for rows in options.batch:
-            of_files = {f"llama.cpp {name}": llamacpp(path, ids, rows) for name, path in files.items()}
-            ready = {**fixed, **of_files}
-            found: dict[str, list[float]] = {name: [] for name in ready}
-            for turn in range(options.rounds + 1):
-                for name, engine in ready.items():
-                    seconds = step(engine, rows)
-                    if turn:  # the first is for warming up
-                        found[name].append(seconds)
-            base = statistics.median(found["qharness float32"])
-            for name, each in found.items():
-                middle = statistics.median(each)
-                print(
-                    f"batch {rows:3} {name:24} {middle * 1e3:7.1f} ({min(each) * 1e3:.1f} to {max(each) * 1e3:.1f}), "
-                    f"{middle / base:.2f} of qharness float32",
-                    flush=True,
-                )
+        servers = {name: Server(command) for name, command in commands(options, Path(folder)).items()}
+        try:
+            print(f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
+            for rows in options.batch:
+                measure(servers, rows, options.rounds)
+        finally:
+            for server in servers.values():
+                server.close()
+
+
+def measure(servers: dict[str, Server], rows: int, rounds: int) -> None:
+    found: dict[str, list[float]] = {name: [] for name in servers}
+    for turn in range(rounds + 1):
+        for name, server in servers.items():
+            seconds = step(server, rows)
+            if turn:  # the first is for warming up
+                found[name].append(seconds)
+    base = statistics.median(found["qharness float32"])
+    for name, each in found.items():
+        middle, spread = statistics.median(each), f"({min(each) * 1e3:.1f} to {max(each) * 1e3:.1f})"
+        print(
+            f"batch {rows:3} {name:24} {middle * 1e3:7.1f} {spread}, {middle / base:.2f} of qharness float32",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
