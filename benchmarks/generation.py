@@ -4,7 +4,7 @@
 
 Twenty samples a prompt at temperature 0.2 and top-p 0.95, as Giagnorio et al. 2025 draw them. codegen-350M has random
 weights in that model's shape, so nothing is downloaded; it never ends a completion by itself. A checkpoint, a folder or
-a GGUF file, completes eight prompts of at most 64 tokens each. Each prints its own figure and the ratio; the two take
+a GGUF file, completes four prompts of at most 64 tokens each. Each prints its own figure and the ratio; the two take
 turns, and medians count.
 """
 
@@ -23,8 +23,8 @@ from transformers import CodeGenConfig, CodeGenForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness.evaluate.run.lm_eval_bridge import load_task
+from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
-from qharness.quantization.lm_eval_model import QHarnessLM
 from tests.tiny_models import tokenizer as byte_tokenizer
 
 SAMPLES = 20
@@ -55,7 +55,7 @@ def model(name: str, device: str) -> LoadedModel:
 def measure(name: str, prompts: list[str], device: str, batch_size: int, max_new_tokens: int, rounds: int) -> None:
     loaded = model(name, device)
     stock = HFLM(pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=batch_size, max_length=2048)
-    ours = QHarnessLM(loaded, batch_size=batch_size)
+    ours = LoadedLM(loaded, batch_size=batch_size)
     rates: dict[str, list[float]] = {"HFLM": [], "qharness": []}
     for _ in range(rounds):
         for label, lm in (("HFLM", stock), ("qharness", ours)):
@@ -82,7 +82,7 @@ def main() -> None:
     prompts = [doc["prompt"] for doc in task.eval_docs]
     settings = {"tinycoder": (60, 200, 3), RANDOM: (2, 64, 1)}
     for name in options.model:
-        count, tokens, rounds = settings.get(name, (8, 64, 3))
+        count, tokens, rounds = settings.get(name, (4, 64, 3))
         rounds = options.rounds or rounds
         measure(name, prompts[:count], options.device, options.batch_size, tokens, rounds)
 
