@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from qharness import Calibration
 from qharness.models.checkpoint_formats import select_kernels
 from qharness.models.loading import LoadedModel
+from qharness.models.onednn_linear import onednn_linear
 from qharness.models.weight_footprint import resident_bytes
 from qharness.quantization.application import quantize_loaded
 from qharness.registry import get_registry
@@ -89,7 +90,7 @@ def twin(model: PreTrainedModel) -> PreTrainedModel:
 
 def latency(model: PreTrainedModel, ids: torch.Tensor) -> float:
     start = time.perf_counter()
-    with torch.inference_mode():
+    with torch.inference_mode(), onednn_linear():
         model.generate(ids, max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0)
     return time.perf_counter() - start
 
