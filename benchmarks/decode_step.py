@@ -208,8 +208,10 @@ def main() -> None:
         serve(engine(options.serve, options.model))
         return
     with tempfile.TemporaryDirectory() as folder:
-        servers = {name: Server(command) for name, command in commands(options, Path(folder)).items()}
+        servers: dict[str, Server] = {}
         try:
+            for name, command in commands(options, Path(folder)).items():
+                servers[name] = Server(command)
             print(f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
             for rows in options.batch:
                 measure(servers, rows, options.rounds)

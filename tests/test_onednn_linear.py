@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import nn
@@ -22,8 +20,8 @@ def faster(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The shapes' sizes of the calls that PyTorch's own function gets."""
+def called(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the inputs that PyTorch's own function gets."""
     found: list[int] = []
     own = module._linear
 
@@ -32,7 +30,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return own(*arguments)
 
     monkeypatch.setattr(module, "_linear", count)
-    yield found
+    return found
 
 
 def layer(width: int = 768, dtype: torch.dtype = torch.float32, bias: bool = True) -> nn.Linear:
