@@ -69,7 +69,7 @@ class Int8Linear(nn.Module):
         rows = x.reshape(-1, x.shape[-1]).float()
         scale = self._scale(rows)
         y = self._product(self._round(rows, scale))
-        if len(y) <= _PIECE or self.input_scale is not None:
+        if self.input_scale is not None or torch._C._is_tracing() or len(y) <= _PIECE:
             self._finish_(y, scale)
         else:
             for part, part_scale in zip(y.split(_PIECE), scale.split(_PIECE), strict=True):
@@ -95,7 +95,7 @@ class Int8Linear(nn.Module):
 
     def _product(self, q: Tensor) -> Tensor:
         weight = self.plain_weight
-        if weight is None or (self._packed is not None and len(q) < _MANY_ROWS):
+        if weight is None or (self._packed is not None and (torch._C._is_tracing() or len(q) < _MANY_ROWS)):
             return products.packed_product(q, self._packed)
         return products.plain_product(q, weight, self.weight_scale)
 

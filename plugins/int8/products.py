@@ -57,6 +57,8 @@ def packed_product(q: Tensor, packed: Any) -> Tensor:
 def plain_product(q: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """Multiply q with weight int8 [out, in] and scale float32 [out] or [1], by an exact kernel of its device."""
     sums = integer_product(q, weight) if exact(q.device.type) else simulated_product(q, weight)
+    if torch._C._is_tracing():  # pieces would be as many in the trace as here
+        return sums.float().mul_(scale)
     y = torch.empty(sums.shape, device=q.device)
     for part, whole in zip(y.split(_PIECE), sums.split(_PIECE), strict=True):
         part.copy_(whole).mul_(scale)
@@ -76,7 +78,7 @@ def integer_product(q: Tensor, weight: Tensor) -> Tensor:
 def simulated_product(q: Tensor, weight: Tensor) -> Tensor:
     """Compute the same in float32 for 1024 columns at a time, and add their sums as integers."""
     q = q.float()
-    sums = torch.zeros(len(q), len(weight), dtype=torch.int32, device=q.device)
+    sums = torch.zeros(q.shape[0], weight.shape[0], dtype=torch.int32, device=q.device)
     for left, right in zip(q.split(_COLUMNS, dim=1), weight.split(_COLUMNS, dim=1), strict=True):
         sums += (left @ right.float().t()).to(torch.int32)
     return sums

@@ -6,7 +6,7 @@ All rows end at the same position. They are padded on the left, so that rows of 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -14,31 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad as padded
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
+from transformers.cache_utils import Cache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-_LEAST_GROWTH = 64  # positions
-
-
-class GrowingLayer(DynamicLayer):
-    """A layer of a cache that writes new positions in place; transformers' own copies all earlier ones at each step."""
-
-    _buffers: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Append keys and values [rows, heads, new positions, width]; return those of all positions."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
-        old = cast(Tensor, self.keys), cast(Tensor, self.values)
-        start, end = old[0].shape[-2], old[0].shape[-2] + key_states.shape[-2]
-        if self._buffers is None or self._buffers[0].shape[-2] < end:
-            growth = end + max(_LEAST_GROWTH, end // 4) - start
-            self._buffers = padded(old[0], (0, 0, 0, growth)), padded(old[1], (0, 0, 0, growth))
-        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[..., start:end, :] = new
-        self.keys, self.values = (buffer[..., :end, :] for buffer in self._buffers)
-        return self.keys, self.values
+from qharness.models.growing_layer import GrowingLayer
+from qharness.models.recorded_step import RecordedStep
 
 
 @dataclass(frozen=True)
@@ -104,6 +84,7 @@ class KeyValueStep:
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
         self._last_only: dict[str, int] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
+        self._recorded = RecordedStep(model, self._logits)
 
     def prefill(self, prompts: Sequence[Sequence[int]], decoder_start_token_id: int = 0) -> KeyValueState:
         """Read prompts, one row each; an encoder-decoder model's decoder reads `decoder_start_token_id`."""
@@ -130,18 +111,22 @@ class KeyValueStep:
         mask = torch.cat([state.mask, new_mask], dim=1)
         if state.encoded:
             encoder_outputs = BaseModelOutput(last_hidden_state=state.encoded[0])
-            inputs: dict[str, Any] = {
-                "encoder_outputs": encoder_outputs,
-                "decoder_input_ids": ids,
-                "attention_mask": state.encoded[1],
-            }
-        else:
-            inputs = {"input_ids": ids, "attention_mask": mask}
-            if self._takes_positions:
-                inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        inputs[self._cache_name] = state.cache
-        output = self._model(use_cache=True, **inputs, **self._last_only)
-        return replace(state, mask=mask, logits=output.logits[:, -1])
+            inputs = {"encoder_outputs": encoder_outputs, "decoder_input_ids": ids, "attention_mask": state.encoded[1]}
+            return replace(state, mask=mask, logits=self._run(inputs, state.cache))
+        logits = self._recorded(ids, mask, state.cache) if ids.shape[1] == 1 else None
+        return replace(state, mask=mask, logits=self._logits(ids, mask, state.cache) if logits is None else logits)
+
+    def _logits(self, ids: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+        """What follows token ids int64 [rows, new]: logits [rows, vocabulary]. `mask` [rows, length] counts them."""
+        inputs = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_positions:
+            inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        return self._run(inputs, cache)
+
+    def _run(self, inputs: Mapping[str, Any], cache: Cache) -> Tensor:
+        output = self._model(use_cache=True, **inputs, **{self._cache_name: cache}, **self._last_only)
+        logits: Tensor = output.logits[:, -1]
+        return logits
 
 
 def padded_rows(

@@ -8,7 +8,7 @@ Only Linears: oneDNN takes far longer than MKL for the many small products of at
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -41,12 +41,25 @@ def _by_size(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         and type(weight) in (Tensor, Parameter)
         and weight.dtype is torch.float32
         and weight.device.type == input.device.type == "cpu"
-        and input.numel() * len(weight) >= _LEAST_PRODUCTS
         and not torch.is_grad_enabled()
     ):
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
-        return found
+        product = _scripted_product() if torch._C._is_tracing() else _product
+        return product(input, weight, bias, _LEAST_PRODUCTS)
     return _linear(input, weight, bias)
+
+
+def _product(input: Tensor, weight: Tensor, bias: Tensor | None, least: int) -> Tensor:  # noqa: A002
+    """A Linear in float32, by oneDNN from so many multiplications on."""
+    if input.numel() * weight.shape[0] >= least:
+        return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]
+    return _linear(input, weight, bias)
+
+
+@cache
+def _scripted_product() -> Callable[[Tensor, Tensor, Tensor | None, int], Tensor]:
+    """The same for a trace, which else would keep what it was for the traced number of rows."""
+    scripted: Callable[[Tensor, Tensor, Tensor | None, int], Tensor] = torch.jit.script(_product)
+    return scripted
 
 
 @cache
