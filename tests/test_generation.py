@@ -10,6 +10,7 @@ from qharness import ModelError
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
+from qharness.models.kv_cache import KeyValueStep
 from qharness.models.lm import LoadedLM
 from qharness.models.loading import LoadedModel, load_model
 from qharness.models.sampling import SampleKey
@@ -167,9 +168,10 @@ def test_out_of_memory_halves_the_batch_and_goes_on(capsys: pytest.CaptureFixtur
         complete(model, 2, decoding)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "t5"])
-def test_each_prompt_is_prefilled_once(architecture: str) -> None:
+@pytest.mark.parametrize(("architecture", "shares"), [("llama", True), ("llama", False), ("t5", False)])
+def test_each_prompt_is_prefilled_once(architecture: str, shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many completions it gets, and however few of them fit at a time."""
+    monkeypatch.setattr(KeyValueStep, "shares", shares)
     model, seen = make_model(architecture), 0
     prefilled = model.get_encoder() if model.config.is_encoder_decoder else model
 
@@ -184,8 +186,10 @@ def test_each_prompt_is_prefilled_once(architecture: str) -> None:
     assert seen == (len(PROMPTS) if model.config.is_encoder_decoder else len(PROMPTS) - 1)
 
 
-def test_prompts_are_read_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shares", [True, False])
+def test_prompts_are_read_a_few_at_once(shares: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that short ones are not padded to the longest, and what is computed of each stays in the processor's cache."""
+    monkeypatch.setattr(KeyValueStep, "shares", shares)
     model, read = make_model("llama", sharp=True), list[tuple[int, int]]()
     decoding = Decoding(1.0, 0.9, 6, (), 1)
     together = complete(model, 12, decoding)

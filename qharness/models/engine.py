@@ -7,7 +7,7 @@ Three prompts A, B, C with two samples each in four slots; `*` is a completion's
     slot 1     A1  A1     B0  B0     B0  B0*
     slot 2     B0  B0     B1  B1*    C0  C0
     slot 3     B1  B1     C0  C0     C1  C1
-    prefill    A, B       C          none: C1 starts from a copy of C's state
+    prefill    A, B       C          none: C1 starts from C's state
 
 A slot is a row of the batch. Rows that go on move up and new ones join below them, once a quarter of the slots is idle;
 until then, the rows of ended completions stand still. Where the model's state cannot be joined, slots are filled when
@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 
 from qharness.models.decoding import Decoding, cut_at_stop
 from qharness.models.detokenization import CompletionText, Detokenizer
-from qharness.models.kv_cache import KeyValueState
+from qharness.models.kv_cache import KeyValueState, KeyValueStep
 from qharness.models.model_step import BatchState, ModelStep
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
 from qharness.models.onednn_linear import onednn_linear
@@ -77,6 +77,7 @@ class Slots:
 
     def __init__(self, step: ModelStep, prompts: Sequence[Prompt], size: int, settings: GenerationSettings) -> None:
         self._step, self._prompts, self._size, self._settings = step, prompts, size, settings
+        self._shares = _shares(step, prompts)
         self._waiting = deque((number, key) for number, prompt in enumerate(prompts) for key in prompt.samples)
         self._prefilled: tuple[int, BatchState] | None = None  # the last prompt to start: samples of it may wait
         self._batch: BatchState | None = None
@@ -119,7 +120,7 @@ class Slots:
             starting = starting[:together]
         counts = Counter(number for number, _ in starting)
         if self._prefilled and (count := counts.pop(self._prefilled[0], 0)):
-            self._join([self._prefilled[1].take([0] * count)])
+            self._join([self._copies(self._prefilled[1], [self._prefilled[0]], [count])])
         if counts:
             self._join([self._prefill(numbers, counts) for numbers in self._prefilled_together(list(counts))])
         self.flight += [_Completion(number, key, self._max_new_tokens(number)) for number, key in starting]
@@ -130,7 +131,14 @@ class Slots:
         with onednn_linear():
             read = self._step.prefill(prompts, self._settings.decoder_start_token_id)
         self._prefilled = numbers[-1], read.take([len(numbers) - 1])
-        return read.take([row for row, number in enumerate(numbers) for _ in range(counts[number])])
+        return self._copies(read, numbers, [counts[number] for number in numbers])
+
+    def _copies(self, read: BatchState, numbers: Sequence[int], counts: Sequence[int]) -> BatchState:
+        """So many rows of each prompt that was read, which share its state where the step can."""
+        if self._shares:
+            assert isinstance(read, KeyValueState)
+            return read.shared(numbers, counts)
+        return read.take([row for row, count in enumerate(counts) for _ in range(count)])
 
     def _prefilled_together(self, numbers: Sequence[int]) -> Iterator[list[int]]:
         """Prompts that are read at once, in order; all of them where rows cannot be joined.
@@ -172,6 +180,12 @@ class Slots:
     def _max_new_tokens(self, number: int) -> int:
         used = 1 if self._settings.encoder_decoder else len(self._prompts[number].ids)
         return min(self._settings.decoding.max_new_tokens, self._settings.max_length - used)
+
+
+def _shares(step: ModelStep, prompts: Sequence[Prompt]) -> bool:
+    """Whether completions of a prompt share its keys and values: where there are several, and the step can."""
+    several = any(len(prompt.samples) > 1 for prompt in prompts)
+    return several and isinstance(step, KeyValueStep) and step.shares
 
 
 class Engine:

@@ -6,19 +6,25 @@ All rows end at the same position. They are padded on the left, so that rows of 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad as padded
 from transformers import PreTrainedModel
-from transformers.cache_utils import Cache, EncoderDecoderCache
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from qharness.models.growing_layer import GrowingLayer
+from qharness.models.growing_cache import GrowingCache, joined
+from qharness.models.prefix_attention import PrefixAttention
 from qharness.models.recorded_step import RecordedStep
+from qharness.models.shared_prefixes import SharedPrefixes
+
+_TEXT = (1, 2, 3, 4, 5, 6, 7)
+_TOLERANCE = 0.05  # relative; rounding of activations to 8 bits takes the most of it
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,15 @@ class KeyValueState:
 
     `mask` int64 [rows, length] is 1 where the cache holds a token of the row; `logits` [rows, vocabulary] predict the
     next token; `encoded` is an encoder's output [rows, source length, width] with its mask [rows, source length].
+    With `prefixes`, mask and cache are of what follows them.
     """
 
     step: KeyValueStep
-    cache: Cache
+    cache: GrowingCache | EncoderDecoderCache
     mask: Tensor
     logits: Tensor
     encoded: tuple[Tensor, Tensor] | None = None
+    prefixes: SharedPrefixes | None = None
 
     def __len__(self) -> int:
         return len(self.logits)
@@ -46,30 +54,54 @@ class KeyValueState:
         """These rows, in this order, some perhaps several times. Padding that all of them share is dropped."""
         chosen = torch.tensor(indices, device=self.logits.device)
         mask = self.mask[chosen]
-        start = int(mask.any(dim=0).int().argmax()) if self.encoded is None else 0
+        start = 0 if self.encoded or not mask.shape[1] else int(mask.any(dim=0).int().argmax())
         halves = [
-            _cache_of([t.index_select(0, chosen)[..., skipped:, :] for t in pair] for pair in _keys_and_values(half))
+            [(keys[chosen][..., skipped:, :], values[chosen][..., skipped:, :]) for keys, values in half.pairs]
             for half, skipped in zip(_halves(self.cache), (start, 0), strict=False)
         ]
-        cache = EncoderDecoderCache(*halves) if len(halves) > 1 else halves[0]
-        encoded = (self.encoded[0][chosen], self.encoded[1][chosen]) if self.encoded else None
-        return KeyValueState(self.step, cache, mask[:, start:], self.logits[chosen], encoded)
+        if self.encoded:
+            cache = EncoderDecoderCache(*map(GrowingCache, halves))
+            encoded = self.encoded[0][chosen], self.encoded[1][chosen]
+            return KeyValueState(self.step, cache, mask, self.logits[chosen], encoded)
+        prefixes = self.prefixes.take(chosen) if self.prefixes else None
+        return self._of(halves[0], mask[:, start:], self.logits[chosen], prefixes)
+
+    def shared(self, names: Sequence[int], counts: Sequence[int]) -> KeyValueState:
+        """So many rows of each row, which share its keys and values; `names` are numbers of the rows' own."""
+        owner = torch.arange(len(self), device=self.logits.device).repeat_interleave(
+            torch.tensor(counts, device=self.logits.device)
+        )
+        assert isinstance(self.cache, GrowingCache)
+        prefixes = SharedPrefixes(tuple(names), self.cache.pairs, self.mask, owner)
+        nothing = [(keys[owner][..., :0, :], values[owner][..., :0, :]) for keys, values in self.cache.pairs]
+        return self._of(nothing, self.mask[owner][:, :0], self.logits[owner], prefixes)
 
     def join(self, others: Sequence[KeyValueState]) -> KeyValueState:
         """The rows of all; not for encoder-decoder models, whose decoders count positions from the first."""
         states = (self, *others)
-        length = max(state.mask.shape[1] for state in states)
-        short = [length - state.mask.shape[1] for state in states]
-        layers = zip(*(_keys_and_values(state.cache) for state in states), strict=True)
-        cache = _cache_of(
-            [
-                torch.cat([padded(each, (0, 0, n, 0)) for n, each in zip(short, same, strict=True)])
-                for same in zip(*layer, strict=True)
-            ]
-            for layer in layers
-        )
-        mask = torch.cat([padded(state.mask, (n, 0)) for n, state in zip(short, states, strict=True)])
-        return KeyValueState(self.step, cache, mask, torch.cat([state.logits for state in states]))
+        pairs = [
+            (joined([keys for keys, _ in same]), joined([values for _, values in same]))
+            for same in zip(*(_halves(state.cache)[0].pairs for state in states), strict=True)
+        ]
+        mask = joined([state.mask for state in states], dim=-1)
+        shared = [state.prefixes for state in states if state.prefixes]
+        assert len(shared) in (0, len(states))
+        prefixes = shared[0].join(shared[1:]) if shared else None
+        return self._of(pairs, mask, torch.cat([state.logits for state in states]), prefixes)
+
+    def whole_mask(self) -> Tensor:
+        """The mask int64 [rows, all positions], of shared ones too."""
+        return torch.cat([self.prefixes.row_mask, self.mask], dim=1) if self.prefixes else self.mask
+
+    def _of(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], mask: Tensor, logits: Tensor, prefixes: SharedPrefixes | None
+    ) -> KeyValueState:
+        if prefixes:
+            attention = PrefixAttention.of(prefixes.owner, len(prefixes.names))
+            cache = GrowingCache(pairs, attention, prefixes.layers)
+        else:
+            cache = GrowingCache(pairs)
+        return KeyValueState(self.step, cache, mask, logits, prefixes=prefixes)
 
 
 class KeyValueStep:
@@ -84,7 +116,30 @@ class KeyValueStep:
         accepted = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in accepted
         self._last_only: dict[str, int] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
-        self._recorded = RecordedStep(model, self._logits)
+        self._recorded = {shared: RecordedStep(model, self._logits, shared=shared) for shared in (False, True)}
+
+    @cached_property
+    def shares(self) -> bool:
+        """Whether rows may share the keys and values of their prompts: tried on two short texts.
+
+        Not for layers that look at a window, whose masks count from a row's end without gaps.
+        """
+        config = self._model.config
+        if not self.joins or config._attn_implementation != "sdpa" or not self._takes_positions:
+            return False
+        if any(type(layer) is not DynamicLayer for layer in DynamicCache(config=config).layers):
+            return False
+        with torch.inference_mode():
+            read = self.prefill([_TEXT[:5], _TEXT[2:5]])
+            try:
+                same = [read.take([0, 0, 1]), read.shared([0, 1], [2, 1])]
+                for token in _TEXT[-2:]:
+                    tokens = torch.full((3,), token, device=self._model.device)
+                    same = [state.advance(tokens, torch.ones_like(tokens, dtype=torch.bool)) for state in same]
+            except Exception:  # a model's own attention may raise anything
+                return False
+            wanted, found = (state.logits.float() - state.logits.float().mean(-1, keepdim=True) for state in same)
+            return bool(((found - wanted).norm(dim=-1) <= _TOLERANCE * wanted.norm(dim=-1)).all())
 
     def prefill(self, prompts: Sequence[Sequence[int]], decoder_start_token_id: int = 0) -> KeyValueState:
         """Read prompts, one row each; an encoder-decoder model's decoder reads `decoder_start_token_id`."""
@@ -92,19 +147,19 @@ class KeyValueStep:
         # A decoder goes on where its prompt ends; an encoder counts positions from where it begins.
         ids, mask = padded_rows(prompts, self._pad_token_id, device, left=self.joins)
         nothing = torch.zeros((len(prompts), 0), dtype=torch.int64, device=device)
-        empty = KeyValueState(self, _cache_of(()), nothing, torch.empty(0))
+        empty = KeyValueState(self, GrowingCache(), nothing, torch.empty(0))
         if self.joins:
             return self.forward(empty, ids, mask)
         states = self._model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
         start = torch.full((len(prompts), 1), decoder_start_token_id, device=device)
-        cache = EncoderDecoderCache(_cache_of(()), _cache_of(()))
+        cache = EncoderDecoderCache(GrowingCache(), GrowingCache())
         return self.forward(replace(empty, cache=cache, encoded=(states, mask)), start, torch.ones_like(start))
 
     def row_bytes(self, length: int) -> int:
         """Bytes of the keys and values of so many tokens."""
         with torch.inference_mode():
             halves = _halves(self.prefill([[self._pad_token_id]]).cache)
-        return length * sum(int(t.nbytes) for half in halves for pair in _keys_and_values(half) for t in pair)
+        return length * sum(int(t.nbytes) for half in halves for pair in half.pairs for t in pair)
 
     def forward(self, state: KeyValueState, ids: Tensor, new_mask: Tensor) -> KeyValueState:
         """Append token ids int64 [rows, new] with their mask int64 [rows, new] to a state, whose cache is changed."""
@@ -113,20 +168,32 @@ class KeyValueStep:
             encoder_outputs = BaseModelOutput(last_hidden_state=state.encoded[0])
             inputs = {"encoder_outputs": encoder_outputs, "decoder_input_ids": ids, "attention_mask": state.encoded[1]}
             return replace(state, mask=mask, logits=self._run(inputs, state.cache))
-        logits = self._recorded(ids, mask, state.cache) if ids.shape[1] == 1 else None
-        return replace(state, mask=mask, logits=self._logits(ids, mask, state.cache) if logits is None else logits)
+        after, cache = replace(state, mask=mask), state.cache
+        assert isinstance(cache, GrowingCache)
+        whole, logits = after.whole_mask(), None
+        if ids.shape[1] == 1:
+            logits = self._recorded[state.prefixes is not None](ids, whole, cache, lambda rows: _rows(state, rows))
+        return replace(after, logits=self._logits(ids, whole, cache) if logits is None else logits)
 
-    def _logits(self, ids: Tensor, mask: Tensor, cache: Cache) -> Tensor:
+    def _logits(self, ids: Tensor, mask: Tensor, cache: GrowingCache) -> Tensor:
         """What follows token ids int64 [rows, new]: logits [rows, vocabulary]. `mask` [rows, length] counts them."""
         inputs = {"input_ids": ids, "attention_mask": mask}
         if self._takes_positions:
             inputs["position_ids"] = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        return self._run(inputs, cache)
+        with cache.attention.taking_over() if cache.attention else nullcontext():
+            return self._run(inputs, cache)
 
     def _run(self, inputs: Mapping[str, Any], cache: Cache) -> Tensor:
         output = self._model(use_cache=True, **inputs, **{self._cache_name: cache}, **self._last_only)
         logits: Tensor = output.logits[:, -1]
         return logits
+
+
+def _rows(state: KeyValueState, rows: Sequence[int]) -> GrowingCache:
+    """A cache of these rows of a state, those from the end by negative numbers."""
+    cache = state.take([row % len(state) for row in rows]).cache
+    assert isinstance(cache, GrowingCache)
+    return cache
 
 
 def padded_rows(
@@ -141,21 +208,8 @@ def padded_rows(
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _cache_of(layers: Iterable[Sequence[Tensor]]) -> Cache:
-    """A cache of the (keys, values) of each layer; layers that are not given are added at their first update."""
-    cache = Cache(layer_class_to_replicate=GrowingLayer)
-    for number, (keys, values) in enumerate(layers):
-        cache.update(keys, values, number)
-    return cache
-
-
-def _halves(cache: Cache) -> tuple[Cache, ...]:
+def _halves(cache: GrowingCache | EncoderDecoderCache) -> tuple[GrowingCache, ...]:
     """A decoder's own cache, and that of its encoder's states if there is one."""
     if isinstance(cache, EncoderDecoderCache):
-        return cache.self_attention_cache, cache.cross_attention_cache
+        return cast(GrowingCache, cache.self_attention_cache), cast(GrowingCache, cache.cross_attention_cache)
     return (cache,)
-
-
-def _keys_and_values(cache: Cache) -> list[tuple[Tensor, Tensor]]:
-    """(keys, values) of each layer."""
-    return [(layer.keys, layer.values) for layer in cast(list[Any], cache.layers)]

@@ -15,14 +15,13 @@ from pathlib import PurePath
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
-from transformers.cache_utils import Cache
 
-from qharness.models.growing_layer import GrowingLayer
+from qharness.models.growing_cache import GrowingCache
 
 STEPS_BEFORE = 256
 """Steps from which a record is made: it takes a second or two, as long as it saves in some hundred steps."""
 _SHAPES_ONLY = (
-    "qharness/models/growing_layer.py",
+    "qharness/models/growing_cache.py",
     "torch/nn/functional.py",
     "transformers/cache_utils.py",
     "transformers/masking_utils.py",
@@ -31,56 +30,55 @@ _SHAPES_ONLY = (
 """Files whose decisions are by shapes that each step of one token has, or none of these may have."""
 _TOLERANCE = 0.01  # of logits, relative; rounding of activations to 8 bits takes the most of it
 
-Logits = Callable[[Tensor, Tensor, Cache], Tensor]
+Logits = Callable[[Tensor, Tensor, GrowingCache], Tensor]
 """(ids int64 [rows, 1], mask int64 [rows, length], cache of length - 1 positions) to logits [rows, vocabulary]."""
 Record = Callable[..., Tensor]
-"""(ids, mask, keys and values of each layer [rows, heads, room, width]) to logits; it writes the last position."""
+"""(ids, mask, and a cache's tensors) to logits; it writes the last position."""
 
 
 class RecordedStep:
-    """Runs steps of one token by a record, once there is one."""
+    """Runs steps of one token by a record, once there is one. `shared`: of caches whose rows share their prompts."""
 
-    def __init__(self, model: nn.Module, logits: Logits) -> None:
-        self._module = _OneToken(model, logits)
+    def __init__(self, model: nn.Module, logits: Logits, *, shared: bool) -> None:
+        self._module = _OneToken(model, logits, shared)
         self._left = STEPS_BEFORE
         self._record: Record | None = None
 
-    def __call__(self, ids: Tensor, mask: Tensor, cache: Cache) -> Tensor | None:
+    def __call__(
+        self, ids: Tensor, mask: Tensor, cache: GrowingCache, few: Callable[[Sequence[int]], GrowingCache]
+    ) -> Tensor | None:
         """The logits [rows, vocabulary] of token ids int64 [rows, 1]; None if there is no record (yet).
 
-        `mask` int64 [rows, length] counts the new position, which is written to the cache.
+        `mask` int64 [rows, length] counts the new position, which is written to the cache; `few` copies rows of it.
         """
         if self._record is None:
             self._left -= 1
             if self._left == 0 and ids.device.type == "cpu":
-                self._record = recorded(self._module, ids, mask, cache)
+                self._record = recorded(self._module, ids, few)
             if self._record is None:
                 return None
-        layers = [layer for layer in cache.layers if isinstance(layer, GrowingLayer)]
         try:
-            logits = self._record(ids, mask, *(buffer for layer in layers for buffer in layer.room_for(1)))
+            logits = self._record(ids, mask, *cache.tensors())
         except RuntimeError:  # the number of rows or positions was in the record all the same, and this is another
             self._record = None
             return None
-        for layer in layers:
-            layer.grow(1)
+        cache.grow()
         return logits
 
 
 class _OneToken(nn.Module):
     """A model's step, as a function of tensors alone."""
 
-    def __init__(self, model: nn.Module, logits: Logits) -> None:
+    def __init__(self, model: nn.Module, logits: Logits, shared: bool) -> None:
         super().__init__()
-        self.model, self._logits = model, logits
+        self.model, self._logits, self._shared = model, logits, shared
 
-    def forward(self, ids: Tensor, mask: Tensor, *buffers: Tensor) -> Tensor:
-        pairs = zip(buffers[::2], buffers[1::2], strict=True)
-        cache = Cache(layers=[GrowingLayer.of(keys, values, mask.shape[1] - 1) for keys, values in pairs])
+    def forward(self, ids: Tensor, mask: Tensor, *tensors: Tensor) -> Tensor:
+        cache = GrowingCache.of_tensors(tensors, mask.shape[1] - 1, shared=self._shared)
         return self._logits(ids, mask, cache)
 
 
-def recorded(module: _OneToken, ids: Tensor, mask: Tensor, cache: Cache) -> Record | None:
+def recorded(module: _OneToken, ids: Tensor, few: Callable[[Sequence[int]], GrowingCache]) -> Record | None:
     """Record a step like this one, of which nothing is changed; None where a record would not hold for all others.
 
     Only of transformers' own classes, for others may keep a state in Python; and none whose modules are watched.
@@ -89,19 +87,26 @@ def recorded(module: _OneToken, ids: Tensor, mask: Tensor, cache: Cache) -> Reco
         return None
     if any(each._forward_hooks or each._forward_pre_hooks for each in module.modules()):
         return None
-    length = mask.shape[1]
     with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        made_on = _example(ids, cache, [0, -1], length)
-        others = _example(ids, cache, [-1, 0, 0], length // 2 + 1)
+        made_on, others = [0, -1], [-1, 0, 0]
+        first = _example(ids[made_on], few(made_on))
+        second = _example(ids[others], few(others).last_half())
         try:
-            record: Record = torch.jit.trace(module, made_on, check_trace=False)
+            record: Record = torch.jit.trace(module, first, check_trace=False)
             if any(_decides(each) for each in warned):
                 return None
-            right = all(_agree(record(*each), module(*each)) for each in (made_on, others, others))
+            right = all(_agree(record(*each), module(*each)) for each in (first, second, second))
         except Exception:  # code that cannot be recorded may raise anything
             return None
     return record if right else None
+
+
+def _example(ids: Tensor, cache: GrowingCache) -> tuple[Tensor, ...]:
+    """A record's arguments, without memory that others have; the first row's first position is masked."""
+    mask = torch.ones((len(ids), cache.get_seq_length() + 1), dtype=torch.int64)
+    mask[0, 0] = mask.shape[1] == 1
+    return (ids.clone(), mask, *(each.clone() for each in cache.tensors()))
 
 
 def _decides(warning: warnings.WarningMessage) -> bool:
@@ -115,21 +120,6 @@ def _decides(warning: warnings.WarningMessage) -> bool:
     file = PurePath(warning.filename).as_posix()
     splits = file.endswith("torch/_tensor.py") and "Python integer" in str(warning.message)
     return not splits and not file.endswith(_SHAPES_ONLY)
-
-
-def _example(ids: Tensor, cache: Cache, rows: Sequence[int], length: int) -> tuple[Tensor, ...]:
-    """A record's arguments: copies of these rows, of the last positions; the first row's first position is masked."""
-    chosen = torch.tensor(rows)
-    mask = torch.ones((len(rows), length), dtype=torch.int64)
-    mask[0, 0] = length == 1
-    buffers = (
-        nn.functional.pad(each[chosen][..., each.shape[-2] - length + 1 :, :], (0, 0, 0, 1))
-        for layer in cache.layers
-        if isinstance(layer, GrowingLayer)
-        for each in (layer.keys, layer.values)
-        if each is not None
-    )
-    return (ids[chosen].clone(), mask, *buffers)
 
 
 def _agree(found: Tensor, wanted: Tensor) -> bool:

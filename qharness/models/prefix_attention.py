@@ -1,0 +1,86 @@
+"""Attention of rows that share their prompts' keys and values: a prompt's are read once for all its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qharness.models.replaced_names import replaced
+
+
+class PrefixAttention:
+    """`scaled_dot_product_attention` of one position a row, over its prompt's positions and then its own.
+
+    rows int64 [prompts, most]: the rows of each prompt, the shorter lists filled up with any row; places int64 [rows]:
+    where a row stands in that table, counted through all of it.
+    """
+
+    def __init__(self, rows: Tensor, places: Tensor) -> None:
+        self.rows, self.places = rows, places
+        self._expected: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def of(cls, owner: Tensor, prompts: int) -> PrefixAttention:
+        """Of rows that continue the prompts `owner`, int64 [rows]."""
+        counts = torch.bincount(owner, minlength=prompts)
+        order = owner.argsort(stable=True)
+        among = torch.arange(len(owner), device=owner.device) - (counts.cumsum(0) - counts)[owner[order]]
+        rows = owner.new_zeros(prompts, int(counts.max()))
+        rows[owner[order], among] = order
+        places = torch.empty_like(owner)
+        places[order] = owner[order] * rows.shape[1] + among
+        return cls(rows, places)
+
+    @contextmanager
+    def taking_over(self) -> Iterator[None]:
+        """Be PyTorch's function in this context."""
+        with replaced(functional, "scaled_dot_product_attention", self):
+            yield
+
+    def expect(self, keys: Tensor, values: Tensor) -> None:
+        """Take the prompts' keys and values [prompts, heads, positions, width] for the next call."""
+        if self._expected is not None:
+            raise NotImplementedError("the model attends otherwise than by scaled_dot_product_attention")
+        self._expected = keys, values
+
+    def __call__(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        scale: float | None = None,
+        enable_gqa: bool = False,
+    ) -> Tensor:
+        """Query [rows, heads, queries, width], the rows' own key and value [rows, key heads, positions, width]."""
+        if self._expected is None or is_causal or dropout_p:
+            raise NotImplementedError("the model attends more than once a layer, or to what it is to find")
+        (keys, values), self._expected = self._expected, None
+        shape, heads, width = query.shape, key.shape[1], query.shape[-1]
+        query = query.reshape(shape[0], heads, -1, width) * (width**-0.5 if scale is None else scale)
+        far, near = self._scores(query, keys), query @ key.transpose(-1, -2)
+        scores = torch.cat([far, near], dim=-1)
+        if attn_mask is not None:
+            scores = _masked(scores.view(*shape[:3], -1), attn_mask).view_as(scores)
+        weights = scores.float().softmax(dim=-1).to(value.dtype)
+        length = keys.shape[-2]
+        found = weights[..., length:] @ value + self._scores(weights[..., :length], values.transpose(-1, -2))
+        return found.reshape(*shape[:3], -1)
+
+    def _scores(self, each: Tensor, of_prompts: Tensor) -> Tensor:
+        """Multiply rows [rows, heads, queries, n] with matrices of their prompts [prompts, heads, m, n]."""
+        _, heads, queries, inner = each.shape
+        prompts, most = self.rows.shape
+        table = each[self.rows.flatten()].view(prompts, most, heads, queries, inner).transpose(1, 2)
+        found = table.reshape(prompts, heads, most * queries, inner) @ of_prompts.transpose(-1, -2)
+        return found.view(prompts, heads, most, queries, -1).transpose(1, 2).flatten(0, 1)[self.places]
+
+
+def _masked(scores: Tensor, mask: Tensor) -> Tensor:
+    return scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
