@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -82,6 +83,8 @@ _CLASSES: Mapping[str, type[TyperCommand]] = {
     "study": StudyCommand,
     "lm-eval": TyperCommand,
 }
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+"""Python's own is 700, and the imports of torch, transformers and lm-eval make a million, for good."""
 _LM_EVAL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 for panel, functions in _COMMANDS.items():
@@ -105,8 +108,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a completion may hold what no encoding has: a lone surrogate
             stream.reconfigure(errors="backslashreplace")
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 10, 10)
     with sigterm_interrupts(), verbosity_restored():
-        sys.exit(_status())
+        status = _status()
+        gc.freeze()  # the interpreter would look through all objects as it ends, for a second
+        sys.exit(status)
 
 
 def _status() -> int:
