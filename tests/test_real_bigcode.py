@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from qharness import DataError, RunSpec, run
+from tests.conftest import REPOSITORY
 from tests.peers import hub_folder, peer
 
 pytestmark = pytest.mark.slow
+GEMMA = str(REPOSITORY / "build/real/gemma-3-270m")
 
 
 @pytest.fixture(scope="module")
@@ -83,18 +85,35 @@ def test_missing_data_are_named(harness: Path, tmp_path: Path, monkeypatch: pyte
             run(spec(tmp_path / "runs", f"bigcode:{task}"))
 
 
-@pytest.mark.parametrize(("task", "extent"), [("humaneval-unstripped", 164), ("mbpp", 100)])
-def test_generations_and_rate_of_its_own_command(harness: Path, tmp_path: Path, task: str, extent: int) -> None:
+@pytest.mark.parametrize(
+    ("task", "extent", "model"),
+    [("humaneval-unstripped", 164, "tinycoder"), ("mbpp", 100, "tinycoder"), ("humaneval-unstripped", 16, GEMMA)],
+    ids=["humaneval", "mbpp", "gemma"],
+)
+def test_generations_and_rate_of_its_own_command(
+    harness: Path, tmp_path: Path, task: str, extent: int, model: str
+) -> None:
     """Its `main.py` and ours, greedily with the same model.
 
     Its 512 tokens include the prompt's, so a completion without an end is longer in one than in the other.
     """
     from qharness.models.checkpoint import BUNDLED
 
-    done = run(spec(tmp_path / "runs", f"bigcode:{task}", limit=extent, max_new_tokens=200))
+    if model == GEMMA and not Path(GEMMA).is_dir():
+        pytest.skip(f"needs {GEMMA}: `make real-models`")
+    done = run(spec(tmp_path / "runs", f"bigcode:{task}", model=model, limit=extent, max_new_tokens=200))
     out = [tmp_path / "generations.json", tmp_path / "metrics.json"]
     command = [
-        *(sys.executable, harness / "main.py", "--model", BUNDLED["tinycoder"], "--tasks", task, "--limit", extent),
+        *(
+            sys.executable,
+            harness / "main.py",
+            "--model",
+            BUNDLED.get(model, model),
+            "--tasks",
+            task,
+            "--limit",
+            extent,
+        ),
         *("--max_length_generation", 512, "--do_sample", False, "--n_samples", 1, "--batch_size", 1),
         *("--allow_code_execution", "--save_generations", "--precision", "fp32"),
         *("--save_generations_path", out[0], "--metric_output_path", out[1]),
@@ -107,22 +126,22 @@ def test_generations_and_rate_of_its_own_command(harness: Path, tmp_path: Path, 
     assert len(ours) == len(theirs) == extent
     differing = [(mine, its) for mine, its in zip(ours, theirs, strict=True) if mine != its]
     parted = [pair for pair in differing if not (pair[0].startswith(pair[1]) or pair[1].startswith(pair[0]))]
-    gaps = [gap_where_they_part(*pair) for pair in parted]
+    gaps = [gap_where_they_part(model, *pair) for pair in parted]
     sys.stdout.write(
         f"{task}: {extent - len(differing)} of {extent} equal, {len(differing) - len(parted)} without an end, "
         f"{len(parted)} part where the two likeliest tokens' logits differ by {gaps}; {done.metrics}\n"
     )
     assert all(min(map(len, pair)) > 300 for pair in differing)
-    assert all(gap < 1e-4 for gap in gaps), "rounding decides"
+    assert all(gap < 1e-3 for gap in gaps), "rounding decides"
 
 
-def gap_where_they_part(first: str, second: str) -> float:
-    """By how much tinycoder's two likeliest logits differ after what two texts have in common, in whole tokens."""
+def gap_where_they_part(model: str, first: str, second: str) -> float:
+    """By how much a model's two likeliest logits differ after what two texts have in common, in whole tokens."""
     import torch
 
     from qharness.models.loading import load_model
 
-    loaded = load_model("tinycoder", "cpu", dtype="float32")
+    loaded = load_model(model, "cpu", dtype="float32")
     common = next(place for place, (a, b) in enumerate(zip(first, second, strict=False)) if a != b)
     ids = loaded.tokenizer(first[:common])["input_ids"]
     with torch.inference_mode():
