@@ -52,11 +52,12 @@ def spec(output: Path, task: str, **changes: Any) -> RunSpec:
     return RunSpec(task, output=output, allow_unsandboxed=True, **{"samples": 1, "temperature": 0.0, **changes})
 
 
-def test_multiple_is_paired_and_knows_no_other_runs_results(harness: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["py", "java"])
+def test_multiple_is_paired_and_knows_no_other_runs_results(harness: Path, tmp_path: Path, language: str) -> None:
     foreign = Path(tempfile.gettempdir()) / f"foreign-{os.getpid()}.results.json"
     foreign.write_text(json.dumps({"results": [{"status": "OK", "exit_code": 0}]}))
     try:
-        done = run(spec(tmp_path, "bigcode:multiple-py", limit=3, samples=2, temperature=0.8, quant="rtn:3"))
+        done = run(spec(tmp_path, f"bigcode:multiple-{language}", limit=3, samples=2, temperature=0.8, quant="rtn:3"))
     finally:
         foreign.unlink()
     found = rows(done.folder)
@@ -66,15 +67,27 @@ def test_multiple_is_paired_and_knows_no_other_runs_results(harness: Path, tmp_p
     assert not any("together only" in note for note in done.document["notes"])
 
 
-def test_right_programs_before_do_not_count_for_wrong_ones(harness: Path) -> None:
+@pytest.mark.parametrize(
+    ("language", "right", "wrong"),
+    [
+        ("py", "\n    import sys\n    sys.exit(0)\n", "\n    return None\n"),
+        (
+            "java",
+            "\n        System.exit(0);\n        throw new Error();\n    }\n",
+            "\n        throw new Error();\n    }\n",
+        ),
+    ],
+)
+def test_right_programs_before_do_not_count_for_wrong_ones(
+    harness: Path, language: str, right: str, wrong: str
+) -> None:
     """A task judges right programs, and after that wrong ones, in one process."""
     from qharness.evaluate.run.lm_eval_bridge import load_task
 
-    (task,) = load_task("bigcode:multiple-py").tasks.values()
+    (task,) = load_task(f"bigcode:multiple-{language}").tasks.values()
     documents = list(task.eval_docs)[:2]
-    right = ["\n    import sys\n    sys.exit(0)\n"] * 2  # its evaluator asks for the exit status alone
-    for completions, rate in ((right, 1.0), (["\n    return None\n"] * 2, 0.0)):
-        task.judge([[text] for text in completions], documents)
+    for text, rate in ((right, 1.0), (wrong, 0.0)):  # its evaluator asks for the exit status alone
+        task.judge([[text] for _ in documents], documents)
         assert task.aggregation()["pass@1"]([]) == rate
 
 
