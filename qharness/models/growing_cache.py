@@ -166,3 +166,16 @@ def joined(same: Sequence[Tensor], dim: int = -2) -> Tensor:
     longest = max(each.shape[dim] for each in same)
     after = (0, 0) * (-dim - 1)
     return torch.cat([padded(each, (*after, longest - each.shape[dim], 0)) for each in same])
+
+
+def joined_pairs(of_each: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> list[tuple[Tensor, Tensor]]:
+    """(keys, values) of each layer of several caches, joined."""
+    return [
+        (joined([keys for keys, _ in same]), joined([values for _, values in same]))
+        for same in zip(*of_each, strict=True)
+    ]
+
+
+def taken(pairs: Iterable[tuple[Tensor, Tensor]], rows: Tensor, start: int) -> list[tuple[Tensor, Tensor]]:
+    """(keys, values) of each layer, of rows int64 [n] and from a position on."""
+    return [(keys[rows][..., start:, :], values[rows][..., start:, :]) for keys, values in pairs]

@@ -18,7 +18,8 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from qharness.models.growing_cache import GrowingCache, joined
+from qharness.models.growing_cache import GrowingCache, joined, joined_pairs, taken
+from qharness.models.logits_distance import logits_distance
 from qharness.models.prefix_attention import PrefixAttention
 from qharness.models.recorded_step import RecordedStep
 from qharness.models.shared_prefixes import SharedPrefixes
@@ -56,8 +57,7 @@ class KeyValueState:
         mask = self.mask[chosen]
         start = 0 if self.encoded or not mask.shape[1] else int(mask.any(dim=0).int().argmax())
         halves = [
-            [(keys[chosen][..., skipped:, :], values[chosen][..., skipped:, :]) for keys, values in half.pairs]
-            for half, skipped in zip(_halves(self.cache), (start, 0), strict=False)
+            taken(half.pairs, chosen, skipped) for half, skipped in zip(_halves(self.cache), (start, 0), strict=False)
         ]
         if self.encoded:
             cache = EncoderDecoderCache(*map(GrowingCache, halves))
@@ -79,10 +79,7 @@ class KeyValueState:
     def join(self, others: Sequence[KeyValueState]) -> KeyValueState:
         """The rows of all; not for encoder-decoder models, whose decoders count positions from the first."""
         states = (self, *others)
-        pairs = [
-            (joined([keys for keys, _ in same]), joined([values for _, values in same]))
-            for same in zip(*(_halves(state.cache)[0].pairs for state in states), strict=True)
-        ]
+        pairs = joined_pairs([_halves(state.cache)[0].pairs for state in states])
         mask = joined([state.mask for state in states], dim=-1)
         shared = [state.prefixes for state in states if state.prefixes]
         assert len(shared) in (0, len(states))
@@ -127,7 +124,7 @@ class KeyValueStep:
         config = self._model.config
         if not self.joins or config._attn_implementation != "sdpa" or not self._takes_positions:
             return False
-        if any(type(layer) is not DynamicLayer for layer in DynamicCache(config=config).layers):
+        if layer_types(self._model) != {DynamicLayer}:
             return False
         with torch.inference_mode():
             read = self.prefill([_TEXT[:5], _TEXT[2:5]])
@@ -138,8 +135,7 @@ class KeyValueStep:
                     same = [state.advance(tokens, torch.ones_like(tokens, dtype=torch.bool)) for state in same]
             except Exception:  # a model's own attention may raise anything
                 return False
-            wanted, found = (state.logits.float() - state.logits.float().mean(-1, keepdim=True) for state in same)
-            return bool(((found - wanted).norm(dim=-1) <= _TOLERANCE * wanted.norm(dim=-1)).all())
+            return logits_distance(same[1].logits, same[0].logits) <= _TOLERANCE
 
     def prefill(self, prompts: Sequence[Sequence[int]], decoder_start_token_id: int = 0) -> KeyValueState:
         """Read prompts, one row each; an encoder-decoder model's decoder reads `decoder_start_token_id`."""
@@ -187,6 +183,15 @@ class KeyValueStep:
         output = self._model(use_cache=True, **inputs, **{self._cache_name: cache}, **self._last_only)
         logits: Tensor = output.logits[:, -1]
         return logits
+
+
+def layer_types(model: PreTrainedModel) -> frozenset[type]:
+    """The types of layers in the cache that transformers makes for a model; `object` where it makes none."""
+    try:
+        cache: Cache = DynamicCache(config=model.config)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return frozenset({object})
+    return frozenset(type(layer) for layer in cache.layers)
 
 
 def _rows(state: KeyValueState, rows: Sequence[int]) -> GrowingCache:

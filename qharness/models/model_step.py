@@ -14,9 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import (
-    Cache,
     DummyLayer,
-    DynamicCache,
     DynamicIndexedLayer,
     DynamicLayer,
     DynamicSlidingWindowLayer,
@@ -27,7 +25,8 @@ from transformers.cache_utils import (
 
 from qharness.errors import ModelError, first_line
 from qharness.models.fallback_steps import RecomputeStep, TransformersCacheStep
-from qharness.models.kv_cache import KeyValueStep
+from qharness.models.kv_cache import KeyValueStep, layer_types
+from qharness.models.logits_distance import logits_distance
 from qharness.models.nonfinite import nonfinite_error, rows_not_finite, whole_text
 from qharness.progress import note
 
@@ -108,7 +107,7 @@ def choose_step(
 
 def candidate_step(model: PreTrainedModel, pad_token_id: int) -> ModelStep:
     """The fastest step that a model's signature and transformers' cache for it allow; nothing is computed."""
-    layers, name = _layer_types(model), cache_name(model)
+    layers, name = layer_types(model), cache_name(model)
     if name in ("past_key_values", "cache") and layers <= _KEYS_AND_VALUES:
         return KeyValueStep(model, pad_token_id, name)
     if name and layers <= _MOVABLE and not model.config.is_encoder_decoder:
@@ -145,11 +144,7 @@ def step_difference(
             expected = [each.advance(tokens[:1], torch.ones_like(tokens[:1])) for each in expected]
     except Exception:
         return float("inf")
-    wanted = torch.cat([expected[1].logits, expected[0].logits]).float()
-    wanted = wanted - wanted.mean(dim=-1, keepdim=True)
-    found = state.logits.float() - state.logits.float().mean(dim=-1, keepdim=True)
-    worst = ((found - wanted).norm(dim=-1) / wanted.norm(dim=-1).clamp(min=1e-30)).max()
-    return float(worst.nan_to_num(float("inf")))
+    return logits_distance(state.logits, torch.cat([expected[1].logits, expected[0].logits]))
 
 
 def cache_name(model: PreTrainedModel) -> str | None:
@@ -159,15 +154,6 @@ def cache_name(model: PreTrainedModel) -> str | None:
         return None
     accepted = inspect.signature(model.forward).parameters
     return next((name for name in _CACHE_NAMES if name in accepted), None)
-
-
-def _layer_types(model: PreTrainedModel) -> frozenset[type]:
-    """The types of layers in the cache that transformers makes for a model; `object` where it makes none."""
-    try:
-        cache: Cache = DynamicCache(config=model.config)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return frozenset({object})
-    return frozenset(type(layer) for layer in cache.layers)
 
 
 def _is_trusted(model: PreTrainedModel, step: ModelStep) -> bool:

@@ -64,16 +64,16 @@ class PrefixAttention:
         (keys, values), self._expected = self._expected, None
         shape, heads, width = query.shape, key.shape[1], query.shape[-1]
         query = query.reshape(shape[0], heads, -1, width) * (width**-0.5 if scale is None else scale)
-        far, near = self._scores(query, keys), query @ key.transpose(-1, -2)
+        far, near = self._by_prompt(query, keys), query @ key.transpose(-1, -2)
         scores = torch.cat([far, near], dim=-1)
         if attn_mask is not None:
             scores = _masked(scores.view(*shape[:3], -1), attn_mask).view_as(scores)
         weights = scores.float().softmax(dim=-1).to(value.dtype)
         length = keys.shape[-2]
-        found = weights[..., length:] @ value + self._scores(weights[..., :length], values.transpose(-1, -2))
+        found = weights[..., length:] @ value + self._by_prompt(weights[..., :length], values.transpose(-1, -2))
         return found.reshape(*shape[:3], -1)
 
-    def _scores(self, each: Tensor, of_prompts: Tensor) -> Tensor:
+    def _by_prompt(self, each: Tensor, of_prompts: Tensor) -> Tensor:
         """Multiply rows [rows, heads, queries, n] with matrices of their prompts [prompts, heads, m, n]."""
         _, heads, queries, inner = each.shape
         prompts, most = self.rows.shape

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from qharness.models.growing_cache import joined
+from qharness.models.growing_cache import joined, joined_pairs, taken
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,13 @@ class SharedPrefixes:
             return replace(self, owner=owner)
         mask = self.mask[used]
         start = int(mask.any(dim=0).int().argmax())
-        layers = [(keys[used][..., start:, :], values[used][..., start:, :]) for keys, values in self.layers]
         names = tuple(self.names[place] for place in used.tolist())
-        return SharedPrefixes(names, layers, mask[:, start:], owner)
+        return SharedPrefixes(names, taken(self.layers, used, start), mask[:, start:], owner)
 
     def join(self, others: Sequence[SharedPrefixes]) -> SharedPrefixes:
         """Those of the rows of all; a prompt that several have is held once."""
         all_of = (self, *others)
-        layers = [
-            (joined([keys for keys, _ in same]), joined([values for _, values in same]))
-            for same in zip(*(each.layers for each in all_of), strict=True)
-        ]
+        layers = joined_pairs([each.layers for each in all_of])
         names = [name for each in all_of for name in each.names]
         first = torch.tensor([names.index(name) for name in names], device=self.owner.device)
         starts = [sum(len(each.names) for each in all_of[:n]) for n in range(len(all_of))]
