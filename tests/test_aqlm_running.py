@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -15,7 +14,7 @@ from torch.nn import functional
 from qharness import QHarnessError
 from qharness.models import checkpoint_formats
 from qharness.models.checkpoint_formats import MEMORY, select_kernels
-from qharness.plugins.aqlm import code_lookup
+from qharness.plugins.aqlm import code_lookup, code_products
 from qharness.plugins.aqlm.weight import AqlmLinear
 from tests.aqlm_models import logits, random_weight, with_random_codes
 from tests.tiny_models import make_model
@@ -23,19 +22,12 @@ from tests.tiny_models import make_model
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 
 
-def layer_of(rows: int, columns: int, books: int, bits: int, dtype: torch.dtype = torch.float32) -> AqlmLinear:
+def layer_of(
+    rows: int, columns: int, books: int, bits: int, dtype: torch.dtype = torch.float32, group: int = 8
+) -> AqlmLinear:
     generator = torch.Generator().manual_seed(bits)
-    weight = random_weight(rows, columns, books, bits, 8, generator, dtype)
+    weight = random_weight(rows, columns, books, bits, group, generator, dtype)
     return AqlmLinear(weight, torch.randn(rows, generator=generator).to(dtype))
-
-
-@pytest.fixture
-def one_torch_thread() -> Iterator[None]:
-    """The kernel is the faster way on more of the layers then."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -51,37 +43,55 @@ def test_dense_and_in_pieces(dtype: torch.dtype, memory: int, monkeypatch: pytes
     assert y.dtype == dtype and torch.allclose(y, expected, rtol=2e-2 if dtype != torch.float32 else 1e-5, atol=1e-3)
 
 
-@pytest.mark.parametrize(("memory", "name"), [(1 << 30, "lookup or dense"), (3 << 20, "lookup or pieces")])
-def test_the_packages_kernel(memory: int, name: str, one_torch_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = layer_of(1024, 1024, 2, 8)
-    assert code_lookup.select_kernels(layer, memory) == {name: 1}
-    from aqlm.inference_kernels import numba_kernel
-
-    calls = []
-    kernel = numba_kernel.numba_gemm_lut
-    monkeypatch.setattr(numba_kernel, "numba_gemm_lut", lambda *args: calls.append(len(args[0])) or kernel(*args))
-    with torch.inference_mode():
-        for rows in (1, 3, 4, 40):
-            x = torch.randn(rows, 1024)
-            expected = functional.linear(x, layer.quantized.dequantize(), layer.bias)
-            for _ in range(5):  # a race would show in one of these
-                assert torch.allclose(layer(x), expected, atol=1e-4)
-    assert calls == [1] * 5 + [3] * 5  # 2 codebooks, 1 thread: 6 lookups are 3 rows
+@pytest.fixture
+def all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_lookup, "_WORTH_COMPILING", 1)
 
 
-@pytest.mark.parametrize(
-    ("rows", "books", "bits", "dtype"),
-    [
-        (1024, 2, 9, torch.float32),
-        (1024, 2, 8, torch.bfloat16),
-        (512, 2, 8, torch.float32),
-        (1024, 7, 8, torch.float32),
-    ],
-)
-def test_layers_that_the_kernel_does_not_serve(
-    rows: int, books: int, bits: int, dtype: torch.dtype, one_torch_thread: None
+@pytest.mark.parametrize(("books", "bits", "group"), [(2, 9, 8), (3, 5, 4), (1, 12, 16)])
+def test_codes_are_looked_up(
+    books: int, bits: int, group: int, all_looked_up: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert code_lookup.select_kernels(layer_of(rows, 1024, books, bits, dtype), 1 << 30) == {"dense": 1}
+    monkeypatch.setattr(code_products, "_PIECE", 1000)
+    for out in (33, 2, 1):
+        layer = layer_of(out, 80, books, bits, group=group)
+        assert code_lookup.select_kernels(layer, 0) == {"lookup": 1}
+        for rows in (0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 40):
+            x = torch.randn(rows, 80)
+            expected = functional.linear(x, layer.quantized.dequantize(), layer.bias)
+            with torch.inference_mode():
+                assert torch.allclose(layer(x), expected, atol=1e-5)
+                assert torch.allclose(layer(x.t().contiguous().t()[None]), expected[None], atol=1e-5)
+
+
+def test_what_is_looked_up_has_a_gradient_and_no_other_width(all_looked_up: None) -> None:
+    layer, x = layer_of(8, 32, 2, 9), torch.randn(3, 32, requires_grad=True)
+    code_lookup.select_kernels(layer, 0)
+    layer(x).sum().backward()
+    assert x.grad is not None and torch.allclose(x.grad[0], layer.quantized.dequantize().sum(0), atol=1e-5)
+    for wrong in (torch.randn(1, 24), torch.randn(1, 32).double()):
+        with pytest.raises(RuntimeError, match="a layer of 32 inputs of float32 was given"), torch.inference_mode():
+            layer(wrong)
+
+
+def test_threads_are_as_many_as_before(all_looked_up: None) -> None:
+    threads = torch.get_num_threads()
+    layer = layer_of(8, 32, 2, 9)
+    code_lookup.select_kernels(layer, 0)
+    try:
+        for number in (1, 2, 64):
+            torch.set_num_threads(number)
+            with torch.inference_mode():
+                layer(torch.randn(1, 32))
+            assert torch.get_num_threads() == number
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(("rows", "dtype"), [(511, torch.float32), (512, torch.bfloat16)])
+def test_layers_that_are_not_worth_it_or_of_another_type(rows: int, dtype: torch.dtype) -> None:
+    assert code_lookup.select_kernels(layer_of(rows, 512, 2, 9, dtype), 1 << 30) == {"dense": 1}
+    assert code_lookup.select_kernels(layer_of(512, 512, 2, 9), 1 << 30) == {"lookup": 1}
 
 
 def test_memory_is_not_exceeded_and_layers_are_made_dense_in_order() -> None:

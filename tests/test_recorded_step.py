@@ -13,14 +13,17 @@ import transformers
 from torch import nn
 
 from qharness.models import recorded_step
+from qharness.models.checkpoint_formats import select_kernels
 from qharness.models.decoding import Decoding
 from qharness.models.generation import Generation
 from qharness.models.kv_cache import KeyValueStep
 from qharness.models.loading import LoadedModel, load_model
+from qharness.plugins.aqlm import code_lookup
 from qharness.plugins.int8 import products
 from qharness.plugins.int8.integer_grid import WeightGrid
 from qharness.plugins.int8.linear import Int8Linear
 from qharness.quantization.application import quantize
+from tests.aqlm_models import with_random_codes
 from tests.architectures import tiny
 from tests.test_architectures import complete, generation
 
@@ -67,11 +70,17 @@ def test_positions_that_are_scaled_by_a_texts_length_are_not_recorded_or_right(s
     assert complete(generation(model), DRAWN, PLACES, SAMPLES) == texts_by_the_model(model)
 
 
-@pytest.mark.parametrize("spec", ["int8-dynamic", "int8-dynamic:act_bits=4", "rtn:4"])
-def test_quantized_models_too(spec: str) -> None:
+@pytest.mark.parametrize("spec", ["int8-dynamic", "int8-dynamic:act_bits=4", "rtn:4", "codes looked up"])
+def test_quantized_models_too(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_lookup, "_WORTH_COMPILING", 1)
+
     def texts(steps_before: int) -> tuple[list[str], bool]:
         loaded = load_model("tinycoder", "cpu", dtype="float32")
-        quantize(loaded, spec)
+        if spec == "codes looked up":
+            with_random_codes(loaded.model, 2, 9, 8)
+            assert select_kernels(loaded.model) == {"lookup": 28}
+        else:
+            quantize(loaded, spec)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(recorded_step, "STEPS_BEFORE", steps_before)
             made = generation_of(loaded)

@@ -2,18 +2,17 @@
 
 They give the same results up to rounding:
 
+* `lookup` multiplies with the sums of codebook vectors that the codes name, and holds no weight: at 3 bits it reads an
+  eighth of what a plain Linear reads, and takes about half of its time for a few rows. It is for float32 on a CPU where
+  numba is installed, and for layers that are worth its compilation.
 * `dense` dequantizes the weight once and holds it. It is as fast as a plain Linear, and as large.
 * `pieces` dequantizes some rows of the weight at a time, on each call. It is slow and takes little memory.
-* `lookup` is the package's kernel for 8-bit codebooks in float32, which adds up products of the input with codebook
-  vectors. Its threads race (1.1.7: wrong results), so it gets one. It beats a plain Linear where the input has few
-  rows; for more rows, a layer that has it runs one of the other two.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 """How many weights are dequantized at a time."""
-_LOOKUPS = 6
-"""Codebooks times rows times threads up to which the kernel is faster: 2x8 at one row takes 0.7 of a Linear's time."""
+_WORTH_COMPILING = 1 << 18
+"""Weights of a layer from which it is looked up: compiling takes a second, and small Linears are fast anyway."""
 
 
 class Dense(nn.Module):
@@ -60,83 +59,46 @@ class Pieces(nn.Module):
 
 
 class Lookup(nn.Module):
-    """Runs the package's kernel for few rows, and `other` for more. Holds that kernel's codes [in/g, out, M]."""
-
-    codes: Tensor
-
-    def __init__(self, layer: AqlmLinear, other: nn.Module) -> None:
-        super().__init__()
-        self.other = other
-        self.register_buffer("codes", layer.codes.permute(1, 0, 2).contiguous(), persistent=False)
+    """Multiplies with what the codes name; in pieces where a gradient is wanted."""
 
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
         """Map x [..., in] to [..., out]."""
-        from aqlm.inference_kernels.numba_kernel import numba_gemm_lut
+        if torch.is_grad_enabled() and x.requires_grad:
+            return _PIECES(layer, x)
+        from qharness.plugins.aqlm.code_products import product
 
-        rows = x.numel() // layer.in_features
-        if rows * len(layer.codebooks) * torch.get_num_threads() > _LOOKUPS:
-            y: Tensor = self.other(layer, x)
-            return y
-        with _one_thread():
-            looked_up: Tensor = numba_gemm_lut(x, self.codes, layer.codebooks, layer.scales, layer.bias)
-        return looked_up
+        return product()(x, layer.codes, layer.codebooks, layer.scales, layer.bias)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Give numba one thread. Its OpenMP layer sets the number for PyTorch too, so both are put back."""
-    import numba
-
-    torchs, threads = torch.get_num_threads(), numba.get_num_threads()  # numba's first look may change the other
-    numba.set_num_threads(1)
-    try:
-        yield
-    finally:
-        numba.set_num_threads(threads)
-        if torch.get_num_threads() != torchs:
-            torch.set_num_threads(torchs)
+_PIECES = Pieces()
 
 
 def select_kernels(model: nn.Module, memory: int) -> Mapping[str, int]:
     """Choose a kernel for each AqlmLinear, in at most `memory` bytes more than the model takes without.
 
-    Layers are made dense in the model's order while memory lasts; the rest run in pieces. Returns how many layers run
-    by each kernel.
+    Layers that are not looked up are made dense in the model's order while memory lasts; the rest run in pieces.
+    Returns how many layers run by each kernel.
     """
     counts = Counter[str]()
     for layer in [module for module in model.modules() if isinstance(module, AqlmLinear)]:
         layer.kernel = None
         dense_bytes = layer.out_features * layer.in_features * layer.codebooks.element_size()
-        lookup = _suits_lookup(layer)
-        left = memory - (layer.codes.nbytes if lookup else 0)
-        fits = dense_bytes <= left
-        kernel: nn.Module = Dense(layer) if fits else Pieces()
-        memory -= dense_bytes if fits else 0
-        name = "dense" if fits else "pieces"
-        if lookup and left >= 0:
-            kernel, name = Lookup(layer, kernel), f"lookup or {name}"
-            memory -= layer.codes.nbytes
-        layer.kernel = kernel
+        if _suits_lookup(layer):
+            layer.kernel, name = Lookup(), "lookup"
+        elif dense_bytes <= memory:
+            layer.kernel, name = Dense(layer), "dense"
+            memory -= dense_bytes
+        else:
+            layer.kernel, name = Pieces(), "pieces"
         counts[name] += 1
     return dict(counts)
 
 
 def _suits_lookup(layer: AqlmLinear) -> bool:
-    """Tell whether the package's kernel can run a layer and is ever the fastest."""
+    """Tell whether a layer can be looked up, and is worth it."""
     return (
-        layer.quantized.bits == 8
-        and layer.codes.device.type == "cpu"
+        layer.codes.device.type == "cpu"
         and layer.codebooks.dtype == torch.float32
-        and len(layer.codebooks) * torch.get_num_threads() <= _LOOKUPS
-        and layer.out_features * layer.in_features >= PIECE  # compiling takes seconds; small Linears are fast anyway
-        and _installed()
+        and layer.out_features * layer.in_features >= _WORTH_COMPILING
+        and find_spec("numba") is not None
     )
-
-
-def _installed() -> bool:
-    try:
-        import aqlm
-        import numba
-    except ImportError:
-        return False
-    return bool(aqlm and numba)
