@@ -64,7 +64,8 @@ class Lookup(nn.Module):
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
         """Map x [..., in] to [..., out]."""
         if torch.is_grad_enabled() and x.requires_grad:
-            return _PIECES(layer, x)
+            y: Tensor = _PIECES(layer, x)
+            return y
         from qharness.plugins.aqlm.code_products import product
 
         return product()(x, layer.codes, layer.codebooks, layer.scales, layer.bias)

@@ -40,8 +40,8 @@ class Loops:
     codebooks, scales, weight, out, groups)` the weight [out, groups * group].
     """
 
-    products: Callable[[int, int, int, int, int, int, int, int], None]
-    dequantize: Callable[[int, int, int, int, int, int], None]
+    products: Callable[..., None]
+    dequantize: Callable[..., None]
 
 
 @cache
@@ -50,7 +50,9 @@ def loops(form: Form) -> Loops:
     one, four, eight = _dots(form, 1, parts=2), _dots(form, 4, parts=1), _dots(form, 8, parts=1)
     write_line = _line(form)
 
-    @numba.njit(parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+    compiled = numba.njit(parallel=_can_be_parallel(), nogil=True)
+
+    @compiled
     def products(
         codes: int, codebooks: int, scales: int, inputs: int, y: int, rows: int, out: int, groups: int
     ) -> None:
@@ -66,12 +68,21 @@ def loops(form: Form) -> Loops:
                 for start in range(0, rows, 8):
                     eight(codes, codebooks, scales, inputs, y, out, groups, line, min(start, rows - 8))
 
-    @numba.njit(parallel=True, nogil=True)  # type: ignore[untyped-decorator]
+    @compiled
     def dequantize(codes: int, codebooks: int, scales: int, weight: int, out: int, groups: int) -> None:
         for line in numba.prange(out):
             write_line(codes, codebooks, scales, weight, groups, line)
 
     return Loops(products, dequantize)
+
+
+def _can_be_parallel() -> bool:
+    """Whether numba has OpenMP here; the threads of its own end a process that calls them from two."""
+    try:
+        import numba.np.ufunc.omppool
+    except ImportError:
+        return False
+    return bool(numba.np.ufunc.omppool)
 
 
 def _dots(form: Form, rows: int, parts: int) -> Any:
@@ -96,8 +107,8 @@ def _dots(form: Form, rows: int, parts: int) -> Any:
                     code.add_product(of_line[number], weight, numbers)
 
         with cgutils.for_range(builder, builder.udiv(groups, _INTEGER(parts))) as loop:
-            for number, totals in enumerate(sums):
-                add(builder.add(builder.mul(loop.index, _INTEGER(parts)), _INTEGER(number)), totals)
+            for number, part in enumerate(sums):
+                add(builder.add(builder.mul(loop.index, _INTEGER(parts)), _INTEGER(number)), part)
         with cgutils.for_range(builder, builder.urem(groups, _INTEGER(parts))) as loop:
             add(builder.sub(builder.sub(groups, _INTEGER(1)), loop.index), sums[0])
         for number, each in enumerate(lines):
@@ -106,7 +117,7 @@ def _dots(form: Form, rows: int, parts: int) -> Any:
                 target = code.floats(y, builder.add(builder.mul(place, out), each))
                 builder.store(builder.fmul(code.total(totals), scale), target)
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def dots(
         _: Any, codes: Any, codebooks: Any, scales: Any, inputs: Any, y: Any, out: Any, groups: Any, line: Any, row: Any
     ) -> Any:
@@ -127,7 +138,7 @@ def _line(form: Form) -> Any:
             group = builder.add(first, loop.index)
             code.store(builder.fmul(code.entry(codes, codebooks, group), scale), weight, group)
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def line(_: Any, codes: Any, codebooks: Any, scales: Any, weight: Any, groups: Any, number: Any) -> Any:
         return _of_integers(form, 6, write)
 

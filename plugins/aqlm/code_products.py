@@ -92,6 +92,6 @@ _SCRATCH = _Scratch()
 def _take_as_many_threads() -> None:
     """Give numba as many threads as PyTorch has; its first call may change PyTorch's, for both are OpenMP's."""
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
