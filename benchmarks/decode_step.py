@@ -1,12 +1,14 @@
 """Milliseconds of a decode step, by batch: qharness beside transformers, llama.cpp and vLLM on the same weights.
 
     python benchmarks/decode_step.py FILE.gguf [--batch 1 4 16 48] [--vllm build/vllm/bin/python --folder FOLDER]
+                                               [--aqlm CHECKPOINT] [--engines NAME ...]
 
 A step gives each completion of a batch its next token. It is the difference between completions of few tokens and of
 many, after a prompt of 128 that all of a batch share, greedily, without end tokens. Each engine is a process of its
 own, which is stopped while others work, for some spin; they take turns, and medians count. llama.cpp runs the file as
 it is, and copies of it in Q8_0 and F16 that are written here; each completion of a batch is a slot of its own. vLLM,
-which has an environment of its own, runs the same model from a folder.
+which has an environment of its own, runs the same model from a folder. --aqlm names what `qharness quantize --quant
+aqlm:3` wrote of the same model, --engines the only ones to run.
 """
 
 from __future__ import annotations
@@ -191,6 +193,9 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
         files[f"llama.cpp {kind.name}"] = rewritten(options.model, kind, folder / f"{kind.name}.gguf")
     for name in ("transformers float32", "qharness float32", "qharness int8-dynamic"):
         files[name] = options.model
+    if options.aqlm:
+        files["qharness aqlm:3"] = options.aqlm
+    files = {name: path for name, path in files.items() if not options.engines or name in options.engines}
     found = {name: [sys.executable, __file__, str(path), "--serve", name] for name, path in files.items()}
     if options.vllm:
         given = [str(options.folder.resolve()), json.dumps([IDS[0], IDS[-1] + 1])]
@@ -205,6 +210,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--vllm", help="the Python of an environment with vLLM; needs --folder")
     parser.add_argument("--folder", type=Path, help="the same model as a folder, for vLLM")
+    parser.add_argument("--aqlm", type=Path, help="the same model's checkpoint in aqlm:3")
+    parser.add_argument("--engines", nargs="+", help="for example 'qharness float32' 'qharness int8-dynamic'")
     parser.add_argument("--serve", help="be one of the engines")
     options = parser.parse_args()
     if options.serve:

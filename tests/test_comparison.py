@@ -138,6 +138,9 @@ def test_a_run_without_passes(tmp_path: Path) -> None:
     assert all(math.isnan(p) for p in nothing["ranks"].values())
     assert math.isnan(nothing["smallest_detectable_difference"])
     assert nothing["lost"] == nothing["won"] == []
+    shown = CliRunner().invoke(app, ["compare", str(a), str(a)]).output
+    (line,) = [line for line in shown.splitlines() if "intervals of these" in line]
+    assert "n/a -> n/a" in line and "to" not in line
 
 
 def test_problems_lost_and_won(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qharness.cli.output import echo, number, p_value, points, print_table, score
+from qharness.cli.output import echo, interval, number, p_value, points, print_table, score
 
 if TYPE_CHECKING:
     from qharness.results import Comparison, McNemar, PairedMeans
@@ -24,7 +24,7 @@ def print_extents(comparison: Comparison) -> None:
 def print_comparison(comparison: Comparison, full: bool = False) -> None:
     """Print a comparison's figures, a line each; with `full`, also pooled pairs, ranks and relative changes."""
     name, means, detectable = comparison.main_metric, comparison.main, comparison.detectable
-    a, b = (" to ".join(score(name, bound) for bound in bounds) for bounds in (means.intervals.a, means.intervals.b))
+    a, b = (interval(*(score(name, bound) for bound in bounds)) for bounds in (means.intervals.a, means.intervals.b))
     print_table(
         ("paired comparison", ""),
         [
@@ -49,8 +49,7 @@ def print_comparison(comparison: Comparison, full: bool = False) -> None:
 
 
 def _interval(metric: str, bounds: Bounds) -> str:
-    low, high = (points(metric, bound) for bound in bounds)
-    return "n/a" if low == high == "n/a" else f"{low} to {high}"
+    return interval(*(points(metric, bound) for bound in bounds))
 
 
 def _means_row(name: str, means: PairedMeans) -> tuple[str, str]:

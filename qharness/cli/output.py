@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from qharness.cli.tables import print_table as print_table
+from qharness.metrics.shown_figures import interval as interval
 from qharness.metrics.shown_figures import number as number
 from qharness.metrics.shown_figures import p_value as p_value
 from qharness.metrics.shown_figures import points as points

@@ -21,7 +21,7 @@ from qharness.cli.options import (
     bounded,
     check_tracker,
 )
-from qharness.cli.output import echo, number, p_value, points, print_json, print_table, registry, score
+from qharness.cli.output import echo, interval, number, p_value, points, print_json, print_table, registry, score
 from qharness.cli.served_study import leave_up, page_of
 from qharness.cli.verdict_text import (
     FailUnlessHolds,
@@ -273,9 +273,8 @@ def _row(attempt: Attempt, full: bool) -> tuple[str, ...]:
     shown = (metric.name, score(metric.name, record.own_metrics.get(metric.name))) if metric else ("", "n/a")
     if record.baseline:
         name, means = record.baseline.main_metric, record.baseline.main
-        low, high = (points(name, bound) for bound in means.ci95)
-        interval = "n/a" if low == high == "n/a" else f"{low} to {high}".replace(" points", "")
-        compared = (points(name, means.difference), interval)
+        bounds = interval(*(points(name, bound).replace(" points", "") for bound in means.ci95))
+        compared = (points(name, means.difference), bounds)
         tested = p_value(record.baseline.clustered.p_value)
     stored = record.hosting.storage_bytes
     megabytes = number(None if stored is None else stored / 1e6, ".2f")

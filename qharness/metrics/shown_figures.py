@@ -33,6 +33,11 @@ def points(metric: str, difference: float | None, *, signed: bool = True) -> str
     return f"{shown} points" if unit and shown != "n/a" else shown
 
 
+def interval(low: str, high: str) -> str:
+    """An interval by its shown ends; `n/a` where both are undefined."""
+    return low if low == high == "n/a" else f"{low} to {high}"
+
+
 def _form(metric: str) -> tuple[float, str, str]:
     """The factor, the format and the unit that a metric is printed with."""
     return (100, ".1f", "%") if unit_of(metric) == "ratio" else (1, ".4f", "")
