@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -226,25 +226,38 @@ def plain(text: str) -> str:
 
 def to_svg(figure: Figure) -> str:
     """The figure as SVG, in which text is text; equal figures give equal bytes."""
-    return _saved(figure, "svg", {"Date": None, "Creator": None}).decode()
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    return _printed(figure, FigureCanvasSVG(figure).print_svg, {"Date": None, "Creator": None}).decode()
 
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG, 300 dots an inch; equal figures give equal bytes."""
-    return _saved(figure, "png", {"Software": None})
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    return _printed(figure, FigureCanvasAgg(figure).print_png, {"Software": None})
 
 
 def to_pdf(figure: Figure) -> bytes:
     """The figure as PDF, in which fonts are embedded; equal figures give equal bytes."""
-    return _saved(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None})
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    return _printed(
+        figure, FigureCanvasPdf(figure).print_pdf, {"CreationDate": None, "Creator": None, "Producer": None}
+    )
 
 
-def _saved(figure: Figure, suffix: str, metadata: Mapping[str, None]) -> bytes:
+def _printed(figure: Figure, write: Callable[..., object], metadata: Mapping[str, None]) -> bytes:
+    """A figure by its canvas's own method: `savefig` draws it twice, in case its layout is not fixed."""
     import matplotlib
 
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness", "pdf.fonttype": 42}):
-        figure.savefig(buffer, format=suffix, dpi=300, metadata=dict(metadata))
+    buffer, dots = io.BytesIO(), figure.dpi
+    figure.dpi = 300
+    try:
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "qharness", "pdf.fonttype": 42}):
+            write(buffer, metadata=dict(metadata))
+    finally:
+        figure.dpi = dots
     return buffer.getvalue()
 
 
