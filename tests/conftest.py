@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -77,6 +78,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     cache = shared_folder(tmp_path_factory) / "cache"
     cache.mkdir(mode=0o700, exist_ok=True)
     os.environ["QHARNESS_CACHE_DIR"] = str(cache)
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads() -> Iterator[None]:
+    """A test leaves PyTorch as many threads as it found: with more, those of two workers wait for one another."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    yield
+    assert not torch or torch.get_num_threads() == before
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:

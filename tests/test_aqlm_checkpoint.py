@@ -73,7 +73,11 @@ def test_codebooks_of_8_bits_run_in_the_packages_kernel_with_one_thread(tmp_path
 
     model = with_random_codes(tiny("llama", torch.float32, tmp_path / "base"), 2, 8, 8)
     Aqlm(3).save(model, tmp_path / "plain")
-    threads = numba.get_num_threads()
+    torchs, threads = (
+        torch.get_num_threads(),
+        numba.get_num_threads(),
+    )  # which gives PyTorch as many threads as numba has
+    torch.set_num_threads(torchs)
     numba.set_num_threads(1)
     try:
         theirs = logits(model_of(tmp_path / "plain"))
