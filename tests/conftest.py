@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import os
 import re
@@ -70,6 +71,19 @@ def still_running(processes: Iterable[psutil.Process], seconds: float = 10) -> l
             if process.status() != psutil.STATUS_ZOMBIE:
                 running.append(process)
     return running
+
+
+gc.set_threshold(10_000, 10, 10)  # as a command's: what torch and transformers hold is looked at for seconds
+
+
+def pytest_collection_finish() -> None:
+    """Leave out of every later collection what will be there to the end."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """The same for the interpreter's last collection."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
