@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch.nn import functional
 
+from qharness.models import prefix_attention, recorded_step
 from qharness.models.decoding import Decoding
 from qharness.models.engine import Prompt
 from qharness.models.generation import Generation
@@ -46,6 +48,26 @@ def test_completions_are_those_of_copies(kind: str, monkeypatch: pytest.MonkeyPa
     assert found == texts(generation(tiny(kind)), 5, 4)
 
 
+@pytest.fixture
+def pairs_together(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Rows are multiplied in twos, each from where the older of them began; in a record too."""
+    monkeypatch.setattr(prefix_attention, "_TOGETHER", 2)
+    prefix_attention._scripted.cache_clear()
+    yield
+    prefix_attention._scripted.cache_clear()
+
+
+@pytest.mark.parametrize("steps_before", [2, 1 << 30])
+def test_completions_of_many_rows(steps_before: int, pairs_together: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorded_step, "STEPS_BEFORE", steps_before)
+    made = generation(tiny("llama"))
+    found = texts(made, 5, 9)
+    assert isinstance(made.step, KeyValueStep)
+    assert (made.step._recorded[True]._record is not None) is (steps_before == 2)
+    monkeypatch.setattr(KeyValueStep, "shares", False)
+    assert found == texts(generation(tiny("llama")), 5, 9)
+
+
 def test_single_samples_share_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> KeyValueState:
         raise AssertionError
@@ -82,7 +104,7 @@ def held(state: KeyValueState) -> int:
 
 
 @torch.inference_mode()
-def test_rows_that_join_and_leave_at_random_have_their_own_logits() -> None:
+def test_rows_that_join_and_leave_at_random_have_their_own_logits(pairs_together: None) -> None:
     """Against a batch of copies, through forty random steps."""
     step, draw = generation(tiny("llama")).step, random.Random(5)
     assert isinstance(step, KeyValueStep)
@@ -114,13 +136,19 @@ def alive_rows(state: KeyValueState) -> bool:
 
 @pytest.mark.parametrize("mask", ["bool", "float", "none"])
 @pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (6, 2)])
-def test_attention_is_pytorchs_over_both_parts(mask: str, heads: int, key_heads: int) -> None:
+@pytest.mark.parametrize("together", [2, 32])
+def test_attention_is_pytorchs_over_both_parts(
+    mask: str, heads: int, key_heads: int, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefix_attention, "_TOGETHER", together)
     generator = torch.Generator().manual_seed(3)
     owner = torch.tensor([1, 0, 1, 1, 2])
     prefix = torch.randn(2, 3, key_heads, 7, 8, generator=generator)
     own = torch.randn(2, 5, key_heads, 4, 8, generator=generator)
     query = torch.randn(5, heads, 1, 8, generator=generator)
     allowed = torch.rand(5, 1, 1, 11, generator=generator) < 0.8
+    allowed[:4, ..., 7:9] = False  # the fifth row began two positions before the others
+    allowed[..., -1] = True
     given = {"bool": allowed, "float": torch.where(allowed, 0.0, -torch.inf), "none": None}[mask]
     attention = PrefixAttention.of(owner, 3)
     attention.expect(*prefix)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor
-from torch.nn.functional import pad as padded
 from transformers.cache_utils import Cache, DynamicLayer
 
 from qharness.models.prefix_attention import PrefixAttention
@@ -52,10 +50,10 @@ class GrowingLayer(DynamicLayer):
     def room_for(self, new: int) -> tuple[Tensor, Tensor]:
         """The buffers of keys and values, with room for so many more positions."""
         old = cast(Tensor, self.keys), cast(Tensor, self.values)
-        start, end = old[0].shape[-2], old[0].shape[-2] + new
+        end = old[0].shape[-2] + new
         if self._buffers is None or self._buffers[0].shape[-2] < end:
-            growth = end + max(_LEAST_GROWTH, end // 4) - start
-            self._buffers = padded(old[0], (0, 0, 0, growth)), padded(old[1], (0, 0, 0, growth))
+            room = end + max(_LEAST_GROWTH, end // 4)
+            self._buffers = _with_room(old[0], room), _with_room(old[1], room)
         return self._buffers
 
     def grow(self, new: int) -> tuple[Tensor, Tensor]:
@@ -161,11 +159,23 @@ def _pairs(tensors: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     return list(zip(tensors[::2], tensors[1::2], strict=True))
 
 
+def _with_room(each: Tensor, positions: int) -> Tensor:
+    """A buffer of so many positions that begins with these; nothing reads the others before they are written."""
+    buffer = each.new_empty(*each.shape[:-2], positions, each.shape[-1])
+    buffer[..., : each.shape[-2], :] = each
+    return buffer
+
+
 def joined(same: Sequence[Tensor], dim: int = -2) -> Tensor:
     """Tensors one below the other, padded on the left of `dim` with zeros to the longest."""
-    longest = max(each.shape[dim] for each in same)
-    after = (0, 0) * (-dim - 1)
-    return torch.cat([padded(each, (*after, longest - each.shape[dim], 0)) for each in same])
+    shape = list(same[0].shape)
+    shape[0], shape[dim] = sum(len(each) for each in same), max(each.shape[dim] for each in same)
+    whole = same[0].new_empty(shape)
+    for rows, each in zip(whole.split([len(each) for each in same]), same, strict=True):
+        length = each.shape[dim]
+        rows.narrow(dim, 0, shape[dim] - length).zero_()
+        rows.narrow(dim, shape[dim] - length, length).copy_(each)
+    return whole
 
 
 def joined_pairs(of_each: Sequence[Sequence[tuple[Tensor, Tensor]]]) -> list[tuple[Tensor, Tensor]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -64,13 +65,15 @@ class PrefixAttention:
         (keys, values), self._expected = self._expected, None
         shape, heads, width = query.shape, key.shape[1], query.shape[-1]
         query = query.reshape(shape[0], heads, -1, width) * (width**-0.5 if scale is None else scale)
-        far, near = self._by_prompt(query, keys), query @ key.transpose(-1, -2)
-        scores = torch.cat([far, near], dim=-1)
+        length = keys.shape[-2]
+        near, own = _functions()
+        begins = _unmasked(key, attn_mask, length)
+        scores = torch.cat([self._by_prompt(query, keys), near(query, key, begins, _TOGETHER)], dim=-1)
         if attn_mask is not None:
             scores = _masked(scores.view(*shape[:3], -1), attn_mask).view_as(scores)
         weights = scores.float().softmax(dim=-1).to(value.dtype)
-        length = keys.shape[-2]
-        found = weights[..., length:] @ value + self._by_prompt(weights[..., :length], values.transpose(-1, -2))
+        found = own(weights[..., length:], value, begins, _TOGETHER)
+        found += self._by_prompt(weights[..., :length], values.transpose(-1, -2))
         return found.reshape(*shape[:3], -1)
 
     def _by_prompt(self, each: Tensor, of_prompts: Tensor) -> Tensor:
@@ -80,6 +83,57 @@ class PrefixAttention:
         table = each[self.rows.flatten()].view(prompts, most, heads, queries, inner).transpose(1, 2)
         found = table.reshape(prompts, heads, most * queries, inner) @ of_prompts.transpose(-1, -2)
         return found.view(prompts, heads, most, queries, -1).transpose(1, 2).flatten(0, 1)[self.places]
+
+
+def _unmasked(key: Tensor, mask: Tensor | None, length: int) -> Tensor:
+    """int64 [rows]: the first of each row's own positions that its mask, [rows, 1, 1, all positions], leaves."""
+    if mask is None:
+        return torch.zeros(key.shape[0], dtype=torch.int64, device=key.device)
+    seen = mask[:, 0, 0, length:].expand(key.shape[0], -1)
+    return (seen if mask.dtype == torch.bool else seen > torch.finfo(mask.dtype).min / 2).int().argmax(dim=-1)
+
+
+_TOGETHER = 32
+"""Rows whose own positions are multiplied at once, from the first that one of them has: neighbours began together."""
+
+
+def _near(query: Tensor, key: Tensor, begins: Tensor, together: int) -> Tensor:
+    """Multiply rows [rows, heads, queries, width] with their keys from `begins` [rows] on; 0 for those before."""
+    rows, heads, queries, _ = query.shape
+    if rows < 2 * together:
+        return query @ key.transpose(-1, -2)
+    found = query.new_zeros(rows, heads, queries, key.shape[2])
+    for first in range(0, rows, together):
+        last = first + together
+        start = int(begins[first:last].min())
+        found[first:last, :, :, start:] = query[first:last] @ key[first:last, :, start:].transpose(-1, -2)
+    return found
+
+
+def _own(weights: Tensor, value: Tensor, begins: Tensor, together: int) -> Tensor:
+    """Sum values by weights [rows, heads, queries, positions], which are 0 before `begins` [rows]."""
+    rows = weights.shape[0]
+    if rows < 2 * together:
+        return weights @ value
+    found: list[Tensor] = []
+    for first in range(0, rows, together):
+        last = first + together
+        start = int(begins[first:last].min())
+        found.append(weights[first:last, :, :, start:] @ value[first:last, :, start:])
+    return torch.cat(found)
+
+
+_Product = Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+def _functions() -> tuple[_Product, _Product]:
+    """The two products; for a trace in a form that keeps their loops."""
+    return _scripted() if torch._C._is_tracing() else (_near, _own)
+
+
+@cache
+def _scripted() -> tuple[_Product, _Product]:
+    return torch.jit.script(_near), torch.jit.script(_own)
 
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
