@@ -94,6 +94,12 @@ def test_layers_that_are_not_worth_it_or_of_another_type(rows: int, dtype: torch
     assert code_lookup.select_kernels(layer_of(512, 512, 2, 9), 1 << 30) == {"lookup": 1}
 
 
+def test_codebooks_that_no_cache_holds_are_looked_up_where_memory_is_short() -> None:
+    layer = layer_of(512, 512, 1, 14)
+    assert code_lookup.select_kernels(layer, 1 << 30) == {"dense": 1}
+    assert code_lookup.select_kernels(layer, 1 << 10) == {"lookup": 1}
+
+
 def test_memory_is_not_exceeded_and_layers_are_made_dense_in_order() -> None:
     model = with_random_codes(make_model("llama"), 2, 6, 8)
     layers = [module for module in model.modules() if isinstance(module, AqlmLinear)]

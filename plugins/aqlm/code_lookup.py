@@ -4,7 +4,8 @@ They give the same results up to rounding:
 
 * `lookup` multiplies with the sums of codebook vectors that the codes name, and holds no weight: at 3 bits it reads an
   eighth of what a plain Linear reads, and takes about half of its time for a few rows. It is for float32 on a CPU where
-  numba is installed, and for layers that are worth its compilation.
+  numba is installed, and for layers that are worth its compilation. With codebooks that no processor's cache holds
+  beside the rest it is slower than a plain Linear, and runs where memory does not suffice for that.
 * `dense` dequantizes the weight once and holds it. It is as fast as a plain Linear, and as large.
 * `pieces` dequantizes some rows of the weight at a time, on each call. It is slow and takes little memory.
 """
@@ -28,6 +29,8 @@ PIECE = 1 << 20
 """How many weights are dequantized at a time."""
 _WORTH_COMPILING = 1 << 18
 """Weights of a layer from which it is looked up: compiling takes a second, and small Linears are fast anyway."""
+_QUICK_CODEBOOKS = 1 << 18
+"""Bytes of codebooks up to which looking up is faster: two of 12 bits are, one of 14 is not."""
 
 
 class Dense(nn.Module):
@@ -77,16 +80,17 @@ _PIECES = Pieces()
 def select_kernels(model: nn.Module, memory: int) -> Mapping[str, int]:
     """Choose a kernel for each AqlmLinear, in at most `memory` bytes more than the model takes without.
 
-    Layers that are not looked up are made dense in the model's order while memory lasts; the rest run in pieces.
-    Returns how many layers run by each kernel.
+    Layers that are not best looked up are made dense in the model's order while memory lasts. Returns how many layers
+    run by each kernel.
     """
     counts = Counter[str]()
     for layer in [module for module in model.modules() if isinstance(module, AqlmLinear)]:
         layer.kernel = None
         dense_bytes = layer.out_features * layer.in_features * layer.codebooks.element_size()
-        if _suits_lookup(layer):
+        can_be_looked_up, fits = _suits_lookup(layer), dense_bytes <= memory
+        if can_be_looked_up and not (fits and layer.codebooks.nbytes > _QUICK_CODEBOOKS):
             layer.kernel, name = Lookup(), "lookup"
-        elif dense_bytes <= memory:
+        elif fits:
             layer.kernel, name = Dense(layer), "dense"
             memory -= dense_bytes
         else:
