@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qharness import run
-from qharness.evaluate.run.run_folder import Journal
+from qharness.evaluate.run.run_folder import JOURNAL, Journal, completions_in
 from tests.test_run import lines, spec
 
 
@@ -104,3 +104,10 @@ def test_journal_drops_a_torn_line(tmp_path: Path) -> None:
     assert journal.completions == {(0, 0, "sha"): "one\n", (0, 1, "sha"): "two"}
     journal.append([(1, 0, "sha", "three")])
     assert len(Journal(path).completions) == 3
+
+
+def test_a_completion_that_was_interrupted_as_it_was_written_counts_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        Journal(tmp_path / JOURNAL).append([(0, 0, "sha", "one\n"), (0, 1, "sha", "one\n")])
+    assert completions_in(tmp_path) == len(Journal(tmp_path / JOURNAL).completions) == 2
+    assert completions_in(tmp_path / "none") == 0

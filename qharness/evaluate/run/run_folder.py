@@ -103,8 +103,8 @@ def _is(value: object, kind: type, may_be_none: bool) -> bool:
 
 
 def completions_in(folder: Path) -> int:
-    """How many completions a run's folder keeps in its journal."""
-    return _whole_lines(folder / JOURNAL).count(b"\n")
+    """How many completions a run's folder keeps in its journal, where an interruption may have left one twice."""
+    return len({line for line in _whole_lines(folder / JOURNAL).split(b"\n") if line})
 
 
 class Journal:
