@@ -52,7 +52,7 @@ def all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_codes_are_looked_up(
     books: int, bits: int, group: int, all_looked_up: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code_products, "_PIECE", 1000)
+    monkeypatch.setattr(code_products, "PIECE", 1000)
     for out in (33, 2, 1):
         layer = layer_of(out, 80, books, bits, group=group)
         assert code_lookup.select_kernels(layer, 0) == {"lookup": 1}

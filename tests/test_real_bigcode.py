@@ -120,18 +120,10 @@ def test_generations_and_rate_of_its_own_command(
     if model == GEMMA and not Path(GEMMA).is_dir():
         pytest.skip(f"needs {GEMMA}: `make real-models`")
     done = run(spec(tmp_path / "runs", f"bigcode:{task}", model=model, limit=extent, max_new_tokens=200))
+    named = BUNDLED.get(model, model)
     out = [tmp_path / "generations.json", tmp_path / "metrics.json"]
     command = [
-        *(
-            sys.executable,
-            harness / "main.py",
-            "--model",
-            BUNDLED.get(model, model),
-            "--tasks",
-            task,
-            "--limit",
-            extent,
-        ),
+        *(sys.executable, harness / "main.py", "--model", named, "--tasks", task, "--limit", extent),
         *("--max_length_generation", 512, "--do_sample", False, "--n_samples", 1, "--batch_size", 1),
         *("--allow_code_execution", "--save_generations", "--precision", "fp32"),
         *("--save_generations_path", out[0], "--metric_output_path", out[1]),

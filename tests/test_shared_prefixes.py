@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -49,12 +48,9 @@ def test_completions_are_those_of_copies(kind: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def pairs_together(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def pairs_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are multiplied in twos, each from where the older of them began; in a record too."""
     monkeypatch.setattr(prefix_attention, "_TOGETHER", 2)
-    prefix_attention._scripted.cache_clear()
-    yield
-    prefix_attention._scripted.cache_clear()
 
 
 @pytest.mark.parametrize("steps_before", [2, 1 << 30])

@@ -20,13 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from qharness.plugins.aqlm.weight import AqlmLinear, dequantize
+from qharness.plugins.aqlm.weight import PIECE, AqlmLinear, dequantize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PIECE = 1 << 20
-"""How many weights are dequantized at a time."""
 _WORTH_COMPILING = 1 << 18
 """Weights of a layer from which it is looked up: compiling takes a second, and small Linears are fast anyway."""
 _QUICK_CODEBOOKS = 1 << 18
@@ -64,14 +62,18 @@ class Pieces(nn.Module):
 class Lookup(nn.Module):
     """Multiplies with what the codes name; in pieces where a gradient is wanted."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        from qharness.plugins.aqlm.code_products import product
+
+        self._product = product
+
     def forward(self, layer: AqlmLinear, x: Tensor) -> Tensor:
         """Map x [..., in] to [..., out]."""
         if torch.is_grad_enabled() and x.requires_grad:
             y: Tensor = _PIECES(layer, x)
             return y
-        from qharness.plugins.aqlm.code_products import product
-
-        return product()(x, layer.codes, layer.codebooks, layer.scales, layer.bias)
+        return self._product(x, layer.codes, layer.codebooks, layer.scales, layer.bias)
 
 
 _PIECES = Pieces()

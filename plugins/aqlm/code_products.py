@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import numba
 import torch
@@ -12,32 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from qharness.plugins.aqlm.code_loops import LINES, Form, Loops, loops
+from qharness.plugins.aqlm.weight import PIECE
 
 _MOST_ROWS = 16
 """Rows of inputs up to which codes are multiplied; for more, a Linear multiplies what is dequantized for it."""
-_PIECE = 1 << 20
-"""How many weights are dequantized for it at a time: they stay in the processor's last cache."""
-_SCHEMA = "linear(Tensor x, Tensor codes, Tensor codebooks, Tensor scales, Tensor? bias) -> Tensor"
-
-Product = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor]
-
-
-@cache
-def product() -> Product:
-    """Return f(x, codes, codebooks, scales, bias), which maps x [..., in] to [..., out], all in float32 on a CPU.
-
-    The others are an AqlmLinear's. It has no gradient.
-    """
-    library = torch.library.Library("qharness_aqlm", "DEF")
-    library.define(_SCHEMA)
-    library.impl("linear", _linear, "CPU")
-    _KEPT.append(library)
-    found: Product = torch.ops.qharness_aqlm.linear.default
-    return found
-
-
-_KEPT: list[torch.library.Library] = []
-"""PyTorch forgets the operations of a library that is gone."""
 
 
 def _linear(x: Tensor, codes: Tensor, codebooks: Tensor, scales: Tensor, bias: Tensor | None) -> Tensor:
@@ -66,7 +43,7 @@ def _linear(x: Tensor, codes: Tensor, codebooks: Tensor, scales: Tensor, bias: T
 def _by_pieces(compiled: Loops, inputs: Tensor, codes: Tensor, codebooks: Tensor, scales: Tensor) -> Iterator[Tensor]:
     """Yield the products of inputs [rows, in] with one piece of the weight after another."""
     columns = inputs.shape[1]
-    lines = max(1, _PIECE // columns)
+    lines = max(1, PIECE // columns)
     for some, their in zip(codes.split(lines), scales.split(lines), strict=True):
         weight = _SCRATCH.weight(len(some), columns)
         addresses = (each.data_ptr() for each in (some, codebooks, their, weight))
@@ -95,3 +72,10 @@ def _take_as_many_threads() -> None:
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
+
+
+_OPERATIONS = torch.library.Library("qharness_aqlm", "DEF")
+_OPERATIONS.define("linear(Tensor x, Tensor codes, Tensor codebooks, Tensor scales, Tensor? bias) -> Tensor")
+_OPERATIONS.impl("linear", _linear, "CPU")
+product: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor | None], Tensor] = torch.ops.qharness_aqlm.linear.default
+"""f(x, codes, codebooks, scales, bias) maps x [..., in] to [..., out], all in float32 on a CPU; it has no gradient."""

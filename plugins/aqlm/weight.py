@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from qharness import LazyWeight
 
+PIECE = 1 << 20
+"""How many weights are dequantized at a time where they are not held: they stay in a processor's last cache."""
+
 
 def code_dtype(bits: int) -> torch.dtype:
     """Return the dtype of codes of so many bits: int8 up to 8, int16 up to 16. Unsigned values are wrapped."""

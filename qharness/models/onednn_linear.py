@@ -8,7 +8,7 @@ Only Linears: oneDNN takes far longer than MKL for the many small products of at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 
 from qharness.models.replaced_names import replaced
+from qharness.models.scripted_in_traces import scripted_in_traces
 
 _LEAST_PRODUCTS = 1 << 19
 """Multiplications of a Linear from which it gains; below, the call takes longer than they do."""
@@ -43,23 +44,16 @@ def _by_size(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         and weight.device.type == input.device.type == "cpu"
         and not torch.is_grad_enabled()
     ):
-        product = _scripted_product() if torch._C._is_tracing() else _product
-        return product(input, weight, bias, _LEAST_PRODUCTS)
+        return _product(input, weight, bias, _LEAST_PRODUCTS)
     return _linear(input, weight, bias)
 
 
+@scripted_in_traces
 def _product(input: Tensor, weight: Tensor, bias: Tensor | None, least: int) -> Tensor:  # noqa: A002
     """A Linear in float32, by oneDNN from so many multiplications on."""
     if input.numel() * weight.shape[0] >= least:
         return torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")  # type: ignore[no-any-return]
     return _linear(input, weight, bias)
-
-
-@cache
-def _scripted_product() -> Callable[[Tensor, Tensor, Tensor | None, int], Tensor]:
-    """The same for a trace, which else would keep what it was for the traced number of rows."""
-    scripted: Callable[[Tensor, Tensor, Tensor | None, int], Tensor] = torch.jit.script(_product)
-    return scripted
 
 
 @cache

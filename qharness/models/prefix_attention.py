@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from qharness.models.replaced_names import replaced
+from qharness.models.scripted_in_traces import scripted_in_traces
 
 
 class PrefixAttention:
@@ -66,13 +66,12 @@ class PrefixAttention:
         shape, heads, width = query.shape, key.shape[1], query.shape[-1]
         query = query.reshape(shape[0], heads, -1, width) * (width**-0.5 if scale is None else scale)
         length = keys.shape[-2]
-        near, own = _functions()
-        begins = _unmasked(key, attn_mask, length)
-        scores = torch.cat([self._by_prompt(query, keys), near(query, key, begins, _TOGETHER)], dim=-1)
+        begins = _begins(_seen(key, attn_mask, length), _TOGETHER)
+        scores = torch.cat([self._by_prompt(query, keys), _near(query, key, begins, _TOGETHER)], dim=-1)
         if attn_mask is not None:
             scores = _masked(scores.view(*shape[:3], -1), attn_mask).view_as(scores)
         weights = scores.float().softmax(dim=-1).to(value.dtype)
-        found = own(weights[..., length:], value, begins, _TOGETHER)
+        found = _own(weights[..., length:], value, begins, _TOGETHER)
         found += self._by_prompt(weights[..., :length], values.transpose(-1, -2))
         return found.reshape(*shape[:3], -1)
 
@@ -85,55 +84,49 @@ class PrefixAttention:
         return found.view(prompts, heads, most, queries, -1).transpose(1, 2).flatten(0, 1)[self.places]
 
 
-def _unmasked(key: Tensor, mask: Tensor | None, length: int) -> Tensor:
-    """int64 [rows]: the first of each row's own positions that its mask, [rows, 1, 1, all positions], leaves."""
-    if mask is None:
-        return torch.zeros(key.shape[0], dtype=torch.int64, device=key.device)
-    seen = mask[:, 0, 0, length:].expand(key.shape[0], -1)
-    return (seen if mask.dtype == torch.bool else seen > torch.finfo(mask.dtype).min / 2).int().argmax(dim=-1)
-
-
 _TOGETHER = 32
 """Rows whose own positions are multiplied at once, from the first that one of them has: neighbours began together."""
 
 
+def _seen(key: Tensor, mask: Tensor | None, length: int) -> Tensor:
+    """bool [rows, heads, queries, positions]: which of the rows' own positions a mask over all of them leaves."""
+    if mask is None:
+        return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=key.device).expand(key.shape[0], 1, 1, key.shape[-2])
+    seen = mask[..., length:].expand(key.shape[0], -1, -1, -1)
+    return seen if mask.dtype == torch.bool else seen > torch.finfo(mask.dtype).min / 2
+
+
+@scripted_in_traces
+def _begins(seen: Tensor, together: int) -> Tensor:
+    """int64: the first position that so many rows see, of each such part of the rows; one 0 where rows are few."""
+    if seen.shape[0] < 2 * together:
+        return torch.zeros(1, dtype=torch.int64, device=seen.device)
+    parts = [part.flatten(0, 2).any(0).int().argmax() for part in seen.split(together)]
+    return torch.stack(parts)
+
+
+@scripted_in_traces
 def _near(query: Tensor, key: Tensor, begins: Tensor, together: int) -> Tensor:
-    """Multiply rows [rows, heads, queries, width] with their keys from `begins` [rows] on; 0 for those before."""
-    rows, heads, queries, _ = query.shape
-    if rows < 2 * together:
+    """Multiply rows [rows, heads, queries, width] with their keys, a part from its `begins` on; 0 for those before."""
+    if begins.shape[0] == 1:
         return query @ key.transpose(-1, -2)
-    found = query.new_zeros(rows, heads, queries, key.shape[2])
-    for first in range(0, rows, together):
-        last = first + together
-        start = int(begins[first:last].min())
+    found = query.new_zeros(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
+    for part in range(begins.shape[0]):
+        first, last, start = part * together, (part + 1) * together, int(begins[part])
         found[first:last, :, :, start:] = query[first:last] @ key[first:last, :, start:].transpose(-1, -2)
     return found
 
 
+@scripted_in_traces
 def _own(weights: Tensor, value: Tensor, begins: Tensor, together: int) -> Tensor:
-    """Sum values by weights [rows, heads, queries, positions], which are 0 before `begins` [rows]."""
-    rows = weights.shape[0]
-    if rows < 2 * together:
+    """Sum values by weights [rows, heads, queries, positions], which are 0 before a part's `begins`."""
+    if begins.shape[0] == 1:
         return weights @ value
     found: list[Tensor] = []
-    for first in range(0, rows, together):
-        last = first + together
-        start = int(begins[first:last].min())
+    for part in range(begins.shape[0]):
+        first, last, start = part * together, (part + 1) * together, int(begins[part])
         found.append(weights[first:last, :, :, start:] @ value[first:last, :, start:])
     return torch.cat(found)
-
-
-_Product = Callable[[Tensor, Tensor, Tensor, int], Tensor]
-
-
-def _functions() -> tuple[_Product, _Product]:
-    """The two products; for a trace in a form that keeps their loops."""
-    return _scripted() if torch._C._is_tracing() else (_near, _own)
-
-
-@cache
-def _scripted() -> tuple[_Product, _Product]:
-    return torch.jit.script(_near), torch.jit.script(_own)
 
 
 def _masked(scores: Tensor, mask: Tensor) -> Tensor:
