@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import psutil
 import pytest
 
@@ -73,6 +74,8 @@ def still_running(processes: Iterable[psutil.Process], seconds: float = 10) -> l
     return running
 
 
+hypothesis.settings.register_profile("tests", deadline=None)  # on a busy machine any example may take long
+hypothesis.settings.load_profile("tests")
 gc.set_threshold(10_000, 10, 10)  # as a command's: what torch and transformers hold is looked at for seconds
 
 

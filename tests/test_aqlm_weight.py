@@ -16,7 +16,7 @@ from tests.aqlm_models import random_weight
 BITS = st.integers(1, 16)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(BITS, st.lists(st.integers(0, 9), min_size=1, max_size=3), st.integers(0, 2**32 - 1))
 def test_packing_round_trips_and_takes_no_more_bits_than_it_says(bits: int, shape: list[int], seed: int) -> None:
     codes = torch.randint(0, 1 << bits, shape, generator=torch.Generator().manual_seed(seed))
@@ -39,7 +39,7 @@ def test_unpacking_what_does_not_fit(bits: int) -> None:
         unpack(torch.zeros(bits, dtype=torch.uint8), bits, (9,))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(BITS)
 def test_codes_are_wrapped_as_the_package_does(bits: int) -> None:
     from aqlm.utils import pack_int_data, unpack_int_data

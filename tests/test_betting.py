@@ -59,7 +59,7 @@ def test_a_true_mean_is_excluded_at_any_time_no_more_often_than_the_level(
 
 
 @given(st.lists(st.sampled_from([-1, 0, 0, 0, 1]), min_size=1, max_size=60), st.floats(-0.9, 0.9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_wealth_is_never_negative_and_certainty_is_right(values: list[int], mean: float) -> None:
     path = wealth_path(np.array(values, dtype=np.float64), len(values), mean)
     assert (path >= 0).all()
@@ -67,7 +67,7 @@ def test_wealth_is_never_negative_and_certainty_is_right(values: list[int], mean
 
 
 @given(st.lists(st.sampled_from([-1, 0, 0, 0, 1]), min_size=2, max_size=80))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_all_pairs_are_a_verdict(values: list[int]) -> None:
     losses = np.array(values, dtype=np.float64)
     rule = SequentialRule(len(losses), 0.1, 1e-9, 1e-9)

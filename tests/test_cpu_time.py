@@ -15,6 +15,7 @@ import pytest
 
 from qharness import Limits, Outcome, Program, Status
 from qharness.execution import choose_isolation, run_programs, sandbox
+from qharness.execution.jail import process_tree
 from qharness.execution.jail.process_tree import ProcessTree, patience
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
@@ -77,8 +78,9 @@ def test_cpu_time_is_counted_once() -> None:
     assert 0.7 * total < seen[-1] <= total + 0.02, (seen[-1], total)
 
 
-def test_a_programs_own_load_does_not_lengthen_its_limits() -> None:
+def test_a_programs_own_load_does_not_lengthen_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen busy processes of its own make the machine busy for others, and not for itself."""
+    monkeypatch.setattr(process_tree, "_MOST_PATIENCE", 1000.0)  # which others' load beside ours may reach
     code = "import os\nfor _ in range(4): os.fork()\nwhile True: pass"
     process = subprocess.Popen([sys.executable, "-S", "-c", code], start_new_session=True)
     try:
@@ -110,7 +112,7 @@ def test_a_sleeper_is_not_waited_for_on_a_busy_machine() -> None:
 
 def test_time_in_which_the_machine_stood_still_is_no_ones() -> None:
     """All that the worker has stops for longer than the wall limit, and goes on."""
-    worker = SandboxWorker(get_registry().language("python"), choose_isolation(), Limits(wall_seconds=1.0))
+    worker = SandboxWorker(get_registry().language("python"), choose_isolation(), Limits(wall_seconds=3.0))
     assert worker.run(Program("python", "x = 1")).passed
     assert worker._spawner._process
     root = psutil.Process(worker._spawner._process.pid)
@@ -119,14 +121,14 @@ def test_time_in_which_the_machine_stood_still_is_no_ones() -> None:
         stopped = root.children(recursive=True)
         for process in stopped:
             process.suspend()
-        time.sleep(1.5)
+        time.sleep(3.5)
         for process in stopped:
             process.resume()
 
     threading.Timer(0.2, stop).start()
-    outcome = worker.run(Program("python", "import time\nfor _ in range(30): time.sleep(0.01)"))
+    outcome = worker.run(Program("python", "import time\nfor _ in range(100): time.sleep(0.01)"))
     worker.close()
-    assert outcome.passed and outcome.seconds > 1.5, outcome
+    assert outcome.passed and outcome.seconds > 3.5, outcome
 
 
 def test_a_program_that_kills_itself_late_has_not_run_out_of_time() -> None:

@@ -153,7 +153,7 @@ def lines(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([content, content, content, content[: len(content) // 2], b"\xff" + content, b"\x00"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(lines(), max_size=4), st.sampled_from([".jsonl", ".json", ".results.json.gz"]))
 def test_score_reads_samples_or_says_what_is_wrong_in_one_line(content: list[bytes], suffix: str) -> None:
     docs = {doc["task_id"]: doc for task in load().values() for doc in task.eval_docs}

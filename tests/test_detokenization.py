@@ -85,7 +85,7 @@ def test_stop_sequences_see_the_same_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 @seed(0)
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50, database=None)
 @given(prompt=TEXTS, completion=TEXTS)
 def test_prompt_and_completion_join_to_the_whole(name: str, prompt: str, completion: str) -> None:
     tokenizer = MADE[name]
@@ -99,7 +99,7 @@ def test_prompt_and_completion_join_to_the_whole(name: str, prompt: str, complet
 
 @pytest.mark.parametrize("name", MADE)
 @seed(1)
-@settings(max_examples=50, deadline=None, database=None)
+@settings(max_examples=50, database=None)
 @given(text=st.text(st.sampled_from(" \nab你好é"), min_size=1, max_size=16), cut=st.integers(0, 60))
 def test_any_cut_between_tokens_gives_the_rest_of_the_text(name: str, text: str, cut: int) -> None:
     """Inside a character, too: it belongs to the completion that ends it."""

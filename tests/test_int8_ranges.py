@@ -30,7 +30,7 @@ def heavy(generator: torch.Generator, count: int, tail: float) -> torch.Tensor:
     return torch.where(torch.rand(count, generator=generator) < 0.01, x * tail, x)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.floats(1, 60), st.sampled_from([8, 4]), st.sampled_from(["normal", "sparse", "grid"]))
 def test_mse_is_never_worse_than_the_greatest_magnitude(seed: int, tail: float, bits: int, kind: str) -> None:
     levels = levels_of(bits)
@@ -94,7 +94,7 @@ def test_rows_are_chosen_for_one_by_one(loss: Loss) -> None:
     assert ((together > 0) & (together <= 1)).all()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.booleans(), st.sampled_from([8, 4]), st.floats(1, 40))
 def test_clipped_weights(seed: int, per_column: bool, bits: int, tail: float) -> None:
     weight = heavy(torch.Generator().manual_seed(seed), 24 * 96, tail).view(24, 96)

@@ -37,7 +37,7 @@ def greedy(both: int, a_only: int, b_only: int, neither: int, margin: str = "2")
     st.lists(st.tuples(st.floats(-1, 1), st.integers(1, 30)), min_size=1, max_size=8, unique_by=lambda each: each[0]),
     st.floats(-1, 1),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_share_above_is_that_of_drawn_weights(kinds: list[tuple[float, int]], threshold: float) -> None:
     values, counts = np.array(kinds, dtype=np.float64).T
     drawn = np.random.default_rng(0).dirichlet(counts, size=20_000) @ values > threshold
@@ -46,7 +46,7 @@ def test_the_share_above_is_that_of_drawn_weights(kinds: list[tuple[float, int]]
 
 
 @given(st.integers(1, 200), st.integers(0, 200), st.floats(0.01, 0.99))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_of_two_values_it_is_the_beta_distribution(zeros: int, ones: int, threshold: float) -> None:
     share = share_above(WeightedValues(np.array([0.0, 1.0]), np.array([zeros, ones + 1.0])), threshold)
     assert share == pytest.approx(stats.beta.sf(threshold, ones + 1, zeros), abs=1e-8)

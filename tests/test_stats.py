@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks.false_positives import Size, false_positives
 from qharness import pass_at_k
 from qharness.stats.adjustment import Compared, ComparedBy, adjust, benjamini_hochberg, symbol
-from qharness.stats.intervals import pass_at_k_interval
+from qharness.stats.intervals import LEVEL, RESAMPLES, mean_interval, pass_at_k_interval
 from qharness.stats.paired import clustered, mcnemar, sign_flip_p_values, smallest_detectable_difference
 from qharness.stats.robustness import rank_tests
 from tests.conftest import REPOSITORY
@@ -46,7 +47,6 @@ def test_mcnemar_without_discordant_pairs() -> None:
     assert mcnemar(np.array([True]), np.array([False])).odds_ratio == math.inf
 
 
-@settings(deadline=None)
 @given(*[st.integers(0, 400)] * 4)
 def test_mcnemar_agrees_with_statsmodels(both: int, b: int, c: int, neither: int) -> None:
     first, second = (
@@ -58,7 +58,6 @@ def test_mcnemar_agrees_with_statsmodels(both: int, b: int, c: int, neither: int
     assert found.p_value == pytest.approx(reference.pvalue, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.lists(st.integers(0, 59), max_size=5))
 def test_benjamini_hochberg_agrees_with_statsmodels(p_values: list[float], holes: list[int]) -> None:
     reference = multipletests(p_values, method="fdr_bh")[1]
@@ -68,6 +67,25 @@ def test_benjamini_hochberg_agrees_with_statsmodels(p_values: list[float], holes
     found = benjamini_hochberg(with_nan)
     assert [math.isnan(p) for p in found] == [math.isnan(p) for p in with_nan]
     assert [p for p in found if not math.isnan(p)] == pytest.approx(reference, abs=1e-12)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 20), min_size=2, max_size=700), st.integers(0, 9))
+def test_intervals_are_those_of_scipys_bootstrap(passed: list[int], seed: int) -> None:
+    values = np.array(passed) / 20
+    if np.ptp(values) == 0:
+        return
+    found = mean_interval(values, np.random.default_rng(seed))
+    expected = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - LEVEL,
+        method="percentile",
+        batch=RESAMPLES,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_benjamini_hochberg_by_hand() -> None:

@@ -88,10 +88,15 @@ class Int8Linear(nn.Module):
         scale = self.input_scale
         if scale is not None:
             return scale
-        return rows.abs().amax(dim=1, keepdim=True).mul_(1 / self.levels).clamp_min_(_TINY)
+        return rows.abs().amax(dim=1, keepdim=True).mul(1 / self.levels).clamp_min(_TINY)
 
     def _round(self, rows: Tensor, scale: Tensor) -> Tensor:
-        return (rows / scale).round_().clamp_(-self.levels, self.levels)
+        """Return integers as float32 [rows, in]. Nothing is in place: a record then computes it once for all layers.
+
+        Divided by a scale of its own, no row has greater ones than its levels.
+        """
+        q = (rows / scale).round()
+        return q if self.input_scale is None else q.clamp(-self.levels, self.levels)
 
     def _product(self, q: Tensor) -> Tensor:
         weight = self.plain_weight

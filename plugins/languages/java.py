@@ -37,7 +37,7 @@ _TUPLE_NAMES = ("Unit", "Pair", "Triplet", "Quartet", "Quintet", "Sextet", "Sept
 _RELEASE = "11"
 _JAVAC_POOL = ("--add-exports", "jdk.compiler/com.sun.tools.javac.api=ALL-UNNAMED")
 _JAR = "qharness.jar"
-_COMMANDS = ("JavaCompileServer", "JavaRunServer", "JavaHarness")
+_COMPILER, _RUNNER, _HARNESS = "JavaCompileServer", "JavaRunServer", "JavaHarness"
 _JDK_MODULES = ("charsets", "crypto.cryptoki", "crypto.ec", "httpserver", "localedata", "naming.dns", "net", "zipfs")
 """The JDK's modules, besides Java SE, that a program in a JVM of its own sees: none of them reads or dumps memory."""
 _JVM_FLAGS = (
@@ -71,8 +71,6 @@ class Java:
         home = _jdk_home()
         folder, version = _compiled_harness(home)
 
-        compiler, runner, harness = _COMMANDS
-
         def jvm(name: str, *flags: str) -> tuple[str, ...]:
             archive = folder / f"{name}.jsa"
             shared = (
@@ -85,9 +83,9 @@ class Java:
 
         shared_seconds = str(max(limits.cpu_seconds // 4, 1))  # of CPU time: then a JVM of the program's own decides
         return Toolchain(
-            command=jvm(harness, *_closed(version)),
-            compiler=jvm(compiler),
-            runner=(*jvm(runner, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), shared_seconds),
+            command=jvm(_HARNESS, *_closed(version)),
+            compiler=jvm(_COMPILER),
+            runner=(*jvm(_RUNNER, "-XX:+ExitOnOutOfMemoryError"), str(limits.output_bytes), shared_seconds),
             readable=(home, folder, *_debian_configuration(home)),
             version=version,
             limit_address_space=False,
@@ -149,7 +147,7 @@ def _debian_configuration(home: Path) -> tuple[Path, ...]:
 
 
 def _jvm(home: Path, folder: Path, name: str) -> tuple[str, ...]:
-    own = {"JavaCompileServer": _JAVAC_POOL, "JavaHarness": _modules(home)}.get(name, ())
+    own = {_COMPILER: _JAVAC_POOL, _HARNESS: _modules(home)}.get(name, ())
     return (str(home / "bin/java"), *_JVM_FLAGS, *own, "-cp", str(folder / _JAR))
 
 
@@ -216,19 +214,18 @@ def _write_tuples(folder: Path) -> Iterator[Path]:
 
 
 def _archive(home: Path, folder: Path) -> None:
-    """Make an archive of the classes that each command loads, where there is none yet, so that it starts faster.
+    """Make an archive of the classes that each server loads, where there is none yet, so that it starts faster.
 
-    Class data sharing (a dynamic archive, JDK 13 and newer) records them at their final place, so each command runs one
-    small program here. A JDK without it leaves an empty archive, which is not used.
+    Class data sharing (a dynamic archive, JDK 13 and newer) records them at their final place, so each server runs one
+    small program here. A JDK without it leaves an empty archive, which is not used. A JVM of limited modules, as a
+    program's own is, has no such sharing.
     """
-    if all((folder / f"{name}.jsa").exists() for name in _COMMANDS):
+    if all((folder / f"{name}.jsa").exists() for name in (_COMPILER, _RUNNER)):
         return
     source = base64.b64encode(_SMALL_SOURCE).decode()
     tests = base64.b64encode(_SMALL_TESTS).decode()
-    compiler, runner, harness = _COMMANDS
-    *_, classes = _dump(home, folder, (compiler,), ("word", "Main", source, tests)).split() or [""]
-    _dump(home, folder, (runner, "1000000", "10"), ("word", "Main", classes))
-    _dump(home, folder, (harness,), ("0" * 32, "Main", classes))
+    *_, classes = _dump(home, folder, (_COMPILER,), ("word", "Main", source, tests)).split() or [""]
+    _dump(home, folder, (_RUNNER, "1000000", "10"), ("word", "Main", classes))
 
 
 def _dump(home: Path, folder: Path, command: tuple[str, ...], lines: tuple[str, ...]) -> str:

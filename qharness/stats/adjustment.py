@@ -52,12 +52,11 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
     The i-th smallest of m becomes the least of p_j m / j over j >= i. NaN stays NaN and does not count in m.
     """
-    from scipy import stats
-
     adjusted = np.array(p_values, dtype=np.float64)
     defined = ~np.isnan(adjusted)
-    if defined.any():
-        adjusted[defined] = stats.false_discovery_control(adjusted[defined], method="bh")
+    order = np.argsort(adjusted[defined])[::-1]  # the largest first
+    ranks = np.arange(len(order), 0, -1)
+    adjusted[np.flatnonzero(defined)[order]] = np.minimum.accumulate(adjusted[defined][order] * len(order) / ranks)
     return [float(p) for p in adjusted]
 
 

@@ -40,18 +40,19 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Inte
     value = float(values.mean()) if len(values) else math.nan
     if len(values) < 2 or math.isnan(value) or all_equal(values):
         return Interval(value, math.nan, math.nan)
-    from scipy import stats  # here, because it takes longer to import than most commands take
+    low, high = np.quantile(_resampled_means(values, rng), (LEVEL / 2, 1 - LEVEL / 2))
+    return Interval(value, float(low), float(high))
 
-    found = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=1 - LEVEL,
-        method="percentile",
-        batch=max(1, AT_A_TIME // len(values)),
-        rng=rng,
-    ).confidence_interval
-    return Interval(value, float(found.low), float(found.high))
+
+def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """The means of RESAMPLES samples of `values`, some drawn at a time: the draws of scipy's `bootstrap`.
+
+    That one comes with `scipy.stats`, which takes half a second to import: an eighth of a report.
+    """
+    n, rows = len(values), max(1, AT_A_TIME // len(values))
+    starts = range(0, RESAMPLES, rows)
+    draws = (rng.integers(0, n, (min(rows, RESAMPLES - start), n)) for start in starts)
+    return np.concatenate([values.take(drawn).mean(axis=1) for drawn in draws])
 
 
 def pass_at_k_interval(passed_by_problem: Sequence[NDArray[np.bool_]], k: int, rng: np.random.Generator) -> Interval:

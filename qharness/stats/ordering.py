@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qharness.stats.intervals import LEVEL, RESAMPLES
 
@@ -30,12 +31,18 @@ def clearly_higher(
     chances = np.full(count, 1 / count)
     draws = rng.multinomial(count, chances, size=resamples).astype(np.float32)  # [resamples, problems]
 
-    def higher(a: int, b: int) -> bool:
-        difference = rates[a] - rates[b]
-        shared = ~np.isnan(difference)
-        if shared.sum() < _FEWEST or np.mean(difference[shared]) <= 0:
-            return False
-        sums = draws @ np.where(shared, difference, 0.0).astype(np.float32)  # their sign is that of the means
-        return bool(np.quantile(sums, LEVEL / 2) > 0)
+    return [frozenset(np.flatnonzero(_lower(rates[n], rates, draws)).tolist()) for n in range(len(runs))]
 
-    return [frozenset(b for b in range(len(runs)) if b != a and higher(a, b)) for a in range(len(runs))]
+
+def _lower(run: NDArray[np.float64], rates: NDArray[np.float64], draws: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which runs of `rates` float64 [runs, problems] are clearly lower than one float64 [problems]: bool [runs].
+
+    `draws` float32 [resamples, problems] says how often each problem is in a resample.
+    """
+    differences = run - rates
+    shared = ~np.isnan(differences)
+    differences[~shared] = 0.0
+    found = (shared.sum(axis=1) >= _FEWEST) & (differences.sum(axis=1) > 0)
+    sums = draws @ differences[found].T.astype(np.float32)  # their sign is that of the means
+    found[found] = np.quantile(sums, LEVEL / 2, axis=0) > 0
+    return found
