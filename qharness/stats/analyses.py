@@ -64,12 +64,13 @@ def failure_kinds(rows: Iterable[SampleRow]) -> dict[str, int]:
     A kind is a status, with three exceptions: `failed` is an `assertion`, `error` an `exception`, and an error or
     compile error of a name that does not exist is a `missing-name`.
     """
-    missing = missing_names()
-    counts = Counter(kind_of(row, missing) for row in rows)
+    missing, counts = _missing_names(), Counter[str]()
+    for (status, detail), number in Counter((row.status, row.detail) for row in rows).items():
+        counts[_kind(Status(status or ""), detail or "", missing)] += number
     return {kind: counts[kind] for kind in (*_KINDS.values(), MISSING_NAME)}
 
 
-def missing_names() -> re.Pattern[str]:
+def _missing_names() -> re.Pattern[str]:
     """The languages' patterns of errors of names that do not exist, as one; matches nothing if none has any."""
     registry = get_registry()
     languages = (registry.language(name) for name in registry.languages)
@@ -77,12 +78,8 @@ def missing_names() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or r"(?!)")
 
 
-def kind_of(row: SampleRow, missing: re.Pattern[str]) -> str:
-    """The kind of one row: see failure_kinds."""
-    status = Status(row.status or "")
-    if status in _OF_NAMES and missing.match(row.detail or ""):
-        return MISSING_NAME
-    return _KINDS[status]
+def _kind(status: Status, detail: str, missing: re.Pattern[str]) -> str:
+    return MISSING_NAME if status in _OF_NAMES and missing.match(detail) else _KINDS[status]
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> N
     n, rows = len(values), max(1, AT_A_TIME // len(values))
     starts = range(0, RESAMPLES, rows)
     draws = (rng.integers(0, n, (min(rows, RESAMPLES - start), n)) for start in starts)
-    return np.concatenate([values.take(drawn).mean(axis=1) for drawn in draws])
+    return np.concatenate([values[drawn].mean(axis=1) for drawn in draws])
 
 
 def pass_at_k_interval(passed_by_problem: Sequence[NDArray[np.bool_]], k: int, rng: np.random.Generator) -> Interval:

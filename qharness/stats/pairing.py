@@ -28,12 +28,12 @@ class Pairs:
     first: list[SampleRow]
     second: list[SampleRow]
 
-    @property
+    @cached_property
     def passed(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether each completion passed, bool [pairs] of each run."""
         return passes(self.first), passes(self.second)
 
-    @property
+    @cached_property
     def rates(self) -> tuple[float, float]:
         """The two pass rates."""
         first, second = self.passed

@@ -17,7 +17,7 @@ from qharness.storage.json_values import JsonObject, without_lone_surrogates
 def pack(data: Mapping[str, object]) -> str:
     """JSON, gzipped, in base64, so that nothing in it is markup; equal data give an equal text."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(without_lone_surrogates(text).encode("utf-8"), 6, mtime=0)).decode()
 
 
 def problem_data(collection: Collection) -> JsonObject:
