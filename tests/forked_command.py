@@ -103,11 +103,28 @@ _IMPORTED = ("lm_eval.api.task", "lm_eval.evaluator", "lm_eval.tasks", "transfor
              "qharness.study.sweep", "qharness.report")  # fmt: skip
 
 if __name__ == "__main__":
+    import atexit
+    import gc
     import importlib
+
+    status = [1]
+
+    @atexit.register  # the first, so that it runs last: to free all that was imported takes longer than most commands
+    def end() -> None:
+        """End without that; threads have ended, and files are closed."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status[0])
 
     from qharness.cli import main
 
     for each in _IMPORTED:
         importlib.import_module(each)
+    gc.collect()
+    gc.freeze()  # a fork that looks through these objects copies their pages
     _serve()
-    main()
+    try:
+        main()
+    except SystemExit as ending:
+        status[0] = ending.code  # type: ignore[assignment]  # main gives a number
+        raise

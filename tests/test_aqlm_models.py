@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -63,8 +64,18 @@ def _logits(model: nn.Module) -> torch.Tensor:
     return logits.float()
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-@pytest.mark.parametrize("architecture", ["llama", "codegen", "gpt_bigcode", "qwen2", "t5", "plbart"])
+_ARCHITECTURES = ("llama", "codegen", "gpt_bigcode", "qwen2", "t5", "plbart")
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+_EACH_ONCE = tuple(zip(_ARCHITECTURES, _DTYPES * 2, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "dtype"),
+    [
+        pytest.param(*pair, id="-".join(map(str, pair)), marks=[] if pair in _EACH_ONCE else pytest.mark.long)
+        for pair in itertools.product(_ARCHITECTURES, _DTYPES)
+    ],
+)
 def test_architectures_and_dtypes(architecture: str, dtype: torch.dtype) -> None:
     """More bits come nearer to full precision; all Linears of the blocks are quantized, all else stays in its dtype."""
     full = make_model(architecture).to(dtype)
