@@ -2,5 +2,6 @@
 
 from qharness.execution.pool import execute_programs, run_programs
 from qharness.execution.sandbox import Isolation, choose_isolation
+from qharness.execution.workers import keeping_workers
 
-__all__ = ["Isolation", "choose_isolation", "execute_programs", "run_programs"]
+__all__ = ["Isolation", "choose_isolation", "execute_programs", "keeping_workers", "run_programs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import replace
 from types import MappingProxyType
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from qharness.errors import QHarnessError
 from qharness.execution.sandbox import Isolation, choose_isolation
 from qharness.execution.toolchains import find_toolchain
 from qharness.execution.verdicts import VerdictCache, verdict_key
-from qharness.execution.worker import SandboxWorker
+from qharness.execution.workers import WorkerKind, Workers, kept_workers
 from qharness.registry import get_registry
 
 CORES = "QHARNESS_CORES"
@@ -62,7 +62,8 @@ def run_programs(
     `workers` is QHARNESS_CORES by default, or one per core. A program whose verdict is in `verdicts` is not run; new
     verdicts are added there. `progress(done, total)` counts the distinct programs that are run. `toolchains`: known
     toolchains under the languages' own limits, by language and packages. Raises MissingDependencyError where a
-    compiler, an interpreter or a package is missing, before any program runs.
+    compiler, an interpreter or a package is missing, before any program runs. Inside `keeping_workers` the workers
+    stay for the next batch.
     """
     distinct = list(dict.fromkeys(programs))
     found = {name: languages(name) for name in dict.fromkeys(program.language for program in distinct)}
@@ -80,37 +81,26 @@ def run_programs(
     judged = verdicts.find(keys.values()) if verdicts else {}
     outcomes = {program: judged[key] for program, key in keys.items() if key in judged}
     new = [program for program in distinct if program not in outcomes]
-    todo, lock, started = iter(new), threading.Lock(), list[SandboxWorker]()
-    partners: dict[tuple[_Need, int], SandboxWorker] = {}
-
-    def started_worker(need: _Need, number: int) -> SandboxWorker:
-        """Start a worker; two that have the same needs are partners."""
-        with lock:
-            partner = partners.get((need, number // 2))
-            worker = SandboxWorker(found[need.language], isolation, need.limits, partner=partner, toolchain=tools[need])
-            partners[need, number // 2] = worker
-            started.append(worker)
-        return worker
+    todo, lock = iter(new), threading.Lock()
+    kinds = {need: WorkerKind(found[need.language], tools[need], need.limits, isolation) for need in tools}
+    kept = kept_workers()
+    staff = kept or Workers()
+    staff.keep_only(kinds.values())
 
     def work(number: int) -> None:
         """Run one program after another until none is left."""
-        mine: dict[_Need, SandboxWorker] = {}
         while True:
             with lock:
                 program = next(todo, None)
             if program is None:
                 return
-            need = needs[program]
-            if need not in mine:
-                mine[need] = started_worker(need, number)
-            outcome = mine[need].run(program)
+            outcome = staff.worker(kinds[needs[program]], number).run(program)
             with lock:
                 outcomes[program] = outcome
                 progress(len(outcomes) - len(judged), len(new))
 
     count = workers or cores_at_hand()
-    pool = ThreadPoolExecutor(count)
-    threads = [pool.submit(work, number) for number in range(min(count, len(new)))]
+    threads = [staff.threads.submit(work, number) for number in range(min(count, len(new)))]
     finished = False
     try:
         for thread in as_completed(threads):
@@ -119,11 +109,9 @@ def run_programs(
     finally:
         if not finished:
             todo = iter(())
-            for worker in started:
-                worker.kill()
-        pool.shutdown(cancel_futures=True)
-        for worker in started:
-            worker.close()
+            staff.kill()
+        if not (finished and kept):
+            staff.close()
         if verdicts:
             verdicts.add({keys[program]: outcomes[program] for program in new if program in outcomes})
     return [outcomes[program] for program in programs]

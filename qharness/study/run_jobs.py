@@ -11,7 +11,7 @@ from qharness.evaluate.run.lm_eval_bridge import LoadedTask, load_task, quiet
 from qharness.evaluate.run.run_folder import RUN, completions_in, read_run, require_run
 from qharness.evaluate.run.run_plan import PlannedRun, claimed, plan_run
 from qharness.evaluate.run.run_record import evaluate_run
-from qharness.execution import choose_isolation
+from qharness.execution import choose_isolation, keeping_workers
 from qharness.models.chat_template import check_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.server_model import ServerModel
@@ -55,7 +55,7 @@ def run_tasks(
         plan = _prepare(specs, bound)
         made: list[RunResult] = []
         planned = [*plan.baselines, *plan.runs]
-        with kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs done" if made else ""):
+        with keeping_workers(), kept_when_stopped(lambda: f"{len(made)} of {len(planned)} runs done" if made else ""):
             for each in planned:
                 made.append(_made(each, plan.files[each.spec.task].digests, models, wait))
     baselines, results = made[: len(plan.baselines)] or list(plan.finished), made[len(plan.baselines) :]

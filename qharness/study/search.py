@@ -13,6 +13,7 @@ from qharness.evaluate.run.drawn_run import DrawnRun, require_drawable
 from qharness.evaluate.run.lm_eval_bridge import LoadedTask, quiet
 from qharness.evaluate.run.run_folder import completions_in
 from qharness.evaluate.run.run_plan import claimed, plan_run
+from qharness.execution import keeping_workers
 from qharness.models.weight_footprint import checkpoint_figures
 from qharness.progress import kept_when_stopped, note
 from qharness.quantization.backends import find_backend
@@ -112,7 +113,7 @@ def choose(spec: SearchSpec) -> SearchResult:
     said wrongly of one with a probability of at most 0.05 / m, so of any with at most 0.05. Raises QHarnessError,
     before a model is loaded, for a mistake in the spec.
     """
-    with quiet():
+    with quiet(), keeping_workers():
         return _SmallestSearch(spec, _prepare(spec)).run()
 
 
