@@ -42,7 +42,7 @@ def _lower(run: NDArray[np.float64], rates: NDArray[np.float64], draws: NDArray[
     differences = run - rates
     shared = ~np.isnan(differences)
     differences[~shared] = 0.0
-    found = (shared.sum(axis=1) >= _FEWEST) & (differences.sum(axis=1) > 0)
+    found: NDArray[np.bool_] = (shared.sum(axis=1) >= _FEWEST) & (differences.sum(axis=1) > 0)
     sums = draws @ differences[found].T.astype(np.float32)  # their sign is that of the means
     found[found] = np.quantile(sums, LEVEL / 2, axis=0) > 0
     return found
