@@ -164,8 +164,11 @@ def test_a_checkpoint_made_of_the_cache_is_the_one_made_at_once(
 # ------------------------------------------------------------------------------------------------------------ damages
 
 
-@pytest.mark.parametrize("quant", ["rtn:3", "int8-static", AQLM])
 @pytest.mark.parametrize("name", ["model.safetensors", "layout.json", "about.json"])
+@pytest.mark.parametrize(
+    "quant",
+    ["rtn:3", *(pytest.param(quant, marks=pytest.mark.long) for quant in ("int8-static", AQLM))],
+)
 def test_a_damaged_part_is_a_line_and_made_again(
     quant: str, name: str, folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
