@@ -85,7 +85,7 @@ def test_annotation_processors_do_not_run(worker: SandboxWorker) -> None:
 
 
 def test_a_compilation_that_takes_too_long_is_a_timeout() -> None:
-    limits = Limits(wall_seconds=0.01, cpu_seconds=20, processes=128)
+    limits = Limits(wall_seconds=1e-4, cpu_seconds=20, processes=128)  # stretched twentyfold at most
     worker = SandboxWorker(get_registry().language("java"), choose_isolation(), limits)
     assert worker.run(GOOD).status is Status.TIMEOUT
     worker.close()
