@@ -39,6 +39,7 @@ def test_a_spawner_that_died_is_replaced_and_the_program_run_again(worker: Sandb
     spawner(worker).kill()
     assert first and first.wait()
     assert worker.run(Program("python", "assert False")).status is Status.FAILED
+    assert worker._spawner._process  # which may have ended: what failed was run once more, in a fresh one
     assert worker._spawner._process is not first  # pids come again
     worker.close()
 

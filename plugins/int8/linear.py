@@ -91,12 +91,13 @@ class Int8Linear(nn.Module):
         return rows.abs().amax(dim=1, keepdim=True).mul(1 / self.levels).clamp_min(_TINY)
 
     def _round(self, rows: Tensor, scale: Tensor) -> Tensor:
-        """Return integers as float32 [rows, in]. Nothing is in place: a record then computes it once for all layers.
+        """Return integers as float32 [rows, in].
 
-        Divided by a scale of its own, no row has greater ones than its levels.
+        With a scale of its own no row has greater ones than its levels, and nothing is in place: a record then computes
+        once what layers of one input have in common.
         """
         q = (rows / scale).round()
-        return q if self.input_scale is None else q.clamp(-self.levels, self.levels)
+        return q if self.input_scale is None else q.clamp_(-self.levels, self.levels)
 
     def _product(self, q: Tensor) -> Tensor:
         weight = self.plain_weight

@@ -69,20 +69,22 @@ def run_programs(
     found = {name: languages(name) for name in dict.fromkeys(program.language for program in distinct)}
     needs = {program: _need(program, found[program.language], limits) for program in distinct}
     known = {} if limits else toolchains
-    tools = {
-        need: known.get(need[:2]) or find_toolchain(found[need.language], need.packages, need.limits)
-        for need in dict.fromkeys(needs.values())
-    }
+
+    def kind(need: _Need) -> WorkerKind:
+        language = found[need.language]
+        toolchain = known.get(need[:2]) or find_toolchain(language, need.packages, need.limits)
+        return WorkerKind(language, toolchain, need.limits, isolation)
+
+    kinds = {need: kind(need) for need in dict.fromkeys(needs.values())}
 
     def key(program: Program) -> str:
-        return verdict_key(program, tools[needs[program]], needs[program].limits, isolation)
+        return verdict_key(program, kinds[needs[program]].toolchain, needs[program].limits, isolation)
 
     keys = {program: key(program) for program in distinct} if verdicts else {}
     judged = verdicts.find(keys.values()) if verdicts else {}
     outcomes = {program: judged[key] for program, key in keys.items() if key in judged}
     new = [program for program in distinct if program not in outcomes]
     todo, lock = iter(new), threading.Lock()
-    kinds = {need: WorkerKind(found[need.language], tools[need], need.limits, isolation) for need in tools}
     kept = kept_workers()
     staff = kept or Workers()
     staff.keep_only(kinds.values())

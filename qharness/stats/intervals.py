@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from qharness.metrics import pass_at_k
 RESAMPLES = 9999
 LEVEL = 0.05
 TIE = 1e-12  # what differs by less than this part is equal
-AT_A_TIME = 1 << 19  # numbers drawn, which fit the cache of a processor
+_NUMBERS_AT_A_TIME = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,15 @@ def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> N
 
     That one comes with `scipy.stats`, which takes half a second to import: an eighth of a report.
     """
-    n, rows = len(values), max(1, AT_A_TIME // len(values))
-    starts = range(0, RESAMPLES, rows)
-    draws = (rng.integers(0, n, (min(rows, RESAMPLES - start), n)) for start in starts)
+    n = len(values)
+    draws = (rng.integers(0, n, (rows, n)) for rows in rows_at_a_time(n))
     return np.concatenate([values[drawn].mean(axis=1) for drawn in draws])
+
+
+def rows_at_a_time(n: int) -> Iterator[int]:
+    """Part RESAMPLES rows of n numbers each into as many at a time as fit the cache of a processor."""
+    rows = max(1, _NUMBERS_AT_A_TIME // n)
+    return (min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows))
 
 
 def pass_at_k_interval(passed_by_problem: Sequence[NDArray[np.bool_]], k: int, rng: np.random.Generator) -> Interval:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qharness.results.paired_results import Clustered, Detectable, McNemar
-from qharness.stats.intervals import AT_A_TIME, LEVEL, RESAMPLES, TIE, all_equal, mean_interval
+from qharness.stats.intervals import LEVEL, RESAMPLES, TIE, all_equal, mean_interval, rows_at_a_time
 
 POWER = 0.8
 DETECTABLE = Detectable(LEVEL, POWER)
@@ -60,9 +60,8 @@ def _sign_patterns(n: int) -> Iterator[NDArray[np.float64]]:
 
 def _random_signs(n: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
     """RESAMPLES rows of signs, some at a time: float64 [rows, n]."""
-    rows = max(1, AT_A_TIME // n)
-    for start in range(0, RESAMPLES, rows):
-        yield rng.choice([-1.0, 1.0], size=(min(rows, RESAMPLES - start), n))
+    for rows in rows_at_a_time(n):
+        yield rng.choice([-1.0, 1.0], size=(rows, n))
 
 
 def smallest_detectable_difference(differences: NDArray[np.float64]) -> float:
