@@ -55,7 +55,7 @@ from qharness.syntax_trees import syntax_parser
 if TYPE_CHECKING:
     from qharness.evaluate import score
     from qharness.execution import execute_programs
-    from qharness.models.blocks import block_linears, find_blocks, head_linear, replace_module
+    from qharness.models.blocks import block_linears, find_blocks, head_linear, replace_module, untie_head
     from qharness.models.inputs import ModelInputs, model_inputs
     from qharness.models.lazy_weight import LazyWeight
     from qharness.quantization.application import quantize
@@ -81,6 +81,7 @@ _LATE = {
     "run": "qharness.study",
     "score": "qharness.evaluate",
     "source_suffixes": "qharness.registry",
+    "untie_head": "qharness.models.blocks",
 }
 _RENAMED = {"Load": "LoadCheckpoint"}  # an old name works for one release
 
@@ -95,7 +96,7 @@ __all__ = [
     "Toolchain", "UnknownNameError", "WeightBytes", "block_linears", "cache_dir", "cache_path", "cached_folder",
     "compare", "execute_programs", "find_blocks", "first_line", "head_linear", "hookimpl", "mirror_dir",
     "model_inputs", "names_in", "option", "parse_json", "pass_at_k", "quantize", "replace_module", "run", "score",
-    "source_suffixes", "syntax_parser", "test_split", "whole_file",
+    "source_suffixes", "syntax_parser", "test_split", "untie_head", "whole_file",
 ]  # fmt: skip
 
 

@@ -136,7 +136,9 @@ def test_the_teachers_error_is_a_mean_over_what_is_predicted(architecture: str, 
     assert _held_out_error(model, batches, [0, 1], PartCache(tmp_path)) == pytest.approx(kl.mean().item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["model_inputs", "block_linears", "find_blocks", "head_linear", "replace_module"])
+@pytest.mark.parametrize(
+    "name", ["model_inputs", "block_linears", "find_blocks", "head_linear", "untie_head", "replace_module"]
+)
 def test_the_docs_name_what_a_plugin_does_to_a_model(name: str) -> None:
     assert name in qharness.__all__
     arguments = ", ".join(inspect.signature(getattr(qharness, name)).parameters)

@@ -58,6 +58,7 @@ CASES = [
     *((architecture, "int8-dynamic:per-column") for architecture in CONFIGS),
     *((architecture, "int8-static") for architecture in CONFIGS),
     ("llama", "int8-dynamic:head=false"),
+    ("xglm", "int8-dynamic:per-column,tied_head=true"),
     ("llama", "int8-static:per-column,weight_bits=4"),
     ("codegen", "int8-dynamic:per-column,act_bits=4"),
     ("llama", "mixed"),
@@ -144,6 +145,8 @@ def test_what_is_left_alone_is_named(written: dict[tuple[str, str], Written]) ->
     for (architecture, spec), left in {
         ("t5", "int8-static"): ["lm_head"],  # shares the embeddings' weights
         ("llama", "int8-dynamic:head=false"): ["lm_head"],
+        ("xglm", "int8-dynamic:per-column"): ["lm_head"],
+        ("xglm", "int8-dynamic:per-column,tied_head=true"): [],
         ("llama", "int8-static"): [],
     }.items():
         settings = json.loads((written[architecture, spec].folder / "config.json").read_text())["quantization_config"]

@@ -27,7 +27,7 @@ from qharness.quantization.checkpoint_export import export_checkpoint
 from qharness.registry import get_registry
 from tests.aqlm_models import logits, tiny
 from tests.asked import bound, sizes
-from tests.tiny_models import CONFIGS, make_model, save_model, tokenizer
+from tests.tiny_models import CONFIGS, VOCABULARY, make_model, save_model, tokenizer
 
 SPECS = [
     "int8-static",
@@ -259,8 +259,22 @@ def test_exported_as_a_user_does_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("spec", ["int8-static", "int8-static:per-column", "int8-dynamic:head=false"])
-def test_footprint_says_what_is_written(spec: str, tmp_path: Path) -> None:
-    model, _ = quantized(tiny("codegen", torch.float32, tmp_path / "full"), spec)
+@pytest.mark.parametrize("architecture", ["codegen", "xglm"])
+def test_footprint_says_what_is_written(architecture: str, spec: str, tmp_path: Path) -> None:
+    assert_footprint(architecture, spec, tmp_path)
+
+
+@pytest.mark.parametrize("spec", ["int8-static:tied_head=true", "int8-dynamic:per-column,tied_head=true"])
+def test_footprint_says_what_a_copy_of_a_shared_head_takes(spec: str, tmp_path: Path) -> None:
+    assert_footprint("xglm", spec, tmp_path)
+    with_head, without = (sizes(str(tmp_path / "full"), each) for each in (spec, spec.replace("true", "false")))
+    assert with_head["unquantized_bytes"] == without["unquantized_bytes"]
+    assert with_head["quantized_weights"] - without["quantized_weights"] == VOCABULARY * 32
+    assert with_head["parameters"] == without["parameters"]
+
+
+def assert_footprint(architecture: str, spec: str, tmp_path: Path) -> None:
+    model, _ = quantized(tiny(architecture, torch.float32, tmp_path / "full"), spec)
     get_registry().quantizer(spec).save(model, tmp_path)
     written = sum(tensor.nbytes for tensor in load_file(tmp_path / "model.safetensors").values())
     found = sizes(str(tmp_path / "full"), spec)
@@ -280,6 +294,8 @@ def test_footprint_says_what_is_written(spec: str, tmp_path: Path) -> None:
         ("int8-dynamic:act_bits=16", "act_bits must be 8 or 4, not 16"),
         ("int8-static:percentile=0", "percentile must be above 0"),
         ("int8-static:loss=mae", "mse"),
+        ("int8-dynamic:head=false,tied_head=true", "give one of them"),
+        ("int8-static:head=false,tied_head=true", "give one of them"),
         ("int8-dynamic:activations=tensor,loss=mse", "8 bits and loss=max only"),
     ],
 )

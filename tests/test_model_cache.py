@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from qharness import RunSpec
 from qharness.api.quantizers import LayerForm
+from qharness.models.blocks import shares_head
 from qharness.models.checkpoint import Checkpoint
 from qharness.plugins.aqlm import Aqlm
 from qharness.plugins.aqlm.block_progress import PartCache
@@ -121,6 +122,13 @@ def test_other_architectures_too(
 ) -> None:
     made, read = made_and_read(folder_of(name), "int8-dynamic", capsys)
     assert_equal(made.loaded.model, read.loaded.model)
+
+
+def test_a_copy_of_a_tied_head_too(folder_of: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    made, read = made_and_read(folder_of("tied"), "int8-dynamic:tied_head=true", capsys)
+    assert_equal(made.loaded.model, read.loaded.model)
+    full = Models(cached_from_s=0.0).get(spec_of(folder_of("tied"), "none")).loaded.model
+    assert isinstance(full, nn.Module) and shares_head(full) and not shares_head(read.loaded.model)
 
 
 def test_tied_weights_are_one_tensor_and_stand_once_in_the_file(

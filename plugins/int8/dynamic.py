@@ -25,6 +25,7 @@ from qharness.plugins.int8.int8_options import (
     Granularity,
     convert,
     linear_names,
+    require_head,
     weight_bytes,
 )
 
@@ -53,9 +54,11 @@ class Int8Dynamic(CheckedOptions):
     act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
     percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
+    tied_head: bool = option(False, "a head that shares them too: a copy in int8, beside the embeddings as they are")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_head(self.head, self.tied_head)
         if self.activations == "tensor" and (self.loss, self.weight_bits, self.act_bits) != ("max", 8, 8):
             raise SpecError("int8-dynamic:activations=tensor is PyTorch's own, which has 8 bits and loss=max only")
 
@@ -66,9 +69,12 @@ class Int8Dynamic(CheckedOptions):
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> nn.Module:
         """Replace every Linear of the blocks, and the head, one at a time. Changes `model` in place."""
+        from qharness import untie_head
         from qharness.plugins.int8.integer_grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
 
+        if self.tied_head:
+            untie_head(model)
         if self.activations == "tensor":
             return _torch_dynamic(model, self.weights, self.head)
         grid = WeightGrid(self.weights == "per-column", self.weight_bits, self.loss, self.percentile)

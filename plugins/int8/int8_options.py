@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from qharness import ModelError, WeightBytes
+from qharness import ModelError, SpecError, WeightBytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 Granularity = Literal["per-tensor", "per-column"]
 SCALE_BYTES = 4  # float32, whatever the model's dtype
+
+
+def require_head(head: bool, tied_head: bool) -> None:
+    """Raise SpecError for options that take a head that shares its weights, and none of its own."""
+    if tied_head and not head:
+        raise SpecError("tied_head=true quantizes the head, which head=false leaves as it is: give one of them")
 
 
 def linear_names(model: PreTrainedModel, head: bool) -> list[str]:

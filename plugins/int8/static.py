@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from qharness import CheckedOptions, CheckpointReaders, LayerForm, ModelError, QuantizationContext, WeightBytes, option
 from qharness.plugins.int8.int8_checkpoint import Int8Checkpoint
-from qharness.plugins.int8.int8_options import convert, linear_names, trim, weight_bytes
+from qharness.plugins.int8.int8_options import convert, linear_names, require_head, trim, weight_bytes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,12 +38,18 @@ class Int8Static(CheckedOptions):
     act_bits: int = option(8, "8, or 4 in int8's room", choices=(8, 4))
     percentile: float = option(99.99, "of magnitudes, for loss=percentile", above=0, most=100)
     head: bool = option(True, "the output head as well, unless it shares the embeddings' weights")
+    tied_head: bool = option(False, "a head that shares them too: a copy in int8, beside the embeddings as they are")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_head(self.head, self.tied_head)
 
     def quantize(self, model: PreTrainedModel, context: QuantizationContext) -> PreTrainedModel:
         """Run the calibration set through the model once, then replace the Linears one by one.
 
         Changes `model` in place. A layer that saw only zeros, or nothing, has dynamic activations.
         """
+        from qharness import untie_head
         from qharness.plugins.int8.integer_grid import WeightGrid
         from qharness.plugins.int8.linear import Int8Linear
         from qharness.plugins.int8.observing import observe
@@ -51,6 +57,8 @@ class Int8Static(CheckedOptions):
 
         if context.calibration is None:
             raise ModelError("int8-static needs a calibration set: name one with --calib")
+        if self.tied_head:
+            untie_head(model)
         names = linear_names(model, self.head)
         found, tokens = observe(model, names, context.calibration.sequences, context.progress)
         trim()

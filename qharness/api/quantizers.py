@@ -95,6 +95,16 @@ class HeadQuantizer(Protocol):
         ...
 
 
+@runtime_checkable
+class TiedHeadQuantizer(HeadQuantizer, Protocol):
+    """A quantizer that can quantize a head that shares its weights too: a copy, beside the embedding as it is."""
+
+    @property
+    def tied_head(self) -> bool:
+        """Whether it does."""
+        ...
+
+
 @dataclass(frozen=True)
 class LayerForm:
     """The form in which the cache of quantized models stores layers of one class that a quantizer made.

@@ -51,10 +51,32 @@ def block_linears(model: PreTrainedModel) -> dict[str, nn.Linear]:
 def head_linear(model: PreTrainedModel) -> dict[str, nn.Linear]:
     """The output head by dotted name; empty if it is no Linear, or shares its weights with the embeddings."""
     head = model.get_output_embeddings()
-    tied = getattr(model.get_input_embeddings(), "weight", None)
-    if not isinstance(head, nn.Linear) or not _is_linear(head) or head.weight is tied:
+    if not isinstance(head, nn.Linear) or not _is_linear(head) or shares_head(model):
         return {}
     return {name: module for name, module in model.named_modules() if module is head}
+
+
+def shares_head(model: PreTrainedModel) -> bool:
+    """Whether the output head is a Linear whose weights are the embeddings'."""
+    head = model.get_output_embeddings()
+    return isinstance(head, nn.Linear) and head.weight is getattr(model.get_input_embeddings(), "weight", None)
+
+
+def untie_head(model: PreTrainedModel) -> None:
+    """Give the output head weights of its own where it shares the embeddings': equal ones, in the same memory still.
+
+    The model's configuration says so from then on. Raises ModelError for encoder-decoder models, some of which scale
+    their logits where weights are shared.
+    """
+    if not shares_head(model):
+        return
+    if model.config.is_encoder_decoder:
+        raise ModelError(f"{type(model).__name__} is an encoder-decoder model: its shared head is not quantized")
+    head = model.get_output_embeddings()
+    head.weight = nn.Parameter(head.weight.detach(), requires_grad=False)
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = False
+    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys(all_submodels=True)
 
 
 def _is_linear(module: nn.Linear) -> bool:

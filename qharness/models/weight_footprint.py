@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from qharness.api.quantizers import HeadQuantizer, Quantizer, SizedQuantizer, WeightBytes
+from qharness.api.quantizers import HeadQuantizer, Quantizer, SizedQuantizer, TiedHeadQuantizer, WeightBytes
 from qharness.errors import ModelError
-from qharness.models.blocks import block_linears, head_linear
+from qharness.models.blocks import block_linears, head_linear, untie_head
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_files import source_bytes
 from qharness.models.checkpoint_formats import quant_method
@@ -132,6 +132,9 @@ def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto")
     empty = meta_model(checkpoint)
     to_linears(empty)
     linears = block_linears(empty)
+    parameters = sum(tensor.numel() for tensor in empty.parameters())
+    if isinstance(quantizer, TiedHeadQuantizer) and quantizer.tied_head:
+        untie_head(empty)
     if isinstance(quantizer, HeadQuantizer) and quantizer.head:
         linears |= head_linear(empty)
     layers = {name: (linear.out_features, linear.in_features) for name, linear in linears.items()}
@@ -143,7 +146,7 @@ def footprint(checkpoint: Checkpoint, quantizer: Quantizer, dtype: str = "auto")
         model=checkpoint.name,
         quantizer=str(unbind(quantizer)),
         dtype=str(element).removeprefix("torch."),
-        parameters=sum(tensor.numel() for tensor in empty.parameters()),
+        parameters=parameters,
         total_bytes=unquantized + stored,
         codes_bytes=parts.codes,
         codebooks_bytes=parts.codebooks,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from qharness.api.quantizers import LayerForm
 from qharness.errors import DataError, first_line
-from qharness.models.blocks import replace_module
+from qharness.models.blocks import replace_module, untie_head
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
 from qharness.models.weight_footprint import meta_model
@@ -54,7 +54,8 @@ class _Layer:
 class _Layout:
     """The content of `layout.json`. `same`: the name under which a tensor of several names stands in the file.
 
-    `axes`: the order of a tensor's axes in the file, where its memory has another order than its shape.
+    `axes`: the order of a tensor's axes in the file, where its memory has another order than its shape. `untied`: the
+    output head has weights of its own, and not the embeddings', as in its checkpoint.
     """
 
     config: str  # JSON as a text, for it may hold infinities
@@ -63,6 +64,7 @@ class _Layout:
     layers: dict[str, _Layer] = field(default_factory=dict)
     same: dict[str, str] = field(default_factory=dict)
     axes: dict[str, list[int]] = field(default_factory=dict)
+    untied: bool = False
     sha256: str = ""
 
     @classmethod
@@ -83,6 +85,7 @@ def write_model(model: PreTrainedModel, checkpoint: Checkpoint, forms: Sequence[
         config=_plain_config(model.config),
         generation=_plain_generation(model),
         dtype=str(model.dtype).removeprefix("torch."),
+        untied=checkpoint.config.tie_word_embeddings and not model.config.tie_word_embeddings,
     )
     own = _empty_model(checkpoint, layout)
     found = _write_layers(model, forms, layout, own)
@@ -222,6 +225,8 @@ def _empty_model(checkpoint: Checkpoint, layout: _Layout) -> PreTrainedModel:
 
     model = meta_model(checkpoint, getattr(torch, layout.dtype))
     to_linears(model)
+    if layout.untied:
+        untie_head(model)
     model.eval()
     if layout.generation is not None:
         model.generation_config = GenerationConfig.from_dict(json.loads(layout.generation))
