@@ -42,6 +42,7 @@ from qharness.quantization.application import quantize
 
 FEW, MANY = 4, 36
 IDS = tuple(range(1000, 1128))
+WITH_HEAD = "int8-dynamic:tied_head=true"
 Engine = Callable[[int, int], None]
 """Makes so many completions, all at once, of so many tokens each."""
 
@@ -115,7 +116,7 @@ def engine(name: str, model: Path) -> Engine:
     if kind == "llama.cpp":
         return llamacpp(model)
     loaded = load_model(str(model), "cpu", dtype="float32")
-    if way == "int8-dynamic":
+    if way.startswith("int8"):
         quantize(loaded, way)
     return stock(loaded) if kind == "transformers" else ours(loaded)
 
@@ -191,7 +192,7 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     files = {"llama.cpp as it is": options.model}
     for kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16):
         files[f"llama.cpp {kind.name}"] = rewritten(options.model, kind, folder / f"{kind.name}.gguf")
-    for name in ("transformers float32", "qharness float32", "qharness int8-dynamic"):
+    for name in ("transformers float32", "qharness float32", "qharness int8-dynamic", f"qharness {WITH_HEAD}"):
         files[name] = options.model
     if options.aqlm:
         files["qharness aqlm:3"] = options.aqlm
@@ -241,7 +242,7 @@ def measure(servers: dict[str, Server], rows: int, rounds: int) -> None:
     for name, each in found.items():
         middle, spread = statistics.median(each), f"({min(each) * 1e3:.1f} to {max(each) * 1e3:.1f})"
         print(
-            f"batch {rows:3} {name:24} {middle * 1e3:7.1f} {spread}, {middle / base:.2f} of qharness float32",
+            f"batch {rows:3} {name:36} {middle * 1e3:7.1f} {spread}, {middle / base:.2f} of qharness float32",
             flush=True,
         )
 

@@ -28,7 +28,7 @@ class Detokenizer:
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens by themselves, with the spaces before punctuation."""
-        plain = [token for token in tokens if self.special.is_text(token)]
+        plain = self.special.texts_of(tokens)
         return str(self._tokenizer.decode(plain, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
     def added_text(self, context: Sequence[int], tokens: Sequence[int]) -> str:
@@ -52,17 +52,17 @@ class CompletionText:
 
     def __init__(self, detokenizer: Detokenizer, prompt_ids: Sequence[int]) -> None:
         self._detokenizer = detokenizer
-        self._context = _context(detokenizer, [each for each in prompt_ids if detokenizer.special.is_text(each)])
+        self._context = _context(detokenizer, detokenizer.special.texts_of(prompt_ids))
 
     def of(self, tokens: Sequence[int]) -> str:
         """The text of a completion."""
         return self._detokenizer.added_text(self._context, tokens)
 
-    def last(self, tokens: Sequence[int], count: int) -> str:
-        """The text that the last `count` tokens of a completion add to it."""
+    def around(self, tokens: Sequence[int], count: int) -> str:
+        """A text that holds all that the last `count` tokens of a completion add to it, and some of what is before."""
         start = max(0, len(tokens) - count)
-        context = [*self._context, *tokens[max(0, start - _WINDOW) : start]]
-        return self._detokenizer.added_text(context[-_WINDOW:] if start >= _WINDOW else context, tokens[start:])
+        before = tokens[start - _WINDOW : start] if start >= _WINDOW else [*self._context, *tokens[:start]]
+        return self._detokenizer.decode([*before, *tokens[start:]])
 
 
 def _context(detokenizer: Detokenizer, ids: Sequence[int]) -> Sequence[int]:

@@ -256,8 +256,7 @@ class Engine:
             return False
         # A token that adds to the text adds at least one byte. So a stop sequence that was completed since the last
         # search lies within as many tokens as it has bytes, and those since then.
-        tail = text.last(each.tokens, self._window)
-        return self._stops(tail) and self._stops(text.of(each.tokens))  # a window may cut a character
+        return self._stops(text.around(each.tokens, self._window)) and self._stops(text.of(each.tokens))
 
     def _stops(self, text: str) -> bool:
         return any(stop in text for stop in self._settings.decoding.until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ class SpecialTokens:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._known: dict[int, bool] = {}
+        self._is_text = _Known(self._adds_text)
 
     @cached_property
     def ids(self) -> frozenset[int]:
@@ -43,9 +43,10 @@ class SpecialTokens:
         """The number of the special token of that text; None if there is none."""
         return next((number for number, content in self._marked() if content == text), None)
 
-    def is_text(self, token: int) -> bool:
-        """Whether a token can add to a text. One that only padded embeddings have, and no tokenizer, cannot."""
-        return token not in self.ids and token != self.unknown_id and self._exists(token)
+    def texts_of(self, tokens: Sequence[int]) -> list[int]:
+        """The tokens that can add to a text. One that only padded embeddings have, and no tokenizer, cannot."""
+        is_text = self._is_text
+        return [token for token in tokens if is_text[token]]
 
     def _marked(self) -> Iterator[tuple[int, str]]:
         for number, added in self._tokenizer.added_tokens_decoder.items():
@@ -57,13 +58,25 @@ class SpecialTokens:
             if isinstance(found, int) and self._tokenizer.convert_ids_to_tokens(found) == text:
                 yield found, text
 
-    def _exists(self, token: int) -> bool:
-        if token not in self._known:
-            try:
-                self._known[token] = self._tokenizer.convert_ids_to_tokens(token) is not None
-            except (IndexError, KeyError, ValueError, OverflowError):  # tokenizers in Python raise what they like
-                self._known[token] = False
-        return self._known[token]
+    def _adds_text(self, token: int) -> bool:
+        if token in self.ids or token == self.unknown_id:
+            return False
+        try:
+            return self._tokenizer.convert_ids_to_tokens(token) is not None
+        except (IndexError, KeyError, ValueError, OverflowError):  # tokenizers in Python raise what they like
+            return False
+
+
+class _Known(dict[int, bool]):
+    """What a function says of tokens, each asked for once: a completion's are looked at again and again."""
+
+    def __init__(self, function: Callable[[int], bool]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, token: int) -> bool:
+        self[token] = self._function(token)
+        return self[token]
 
 
 @dataclass(frozen=True)
