@@ -218,6 +218,11 @@ def test_a_report_draws_and_computes_without_what_takes_seconds_to_import(
     assert done.stderr.endswith("CODE 0 HEAVY ['matplotlib']"), done.stderr
 
 
+def test_runs_of_many_problems_are_compared_so_too() -> None:
+    code = "import sys, numpy; from qharness.stats.robustness import rank_tests; rank_tests(numpy.arange(60.), numpy.zeros(60))"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'scipy.stats' not in sys.modules"], check=True)
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> list[RecordedRun]:
     """Two finished runs, written by hand."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from qharness import RunResult, RunSpec
 from qharness.stats.robustness import flips, percentage_drop, rank_tests
@@ -51,6 +52,25 @@ def test_mann_whitney_of_passes() -> None:
     spread = math.sqrt(n * n / 12 * ((2 * n + 1) - 2 * (50**3 - 50) / (2 * n * (2 * n - 1))))
     z = (abs(u - mean) - 0.5) / spread
     assert rank_tests(first, second).mann_whitney == pytest.approx(math.erfc(z / math.sqrt(2)), rel=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 51, 164])
+@pytest.mark.parametrize("levels", [1, 2, 20, 10**6])
+def test_rank_tests_are_scipys(size: int, levels: int) -> None:
+    rng = np.random.default_rng(size)
+    for bias in (0, 0, levels // 10, levels):
+        first, second = (rng.integers(0, levels + 1, size) / levels for _ in range(2))
+        second[: size // 3] = first[: size // 3]
+        second = np.minimum(second + bias / levels, 1.0)
+        found = rank_tests(first, second)
+        if np.ptp([*first, *second]):
+            assert found.mann_whitney == pytest.approx(
+                scipy.stats.mannwhitneyu(first, second, method="asymptotic").pvalue
+            )
+        if np.any(differences := np.round(second - first, 12)):
+            assert found.wilcoxon == pytest.approx(scipy.stats.wilcoxon(differences).pvalue)
+        else:
+            assert math.isnan(found.wilcoxon)
 
 
 def test_rank_tests_that_are_undefined() -> None:
