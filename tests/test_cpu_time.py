@@ -78,6 +78,20 @@ def test_cpu_time_is_counted_once() -> None:
     assert 0.7 * total < seen[-1] <= total + 0.02, (seen[-1], total)
 
 
+def test_a_process_that_ends_while_it_is_looked_at_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is read before it is waited for, and its parent's after that; as where pids begin anew."""
+
+    def row(pid: int, own: int, waited: int) -> process_tree._Process:
+        return process_tree._Process(pid, b"S", pid - 1, 1, own, waited, threads=1, started=pid, resident=0)
+
+    begun = [row(1, 5, 0), row(2, 10, 0)]
+    readings = iter([begun, begun, [row(1, 5, 60), row(2, 50, 0)], [row(1, 5, 60)], [row(1, 5, 60)]])
+    monkeypatch.setattr(process_tree, "_processes", lambda _: next(readings))
+    tree = ProcessTree(1)
+    found = [tree.look().cpu_seconds * process_tree._TICKS for _ in range(2)]
+    assert found == pytest.approx([15, 65])
+
+
 def test_a_programs_own_load_does_not_lengthen_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixteen busy processes of its own make the machine busy for others, and not for itself."""
     monkeypatch.setattr(process_tree, "_MOST_PATIENCE", 1000.0)  # which others' load beside ours may reach

@@ -194,7 +194,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with ExitStack() as stack:
         user = stack.enter_context(WAYS[request.param](tmp_path))  # type: ignore[arg-type, var-annotated]
         port, sockets = stack.enter_context(listening(f"{mark}-listener"))
-        home_file = user.home / ".qharness-hostile-canary"
+        home_file = user.home / f".qharness-hostile-canary-{os.getpid()}"
         home_file.write_text(canary)
         home_file.chmod(0o644)
         stack.callback(home_file.unlink)

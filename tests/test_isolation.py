@@ -48,7 +48,7 @@ SECRET = "canary-7f3a"
 def test_nothing_of_the_host_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No environment, no home, no files of ours, no other process, no network, no writing but in one empty folder."""
     monkeypatch.setenv("QHARNESS_CANARY", SECRET)
-    home_file = Path.home() / ".qharness-test-canary"
+    home_file = Path.home() / f".qharness-test-canary-{os.getpid()}"
     home_file.write_text(SECRET)
     (tmp_path / "secret").write_text(SECRET)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -35,9 +35,10 @@ def spawner(worker: SandboxWorker) -> psutil.Process:
 
 def test_a_spawner_that_died_is_replaced_and_the_program_run_again(worker: SandboxWorker) -> None:
     assert worker.run(Program("python", "x = 1")).passed
-    first = worker._spawner._process
-    spawner(worker).kill()
+    first, processes = worker._spawner._process, [spawner(worker), *spawner(worker).children(recursive=True)]
+    processes[0].kill()
     assert first and first.wait()
+    psutil.wait_procs(processes[1:], timeout=30)  # these end after it, and answer until then
     assert worker.run(Program("python", "assert False")).status is Status.FAILED
     assert worker._spawner._process  # which may have ended: what failed was run once more, in a fresh one
     assert worker._spawner._process is not first  # pids come again

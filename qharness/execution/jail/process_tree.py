@@ -16,6 +16,7 @@ _PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir("/proc")
 """A descriptor of /proc, which is hidden from programs later; -1 on systems without /proc, where looks find nothing."""
 _CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _MOST_PATIENCE = 20.0
+_MOST_READINGS = 20  # of a program that ends processes faster than these are read
 _EXITING = 4  # PF_EXITING among the flags of /proc/PID/stat: set before the descriptors are closed
 _WANTING = (b"R", b"D")  # runs or waits for a processor; waits for a disk
 
@@ -98,13 +99,13 @@ class ProcessTree:
         A process is the program's if its parent is, if it was so in the last look, or if it is in the root's session,
         which finds orphans where no pid namespace makes the root their parent.
         """
-        rows = {process.pid: process for process in _processes()}
+        rows = {process.pid: process for process in _processes(os.listdir(_PROC))}  # noqa: PTH208 - pathlib knows no descriptors
         mine = {pid for pid, row in rows.items() if (pid, row.started) in self._seen or row.session == self._root}
         found = mine = mine | ({self._root, self._checker} & rows.keys())
         while found:
             found = {pid for pid, row in rows.items() if row.parent in found} - mine
             mine = mine | found
-        return {(pid, rows[pid].started): rows[pid] for pid in mine}
+        return {(row.pid, row.started): row for row in _of_one_instant([rows[pid] for pid in mine])}
 
     def _count(self, living: dict[Key, _Process]) -> None:
         """Add the time of processes that ended since the last look, without counting any of it twice."""
@@ -140,10 +141,22 @@ def is_exiting(pid: int) -> bool:
         return False
 
 
-def _processes() -> list[_Process]:
-    """Read /proc/PID/stat of every process of the machine; skip those that end meanwhile."""
+def _of_one_instant(rows: list[_Process]) -> list[_Process]:
+    """Read processes again until none has been waited for between two readings.
+
+    Else the time of one that ended meanwhile would stand in its own row and in its parent's, and be counted twice.
+    """
+    for _ in range(_MOST_READINGS):
+        before, rows = rows, _processes([str(row.pid) for row in rows])
+        if [(row.pid, row.started, row.waited) for row in rows] == [(o.pid, o.started, o.waited) for o in before]:
+            break
+    return rows
+
+
+def _processes(names: list[str]) -> list[_Process]:
+    """Read /proc/PID/stat of the processes among these names; skip those that end meanwhile."""
     found = []
-    for name in os.listdir(_PROC):  # noqa: PTH208 - pathlib knows no descriptors
+    for name in names:
         if name.isdigit():
             try:
                 words = _read(f"{name}/stat").rpartition(b")")[2].split()
