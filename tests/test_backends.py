@@ -97,13 +97,27 @@ def test_lm_evals_class_takes_our_arguments(vllm: Any, tmp_path: Path) -> None:
     assert set(given) <= set(named), "an argument would pass by its **kwargs into vLLM"
 
 
-def test_a_checkpoint_that_vllm_does_not_load_is_refused_before_anything_is_made(vllm: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"quantization_config": {"quant_method": "aqlm", "in_group_size": 8, "out_group_size": 1}},
+            r"is quantized by aqlm, which vLLM 0\.18\.0 does not load",
+        ),
+        (
+            {"quantization_config": {"quant_method": "compressed-tensors", "ignore": []}, "tie_word_embeddings": False},
+            r"the output head of .* is quantized, which vLLM 0\.18\.0 does not load; .* head=false writes none",
+        ),
+    ],
+)
+def test_a_checkpoint_that_vllm_does_not_load_is_refused_before_anything_is_made(
+    changed: dict[str, object], message: str, vllm: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "small"
     shutil.copytree(locate("tinycoder"), folder)
     config = json.loads((folder / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "aqlm", "in_group_size": 8, "out_group_size": 1}
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"is quantized by aqlm, which vLLM 0\.18\.0 does not load") as caught:
+    (folder / "config.json").write_text(json.dumps(config | changed))
+    with pytest.raises(ModelError, match=message) as caught:
         run(spec(tmp_path / "runs", model=str(folder)))
     assert "\n" not in str(caught.value) and not vllm.MADE and not (tmp_path / "runs").exists()
 

@@ -73,6 +73,19 @@ def _check_format(spec: ModelSpec, checkpoint: Checkpoint, installed: str) -> No
             f"--backend vllm: {spec.model!r} is quantized by {method}, which vLLM {installed} does not load; "
             "--backend hf does"
         )
+    if method == "compressed-tensors" and _has_quantized_head(checkpoint):
+        raise ModelError(
+            f"--backend vllm: the output head of {spec.model!r} is quantized, which vLLM {installed} does not load; "
+            "--backend hf does, and `qharness quantize` with head=false writes none"
+        )
+
+
+def _has_quantized_head(checkpoint: Checkpoint) -> bool:
+    """Whether a compressed-tensors checkpoint leaves no Linear alone, nor shares the head's weights."""
+    config = checkpoint.config
+    settings = config.quantization_config
+    ignored = settings.get("ignore") if isinstance(settings, Mapping) else settings.ignore
+    return not ignored and not config.tie_word_embeddings
 
 
 def _quieten() -> None:
