@@ -11,7 +11,7 @@ import transformers
 from torch import nn
 
 from qharness import ModelError, head_linear, untie_head
-from qharness.models.blocks import shares_head
+from qharness.models.blocks import says_tied, shares_head
 from qharness.models.loading import load_model
 from qharness.quantization.checkpoint_export import export_checkpoint
 from tests.aqlm_models import logits
@@ -52,6 +52,11 @@ def test_it_has_the_same_weights_until_it_is_quantized() -> None:
     assert model.lm_head.weight.data_ptr() == model.get_input_embeddings().weight.data_ptr()
     model.tie_weights()  # as transformers does after it loaded or moved a model
     assert list(head_linear(model)) == ["lm_head"]
+
+
+def test_many_configurations_say_nothing_of_it() -> None:
+    assert not says_tied(transformers.PretrainedConfig())
+    assert says_tied(MODELS["xglm"]().config)
 
 
 def test_a_head_of_its_own_stays_as_it_is() -> None:

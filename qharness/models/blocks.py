@@ -11,7 +11,7 @@ from qharness.errors import ModelError
 from qharness.models.checkpoint_formats import quant_method
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def find_blocks(model: PreTrainedModel) -> dict[str, nn.Module]:
@@ -60,6 +60,11 @@ def shares_head(model: PreTrainedModel) -> bool:
     """Whether the output head is a Linear whose weights are the embeddings'."""
     head = model.get_output_embeddings()
     return isinstance(head, nn.Linear) and head.weight is getattr(model.get_input_embeddings(), "weight", None)
+
+
+def says_tied(config: PretrainedConfig) -> bool:
+    """Whether a configuration says that the head shares the embeddings' weights; many kinds say nothing."""
+    return bool(getattr(config, "tie_word_embeddings", False))
 
 
 def untie_head(model: PreTrainedModel) -> None:

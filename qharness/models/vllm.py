@@ -18,6 +18,7 @@ from psutil import virtual_memory
 from pydantic import ValidationError
 
 from qharness.errors import MissingDependencyError, ModelError, first_line
+from qharness.models.blocks import says_tied
 from qharness.models.chat_template import render_chat
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.checkpoint_formats import quant_method
@@ -82,10 +83,9 @@ def _check_format(spec: ModelSpec, checkpoint: Checkpoint, installed: str) -> No
 
 def _has_quantized_head(checkpoint: Checkpoint) -> bool:
     """Whether a compressed-tensors checkpoint leaves no Linear alone, nor shares the head's weights."""
-    config = checkpoint.config
-    settings = config.quantization_config
+    settings = checkpoint.config.quantization_config
     ignored = settings.get("ignore") if isinstance(settings, Mapping) else settings.ignore
-    return not ignored and not config.tie_word_embeddings
+    return not ignored and not says_tied(checkpoint.config)
 
 
 def _quieten() -> None:

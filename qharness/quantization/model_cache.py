@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from qharness.api.quantizers import LayerForm
 from qharness.errors import DataError, first_line
-from qharness.models.blocks import replace_module, untie_head
+from qharness.models.blocks import replace_module, says_tied, untie_head
 from qharness.models.checkpoint import Checkpoint
 from qharness.models.conversion import to_linears
 from qharness.models.weight_footprint import meta_model
@@ -55,7 +55,7 @@ class _Layout:
     """The content of `layout.json`. `same`: the name under which a tensor of several names stands in the file.
 
     `axes`: the order of a tensor's axes in the file, where its memory has another order than its shape. `untied`: the
-    output head has weights of its own, and not the embeddings', as in its checkpoint.
+    output head, which shares the embeddings' weights in the checkpoint, has its own.
     """
 
     config: str  # JSON as a text, for it may hold infinities
@@ -85,7 +85,7 @@ def write_model(model: PreTrainedModel, checkpoint: Checkpoint, forms: Sequence[
         config=_plain_config(model.config),
         generation=_plain_generation(model),
         dtype=str(model.dtype).removeprefix("torch."),
-        untied=checkpoint.config.tie_word_embeddings and not model.config.tie_word_embeddings,
+        untied=says_tied(checkpoint.config) and not says_tied(model.config),
     )
     own = _empty_model(checkpoint, layout)
     found = _write_layers(model, forms, layout, own)
