@@ -42,7 +42,7 @@ from qharness.quantization.application import quantize
 
 FEW, MANY = 4, 36
 IDS = tuple(range(1000, 1128))
-WITH_HEAD = "int8-dynamic:tied_head=true"
+INT8 = ("int8-dynamic", "int8-dynamic:tied_head=true")
 Engine = Callable[[int, int], None]
 """Makes so many completions, all at once, of so many tokens each."""
 
@@ -116,7 +116,7 @@ def engine(name: str, model: Path) -> Engine:
     if kind == "llama.cpp":
         return llamacpp(model)
     loaded = load_model(str(model), "cpu", dtype="float32")
-    if way.startswith("int8"):
+    if way in INT8:
         quantize(loaded, way)
     return stock(loaded) if kind == "transformers" else ours(loaded)
 
@@ -192,7 +192,7 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     files = {"llama.cpp as it is": options.model}
     for kind in (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.F16):
         files[f"llama.cpp {kind.name}"] = rewritten(options.model, kind, folder / f"{kind.name}.gguf")
-    for name in ("transformers float32", "qharness float32", "qharness int8-dynamic", f"qharness {WITH_HEAD}"):
+    for name in ("transformers float32", "qharness float32", *(f"qharness {spec}" for spec in INT8)):
         files[name] = options.model
     if options.aqlm:
         files["qharness aqlm:3"] = options.aqlm

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class SpecialTokens:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
-        self._is_text = _Known(self._adds_text)
+        self._is_text = cache(self._adds_text)  # a completion's tokens are looked at again and again
 
     @cached_property
     def ids(self) -> frozenset[int]:
@@ -45,8 +45,7 @@ class SpecialTokens:
 
     def texts_of(self, tokens: Sequence[int]) -> list[int]:
         """The tokens that can add to a text. One that only padded embeddings have, and no tokenizer, cannot."""
-        is_text = self._is_text
-        return [token for token in tokens if is_text[token]]
+        return [token for token in tokens if self._is_text(token)]
 
     def _marked(self) -> Iterator[tuple[int, str]]:
         for number, added in self._tokenizer.added_tokens_decoder.items():
@@ -65,18 +64,6 @@ class SpecialTokens:
             return self._tokenizer.convert_ids_to_tokens(token) is not None
         except (IndexError, KeyError, ValueError, OverflowError):  # tokenizers in Python raise what they like
             return False
-
-
-class _Known(dict[int, bool]):
-    """What a function says of tokens, each asked for once: a completion's are looked at again and again."""
-
-    def __init__(self, function: Callable[[int], bool]) -> None:
-        super().__init__()
-        self._function = function
-
-    def __missing__(self, token: int) -> bool:
-        self[token] = self._function(token)
-        return self[token]
 
 
 @dataclass(frozen=True)
