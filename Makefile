@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt $(WARMUP)/pyproject.toml $(APERTIUM)/py
 # What int8 costs the bundled model on its own Java problems, with a JDK that is installed where that may be done; on
 # Python ones where there is none. No model and no data are downloaded.
 demo: install
-	@if $(BIN)/qharness setup --yes tiny-java >$(STAMP).setup; then task=tiny-java; else task=tiny-python; \
+	@if command -v javac >/dev/null || $(BIN)/qharness setup --yes tiny-java >$(STAMP).setup; then task=tiny-java; else task=tiny-python; \
 	    echo "no JDK, so the Python problems are run; for the Java ones: sudo apt-get install default-jdk-headless"; fi; \
 	set -x; $(BIN)/qharness run --quant int8-dynamic --task $$task --output $(DEMO)
 

@@ -36,6 +36,7 @@ from qharness.cli.options import (
 from qharness.cli.output import echo, print_json, print_table, registry, size
 from qharness.cli.strict_command import StrictCommand
 from qharness.cli.verdict_text import DOES_NOT_HOLD, FailUnlessHolds, MaxLossOption, max_loss_of
+from qharness.execution.toolchains import begin_toolchains
 from qharness.progress import duration
 from qharness.quantization.backends import BackendName
 from qharness.results import VerdictClass
@@ -144,6 +145,7 @@ def choose(
         )
         for name in dict.fromkeys(task)
     ]
+    begin_toolchains(task)
     from qharness.study.search import SearchSpec
     from qharness.study.search import choose as run_search
 

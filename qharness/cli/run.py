@@ -53,6 +53,7 @@ from qharness.cli.verdict_text import (
 )
 from qharness.errors import QHarnessError
 from qharness.evaluate.run.run_listing import find_named_run
+from qharness.execution.toolchains import begin_toolchains
 from qharness.progress import note
 from qharness.quantization.backends import BackendName
 from qharness.quantization.resolution import bind_model
@@ -189,6 +190,7 @@ def run(
 
     results = known_results(specs, bound)
     if results is None:
+        begin_toolchains(spec.task for spec in specs)
         from qharness.study import run_tasks
 
         results = run_tasks(specs, bound=bound)

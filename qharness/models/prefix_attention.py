@@ -23,6 +23,7 @@ class PrefixAttention:
     def __init__(self, rows: Tensor, places: Tensor) -> None:
         self.rows, self.places = rows, places
         self._expected: tuple[Tensor, Tensor] | None = None
+        self._by_head: tuple[int, Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, owner: Tensor, prompts: int) -> PrefixAttention:
@@ -78,10 +79,19 @@ class PrefixAttention:
     def _by_prompt(self, each: Tensor, of_prompts: Tensor) -> Tensor:
         """Multiply rows [rows, heads, queries, n] with matrices of their prompts [prompts, heads, m, n]."""
         _, heads, queries, inner = each.shape
-        prompts, most = self.rows.shape
-        table = each[self.rows.flatten()].view(prompts, most, heads, queries, inner).transpose(1, 2)
-        found = table.reshape(prompts, heads, most * queries, inner) @ of_prompts.transpose(-1, -2)
-        return found.view(prompts, heads, most, queries, -1).transpose(1, 2).flatten(0, 1)[self.places]
+        prompts, (taken, back) = self.rows.shape[0], self._heads(heads)
+        table = each.contiguous().flatten(0, 1).index_select(0, taken)
+        found = table.view(prompts, heads, -1, inner) @ of_prompts.transpose(-1, -2)
+        return found.view(taken.shape[0], queries, -1).index_select(0, back).view(-1, heads, queries, found.shape[-1])
+
+    def _heads(self, heads: int) -> tuple[Tensor, Tensor]:
+        """Where the heads of the table's rows are among the rows' heads, and the rows' heads in the table: int64."""
+        if self._by_head is None or self._by_head[0] != heads:
+            most, head = self.rows.shape[1], torch.arange(heads, device=self.rows.device)
+            taken = self.rows[:, None] * heads + head[:, None]
+            back = ((self.places // most * heads)[:, None] + head) * most + (self.places % most)[:, None]
+            self._by_head = heads, taken.flatten(), back.flatten()
+        return self._by_head[1:]
 
 
 _TOGETHER = 32

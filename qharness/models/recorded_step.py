@@ -23,6 +23,7 @@ STEPS_BEFORE = 256
 """Steps from which a record is made: it takes a second or two, as long as it saves in some hundred steps."""
 _SHAPES_ONLY = (
     "qharness/models/growing_cache.py",
+    "qharness/models/prefix_attention.py",
     "torch/nn/functional.py",
     "transformers/cache_utils.py",
     "transformers/masking_utils.py",
