@@ -94,18 +94,20 @@ def generation_of(loaded: LoadedModel) -> Generation:
     return Generation(loaded.model, loaded.tokenizer, 256, 0, ignore_eos=True)
 
 
-@pytest.mark.parametrize("form", ["packed", "packed or plain", "plain", "simulated"])
+@pytest.mark.parametrize("form", ["packed", "packed or plain", "packed, in halves", "plain", "simulated"])
 def test_an_int8_layer_gives_the_same_by_any_kernel_while_it_is_recorded(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the number of rows it decides for speed only, and in a record not at all."""
     if form == "simulated":
         monkeypatch.setattr(products, "exact", lambda _: False)
-    layer = Int8Linear.from_linear(nn.Linear(96, 40), WeightGrid(per_column=True))
+    if form == "packed, in halves" and products.packed_form():
+        monkeypatch.setattr(products, "packed_form", lambda: products.WeightOfHalves)
+    layer = Int8Linear.from_linear(nn.Linear(2100, 40), WeightGrid(per_column=True))
     if form.startswith("packed"):
-        layer.pack(keep=form != "packed")
+        layer.pack(keep=form == "packed or plain")
     generator = torch.Generator().manual_seed(0)
-    few, many = torch.randn(3, 96, generator=generator), torch.randn(200, 96, generator=generator)
+    few, many = torch.randn(3, 2100, generator=generator), torch.randn(200, 2100, generator=generator)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("error", torch.jit.TracerWarning)
         record = torch.jit.trace(layer, (few,), check_trace=False)

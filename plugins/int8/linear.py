@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from qharness import LazyWeight
 from qharness.plugins.int8 import products
 from qharness.plugins.int8.integer_grid import WeightGrid
+from qharness.plugins.int8.products import PackedWeight, WeightOfHalves
 from qharness.plugins.int8.ranges import levels_of
 
 _TINY = 1e-30  # the scale of a row of zeros, so that it is divided by something
@@ -31,6 +32,7 @@ class Int8Linear(nn.Module):
     weight_scale: Tensor
     input_scale: Tensor | None
     bias: Tensor | None
+    _packed: PackedWeight | WeightOfHalves | None
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Int8Linear(nn.Module):
         self.register_buffer("weight_scale", weight_scale)
         self.register_buffer("input_scale", input_scale)
         self.register_buffer("bias", bias)
-        self._packed: Any = None
+        self.register_module("_packed", None)
 
     @classmethod
     def from_linear(
@@ -101,9 +103,10 @@ class Int8Linear(nn.Module):
 
     def _product(self, q: Tensor) -> Tensor:
         weight = self.plain_weight
-        if weight is None or (self._packed is not None and (torch._C._is_tracing() or len(q) < _MANY_ROWS)):
-            return products.packed_product(q, self._packed)
-        return products.plain_product(q, weight, self.weight_scale)
+        packed = self._packed
+        if packed is not None and (weight is None or torch._C._is_tracing() or len(q) < _MANY_ROWS):
+            return packed.product(q)
+        return products.plain_product(q, self.int8_weight(), self.weight_scale)
 
     @property
     def weight(self) -> Tensor:
@@ -131,7 +134,10 @@ class Int8Linear(nn.Module):
     def int8_weight(self) -> Tensor:
         """Return the weight int8 [out, in], unpacked if need be."""
         plain = self.plain_weight
-        return products.unpack(self._packed) if plain is None else plain
+        if plain is not None:
+            return plain
+        assert self._packed is not None
+        return self._packed.unpacked()
 
     @property
     def packed_bytes(self) -> int:
@@ -141,8 +147,9 @@ class Int8Linear(nn.Module):
     def pack(self, *, keep: bool = False) -> None:
         """Pack the weight where it is on a CPU that can run it. `keep`: hold the plain form beside it."""
         plain = self.plain_weight
-        if self._packed is None and plain is not None and plain.device.type == "cpu" and products.packs():
-            self._packed = products.pack(plain, self.weight_scale)
+        form = products.packed_form()
+        if self._packed is None and plain is not None and plain.device.type == "cpu" and form is not None:
+            self._packed = form(plain, self.weight_scale)
         if self._packed is not None:
             self._buffers["weight"] = self.int8_weight() if keep else None
 
@@ -154,7 +161,7 @@ class Int8Linear(nn.Module):
     def kernel(self) -> str:
         """Name the kernel that multiplies."""
         if self._packed is not None:
-            return "int8, packed" if self.plain_weight is None else "int8, packed or plain"
+            return f"int8, {self._packed.kernel}" + ("" if self.plain_weight is None else " or plain")
         return "int8, plain" if products.exact(self.int8_weight().device.type) else "int8, simulated"
 
     # ------------------------------------------------------------------------------------------------------- state
@@ -179,15 +186,14 @@ class Int8Linear(nn.Module):
         destination[prefix + "weight"] = self.int8_weight()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the plain form, and whether to pack it again: `_packed` is None, or whether both forms are held."""
-        state = self.__dict__.copy()
-        state["_packed"] = None if self._packed is None else self.plain_weight is not None
-        state["_buffers"] = {**self._buffers, "weight": self.int8_weight()}
-        return state
+        """Return the plain form, and whether to pack it again: `packed` is None, or whether both forms are held."""
+        packed = None if self._packed is None else self.plain_weight is not None
+        buffers = {**self._buffers, "weight": self.int8_weight()}
+        return {**self.__dict__, "_modules": {"_packed": None}, "_buffers": buffers, "packed": packed}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        both = state["_packed"]
-        super().__setstate__({**state, "_packed": None})  # type: ignore[no-untyped-call]
+        both = state.pop("packed")
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         if both is not None:
             self.pack(keep=both)
 

@@ -1,10 +1,11 @@
-"""Exact products of integer matrices by three kernels, so that a row's result never depends on the kernel.
+"""Exact products of integer matrices by four kernels, so that a row's result never depends on the kernel.
 
 Activations come as float32 that hold integers of the grid. Every kernel gives float32(sum of q w) * weight scale, the
 sum exact in 32 bits and each of the two steps rounded once: the kernels agree to the last bit.
 
 * `packed`: FBGEMM's kernel on weights that it packed. The fastest at few rows; the packed weight is the only copy.
-* `plain`: `torch._int_mm`, which oneDNN runs on x86. The faster at many rows where the CPU has matrix tiles (AMX).
+* `packed, in halves`: the same, each row of activations as two rows of seven bits, for CPUs without VNNI.
+* `plain`: `torch._int_mm`, by CUDA's integer units or a CPU's matrix tiles (AMX), the faster at many rows.
 * `simulated`: float32 products of so few columns at a time that float32 holds their sums exactly. Runs anywhere.
 
 A kernel is used only after it has got a small product right on this machine: without VNNI instructions, for one,
@@ -17,41 +18,82 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-_ZERO = 128  # FBGEMM's activations are 0 .. 255; a zero point makes them -128 .. 127
 _COLUMNS = 1024  # 127 * 127 * 1024 < 2**24: float32 holds every integer up to there
 _PIECE = 64  # rows that are scaled at a time, to stay in the cache
 _CUDA_LEAST, _CUDA_MULTIPLE = 24, 8  # CUDA's kernel takes more than 16 rows, in multiples of 8
 
 
-def pack(weight: Tensor, scale: Tensor) -> Any:
-    """Return FBGEMM's form of weight int8 [out, in] and scale float32 [out] or [1]; it refers to neither tensor."""
-    with warnings.catch_warnings(), _engine("fbgemm"):
-        warnings.simplefilter("ignore")  # PyTorch is to lose its quantized tensors; this kernel has no other door
-        if len(scale) > 1:
-            zeros = torch.zeros(len(scale), dtype=torch.int64)
-            quantized = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
+class PackedWeight(nn.Module):
+    """FBGEMM's form of a weight int8 [out, in] and its scale float32 [out] or [1]; it refers to neither tensor.
+
+    FBGEMM's activations are 0 .. 255: with a zero point of 128 they are -128 .. 127. It is a module, for a trace can
+    only record what a module holds.
+    """
+
+    kernel = "packed"
+
+    def __init__(self, weight: Tensor, scale: Tensor, zero_point: int = 128) -> None:
+        super().__init__()
+        self._zero_point = zero_point
+        with warnings.catch_warnings(), _engine("fbgemm"):
+            warnings.simplefilter("ignore")  # PyTorch is to lose its quantized tensors; this kernel has no other door
+            if len(scale) > 1:
+                zeros = torch.zeros(len(scale), dtype=torch.int64)
+                quantized = torch._make_per_channel_quantized_tensor(weight, scale.double(), zeros, 0)
+            else:
+                quantized = torch._make_per_tensor_quantized_tensor(weight, scale.item(), 0)
+            self._packed = torch.ops.quantized.linear_prepack(quantized, None)
+
+    def product(self, q: Tensor) -> Tensor:
+        """Multiply q float32 [rows, in], integers of -127 .. 127, with the weight and scale: float32 [rows, out]."""
+        product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        y: Tensor = product(q, 1.0, self._zero_point, self._packed)
+        return y
+
+    def unpacked(self) -> Tensor:
+        """Return the int8 weight [out, in]."""
+        with _engine("fbgemm"):
+            weight: Tensor = torch.ops.quantized.linear_unpack(self._packed)[0].int_repr()
+        return weight
+
+
+class WeightOfHalves(nn.Module):
+    """The same for CPUs without VNNI, on which FBGEMM adds pairs of products in 16 bits.
+
+    A pair of 255 * 127 saturates, one of 127 * 127 does not. So q is 2 h + l, h of -64 .. 63 and l of 0 .. 1, and both
+    are rows of one product, which reads the weight once. The sums of 2048 columns are exact in float32, and those of
+    more are added as integers.
+    """
+
+    kernel = "packed, in halves"
+    _COLUMNS = 2048  # 64 * 127 * 2048 < 2**24
+
+    def __init__(self, weight: Tensor, scale: Tensor) -> None:
+        super().__init__()
+        pieces = [piece.contiguous() for piece in weight.split(self._COLUMNS, dim=1)]
+        self._pieces = nn.ModuleList(PackedWeight(piece, torch.ones(1), zero_point=64) for piece in pieces)
+        self._scale = scale.clone()
+
+    def product(self, q: Tensor) -> Tensor:
+        """Multiply as `PackedWeight.product` does."""
+        high = (q * 0.5).floor()
+        rows = torch.cat([high, torch.sub(q, high, alpha=2)])
+        columns = rows.split(self._COLUMNS, dim=1)
+        sums = [packed.product(part).chunk(2) for part, packed in zip(columns, self._pieces, strict=True)]
+        if len(sums) == 1:
+            y = torch.add(sums[0][1], sums[0][0], alpha=2)
         else:
-            quantized = torch._make_per_tensor_quantized_tensor(weight, scale.item(), 0)
-        return torch.ops.quantized.linear_prepack(quantized, None)
+            y = sum(torch.add(low.int(), high.int(), alpha=2) for high, low in sums).float()
+        return y.mul_(self._scale)
 
-
-def unpack(packed: Any) -> Tensor:
-    """Return the int8 weight [out, in] that was packed."""
-    with _engine("fbgemm"):
-        weight: Tensor = torch.ops.quantized.linear_unpack(packed)[0].int_repr()
-    return weight
-
-
-def packed_product(q: Tensor, packed: Any) -> Tensor:
-    """Multiply q float32 [rows, in], integers of -127 .. 127, with the packed weight and scale: float32 [rows, out]."""
-    y: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(q, 1.0, _ZERO, packed)
-    return y
+    def unpacked(self) -> Tensor:
+        """Return the int8 weight [out, in]."""
+        return torch.cat([piece.unpacked() for piece in self._pieces], dim=1)
 
 
 def plain_product(q: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
@@ -85,16 +127,25 @@ def simulated_product(q: Tensor, weight: Tensor) -> Tensor:
 
 
 @cache
-def packs() -> bool:
-    """Tell whether FBGEMM is there and exact."""
-    return "fbgemm" in torch.backends.quantized.supported_engines and _agrees(
-        lambda q, weight: packed_product(q, pack(weight, torch.ones(1))), "cpu"
-    )
+def packed_form() -> type[PackedWeight | WeightOfHalves] | None:
+    """Return the faster of FBGEMM's forms that is exact here, or None where there is none."""
+    if "fbgemm" not in torch.backends.quantized.supported_engines:
+        return None
+
+    def agrees(form: type[PackedWeight | WeightOfHalves]) -> bool:
+        return _agrees(lambda q, weight: form(weight, torch.ones(1)).product(q), "cpu")
+
+    return next(filter(agrees, (PackedWeight, WeightOfHalves)), None)
 
 
 @cache
 def exact(device: str) -> bool:
-    """Tell whether a device's integer kernel is there and exact."""
+    """Tell whether a device has an integer kernel that is exact.
+
+    A CPU without VNNI has none: `torch._int_mm` is a loop there, twenty times slower than float32's product.
+    """
+    if device == "cpu" and not torch.cpu._is_vnni_supported():
+        return False
     return _agrees(lambda q, weight: integer_product(q, weight).float(), device)
 
 
