@@ -121,7 +121,7 @@ def test_batches_hold_sequences_of_one_length() -> None:
     assert [tuple(batch.shape) for batch in batches(sequences, 8, tokens=6)] == [(2, 3), (1, 3), (1, 5), (1, 5)]
 
 
-@pytest.mark.parametrize("architecture", ["llama", "t5"])
+@pytest.mark.parametrize("architecture", ["llama", pytest.param("t5", marks=pytest.mark.long)])
 def test_a_seed_repeats(architecture: str) -> None:
     quantizer = Aqlm(codebooks=1, nbits=4)
     first, second = (_quantized(quantizer, architecture, _context()).state_dict() for _ in range(2))
@@ -134,8 +134,15 @@ class _KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("finetune", ["block", "e2e"])
-@pytest.mark.parametrize("architecture", ["llama", "plbart"])
+@pytest.mark.parametrize(
+    ("architecture", "finetune"),
+    [
+        ("llama", "e2e"),
+        ("plbart", "block"),
+        pytest.param("llama", "block", marks=pytest.mark.long),
+        pytest.param("plbart", "e2e", marks=pytest.mark.long),
+    ],
+)
 def test_a_killed_quantization_resumes_to_the_same_checkpoint(architecture: str, finetune: str, tmp_path: Path) -> None:
     quantizer = Aqlm(codebooks=1, nbits=4, finetune=finetune)  # type: ignore[arg-type]
     whole = _quantized(quantizer, architecture, _context()).state_dict()
@@ -178,6 +185,7 @@ def test_other_options_do_not_resume() -> None:
     assert not any("was done before" in line for line in said)
 
 
+@pytest.mark.long
 def test_tuning_lowers_what_it_lowers() -> None:
     """The block's error on held-out batches, as logged, and the KL on held-out sequences."""
     said: list[str] = []

@@ -60,7 +60,9 @@ def evaluated(lm: LM, loaded: LoadedTask, **options: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", ["plain", "trimming", "thinking"])
+@pytest.mark.parametrize(
+    "name", ["trimming", *(pytest.param(name, marks=pytest.mark.long) for name in ("plain", "thinking"))]
+)
 def test_lm_evals_own_model_gives_the_same(name: str, models: dict[str, Path], made: dict[str, RunResult]) -> None:
     loaded = load_task("tiny-python")
     (task,) = loaded.tasks.values()

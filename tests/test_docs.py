@@ -146,6 +146,7 @@ def test_the_workflows_are_whole() -> None:
     assert parsed["publish.yml"]["jobs"]["publish"]["permissions"] == {"id-token": "write"}
 
 
+@pytest.mark.long
 def test_the_table_of_what_quantizers_touch() -> None:
     """A sample of its rows is made again: each kind of model, each quantizer."""
     touched, page = tool("touched"), (DOCS / "models.md").read_text(encoding="utf-8")

@@ -95,6 +95,7 @@ def test_java_prints_and_loops() -> None:
     )
 
 
+@pytest.mark.long
 def test_a_toolchain_may_stand_below_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QHARNESS_CACHE_DIR", str(tmp_path / "cache"))
     java_plugin._compiled_harness.cache_clear()

@@ -206,7 +206,9 @@ def test_quantized_linears_have_a_weight_to_multiply_with(dtype: torch.dtype) ->
 
 
 @pytest.mark.parametrize("name", ["Mamba", "Falcon-Mamba", "Jamba", "T5"])
-@pytest.mark.parametrize("quant", ["int8-dynamic", "int8-static", "aqlm:codebooks=2,nbits=6"])
+@pytest.mark.parametrize(
+    "quant", ["int8-dynamic", "int8-static", pytest.param("aqlm:codebooks=2,nbits=6", marks=pytest.mark.long)]
+)
 def test_models_that_read_a_linears_weight(name: str, quant: str) -> None:
     """The same as a plain model with the dequantized weight in those layers."""
     loaded = LoadedModel(make(name), tokenizer(), name)

@@ -126,7 +126,7 @@ def test_canonical_solutions_pass_cut_or_not_and_empty_bodies_do_not(step: int, 
 ANSWERS = ("Here it is:\n\n```\n{whole}\n```\nIt works.", "{whole}", "```\n{body}\n```", "I {{cannot}}.")
 
 
-@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 20])
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), pytest.param(20, marks=pytest.mark.long)])
 def test_the_code_is_taken_out_of_answers(step: int, language: str, data_dir: Path) -> None:
     (task,) = load_task(f"mceval-{language}", data_dir).tasks.values()
     docs = list(task.eval_docs)[::step]

@@ -156,6 +156,7 @@ def random_fsmt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return save_fsmt(folder / "en-de", seed=0), save_fsmt(folder / "de-en", seed=1)
 
 
+@pytest.mark.long
 def test_back_translation_by_small_random_models(
     random_fsmt: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

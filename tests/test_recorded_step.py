@@ -70,7 +70,14 @@ def test_positions_that_are_scaled_by_a_texts_length_are_not_recorded_or_right(s
     assert complete(generation(model), DRAWN, PLACES, SAMPLES) == texts_by_the_model(model)
 
 
-@pytest.mark.parametrize("spec", ["int8-dynamic", "int8-dynamic:act_bits=4", "rtn:4", "codes looked up"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "int8-dynamic",
+        *(pytest.param(spec, marks=pytest.mark.long) for spec in ("int8-dynamic:act_bits=4", "rtn:4")),
+        "codes looked up",
+    ],
+)
 def test_quantized_models_too(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_lookup, "_WORTH_COMPILING", 1)
 

@@ -34,6 +34,7 @@ def test_every_exported_class_has_a_docstring_of_its_own(name: str) -> None:
     assert doc and not doc.startswith(f"{name}("), "a dataclass without a docstring has its signature there"
 
 
+@pytest.mark.long
 def test_the_example_of_the_api_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -370,6 +370,7 @@ def test_a_benchmark_in_several_languages_has_a_row_for_each(tmp_path: Path) -> 
 # ----------------------------------------------------------------------------------------------------------- real runs
 
 
+@pytest.mark.long
 def test_a_report_of_real_runs(
     random_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -225,6 +225,7 @@ def test_a_task_that_runs_no_programs(cli: Cli, random_llama: Path, tmp_path: Pa
     assert wrong.returncode == 2 and "--temperature does not apply" in wrong.stderr
 
 
+@pytest.mark.long
 def test_several_options_reach_lm_eval_as_json(cli: Cli, memorized: Path, tmp_path: Path) -> None:
     arguments = {"pretrained": str(memorized), "quant": "int8-dynamic:per-column,activations=tensor", "seed": 3}
     done = cli("lm-eval", "run", "--model", "qharness", "--model_args", json.dumps(arguments), "--tasks", "warmup-python",

@@ -115,7 +115,8 @@ def choose(
 
     Candidates are tried by their size on disk, smallest first. Started again, it makes no completion twice.
     """
-    registry()
+    for each in quant:
+        registry().quantizer(each)
     margin = max_loss_of(max_loss)
     runs = [
         RunSpec(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +51,7 @@ Verbose = Annotated[
 def _shared(quiet: Quiet = False, verbose: Verbose = False) -> None: ...
 
 
+@cache
 def _shared_options() -> list[Any]:
     """`-q` and `-v`, as each command has them."""
     app = typer.Typer(add_completion=False)
