@@ -24,7 +24,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 from pathlib import Path
 import qharness.cli as cli
 from qharness.storage.{module} import {function}
-cli.app = lambda **_: {function}(Path(sys.argv[1]), {rows})
+cli._command = lambda: lambda **_: {function}(Path(sys.argv[1]), {rows})
 cli.main()
 """
 
