@@ -15,7 +15,7 @@ FBGEMM adds pairs of products in 16 bits, which saturate.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -72,11 +72,13 @@ class WeightOfHalves(nn.Module):
 
     kernel = "packed, in halves"
     _COLUMNS = 2048  # 64 * 127 * 2048 < 2**24
+    _pieces: Sequence[PackedWeight]
 
     def __init__(self, weight: Tensor, scale: Tensor) -> None:
         super().__init__()
         pieces = [piece.contiguous() for piece in weight.split(self._COLUMNS, dim=1)]
-        self._pieces = nn.ModuleList(PackedWeight(piece, torch.ones(1), zero_point=64) for piece in pieces)
+        packed = (PackedWeight(piece, torch.ones(1), zero_point=64) for piece in pieces)
+        self._pieces = nn.ModuleList(packed)  # type: ignore[assignment]  # a sequence of them
         self._scale = scale.clone()
 
     def product(self, q: Tensor) -> Tensor:
@@ -88,7 +90,7 @@ class WeightOfHalves(nn.Module):
         if len(sums) == 1:
             y = torch.add(sums[0][1], sums[0][0], alpha=2)
         else:
-            y = sum(torch.add(low.int(), high.int(), alpha=2) for high, low in sums).float()
+            y = torch.stack([torch.add(low.int(), high.int(), alpha=2) for high, low in sums]).sum(0).float()
         return y.mul_(self._scale)
 
     def unpacked(self) -> Tensor:
