@@ -204,11 +204,17 @@ def commands(options: argparse.Namespace, folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The model, the batches and the rounds of whatever times decode steps."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="a GGUF file")
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 16, 48])
     parser.add_argument("--rounds", type=int, default=5)
+    return parser
+
+
+def main() -> None:
+    parser = arguments(__doc__)
     parser.add_argument("--vllm", help="the Python of an environment with vLLM; needs --folder")
     parser.add_argument("--folder", type=Path, help="the same model as a folder, for vLLM")
     parser.add_argument("--aqlm", type=Path, help="the same model's checkpoint in aqlm:3")

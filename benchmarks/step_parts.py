@@ -9,13 +9,11 @@ time if its products took none: what no quantizer of weights goes below.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections import Counter
-from pathlib import Path
 
 import torch
-from decode_step import FEW, INT8, MANY, Engine, engine
+from decode_step import FEW, INT8, MANY, Engine, arguments, engine
 from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
@@ -41,11 +39,7 @@ def parts(run: Engine, rows: int) -> Counter[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="a GGUF file")
-    parser.add_argument("--batch", nargs="+", type=int, default=[1, 4, 16, 48])
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = arguments(__doc__).parse_args()
     engines = {way: engine(f"qharness {way}", options.model) for way in ("float32", *INT8)}
     print(f"{options.model.name}: {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
     for rows in options.batch:

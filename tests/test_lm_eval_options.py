@@ -15,9 +15,7 @@ from lm_eval.api.instance import Instance
 from qharness import ModelError, SettingError
 from qharness.evaluate.run.lm_eval_bridge import load_task, quiet, register_model
 from qharness.models.lm import LoadedLM
-
-TINYCODER = "tinycoder"
-"""Its weights are the same everywhere; a model that is trained here answers otherwise on another processor."""
+from qharness.specs import DEFAULT_MODEL
 
 
 def answers(model: Path | str, quant: str, **options: Any) -> list[str]:
@@ -34,7 +32,10 @@ def answers(model: Path | str, quant: str, **options: Any) -> list[str]:
 
 @pytest.mark.long
 def test_models_share_no_answers_of_one_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """lm-eval's key of an answer is its request: two quantizers would answer alike."""
+    """lm-eval's key of an answer is its request: two quantizers would answer alike.
+
+    Asked is the bundled model: one that is trained here answers otherwise on another processor.
+    """
     made: list[int] = []
     generate = LoadedLM.generate_until
 
@@ -45,9 +46,9 @@ def test_models_share_no_answers_of_one_cache(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(LoadedLM, "generate_until", counted)
     cache = str(tmp_path / "answers")
     kinds = ("none", "rtn:2", "none", "rtn:2")
-    found = [answers(TINYCODER, quant, use_cache=cache) for quant in kinds]
+    found = [answers(DEFAULT_MODEL, quant, use_cache=cache) for quant in kinds]
     assert made == [3, 3]  # the last two are read
-    assert found[:2] == found[2:] == [answers(TINYCODER, quant) for quant in kinds[:2]]
+    assert found[:2] == found[2:] == [answers(DEFAULT_MODEL, quant) for quant in kinds[:2]]
     assert found[0] != found[1]
 
 

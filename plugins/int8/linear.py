@@ -147,8 +147,12 @@ class Int8Linear(nn.Module):
     def pack(self, *, keep: bool = False) -> None:
         """Pack the weight where it is on a CPU that can run it. `keep`: hold the plain form beside it."""
         plain = self.plain_weight
-        form = products.packed_form()
-        if self._packed is None and plain is not None and plain.device.type == "cpu" and form is not None:
+        if (
+            self._packed is None
+            and plain is not None
+            and plain.device.type == "cpu"
+            and (form := products.packed_form())
+        ):
             self._packed = form(plain, self.weight_scale)
         if self._packed is not None:
             self._buffers["weight"] = self.int8_weight() if keep else None

@@ -115,8 +115,9 @@ def choose(
 
     Candidates are tried by their size on disk, smallest first. Started again, it makes no completion twice.
     """
+    known = registry()
     for each in quant:
-        registry().quantizer(each)
+        known.quantizer(each)
     margin = max_loss_of(max_loss)
     runs = [
         RunSpec(
