@@ -12,6 +12,9 @@ REAL := build/real
 VLLM := build/vllm
 STUDIES := $(wildcard examples/studies/small/*.toml)
 
+# The tests start hundreds of processes: without compiled files each would compile all of qharness anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: install demo replicate-small real-models vllm test test-long test-slow lint docs docs-tables bare clean
 
 install: $(STAMP)

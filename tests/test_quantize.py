@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_rtn_is_written_as_the_plain_model_it_is(in_process: Cli, random_llama: 
     assert torch.equal(after["lm_head.weight"], before["lm_head.weight"])
     assert transformers.AutoTokenizer.from_pretrained(tmp_path / "q")("ab")["input_ids"]
     assert [path.name for path in tmp_path.iterdir()] == ["q"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_a_checkpoint_is_readable_by_whom_the_umask_lets(
+    umask: int, mode: int, in_process: Cli, random_llama: Path, tmp_path: Path
+) -> None:
+    """safetensors makes files of mode 0600, whatever the umask, which no other user could load."""
+    before = os.umask(umask)
+    try:
+        done = in_process("quantize", "--model", random_llama, "--quant", "rtn:3", "--output", tmp_path / "q")
+    finally:
+        os.umask(before)
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "q").iterdir()} == {
+        path.name: mode for path in (tmp_path / "q").iterdir()
+    }
 
 
 def test_aqlm_packed_unpacked_and_plain(in_process: Cli, random_llama: Path, calib: str, tmp_path: Path) -> None:

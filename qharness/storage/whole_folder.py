@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -123,11 +124,22 @@ def _dead(process: str) -> bool:
     return False
 
 
+def _let_read(path: Path, folder: Path) -> None:
+    """Give a file the rights to be read that the umask leaves a new one, as its folder has them.
+
+    Some libraries write to temporary files of mode 0600, which keep that mode under their final names.
+    """
+    mode = path.stat().st_mode
+    if missing := folder.stat().st_mode & 0o444 & ~mode:
+        path.chmod(stat.S_IMODE(mode) | missing)
+
+
 def _place(scratch: Path, target: Path, there: bool) -> None:
     """Bring all of it to the disk (some file systems report only then that they are full), and move it into place."""
     inside = sorted(scratch.rglob("*"), key=lambda path: (len(path.parts), path))  # top-level files first
     for path in inside:
         if path.is_file():
+            _let_read(path, scratch)
             with path.open("rb") as file:
                 os.fsync(file.fileno())
         else:
