@@ -4,8 +4,8 @@
 
 EARLIER is a folder with another commit, installed in its own .venv. Both run the same commands in turns, each in
 folders and with a cache of its own, of which only the compiled tools stay from one round to the next; the first round
-is not counted. Printed are medians of the wall and of the processor, in seconds, and the later one's part of the
-earlier one's. Commands that an earlier commit did not know are left out.
+is not counted. Each command's seconds go to stderr as it ends. Printed are medians of the wall and of the processor, in
+seconds, and the later one's part of the earlier one's. Commands that an earlier commit did not know are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -70,6 +71,7 @@ class Checkout:
         )
         wall = time.perf_counter() - start
         self.seconds.setdefault(name, []).append((wall, meter.stop()))
+        print(f"{self.root}: {name}: {wall:.2f} s, of the processor {self.seconds[name][-1][1]:.2f} s", file=sys.stderr)
         if done.returncode:
             self.failed[name] = (done.stderr.strip().splitlines() or ["nothing said"])[-1]
 

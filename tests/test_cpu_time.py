@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
 
 from qharness import Limits, Outcome, Program, Status
-from qharness.execution import choose_isolation, run_programs, sandbox
+from qharness.execution import cgroups, choose_isolation, run_programs, sandbox
 from qharness.execution.jail import process_tree
 from qharness.execution.jail.process_tree import ProcessTree, patience
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
 
+NO_CGROUP = "no cgroup of version 2 in which we may make others"
 BURN = "def burn(s):\n  end = time.process_time() + s\n  while time.process_time() < end: pass\n"
 HEAD = f"import os, signal, sys, time\n{BURN}"
 
@@ -49,18 +51,83 @@ def neighbours(count: int) -> Iterator[None]:
             each.wait()
 
 
+@pytest.fixture(params=["counted by the kernel", "looked at"])
+def count(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How CPU time is known: by cgroups, where we may make some, and without."""
+    if request.param == "looked at":
+        monkeypatch.setattr(cgroups, "delegated", lambda: None)
+    elif cgroups.delegated() is None:
+        pytest.skip(NO_CGROUP)
+    return str(request.param)
+
+
 @pytest.mark.parametrize("case", UNWAITED)
+@pytest.mark.usefixtures("count")
 def test_cpu_time_of_processes_that_nobody_waits_for(case: str) -> None:
     outcome = run(HEAD + UNWAITED[case], Limits(cpu_seconds=1, wall_seconds=20.0))
     assert (outcome.status, outcome.detail) == (Status.TIMEOUT, "1 s of CPU time")
 
 
+@pytest.mark.usefixtures("count")
 def test_processes_too_short_lived_to_be_seen() -> None:
     """Most are born and gone between two looks: those that a look finds stand for them."""
     source = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n  if os.fork() == 0: burn(0.005); os._exit(0)\n  time.sleep(0.004)"
     outcome = run(HEAD + source, Limits(cpu_seconds=1, wall_seconds=60.0))
     assert (outcome.status, outcome.detail) == (Status.TIMEOUT, "1 s of CPU time")
     assert outcome.seconds < 15
+
+
+@pytest.mark.skipif(cgroups.delegated() is None, reason=NO_CGROUP)
+def test_the_kernel_counts_what_no_look_can_see() -> None:
+    """1.3 s in processes of 4 ms and their forks, of which looks find one in eight; a fifth of that is within the limit."""
+    source = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range({}):\n  if os.fork() == 0: burn(0.004); os._exit(0)\n  time.sleep(0.006)\ntime.sleep(0.3)"
+    programs = [Program("python", HEAD + source.format(count)) for count in (325, 60)]
+    limits = Limits(cpu_seconds=1, wall_seconds=60.0)
+    outcomes = run_programs(programs, get_registry().language, choose_isolation(), limits=limits)
+    assert [outcome.status for outcome in outcomes] == ["timeout", "passed"], outcomes
+
+
+@pytest.mark.skipif(cgroups.delegated() is None, reason=NO_CGROUP)
+def test_a_workers_cgroup_ends_with_it() -> None:
+    folder = cgroups.delegated()
+    assert folder is not None
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    left = folder / f"qharness-{gone.pid}-0"  # by a qharness that was killed
+    left.mkdir()
+    worker = SandboxWorker(get_registry().language("python"), choose_isolation())
+    assert worker.run(Program("python", "x = 1")).passed
+    assert worker._spawner._cgroup
+    own = worker._spawner._cgroup.folder
+    assert own.exists() and not left.exists()
+    worker.close()
+    assert not own.exists()
+
+
+def test_what_cannot_enter_a_cgroup_runs_without(tmp_path: Path) -> None:
+    """A folder that is none, or none any more."""
+    code = (
+        f"import os, sys; sys.path.append({str(sandbox.JAIL)!r}); import process_tree; print(process_tree.is_counted())"
+    )
+    for folder in (tmp_path, tmp_path / "gone"):
+        argv = cgroups.Cgroup(folder).entering([sys.executable, "-S", "-c", code])
+        assert subprocess.run(argv, capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "mount", "folder"),
+    [
+        ("3:cpu:/\n0::/\n", "31 24 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw", "/sys/fs/cgroup/unified"),
+        ("0::/a.slice/b.scope\n", "31 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw", "/sys/fs/cgroup/a.slice/b.scope"),
+        ("0::/docker/1f/work\n", "31 24 0:27 /docker/1f /sys/fs/cgroup rw - cgroup2 cgroup rw", "/sys/fs/cgroup/work"),
+        ("0::/../other\n", "31 24 0:27 /docker/1f /sys/fs/cgroup rw - cgroup2 cgroup rw", None),
+        ("0::/a\n", "31 24 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu", None),
+        ("3:cpu:/\n", "31 24 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw", None),
+    ],
+)  # fmt: skip
+def test_where_our_own_cgroup_is(cgroup: str, mount: str, folder: str | None) -> None:
+    proc = "22 24 0:20 / /proc rw - proc proc rw\n"
+    assert cgroups._own_folder(cgroup, f"{proc}{mount}\n") == (Path(folder) if folder else None)
 
 
 def test_cpu_time_is_counted_once() -> None:

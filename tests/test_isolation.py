@@ -18,6 +18,7 @@ import pytest
 from qharness import Limits, Program, SandboxError, Status
 from qharness.execution import choose_isolation, run_programs, sandbox
 from qharness.execution.bubblewrap import Bubblewrap, find_bubblewrap
+from qharness.execution.cgroups import Cgroup, delegated
 from qharness.execution.worker import SandboxWorker
 from qharness.registry import get_registry
 from tests.conftest import REPOSITORY, copy_for_everyone, system_python
@@ -183,6 +184,41 @@ print(*(o.status for o in execute_programs("java", ["class Main { public static 
             },
         )
     assert done.stdout.splitlines() == [sandbox.USER_NAMESPACE.name, "passed early-exit error passed", "passed"], done
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not delegated(), reason="needs root and cgroups of version 2, to delegate one")
+def test_an_ordinary_users_cgroup_is_used_where_it_is_delegated() -> None:
+    """1.3 s of CPU time in processes of 4 ms, of which looks at /proc find one in eight."""
+    above = delegated()
+    assert above
+    mine = above / "delegated"
+    code = """
+from qharness import Limits, Program
+from qharness.execution import choose_isolation, run_programs
+from qharness.execution.cgroups import delegated
+from qharness.registry import get_registry
+print(delegated())
+source = "import os, signal, time\\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\\nfor _ in range(325):\\n  if os.fork() == 0:\\n    while time.process_time() < 0.004: pass\\n    os._exit(0)\\n  time.sleep(0.006)\\ntime.sleep(0.3)"
+limits = Limits(cpu_seconds=1, wall_seconds=60.0)
+language = get_registry().language
+print(*(o.status for o in run_programs([Program("python", source)], language, choose_isolation(), limits=limits)))
+print([path.name for path in delegated().iterdir() if path.is_dir()])
+"""
+    as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", system_python(), "-c", code]
+    with copy_for_everyone() as folder:
+        cache = folder / "cache"
+        cache.mkdir(mode=0o700)
+        mine.mkdir()
+        try:
+            for path in (cache, mine, mine / "cgroup.procs"):
+                os.chown(path, 65534, 65534)
+            environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), "QHARNESS_CACHE_DIR": str(cache)}
+            done = subprocess.run(
+                Cgroup(mine).entering(as_nobody), capture_output=True, text=True, cwd="/", env=environment
+            )
+        finally:
+            mine.rmdir()
+    assert done.stdout.splitlines() == [str(mine), "timeout", "[]"], done
 
 
 def test_the_package_brings_bubblewrap_where_the_system_has_none(tmp_path: Path) -> None:

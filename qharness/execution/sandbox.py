@@ -22,6 +22,7 @@ from pathlib import Path
 from qharness.api.languages import Limits, Toolchain
 from qharness.errors import SandboxError
 from qharness.execution.bubblewrap import find_bubblewrap, why_forbidden
+from qharness.execution.cgroups import delegated
 from qharness.execution.jail.messages import header, new_nonce
 from qharness.execution.jail.system_calls import filter_for
 
@@ -273,6 +274,8 @@ def mechanisms() -> Iterator[Check]:
     filtered = filter_for(platform.machine()) is not None
     row = "new namespaces, ptrace, memfd, bpf and others are refused" if filtered else platform.machine()
     yield _check("seccomp", filtered, row, "no table of system calls for this architecture: namespaces alone")
+    found = "the kernel counts it, in cgroups of our own" if delegated() else "read from /proc: no cgroup v2 is ours"
+    yield _check("CPU time", True, found, "")
 
 
 def _check(name: str, ok: bool, found: str, fix: str) -> Check:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 from qharness.api.languages import Outcome, Program, Status
 from qharness.errors import SandboxError
+from qharness.execution.cgroups import Cgroup
 from qharness.execution.jail.process_tree import patience
 from qharness.execution.process import dispose, encoded, kill, start
 
@@ -48,10 +49,14 @@ class Answer:
 class Server:
     """A sandboxed process that answers requests with one line each; started when needed, and again when it died."""
 
-    def __init__(self, name: str, argv: Sequence[str], seconds: float) -> None:
-        """`seconds`: the wall time that one answer may take, in seconds, more on a busy machine."""
+    def __init__(self, name: str, argv: Sequence[str], seconds: float, *, counted: bool = False) -> None:
+        """`seconds`: the wall time that one answer may take, in seconds, more on a busy machine.
+
+        `counted`: each of its processes gets a cgroup of its own, where we may make one.
+        """
         self._name = name
-        self._argv = argv
+        self._argv, self._counted = argv, counted
+        self._cgroup: Cgroup | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._answered = 0
         self.seconds = seconds
@@ -103,14 +108,16 @@ class Server:
 
     def _started(self) -> subprocess.Popen[bytes]:
         """Start a process and wait until it writes `ready`; raise SandboxError with its last words if it does not."""
+        self._cgroup = Cgroup.make() if self._counted else None
+        argv = self._cgroup.entering(self._argv) if self._cgroup else self._argv
         with tempfile.TemporaryFile() as words:
-            process = start(self._argv, stderr=words.fileno())
+            process = start(argv, stderr=words.fileno())
             with contextlib.suppress(TimeoutError, EOFError):
                 if _line(process, _STARTING_SECONDS) == b"ready\n":
                     return process
             if self.stopped:
                 return process
-            dispose(process)
+            self._dispose(process)
             words.seek(0)
             said = words.read().decode("utf-8", "replace").strip().splitlines()
         raise SandboxError(f"the {self._name} did not start in the sandbox: {said[-1] if said else 'no message'}")
@@ -125,7 +132,14 @@ class Server:
         """End the process."""
         process, self._process = self._process, None
         if process is not None:
-            dispose(process)
+            self._dispose(process)
+
+    def _dispose(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process, and remove its cgroup."""
+        dispose(process)
+        cgroup, self._cgroup = self._cgroup, None
+        if cgroup is not None:
+            cgroup.remove()
 
 
 @dataclass(frozen=True)

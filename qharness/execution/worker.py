@@ -67,9 +67,9 @@ class SandboxWorker:
         self._runner = server("runner", toolchain.runner, _SHARED_SHARE)
         confirmer = None if partner else server("confirmer", toolchain.runner, _SHARED_SHARE)
         self._confirmer: Server | None = partner._confirmer if partner else confirmer
-        self._spawner = Server(
-            "sandbox", isolation.spawning(toolchain, limits), _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
-        )
+        patience = _ABSOLUTE * limits.wall_seconds + _CLEANING_UP
+        spawning = isolation.spawning(toolchain, limits)
+        self._spawner = Server("sandbox", spawning, patience, counted=isolation.isolates)
         self._cases_given = ""  # the digest of the cases that the spawner's checker has
         servers = (self._compiler, self._runner, self._confirmer, self._spawner)
         self._servers = [each for each in servers if each]

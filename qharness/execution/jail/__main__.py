@@ -29,6 +29,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import namespaces
+import process_tree
 import single_process
 from messages import HEADER, SEPARATOR
 from spawning import become_descriptors, believed, killer, left_behind, read_exactly, seen
@@ -52,6 +53,7 @@ class Checker:
 def main() -> None:
     """Serve until standard input ends."""
     config = json.loads(sys.argv.pop())
+    config["counted"] = process_tree.is_counted()
     own = ("namespaces", "supervision", "process_tree", "system_calls", "messages", "single_process", "spawning")
     for name in ("ctypes", "_ctypes", "ctypes._endian", *own):
         del sys.modules[name]  # so that programs cannot import them
@@ -134,7 +136,8 @@ def _run_command(length: int, config: dict) -> dict[str, object]:
         os.close(theirs)
     token = os.urandom(16).hex()  # after the fork: no copy of it lies in the program's memory
     payload = "\n".join((token, *fields)) + "\n"
-    ending = supervise(pid, Pipes(report, output, feed), payload.encode(), config["limits"], killer(pid, config))
+    pipes = Pipes(report, output, feed, counted=config["counted"])
+    ending = supervise(pid, pipes, payload.encode(), config["limits"], killer(pid, config))
     return {"report": believed(bytes(ending.report), token), **seen(ending)}
 
 
@@ -210,7 +213,7 @@ def _run_checked(header: bytes, config: dict, serve: Callable, checker: Checker)
     ours.close()
     theirs.close()
     nothing = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
-    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno(), checker.pid)
+    pipes = Pipes(nothing[0], output, nothing[1], checker.control.fileno(), checker.pid, config["counted"])
     ending = supervise(pid, pipes, b"", config["limits"], killer(pid, config))
     ready = select.select([checker.control], [], [], _CONCLUDING_SECONDS)[0]
     spent = not ready or checker.control.recv(1) != b"d"  # it has died or hangs: the worker must replace us

@@ -5,9 +5,11 @@ with the time it was last seen to have used, and beyond that with the time that 
 sum never exceeds the time used. It misses only the time of processes that nobody waits for (whose parent ignores
 SIGCHLD) since they were last seen: all of it where they are too short-lived to be seen. `Look.running` bounds that
 time: it is the number of processors that the program's threads occupy at an instant that the program cannot foresee.
+Where the spawner and its programs have a cgroup of their own, the kernel's count of it misses nothing.
 """
 
 import os
+import time
 from typing import NamedTuple
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -15,6 +17,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PROC = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY) if os.path.isdir("/proc") else -1  # noqa: PTH112
 """A descriptor of /proc, which is hidden from programs later; -1 on systems without /proc, where looks find nothing."""
 _CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+CPU_STAT = 9
+"""The descriptor of a spawner's cgroup's `cpu.stat`; one digit, for shells know no more."""
 _MOST_PATIENCE = 20.0
 _MOST_READINGS = 20  # of a program that ends processes faster than these are read
 _EXITING = 4  # PF_EXITING among the flags of /proc/PID/stat: set before the descriptors are closed
@@ -58,10 +62,13 @@ class ProcessTree:
 
     The `checker`, where there is one, serves many programs: its CPU time before the first look does not
     count, nor does that of its children that are older than the program.
+
+    `counted`: whether this process and all of these, and no others, are in the cgroup whose `cpu.stat` CPU_STAT is.
     """
 
-    def __init__(self, root: int, checker: int = 0) -> None:
-        self._root, self._checker = root, checker
+    def __init__(self, root: int, checker: int = 0, *, counted: bool = False) -> None:
+        self._root, self._checker, self._counted = root, checker, counted
+        self._counted_before = _used_by_cgroup() if counted else 0.0
         self._before: int | None = None  # ticks
         self._seen: dict[Key, _Process] = {}
         self._ended = 0  # ticks of processes that have ended, as they were last seen
@@ -79,9 +86,9 @@ class ProcessTree:
         states = [state for process in living.values() for state in _states(process)]
         runnable = states.count(b"R")
         others = max(busy - runnable, 0)
+        seen = (sum(each.own for each in living.values()) + self._ended + self._waited - self._before) / _TICKS
         return Look(
-            cpu_seconds=(sum(each.own for each in living.values()) + self._ended + self._waited - self._before)
-            / _TICKS,
+            cpu_seconds=max(seen, _used_by_cgroup() - self._counted_before) if self._counted else seen,
             resident_bytes=sum(each.resident for each in living.values()) * _PAGE,
             wants=any(state in _WANTING for state in states),
             running=runnable * min(1.0, _CPUS / max(others + runnable, 1)),
@@ -114,6 +121,19 @@ class ProcessTree:
         self._waited += max(gained - sum(last.own + last.waited for last in gone), 0)
         self._ended += sum(last.own for last in gone)
         self._seen = living
+
+
+def is_counted() -> bool:
+    """Return whether this process was given the descriptor CPU_STAT."""
+    try:
+        return os.pread(CPU_STAT, 10, 0) == b"usage_usec"
+    except OSError:
+        return False
+
+
+def _used_by_cgroup() -> float:
+    """Read the CPU seconds of all processes that were ever in our cgroup, less this one's."""
+    return int(os.pread(CPU_STAT, 64, 0).split()[1]) / 1e6 - time.process_time()
 
 
 def patience() -> float:

@@ -42,7 +42,7 @@ class Pipes(NamedTuple):
     """Our ends of the pipes: the program's report, its output, and its input.
 
     `over`: the descriptor on which the process `checker` announces its verdict; then the program is killed. It is not
-    closed here.
+    closed here. `counted`: as a ProcessTree has it.
     """
 
     report: int
@@ -50,6 +50,7 @@ class Pipes(NamedTuple):
     feed: int
     over: int = -1
     checker: int = 0
+    counted: bool = False
 
 
 def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Callable[[], None]) -> Ending:
@@ -58,7 +59,7 @@ def supervise(pid: int, pipes: Pipes, payload: bytes, limits: Limits, kill: Call
     Its report is read at each look: what a harness writes between two looks fits into the pipe.
     """
     start, ending = time.monotonic(), Ending()
-    watch = _Watch(ProcessTree(pid, pipes.checker), limits, start)
+    watch = _Watch(ProcessTree(pid, pipes.checker, counted=pipes.counted), limits, start)
     ended = [os.pidfd_open(pid)] if hasattr(os, "pidfd_open") else []  # Linux has it; elsewhere, looks will do
     checked = [pipes.over] if pipes.over >= 0 else []
     reading, writing = [*ended, pipes.output, *checked], [pipes.feed]
