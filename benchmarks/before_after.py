@@ -39,7 +39,7 @@ COMMANDS = {
     "quantize, aqlm:3": "quantize --quant aqlm:3 --calib stdlib:n=16,seqlen=128 --output {out}/aqlm",
     "run, aqlm:3": "run --model {out}/aqlm --task tiny-python --limit 20 --output {out}/aqlm-runs",
     "noise": "noise --quant rtn:4 --calib stdlib:n=8,seqlen=128 --output {out}/noise",
-    "profile": "profile --quant int8-dynamic --output {out}/profile",
+    "profile": "profile --quant int8-dynamic",
 }
 OF_A_MODEL = {
     "quantize, rtn:4": "quantize --model {model} --quant rtn:4 --output {out}/rtn",
