@@ -79,7 +79,7 @@ def test_processes_too_short_lived_to_be_seen() -> None:
 
 @pytest.mark.skipif(cgroups.delegated() is None, reason=NO_CGROUP)
 def test_the_kernel_counts_what_no_look_can_see() -> None:
-    """1.3 s in processes of 4 ms and their forks, of which looks find one in eight; a fifth of that is within the limit."""
+    """1.3 s in processes of 4 ms and their forks, most of which no look finds; a fifth of that is within the limit."""
     source = "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range({}):\n  if os.fork() == 0: burn(0.004); os._exit(0)\n  time.sleep(0.006)\ntime.sleep(0.3)"
     programs = [Program("python", HEAD + source.format(count)) for count in (325, 60)]
     limits = Limits(cpu_seconds=1, wall_seconds=60.0)

@@ -188,7 +188,7 @@ print(*(o.status for o in execute_programs("java", ["class Main { public static 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not delegated(), reason="needs root and cgroups of version 2, to delegate one")
 def test_an_ordinary_users_cgroup_is_used_where_it_is_delegated() -> None:
-    """1.3 s of CPU time in processes of 4 ms, of which looks at /proc find one in eight."""
+    """1.3 s of CPU time in processes of 4 ms, most of which no look at /proc finds."""
     above = delegated()
     assert above
     mine = above / "delegated"
